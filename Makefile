@@ -1,0 +1,60 @@
+# `make help` lists what there is. Everything runs in .venv, made from the committed lock.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+RECIPE ?=
+SET ?=
+DRY ?=
+
+# pip's own sources serve uv too, so that a machine whose pip finds a CPU build of torch uses it.
+define INSTALL
+export UV_FIND_LINKS="$${UV_FIND_LINKS-$${PIP_FIND_LINKS-$$($(BIN)/pip config get global.find-links 2>/dev/null || true)}}"
+$${PIP_INDEX_URL:+env UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .$(1)
+endef
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?(.*)/  make \1|\2/' | column -t -s '|'
+
+$(BIN)/uv:
+	@echo "setting up .venv (once)"
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is %d.%d: name another with PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 14) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+
+.venv/.run: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(call INSTALL,)
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(call INSTALL,[dev])
+	touch .venv/.run $@
+
+.PHONY: run
+run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=value ..."] [DRY=1]
+	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(s)') $(if $(DRY),--dry)
+
+.PHONY: test
+test: .venv/.dev ## the fast tests (minutes, no network)
+	@exec $(BIN)/python -m pytest
+
+.PHONY: test-slow
+test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a real schedule
+	@exec $(BIN)/python -m pytest -m slow
+
+.PHONY: lint
+lint: .venv/.dev ## ruff and mypy --strict
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: lock
+lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
+	@UV_FIND_LINKS= $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
+	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
+
+.PHONY: clean
+clean: ## remove what runs have written (registry and environment stay)
+	@rm -rf data model reports .checkpoints .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

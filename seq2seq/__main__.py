@@ -1,0 +1,132 @@
+"""One door: `seq2seq X` = `python -m seq2seq X`, the stages and what a person types.
+
+Why: nothing heavy is imported until a command is chosen, so that `--help` is instant; and every
+stage starts, fails and reports in one and the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from seq2seq import environment
+from seq2seq.errors import TransientError, UserError
+
+STAGES = {
+    "ingest": "read a grammar, files or a pinned hub dataset into splits",
+    "clean": "filter, deduplicate, remove test sentences from train",
+    "tokenize": "train the SentencePiece model and encode the splits",
+    "train": "train the encoder-decoder",
+    "evaluate": "score the model on the evaluation splits",
+    "register": "put the model into the MLflow registry",
+}
+MARKER = "SEQ2SEQ_MARKER"  # names a file in which a stage leaves how it ended
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    environment.prepare()
+    if options.command in STAGES:
+        return run_stage(options.command)
+    try:
+        return int(importlib.import_module("seq2seq.commands").run(options))
+    except (UserError, TransientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run_stage(name: str) -> int:
+    """Run a stage with the whole of params.yaml checked first; returns the exit status.
+
+    How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
+    for every failure, and a caller must tell those worth a retry from those that are not.
+    """
+    from seq2seq import params
+
+    die_with_parent()
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.monotonic()
+    status, kind, message = "failed", "bug", ""
+    try:
+        checked = params.load()
+        stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
+        stage(checked)
+        status, kind = "ran", ""
+        return 0
+    except KeyboardInterrupt:
+        status, kind, message = "interrupted", "interrupted", f"{name} was interrupted"
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except TransientError as error:
+        kind, message = "transient", str(error)
+    except UserError as error:
+        kind, message = "user", str(error)
+    except OSError as error:
+        kind, message = "system", f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+    finally:
+        if path := os.environ.get(MARKER):
+            record = {"stage": name, "status": status, "class": kind, "message": message}
+            record["seconds"] = f"{time.monotonic() - began:.1f}"
+            Path(path).write_text(json.dumps(record), encoding="utf-8")
+    if kind == "bug":
+        traceback.print_exc()
+    print(f"error: {name}: {message}", file=sys.stderr)
+    return 1
+
+
+def die_with_parent() -> None:
+    """End this process when its parent dies: DVC, killed, would leave it writing as an orphan."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seq2seq", description="Train and keep a translator.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, text in STAGES.items():
+        commands.add_parser(name, help=text, description=text)
+
+    use = commands.add_parser("use", help="apply a recipe and single values to params.yaml")
+    use.add_argument("recipe", nargs="?", help="a file of recipes/, by name")
+    use.add_argument("--set", action="append", default=[], metavar="section.key=value")
+
+    pin = commands.add_parser("pin", help="write a hub dataset's commit and file hashes into its pin")
+    pin.add_argument("pin", type=Path, help="e.g. corpora/multi30k.yaml")
+
+    translate = commands.add_parser("translate", help="translate text, lines of a file, or stdin")
+    translate.add_argument("text", nargs="*", help="one sentence an argument")
+    translate.add_argument("--file", type=Path, help="a text file, one sentence a line")
+    translate.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a model folder")
+    translate.add_argument("--beam", type=int, help="hypotheses kept at each step; 1 is greedy")
+    translate.add_argument("--attention", type=Path, metavar="PNG", help="draw where attention looked")
+
+    compare = commands.add_parser("compare", help="train other kinds of attention, side by side")
+    compare.add_argument("kinds", nargs="*", default=["none"], help="kinds to hold against this one")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""A corpus on disk: one Parquet file a split, read and written in batches.
+
+Why: no stage may need the whole corpus in memory, and the bytes must be the same for the same pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SPLITS = ("train", "validation", "test")
+BATCH = 10_000  # rows held in memory at once
+
+SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string()),
+        pa.field("target", pa.string()),
+        pa.field("alignment", pa.string()),  # Pharaoh pairs "0-0 1-2" over words; null if unknown
+    ]
+)
+
+
+class Pair(NamedTuple):
+    """A sentence, its translation and, where known, which words translate which."""
+
+    source: str
+    target: str
+    alignment: str | None = None
+
+
+def normalise(text: str) -> str:
+    """What two sentences share that count as the same: NFKC, case folded, single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def digest(text: str) -> int:
+    """64 bits that stand for the normalised text, the same in every process and version."""
+    data = normalise(text).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def split_path(folder: Path, split: str) -> Path:
+    """The file of a split."""
+    return folder / f"{split}.parquet"
+
+
+def write_split(folder: Path, split: str, pairs: Iterable[Pair]) -> int:
+    """Write a split in batches; returns the number of pairs written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = 0
+    pairs = iter(pairs)
+    with pq.ParquetWriter(split_path(folder, split), SCHEMA, compression="zstd") as writer:
+        while batch := list(islice(pairs, BATCH)):
+            columns = [pa.array(column, pa.string()) for column in zip(*batch, strict=True)]
+            writer.write_table(pa.table(columns, schema=SCHEMA))
+            rows += len(batch)
+    return rows
+
+
+def read_split(folder: Path, split: str) -> Iterator[Pair]:
+    """The pairs of a split, in order, in bounded memory."""
+    with pq.ParquetFile(split_path(folder, split)) as file:
+        for batch in file.iter_batches(BATCH):
+            columns = (batch.column(name).to_pylist() for name in SCHEMA.names)
+            yield from map(Pair._make, zip(*columns, strict=True))
+
+
+def count_pairs(folder: Path, split: str) -> int:
+    """How many pairs a split has, without reading them."""
+    return int(pq.read_metadata(split_path(folder, split)).num_rows)

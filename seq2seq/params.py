@@ -1,0 +1,256 @@
+"""The one schema of params.yaml: reads it, checks it, applies recipes to it.
+
+Why: every entry validates the whole file before any work, so that a slip in `train:` does not wait
+for `clean`. Nothing heavy is imported here, and nothing has a default: the file says it all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from seq2seq import paths
+from seq2seq.errors import UserError
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Column = str | Annotated[int, Field(ge=0)]
+Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
+
+
+class ParamsError(UserError):
+    """A params file, recipe or `--set` that cannot be used; the text names key, value and remedy."""
+
+
+class Section(BaseModel):
+    """A section of params.yaml: no unknown keys, no defaults, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Ingest(Section):
+    """Where the corpus comes from and how it is split."""
+
+    path: Annotated[str, Field(min_length=1)]
+    source_column: Column
+    target_column: Column
+    train_size: Positive | None
+    validation_size: Positive
+    test_size: Positive
+    seed: Seed
+
+
+class Clean(Section):
+    """Which pairs are fit to train on."""
+
+    unicode_form: Literal["NFC", "NFKC", "none"]
+    max_characters: Positive
+    max_length_ratio: Annotated[float, Field(ge=1)]
+    min_letters: Share
+    source_script: Script
+    target_script: Script
+    min_script: Share
+    drop_identical: bool
+    max_malformed_rows: Annotated[int, Field(ge=0)]
+
+
+class Tokenize(Section):
+    """The SentencePiece model."""
+
+    algorithm: Literal["unigram", "bpe"]
+    vocabulary_size: Annotated[int, Field(ge=300)]  # 256 bytes, 4 special pieces, some characters
+    character_coverage: Annotated[float, Field(ge=0.98, le=1)]
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
+    training_sentences: Positive
+    seed: Seed
+
+
+class Train(Section):
+    """The model and its optimisation."""
+
+    seed: Seed
+    attention: Literal["additive", "dot", "general", "none"]
+    embedding_size: Positive
+    hidden_size: Positive
+    attention_size: Positive
+    layers: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    tie_embeddings: bool
+    batch_tokens: Positive
+    max_tokens: Positive
+    updates: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_updates: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    validate_every: Positive
+    patience: Positive
+    checkpoint_every: Positive
+
+
+class Evaluate(Section):
+    """How translations are searched for and what is shown of them."""
+
+    beam: Positive
+    length_penalty: Annotated[float, Field(ge=0)]
+    max_length: Positive
+    batch_size: Positive
+    length_bins: Positive
+    pictures: Annotated[int, Field(ge=0)]
+
+
+class Register(Section):
+    """The registered model's name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+with warnings.catch_warnings():
+    # pydantic warns that the section `register` hides a method of the metaclass; nobody calls that.
+    warnings.simplefilter("ignore", UserWarning)
+
+    class Params(Section):
+        """All of params.yaml."""
+
+        ingest: Ingest
+        clean: Clean
+        tokenize: Tokenize
+        train: Train
+        evaluate: Evaluate
+        register: Register  # type: ignore[assignment]
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check a whole params file; raises ParamsError."""
+    return check(_read(path), path)
+
+
+def check(values: Mapping[str, Any], path: Path) -> Params:
+    """Check parsed values; `path` is named in the error."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
+        raise ParamsError(f"{path} cannot be used:\n{problems}") from None
+
+
+def apply(
+    recipe: Path | None, overrides: Iterable[str] = (), path: Path = paths.PARAMS
+) -> list[tuple[str, Any, Any]]:
+    """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
+
+    Comments stay. Nothing is written unless the result is valid. Returns the changes as
+    (key, before, after). Raises ParamsError.
+    """
+    document = _read(path)
+    changes: dict[str, tuple[Any, Any]] = {}
+
+    def assign(section: str, key: str, value: Any, origin: str) -> None:
+        if section not in document or key not in document[section]:
+            known = [f"{s}.{k}" for s in document for k in document[s]]
+            raise ParamsError(f"{origin}: no key {section}.{key}{_suggest(f'{section}.{key}', known)}")
+        before = changes.get(f"{section}.{key}", (document[section][key],))[0]
+        document[section][key] = value
+        changes[f"{section}.{key}"] = (before, value)
+
+    if recipe is not None:
+        for section, values in _read(recipe).items():
+            if not isinstance(values, Mapping):
+                raise ParamsError(f"{recipe}: {section} holds no keys")
+            for key, value in values.items():
+                assign(section, key, value, str(recipe))
+    assigned = set()
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
+        assign(section, key, _parse(text, f"--set {override}"), f"--set {override}")
+        assigned.add(f"{section}.{key}")
+    if "ingest.path" in assigned and "register.name" not in assigned:
+        # A model of the user's own corpus must not compete with the recipe's.
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(document["ingest"]["path"]).name.split(".")[0])
+        assign("register", "name", stem.strip("-_") or "local", "register.name")
+
+    check(document, path)
+    changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
+    if changed:
+        text = StringIO()
+        _yaml().dump(document, text)
+        draft = path.with_name(path.name + ".new")
+        draft.write_text(text.getvalue(), encoding="utf-8")
+        draft.replace(path)
+    return changed
+
+
+def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
+    """The file of a recipe given by name or by path; raises ParamsError naming those there are."""
+    for candidate in (folder / f"{name}.yaml", Path(name)):
+        if candidate.is_file():
+            return candidate
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    raise ParamsError(f"no recipe {name!r}{_suggest(name, known)}; there are: {', '.join(known)}")
+
+
+def _yaml() -> YAML:
+    yaml = YAML()  # YAML 1.2, as DVC reads it: `off` is a string, `1e-3` a number
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.representer.add_representer(
+        type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def _read(path: Path) -> CommentedMap:
+    try:
+        document = _yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run from the project's root folder") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(document, CommentedMap):
+        raise ParamsError(f"{path} holds no sections")
+    return document
+
+
+def _parse(text: str, origin: str) -> Any:
+    try:
+        return _yaml().load(text)
+    except YAMLError:
+        raise ParamsError(f"{origin}: {text!r} is not a YAML value") from None
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _explain(error: Any) -> str:
+    """One line for one pydantic error: key, value, what is allowed."""
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location[:2])
+    match error["type"]:
+        case "extra_forbidden":
+            section = Params.model_fields.get(location[0]) if len(location) > 1 else None
+            fields: Any = getattr(section and section.annotation, "model_fields", Params.model_fields)
+            return f"{key}: unknown key{_suggest(location[-1], fields)}"
+        case "missing":
+            return f"{key}: missing"
+        case "literal_error":
+            return f"{key}: {error['input']!r} is not allowed, only {error['ctx']['expected']}"
+        case _:
+            allowed = error["msg"].removeprefix("Input ")
+            return f"{key}: {error['input']!r} is not allowed, it {allowed}"

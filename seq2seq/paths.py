@@ -1,0 +1,31 @@
+"""Where every stage's files lie, relative to the project's root.
+
+Why: dvc.yaml declares these paths and the stages open them; a test holds the two together.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+RECIPES = Path("recipes")
+
+RAW = Path("data/raw")  # ingest: {train,validation,test}.parquet
+PROVENANCE = Path("data/provenance.json")
+CORPUS = Path("data/corpus")  # clean: the same splits, fit to train on
+VOCABULARY = Path("data/vocabulary")  # tokenize: SentencePiece model
+TOKENS = Path("data/tokens")  # tokenize: the same splits as ids
+MODEL = Path("model")  # train: weights, config, vocabulary
+REPORTS = Path("reports")
+CLEANING = REPORTS / "cleaning.json"
+DROPPED = REPORTS / "dropped.jsonl"
+COVERAGE = REPORTS / "tokenizer.json"
+CURVE = REPORTS / "curve.csv"
+RUN = REPORTS / "run.json"  # which MLflow run made the model: no stage depends on it
+METRICS = REPORTS / "metrics.json"
+SEGMENTS = REPORTS / "segments.jsonl"
+LENGTHS = REPORTS / "bleu_by_length.csv"
+PICTURES = REPORTS / "pictures"
+SAMPLES = REPORTS / "samples.json"  # evaluate: a short, the longest and the most reordered sentence
+REGISTRATION = REPORTS / "registration.json"
+SUMMARY = REPORTS / "summary.json"
+
+CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings; DVC and git know nothing of it

@@ -1,0 +1,84 @@
+"""Progress of long work: a bar on a terminal, plain lines with rate and ETA when piped.
+
+Why: the same loop runs under `dvc repro` on a terminal and under a scheduler that keeps lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Counts work of a known or unknown total; `note` is shown behind the figures."""
+
+    def __init__(self, label: str, unit: str, total: int | None = None, start: int = 0) -> None:
+        self.label, self.unit, self.total = label, unit, total
+        self.done, self.start, self.note = start, start, ""
+        self._began = self._said = time.monotonic()
+        self._bar = (
+            tqdm(total=total, initial=start, desc=label, unit=unit, leave=False, dynamic_ncols=True)
+            if sys.stdout.isatty()
+            else None
+        )
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more; says so at most every few seconds."""
+        self.done += count
+        self.note = note or self.note
+        if self._bar is not None:
+            self._bar.update(count)
+            if note:
+                self._bar.set_postfix_str(note)
+        elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            print(self.line(), flush=True)
+
+    def line(self) -> str:
+        """The state as one line."""
+        rate = (self.done - self.start) / max(time.monotonic() - self._began, 1e-9)
+        share = f"/{self.total:,}" if self.total else ""
+        left = f", {duration((self.total - self.done) / rate)} left" if self.total and rate else ""
+        note = f", {self.note}" if self.note else ""
+        figure = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        return f"  {self.label} {self.done:,}{share} {self.unit}, {figure}/s{left}{note}"
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the bar."""
+        if self._bar is not None:
+            self._bar.write(text)
+        else:
+            print(text, flush=True)
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Pass items through and count them."""
+        for item in items:
+            yield item
+            self.advance()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
