@@ -129,7 +129,7 @@ with warnings.catch_warnings():
         tokenize: Tokenize
         train: Train
         evaluate: Evaluate
-        register: Register  # type: ignore[assignment]
+        register: Register
 
 
 def load(path: Path = paths.PARAMS) -> Params:
@@ -187,10 +187,10 @@ def apply(
     check(document, path)
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:
-        text = StringIO()
-        _yaml().dump(document, text)
+        rewritten = StringIO()
+        _yaml().dump(document, rewritten)
         draft = path.with_name(path.name + ".new")
-        draft.write_text(text.getvalue(), encoding="utf-8")
+        draft.write_text(rewritten.getvalue(), encoding="utf-8")
         draft.replace(path)
     return changed
 

@@ -1,0 +1,147 @@
+"""What `clean` drops and why: named filters over one pair, and the tidying that comes before them.
+
+Why: each filter is a small function with a name, and that name is what reports, samples and error
+messages say. They judge tidied text and know nothing of other pairs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+from seq2seq.errors import UserError
+from seq2seq.params import Clean
+
+# What nobody sees: controls that are no whitespace, soft hyphen, zero-width space, word joiner,
+# BOM, marks of direction. The joiners U+200C and U+200D stay: Persian, Hindi and emoji need them.
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
+
+# `unicodedata` has no script property, but the names of letters begin with it: CYRILLIC SMALL ...
+WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
+RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
+WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
+
+
+def tidy(text: str, form: str) -> str:
+    """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
+
+    Tidying twice is tidying once: invisibles go first, since they can keep apart what composes.
+    """
+    if not text.isprintable():  # quick, and true of most text
+        text = INVISIBLE.sub("", text)
+    if form != "none":
+        text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    return " ".join(text.split())
+
+
+def empty(source: str, target: str, params: Clean) -> bool:
+    """A side has no visible character."""
+    return not source or not target
+
+
+def too_long(source: str, target: str, params: Clean) -> bool:
+    """A side has more than `max_characters`."""
+    return max(len(source), len(target)) > params.max_characters
+
+
+def length_ratio(source: str, target: str, params: Clean) -> bool:
+    """The longer side has more than `max_length_ratio` times the characters of the shorter."""
+    shorter, longer = sorted((len(source), len(target)))
+    return longer > params.max_length_ratio * shorter
+
+
+def garbage(source: str, target: str, params: Clean) -> bool:
+    """Of a side's visible characters, less than `min_letters` are letters."""
+    return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
+
+
+def source_script(source: str, target: str, params: Clean) -> bool:
+    """Of the source's letters, less than `min_script` are of `source_script`."""
+    return _other_script(source, params.source_script, params.min_script)
+
+
+def target_script(source: str, target: str, params: Clean) -> bool:
+    """Of the target's letters, less than `min_script` are of `target_script`."""
+    return _other_script(target, params.target_script, params.min_script)
+
+
+def identical(source: str, target: str, params: Clean) -> bool:
+    """Both sides are the same but for case: not translated."""
+    return params.drop_identical and source.casefold() == target.casefold()
+
+
+FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
+    empty,
+    too_long,
+    length_ratio,
+    garbage,
+    source_script,
+    target_script,
+    identical,
+)
+NAMES = tuple(one.__name__ for one in FILTERS)
+REMEDIES = {
+    "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
+    "too_long": "raise clean.max_characters",
+    "length_ratio": "raise clean.max_length_ratio",
+    "garbage": "lower clean.min_letters",
+    "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
+    "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
+    "identical": "name two different columns in ingest, or set clean.drop_identical: false",
+}
+
+
+def reason(source: str, target: str, params: Clean) -> str | None:
+    """The name of the first filter that drops a tidied pair, or None."""
+    for drops in FILTERS:
+        if drops(source, target, params):
+            return drops.__name__
+    return None
+
+
+def check(params: Clean) -> None:
+    """Raise UserError for a script that no letter has: it would drop every pair."""
+    for key in ("source_script", "target_script"):
+        wanted = getattr(params, key)
+        if wanted and wanted not in _all_scripts():
+            raise UserError(
+                f"clean.{key}: no letter of Unicode has the script {wanted!r}; write e.g. "
+                "Latin, Cyrillic, Arabic, Devanagari, Han, Japanese, Korean, or null for any"
+            )
+
+
+@cache
+def script(character: str) -> str | None:
+    """The script of a letter, as its Unicode name begins (Latin, Han); None for no letter."""
+    if not character.isalpha():
+        return None
+    words = re.split("[ -]", unicodedata.name(character, ""))
+    first = words[1] if words[0] in WIDTHS else words[0]
+    return RENAMED.get(first.title(), first.title())
+
+
+@cache
+def _all_scripts() -> set[str | None]:
+    return {script(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
+
+
+def _few_letters(text: str, least: float) -> bool:
+    visible = len(text) - text.count(" ")
+    if sum(map(str.isalpha, text)) >= least * visible:
+        return False
+    # Vowel signs and tone marks belong to letters: half of written Hindi or Thai is made of them.
+    letters = sum(c.isalpha() or unicodedata.category(c).startswith("M") for c in text)
+    return letters < least * visible
+
+
+def _other_script(text: str, wanted: str | None, least: float) -> bool:
+    if wanted is None:
+        return False
+    accepted = WRITTEN_IN.get(wanted, {wanted})
+    scripts = [found for found in map(script, text) if found is not None]
+    return sum(map(accepted.__contains__, scripts)) < least * len(scripts)

@@ -1,0 +1,512 @@
+"""Writes sentence pairs with gold word alignments from a synchronous grammar, a yaml file.
+
+Why: a corpus that needs no download, whose every translation and alignment is known to be right.
+
+The formalism is a parallel multiple context-free grammar (Seki et al. 1991; it is also the core of
+Ranta's Grammatical Framework, 2004). One derivation is spelled twice, as source and as target:
+
+- a *rule* rewrites a symbol as named children (`with`) and gives, for each side, a template or a table
+  of templates by *field*. A field is a name such as `acc`, or several, `present.3sg`; `<case>` stands
+  for any name and binds it, `nom|acc` for either one; the first field that fits is taken. A plain
+  template answers every field.
+- in a template, `{n.acc}` spells the field `acc` of child `n`, and `{n.<case>.<d.number>}` the one named
+  by the variable `case` and by the feature `number` of child `d`.
+- *features* rise from a child (`features`); *constraints* sink to it (`n: Noun(class=<v.object>)`).
+  A value such as `food|drink` is a choice: two values agree when they share one. A constraint whose
+  value is unknown does not constrain.
+- a rule with `words` stands for one production a word. A word's attributes are its features, and
+  `{stem}` spells one, `{stem:-2}` without its last two letters.
+- *alignment*: words that the same node has written, in source and in target, are aligned. A rule's node
+  writes its own letters, a word's node also all that its children write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import random
+import re
+from bisect import bisect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML, YAMLError
+
+MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
+LONGEST_TRAIN, LONGEST = 16, 25  # source words: in train and validation, in test
+HELD_OUT = 10  # one combination in so many is kept for test
+PATIENCE = 400  # draws a wanted pair before we say that the grammar is too small
+
+SOURCE, TARGET = 0, 1
+ABOUT = ("source_language", "target_language", "licence", "description")
+RULE_KEYS = {"weight", "when", "with", "words", "all", "features", "combinations", "source", "target"}
+
+Path_ = tuple[str, ...]  # the names of a field
+
+
+class Example(NamedTuple):
+    """A sentence pair; `alignment` holds Pharaoh pairs `i-j` of 0-based whitespace-word positions."""
+
+    source: str
+    target: str
+    alignment: str
+
+
+class Ref(NamedTuple):
+    """`<feature>`, a variable or constraint of this node; or `<child.feature>`."""
+
+    child: str
+    feature: str
+
+
+class Slot(NamedTuple):
+    """`{child.field}` in a template."""
+
+    child: str
+    path: tuple[str | Ref, ...]
+
+
+class Field(NamedTuple):
+    """One line of a table; pattern None fits every path, an element is a Ref (any name) or names."""
+
+    pattern: tuple[Ref | Path_, ...] | None
+    parts: tuple[str | Slot, ...]
+
+    def fits(self, path: tuple[str | Ref, ...]) -> bool:
+        """Whether this field answers the path; a Ref in the path may turn out to be any name."""
+        if self.pattern is None:
+            return True
+        return len(path) == len(self.pattern) and all(
+            isinstance(want, Ref) or isinstance(name, Ref) or name in want
+            for want, name in zip(self.pattern, path, strict=True)
+        )
+
+
+class Child(NamedTuple):
+    """`name: Symbol(key=value, ...)` of a rule's `with`."""
+
+    name: str
+    symbol: str
+    constraints: tuple[tuple[str, tuple[str | Ref, ...]], ...]
+
+
+class Production:
+    """One way to rewrite a symbol; see the module's docstring for its parts."""
+
+    def __init__(self, rule: Mapping[str, Any], where: str, word: str | None = None) -> None:
+        self.where, self.lexical = where, word is not None
+        self.weight = float(rule.get("weight", 1))
+        self.children = [_child(n, str(c), where) for n, c in rule.get("with", {}).items()]
+        names = {child.name for child in self.children}
+        features = {str(k): str(v) for k, v in rule.get("features", {}).items()}
+        attributes: dict[str, str] = {}
+        if word is not None:
+            given = {**rule.get("all", {}), **(rule["words"][word] or {}), "lemma": word}
+            attributes = {str(k): _fill(str(v), given, where) for k, v in given.items()}
+            self.weight *= float(given.get("weight", 1))
+        self.when = attributes | {str(k): str(v) for k, v in rule.get("when", {}).items()}
+        self.features = {k: _refs(v) for k, v in (attributes | features).items()}
+        self.combinations = [_refs(str(text)) for text in rule.get("combinations", [])]
+        self.fields = [
+            [
+                Field(_pattern(key), _template(text, names, attributes, where))
+                for key, text in _table(rule, side, where)
+            ]
+            for side in ("source", "target")
+        ]
+        self.height = math.inf  # of the lowest tree; Grammar computes it
+        self._found: dict[tuple[int, Path_], tuple[dict[str, str], tuple[str | Slot, ...]]] = {}
+
+    def field(self, side: int, path: Path_) -> tuple[dict[str, str], tuple[str | Slot, ...]]:
+        """The variables that the path binds, and the template; ValueError without such a field."""
+        if (side, path) not in self._found:
+            for field in self.fields[side]:
+                if field.fits(path):
+                    names = zip(field.pattern or (), path, strict=False)
+                    bound = {want.feature: name for want, name in names if isinstance(want, Ref)}
+                    self._found[side, path] = bound, field.parts
+                    break
+            else:
+                raise ValueError(
+                    f"{self.where}: no {('source', 'target')[side]} field {'.'.join(path)!r}; add it"
+                )
+        return self._found[side, path]
+
+    def allows(self, constraints: Mapping[str, str]) -> bool:
+        """Whether every constraint shares a value with ours; a word must have the attribute."""
+        for key, value in constraints.items():
+            mine = self.when.get(key)
+            if mine is None:
+                if self.lexical:
+                    return False
+            elif not set(mine.split("|")) & set(value.split("|")):
+                return False
+        return True
+
+
+class Node:
+    """A node of a derivation: a production, its children, what sank to it and what rises from it."""
+
+    __slots__ = ("production", "children", "constraints", "features")
+
+    def __init__(self, production: Production, constraints: dict[str, str]) -> None:
+        self.production, self.constraints = production, constraints
+        self.children: dict[str, Node] = {}
+        self.features: dict[str, str] = {}
+
+    def value(self, parts: tuple[str | Ref, ...]) -> str | None:
+        """The text with its references resolved; None where one of them is unknown."""
+        texts = [part if isinstance(part, str) else self.look_up(part) for part in parts]
+        return None if None in texts else "".join(text or "" for text in texts)
+
+    def look_up(self, ref: Ref) -> str | None:
+        if ref.child:
+            return self.children[ref.child].features.get(ref.feature)
+        return self.constraints.get(ref.feature)
+
+    def spell(self, side: int, path: Path_, out: list[tuple[str, Node]], by: Node | None) -> None:
+        """Appends the pieces of text of one field, each with the node that wrote it."""
+        bound, parts = self.production.field(side, path)
+        writer = by or (self if self.production.lexical else None)
+        for part in parts:
+            if isinstance(part, str):
+                out.append((part, writer or self))
+                continue
+            names = []
+            for name in part.path:
+                if isinstance(name, Ref):
+                    found = bound.get(name.feature) if not name.child else None
+                    found = found or self.look_up(name)
+                    if found is None:
+                        where, what = self.production.where, ".".join(filter(None, name))
+                        raise ValueError(f"{where}: <{what}> is unknown here; add it to `features`")
+                    name = found
+                names.append(name)
+            self.children[part.child].spell(side, tuple(names), out, writer)
+
+    def all(self) -> Iterable[Node]:
+        """This node and all below it, depth first."""
+        yield self
+        for child in self.children.values():
+            yield from child.all()
+
+
+class Grammar:
+    """A grammar read and checked by `Grammar.load`; `about` is its metadata."""
+
+    def __init__(self, document: Mapping[str, Any], file: str) -> None:
+        self.file = file
+        try:
+            self.about = {key: str(document[key]) for key in ABOUT}
+            self.start, rules = str(document["start"]), document["rules"]
+        except KeyError as missing:
+            raise ValueError(f"{file}: no key {missing}; a grammar needs it") from None
+        self.closing = str(document.get("closing", ""))
+        self.spelling = [
+            [(re.compile(pattern), text) for pattern, text in document.get("spelling", {}).get(side, [])]
+            for side in ("source", "target")
+        ]
+        self.rules = {
+            str(symbol): list(_productions(f"{file}: {symbol}", alternatives))
+            for symbol, alternatives in rules.items()
+        }
+        self._options: dict[tuple[Any, ...], tuple[list[Production], list[float]]] = {}
+        self._check()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Grammar:
+        """Reads a yaml file; ValueError names the file, the rule and the remedy."""
+        try:
+            document = YAML(typ="safe").load(Path(path))
+        except YAMLError as error:
+            raise ValueError(f"{path}: not yaml: {error}") from None
+        if not isinstance(document, dict):
+            raise ValueError(f"{path}: not a grammar; it needs {', '.join(ABOUT)}, start and rules")
+        return cls(document, str(path))
+
+    def sample(self, rng: random.Random) -> tuple[Example, list[str]]:
+        """One random pair, and the combinations of lemmas that its rules declare."""
+        root = self._derive(rng, self.start, {}, self.file, 0)
+        (source, writers), (target, others) = self._words(root, SOURCE), self._words(root, TARGET)
+        pairs = [
+            f"{i}-{j}"
+            for i, mine in enumerate(writers)
+            for j, yours in enumerate(others)
+            if not mine.isdisjoint(yours)
+        ]
+        return Example(source, target, " ".join(pairs)), [
+            " ".join(lemmas)
+            for node in root.all()
+            for parts in node.production.combinations
+            for text in [node.value(parts)]
+            if text is not None
+            for lemmas in itertools.product(*(choice.split("|") for choice in text.split(" ")))
+        ]
+
+    def _derive(
+        self, rng: random.Random, symbol: str, constraints: dict[str, str], where: str, depth: int
+    ) -> Node:
+        key = (symbol, depth > MAX_DEPTH, *constraints.items())
+        if key not in self._options:
+            options = [p for p in self.rules[symbol] if p.allows(constraints)]
+            if not options:
+                raise ValueError(f"{where}: no {symbol} with {constraints}; add one or loosen this")
+            if depth > MAX_DEPTH:
+                lowest = min(p.height for p in options)
+                options = [p for p in options if p.height == lowest]
+            self._options[key] = options, list(itertools.accumulate(p.weight for p in options))
+        options, cumulated = self._options[key]
+        production = options[bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)]
+        node = Node(production, constraints)
+        for child in production.children:
+            sinking = ((name, node.value(parts)) for name, parts in child.constraints)
+            node.children[child.name] = self._derive(
+                rng,
+                child.symbol,
+                {name: value for name, value in sinking if value is not None},
+                production.where,
+                depth + 1,
+            )
+        for name, parts in production.features.items():
+            value = node.value(parts)
+            if value is not None:
+                node.features[name] = value
+        return node
+
+    def _words(self, root: Node, side: int) -> tuple[str, list[set[int]]]:
+        """The sentence, and for each of its words the nodes that wrote letters of it."""
+        pieces: list[tuple[str, Node]] = []
+        root.spell(side, (), pieces, None)
+        words: list[str] = []
+        writers: list[set[int]] = []
+        joined = False  # does the next piece continue the last word?
+        for text, node in pieces:
+            joined = joined and not text[0].isspace() if text else joined
+            for piece in text.split():
+                if words and (joined or piece[0] in self.closing):
+                    words[-1] += piece
+                else:
+                    words.append(piece)
+                    writers.append(set())
+                if any(map(str.isalnum, piece)):
+                    writers[-1].add(id(node))
+                joined = False
+            joined = not text[-1].isspace() if text else joined
+        sentence = " ".join(words)
+        for pattern, replacement in self.spelling[side]:
+            sentence = pattern.sub(replacement, sentence)
+        if len(sentence.split()) != len(words):
+            raise ValueError(f"{self.file}: spelling changes the number of words of {words}")
+        return sentence[:1].upper() + sentence[1:], writers
+
+    def _check(self) -> None:
+        """Finds at loading what would otherwise break one sentence in a thousand."""
+        if self.start not in self.rules:
+            raise ValueError(f"{self.file}: start {self.start!r} has no rule; add it to `rules`")
+        everything = [p for productions in self.rules.values() for p in productions]
+        sinking: dict[str, set[str]] = {symbol: set() for symbol in self.rules}
+        for production in everything:
+            for child in production.children:
+                if child.symbol not in self.rules:
+                    known = ", ".join(self.rules)
+                    raise ValueError(
+                        f"{production.where}: unknown symbol {child.symbol}; it is none of {known}"
+                    )
+                sinking[child.symbol].update(name for name, _ in child.constraints)
+        for symbol, productions in self.rules.items():
+            for production in productions:
+                self._check_production(production, sinking[symbol])
+        for _ in range(len(self.rules) + 1):  # a tree's height settles after one round a symbol
+            low = {s: min(p.height for p in productions) for s, productions in self.rules.items()}
+            for p in everything:
+                p.height = 1 + max((low[child.symbol] for child in p.children), default=0)
+        for production in everything:
+            if production.height == math.inf:
+                raise ValueError(f"{production.where}: a cycle without end; add a rule that ends it")
+
+    def _check_production(self, production: Production, sinking: set[str]) -> None:
+        symbols = {child.name: child.symbol for child in production.children}
+        refs = [ref for _, parts in production.features.items() for ref in parts]
+        refs += [ref for parts in production.combinations for ref in parts]
+        refs += [ref for c in production.children for _, parts in c.constraints for ref in parts]
+        known = set(sinking)
+        for side, field in ((s, f) for s in (SOURCE, TARGET) for f in production.fields[s]):
+            known.update(want.feature for want in field.pattern or () if isinstance(want, Ref))
+            for slot in (part for part in field.parts if isinstance(part, Slot)):
+                refs += slot.path
+                for p in self.rules[symbols[slot.child]]:
+                    if not any(f.fits(slot.path) for f in p.fields[side]):
+                        path = ".".join(name if isinstance(name, str) else "*" for name in slot.path)
+                        raise ValueError(
+                            f"{p.where}: no {('source', 'target')[side]} field {path!r}, which "
+                            f"{production.where} asks of it; add it"
+                        )
+        for ref in (ref for ref in refs if isinstance(ref, Ref)):
+            if ref.child and ref.child not in symbols:
+                raise ValueError(f"{production.where}: no child {ref.child!r}; add it to `with`")
+            risen = {f for p in self.rules[symbols[ref.child]] for f in p.features} if ref.child else known
+            if ref.feature not in risen:
+                what = ".".join(filter(None, ref))
+                raise ValueError(f"{production.where}: <{what}> is never set; correct its name")
+
+
+def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str, list[Example]]:
+    """Train, validation and test from the grammar at `path`; the same arguments, the same splits.
+
+    Args:
+        path: the grammar's yaml file.
+        sizes: how many pairs, e.g. {"train": 40000, "validation": 1000, "test": 1000}.
+        seed: of the draws; which combinations are held out depends on the grammar alone.
+
+    Returns:
+        The three splits. All sources differ; no validation or test target occurs in train. Validation
+        is drawn like train. Each test sentence has a combination of lemmas held out from both,
+        though all its words occur in train; its longest quarter is longer than nine tenths of train.
+
+    Raises:
+        ValueError: an unknown or missing split, a faulty grammar, or one too small for the sizes.
+    """
+    if set(sizes) != {"train", "validation", "test"} or min(sizes.values()) < 1:
+        raise ValueError(f"sizes {sizes}: give train, validation and test, each at least 1")
+    grammar, rng = Grammar.load(path), random.Random(seed)
+    sources: set[str] = set()
+
+    def draw(split: str, keep: Callable[[Example, int, bool], bool]) -> list[Example]:
+        kept: list[Example] = []
+        for _ in range(PATIENCE * (sizes[split] + 10)):
+            example, combinations = grammar.sample(rng)
+            length, held_out = example.source.count(" ") + 1, any(map(_held_out, combinations))
+            if example.source not in sources and keep(example, length, held_out):
+                sources.add(example.source)
+                kept.append(example)
+                if len(kept) == sizes[split]:
+                    return kept
+        raise ValueError(
+            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; ask for fewer, "
+            "for a larger train split, or add rules and words to the grammar"
+        )
+
+    train = draw("train", lambda _, length, held_out: length <= LONGEST_TRAIN and not held_out)
+    targets = {example.target for example in train}
+    known = {word for example in train for word in _bare_words(example)}
+    lengths = sorted(example.source.count(" ") + 1 for example in train)
+    usual = lengths[math.ceil(0.9 * len(lengths)) - 1]
+
+    def is_new(example: Example) -> bool:
+        return example.target not in targets and known.issuperset(_bare_words(example))
+
+    validation = draw(
+        "validation", lambda e, length, held_out: length <= LONGEST_TRAIN and not held_out and is_new(e)
+    )
+    room = {True: math.ceil(sizes["test"] / 4)}  # is it longer than usual? -> how many are wanted
+    room[False] = sizes["test"] - room[True]
+
+    def fits_test(example: Example, length: int, held_out: bool) -> bool:
+        fits = held_out and length <= LONGEST and room[length > usual] > 0 and is_new(example)
+        room[length > usual] -= fits
+        return fits
+
+    test = draw("test", fits_test)
+    rng.shuffle(test)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _held_out(combination: str) -> bool:
+    """The same in every process and for every seed, unlike hash()."""
+    digest = hashlib.sha256(combination.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
+
+
+def _bare_words(example: Example) -> list[str]:
+    """The words of both sides without punctuation and capitals."""
+    sides = (f"{side} {word.strip('.,;:!?').lower()}" for side, text in
+             (("source", example.source), ("target", example.target)) for word in text.split())
+    return list(sides)
+
+
+def _productions(where: str, alternatives: Any) -> Iterable[Production]:
+    """The productions of one symbol, given its list of rules."""
+    if not isinstance(alternatives, list) or not alternatives:
+        raise ValueError(f"{where}: needs a list of rules, not {alternatives!r}")
+    for number, rule in enumerate(alternatives, 1):
+        place = f"{where}, rule {number}"
+        if unknown := set(rule) - RULE_KEYS:
+            raise ValueError(f"{place}: unknown key {sorted(unknown)}; use {sorted(RULE_KEYS)}")
+        if "words" not in rule:
+            yield Production(rule, place)
+        for word in rule.get("words", ()):
+            yield Production(rule, f"{place}, word {word}", word)
+
+
+def _table(rule: Mapping[str, Any], side: str, where: str) -> list[tuple[str | None, str]]:
+    """The (field, template) lines of one side of a rule; field None where one answers for all."""
+    if side not in rule:
+        raise ValueError(f"{where}: no {side}; give a template or a table of them")
+    if isinstance(rule[side], dict):
+        return [(str(key), str(text)) for key, text in rule[side].items()]
+    return [(None, str(rule[side]))]
+
+
+def _pattern(key: str | None) -> tuple[Ref | Path_, ...] | None:
+    """`nom|acc.<gender>` -> (("nom", "acc"), Ref("", "gender"))."""
+    if key is None:
+        return None
+    return tuple(
+        Ref("", name[1:-1]) if name.startswith("<") else tuple(name.split("|"))
+        for name in key.split(".")
+    )
+
+
+def _refs(text: str) -> tuple[str | Ref, ...]:
+    """`<v.lemma> x` -> (Ref("v", "lemma"), " x")."""
+    parts: list[str | Ref] = []
+    for index, part in enumerate(re.split(r"<([^<>]*)>", text)):
+        if index % 2:
+            child, _, feature = part.rpartition(".")
+            parts.append(Ref(child, feature))
+        elif part:
+            parts.append(part)
+    return tuple(parts)
+
+
+def _child(name: str, text: str, where: str) -> Child:
+    """`NP(class=<v.object>, number=sg|pl)` as a Child."""
+    match = re.fullmatch(r"(\w+)(?:\((.*)\))?", text)
+    pairs = [pair.partition("=") for pair in (match[2] or "").split(",")] if match else []
+    if match is None or (match[2] and not all(equals for _, equals, _ in pairs)):
+        raise ValueError(f"{where}: {name}: {text!r} is not like `NP` or `NP(case=acc, class=<v.object>)`")
+    return Child(name, match[1], tuple((k.strip(), _refs(v.strip())) for k, e, v in pairs if e))
+
+
+def _template(
+    text: str, names: set[str], attributes: Mapping[str, str], where: str
+) -> tuple[str | Slot, ...]:
+    """`the {n.<case>}` -> ("the ", Slot("n", (Ref("", "case"),))); attributes are filled in."""
+    text = re.sub(
+        r"\{(\w+)(:-\d+)?\}", lambda m: m[0] if m[1] in names else _fill(m[0], attributes, where), text
+    )
+    parts: list[str | Slot] = []
+    for index, part in enumerate(re.split(r"\{([^{}]*)\}", text)):
+        if index % 2:
+            child, *path = re.split(r"\.(?![^<]*>)", part)
+            if child not in names:
+                raise ValueError(f"{where}: {{{part}}} is no child or attribute; add it or correct it")
+            steps = [ref for name in path for ref in _refs(name)]
+            parts.append(Slot(child, tuple(steps)))
+        elif part:
+            parts.append(part)
+    return tuple(parts)
+
+
+def _fill(text: str, attributes: Mapping[str, Any], where: str) -> str:
+    """Replaces `{attribute}` and `{attribute:-2}` (less its last two letters) by their text."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in attributes:
+            raise ValueError(f"{where}: no attribute {match[1]!r}; give the word one")
+        whole = _fill(str(attributes[match[1]]), attributes, where)
+        return whole[: int(match[2][1:])] if match[2] else whole
+
+    return re.sub(r"\{(\w+)(:-\d+)?\}", value, text)

@@ -1,0 +1,316 @@
+"""The encoder-decoder: an LSTM reads the source, another writes the target, attention in between.
+
+Why: this is what the project is about, so it is written to be read. Training speed lives elsewhere.
+
+Tensors are named by their shape; a letter is always the same size:
+
+    B  sentences of a batch       S  source positions       T  target positions
+    V  pieces of the vocabulary   E  embedding              H  units of an LSTM (one direction)
+    M  memory: 2 H, both directions of the encoder          A  inner size of the attention
+    L  layers
+
+The field's words: the *memory* h_1..h_S is what the encoder keeps of each source position; the
+*query* d_{i-1} is what the decoder asks with; their *context* c_i is the memory averaged by how well
+each position answers.  Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention),
+Luong et al. 2015 (dot and general scores).
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seq2seq.errors import UserError
+from seq2seq.vocabulary import PAD
+
+FORMAT = 1  # of the model folder
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+
+AttentionKind = Literal["additive", "dot", "general", "none"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a model is built from; kept beside its weights."""
+
+    vocabulary_size: int
+    embedding_size: int
+    hidden_size: int
+    attention_size: int
+    layers: int
+    attention: AttentionKind
+    dropout: float
+    tie_embeddings: bool
+
+
+class Memory(NamedTuple):
+    """What the encoder hands to the attention: made once per sentence, read at every step."""
+
+    values_BSM: Tensor  # h_1 .. h_S
+    keys_BSA: Tensor  # what scores compare the query with (A: the attention's own size)
+    mask_BS: Tensor  # True at real positions, False at padding
+
+
+class State(NamedTuple):
+    """The decoder between two steps, one row a layer."""
+
+    hidden_LBH: Tensor  # the last row is d_{i-1}, the query
+    cell_LBH: Tensor
+
+
+class Encoder(nn.Module):
+    """A bidirectional LSTM over the source."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.embedding = embedding(config.vocabulary_size, config.embedding_size)
+        self.lstm = nn.LSTM(
+            config.embedding_size,
+            config.hidden_size,
+            num_layers=config.layers,
+            bidirectional=True,
+            batch_first=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.bridge_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.bridge_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, State]:
+        """The memory values_BSM and the decoder's first state d_0 = tanh(W [h_S forward; h_1 backward]).
+
+        `lengths_B` counts real positions (on the CPU): packing by it keeps padding out of both
+        directions, so that it can never change a result.
+        """
+        embedded_BSE = self.dropout(self.embedding(source_BS))
+        packed = pack_padded_sequence(embedded_BSE, lengths_B, batch_first=True, enforce_sorted=False)
+        outputs, (last_hidden, last_cell) = self.lstm(packed)
+        values_BSM, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source_BS.shape[1])
+        first = State(
+            torch.tanh(self.bridge_hidden(self._both_directions(last_hidden))),
+            self.bridge_cell(self._both_directions(last_cell)),
+        )
+        return values_BSM, first
+
+    def _both_directions(self, last: Tensor) -> Tensor:
+        """(2 L, B, H), forward and backward by turns, as (L, B, M)."""
+        return torch.cat([last[0::2], last[1::2]], dim=-1)
+
+
+class Attention(nn.Module, ABC):
+    """c_i = sum_j a_ij h_j with a_i = softmax over real j of score(d_{i-1}, h_j)."""
+
+    @abstractmethod
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """The part of the score that does not depend on the query: keys_BSA, once per sentence."""
+
+    @abstractmethod
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """How well each source position answers the query: scores_BS."""
+
+    def forward(self, query_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """The context c_i (B, M) and the weights a_i (B, S), which sum to 1 and are 0 at padding."""
+        scores_BS = self.score(query_BH, memory.keys_BSA)
+        weights_BS = torch.softmax(scores_BS.masked_fill(~memory.mask_BS, -torch.inf), dim=-1)
+        context_BM = torch.bmm(weights_BS.unsqueeze(1), memory.values_BSM).squeeze(1)
+        return context_BM, weights_BS
+
+
+class AdditiveAttention(Attention):
+    """score = v . tanh(W d + U h)   (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.query = nn.Linear(config.hidden_size, config.attention_size, bias=False)
+        self.key = nn.Linear(2 * config.hidden_size, config.attention_size)
+        self.energy = nn.Linear(config.attention_size, 1, bias=False)
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """U h."""
+        keys_BSA: Tensor = self.key(values_BSM)
+        return keys_BSA
+
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """v . tanh(W d + U h)."""
+        scores_BS1: Tensor = self.energy(torch.tanh(self.query(query_BH).unsqueeze(1) + keys_BSA))
+        return scores_BS1.squeeze(-1)
+
+
+class DotAttention(Attention):
+    """score = d . h   (Luong et al. 2015), h taken as the sum of both directions to be of d's size."""
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """h forward + h backward."""
+        forward_BSH, backward_BSH = values_BSM.chunk(2, dim=-1)
+        return forward_BSH + backward_BSH
+
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """d . h."""
+        return torch.bmm(keys_BSA, query_BH.unsqueeze(2)).squeeze(2)
+
+
+class GeneralAttention(DotAttention):
+    """score = d . W h   (Luong et al. 2015)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.key = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """W h."""
+        keys_BSH: Tensor = self.key(values_BSM)
+        return keys_BSH
+
+
+def attention(config: Config) -> Attention | None:
+    """The attention that a config names."""
+    match config.attention:
+        case "additive":
+            return AdditiveAttention(config)
+        case "dot":
+            return DotAttention()
+        case "general":
+            return GeneralAttention(config)
+        case "none":
+            return None
+
+
+class Decoder(nn.Module):
+    """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = attention(config)
+        context_size = 2 * config.hidden_size if self.attention else 0
+        self.embedding = embedding(config.vocabulary_size, config.embedding_size)
+        sizes = [config.embedding_size + context_size] + [config.hidden_size] * (config.layers - 1)
+        self.cells = nn.ModuleList(nn.LSTMCell(size, config.hidden_size) for size in sizes)
+        self.readout = nn.Linear(config.hidden_size + context_size, config.embedding_size)
+        self.vocabulary = nn.Linear(config.embedding_size, config.vocabulary_size)
+        if config.tie_embeddings:
+            self.vocabulary.weight = self.embedding.weight
+        self.dropout = nn.Dropout(config.dropout)
+
+    def step(self, embedded_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
+        """One word further: from embed(y_{i-1}) and d_{i-1} to [d_i; c_i], the new state, and a_i."""
+        if self.attention is None:
+            d_BH, state = self._recur(embedded_BE, state)
+            return d_BH, state, None
+        context_BM, weights_BS = self.attention(state.hidden_LBH[-1], memory)
+        d_BH, state = self._recur(torch.cat([embedded_BE, context_BM], dim=-1), state)
+        return torch.cat([d_BH, context_BM], dim=-1), state, weights_BS
+
+    def _recur(self, read: Tensor, state: State) -> tuple[Tensor, State]:
+        """The stacked LSTM cells: d_i of the top layer, and every layer's new state."""
+        hidden, cell = [], []
+        for layer, lstm in enumerate(self.cells):
+            read = self.dropout(read) if layer else read
+            read, c_BH = lstm(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
+            hidden.append(read)
+            cell.append(c_BH)
+        return read, State(torch.stack(hidden), torch.stack(cell))
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Scores of every piece of the vocabulary (..., V) from [d_i; c_i] (..., H or H + M)."""
+        said: Tensor = self.vocabulary(self.dropout(torch.tanh(self.readout(self.dropout(output)))))
+        return said
+
+    def forward(self, input_BT: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: logits_BTV for the words of `input_BT`, and the weights_BTS."""
+        embedded_BTE = self.dropout(self.embedding(input_BT))
+        outputs, weights = [], []
+        for embedded_BE in embedded_BTE.unbind(dim=1):
+            output, state, weights_BS = self.step(embedded_BE, state, memory)
+            outputs.append(output)
+            weights.append(weights_BS)
+        # The readout and the vocabulary need no loop: they are one large product each.
+        logits_BTV = self.logits(torch.stack(outputs, dim=1))
+        if self.attention is None:
+            return logits_BTV, None
+        return logits_BTV, torch.stack([a_BS for a_BS in weights if a_BS is not None], dim=1)
+
+
+class Seq2Seq(nn.Module):
+    """Encoder and decoder together."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:
+        """Read the source once: the memory for every step, and the decoder's first state."""
+        values_BSM, state = self.encoder(source_BS, lengths_B)
+        attend = self.decoder.attention
+        keys_BSA = attend.keys(values_BSM) if attend else values_BSM
+        return Memory(values_BSM, keys_BSA, source_BS != PAD), state
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits_BTV of the word after each of `input_BT`, and where attention looked: weights_BTS."""
+        memory, state = self.encode(source_BS, lengths_B)
+        logits_BTV, weights_BTS = self.decoder(input_BT, state, memory)
+        return logits_BTV, weights_BTS
+
+    def save(self, folder: Path) -> None:
+        """Write weights and config (no pickle) into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.weights(), folder / WEIGHTS)
+        text = json.dumps({"format": FORMAT, "model": asdict(self.config)}, indent=2)
+        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+    def weights(self) -> dict[str, Tensor]:
+        """All parameters by name, a tied table once."""
+        return {name: p.detach().cpu().contiguous() for name, p in self.named_parameters()}
+
+    @classmethod
+    def load(cls, folder: Path) -> Seq2Seq:
+        """Read a folder written by `save`; raises UserError for another format or missing files."""
+        try:
+            stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            if stored.get("format") != FORMAT:
+                raise UserError(
+                    f"{folder / CONFIG}: format {stored.get('format')!r}, this code reads format "
+                    f"{FORMAT}: use the version of seq2seq that wrote it"
+                )
+            model = cls(Config(**stored["model"]))
+            weights = load_file(folder / WEIGHTS)
+        except FileNotFoundError as error:
+            raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
+        parameters = dict(model.named_parameters())
+        if weights.keys() != parameters.keys():
+            odd = sorted(weights.keys() ^ parameters.keys())
+            raise UserError(f"{folder / WEIGHTS}: weights and config disagree about {', '.join(odd)}")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+        return model
+
+
+def embedding(pieces: int, size: int) -> nn.Embedding:
+    """A table that is small enough at the start to serve as an output layer, too."""
+    table = nn.Embedding(pieces, size, padding_idx=PAD)
+    nn.init.normal_(table.weight, std=size**-0.5)
+    with torch.no_grad():
+        table.weight[PAD].zero_()
+    return table
+
+
+def cross_entropy(logits_BTV: Tensor, output_BT: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Summed loss over the real tokens of a batch, in nats (label smoothing: Szegedy et al. 2016)."""
+    return F.cross_entropy(
+        logits_BTV.flatten(0, 1),
+        output_BT.flatten(),
+        ignore_index=PAD,
+        label_smoothing=smoothing,
+        reduction="sum",
+    )

@@ -1,0 +1,170 @@
+"""A model folder as a translator: text in, text out.
+
+Why: evaluation, the registry, the command line and other people's code translate by the same few
+lines, so that a score says something about what users get.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seq2seq.batches import collate, source_batch
+from seq2seq.errors import UserError
+from seq2seq.model import CONFIG, WEIGHTS, Seq2Seq
+from seq2seq.search import Hypothesis, beam_search, forced, greedy
+from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
+
+DECODING = "decoding.json"  # in a registered model: how its scores were made
+LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
+
+
+class Decoding(NamedTuple):
+    """How translations are searched for."""
+
+    beam: int = 5
+    length_penalty: float = 1.0
+    max_length: int = 200  # tokens
+
+
+class Translation(NamedTuple):
+    """A translation and how it came about."""
+
+    text: str
+    score: float  # log-probability by length^length_penalty
+    source_pieces: list[str]  # ends with </s>
+    target_pieces: list[str]  # ends with </s>
+    attention_TS: npt.NDArray[np.float32] | None  # a row for each target piece; None without attention
+
+
+class Translator:
+    """Translates with the model of a folder."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabulary: Vocabulary,
+        decoding: Decoding | None = None,
+        known: frozenset[str] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.model = model.eval().to(self.device)
+        self.vocabulary = vocabulary
+        self.decoding = decoding or Decoding()
+        self._known = known
+
+    @classmethod
+    def from_folder(cls, folder: Path | str, device: torch.device | None = None) -> Self:
+        """Read a model folder; raises UserError if it is incomplete or of another format."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a model folder: `make run` trains one into `model`")
+        decoding = folder / DECODING
+        return cls(
+            Seq2Seq.load(folder),
+            Vocabulary.load(folder),
+            Decoding(**json.loads(decoding.read_text("utf-8"))) if decoding.is_file() else None,
+            known_words(folder),
+            device,
+        )
+
+    def translate(
+        self,
+        texts: list[str],
+        beam: int | None = None,
+        length_penalty: float | None = None,
+        max_length: int | None = None,
+        batch_size: int = 64,
+    ) -> list[str]:
+        """The translation of each text, in order; an empty text stays empty.
+
+        What is not given is as the model's registration says (beam 5, length penalty 1 without one).
+        Raises UserError for a text of more than 500 tokens.
+        """
+        found = self._search(texts, self._decoding(beam, length_penalty, max_length), batch_size)
+        return self.vocabulary.decode_all([h.ids if h else [] for h in found])
+
+    def translate_fully(
+        self,
+        texts: list[str],
+        beam: int | None = None,
+        length_penalty: float | None = None,
+        max_length: int | None = None,
+        batch_size: int = 64,
+    ) -> list[Translation]:
+        """As `translate`, with scores, pieces and where attention looked at each word."""
+        decoding = self._decoding(beam, length_penalty, max_length)
+        found = self._search(texts, decoding, batch_size)
+        return [
+            self._explain(text, hypothesis, decoding) if hypothesis else Translation("", 0.0, [], [], None)
+            for text, hypothesis in zip(texts, found, strict=True)
+        ]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that training never saw; none if what it saw was not kept."""
+        if self._known is None:
+            return []
+        return [word for word in words(text) if word not in self._known]
+
+    def _decoding(self, beam: int | None, penalty: float | None, longest: int | None) -> Decoding:
+        default = self.decoding
+        chosen = Decoding(
+            default.beam if beam is None else beam,
+            default.length_penalty if penalty is None else penalty,
+            default.max_length if longest is None else longest,
+        )
+        if not 1 <= chosen.beam <= self.vocabulary.size // 2:
+            raise UserError(f"beam: {chosen.beam} is not allowed, it should be 1 or more")
+        return chosen
+
+    def _search(self, texts: list[str], how: Decoding, batch_size: int) -> list[Hypothesis | None]:
+        """A hypothesis for each text that has any token, searched in batches of like length."""
+        ids = self.vocabulary.encode_all(texts)
+        for text, sentence in zip(texts, ids, strict=True):
+            if len(sentence) > LONGEST:
+                raise UserError(
+                    f"a text of {len(sentence):,} tokens is too long, at most {LONGEST}: split it into "
+                    f"sentences ({text[:60]!r} ...)"
+                )
+        found: list[Hypothesis | None] = [None] * len(texts)
+        order = sorted((i for i, sentence in enumerate(ids) if sentence), key=lambda i: len(ids[i]))
+        for begin in range(0, len(order), batch_size):
+            rows = order[begin : begin + batch_size]
+            source_BS, lengths_B = source_batch([ids[i] for i in rows])
+            source_BS = source_BS.to(self.device)
+            if how.beam == 1:
+                hypotheses = greedy(self.model, source_BS, lengths_B, how.max_length)
+            else:
+                hypotheses = beam_search(self.model, source_BS, lengths_B, *how)
+            for i, hypothesis in zip(rows, hypotheses, strict=True):
+                found[i] = hypothesis
+        return found
+
+    def _explain(self, text: str, hypothesis: Hypothesis, how: Decoding) -> Translation:
+        source = self.vocabulary.encode(text)
+        batch = collate([source], [hypothesis.ids]).to(self.device)
+        _, weights_BTS = forced(
+            self.model, batch.source_BS, batch.source_lengths_B, batch.input_BT, batch.output_BT
+        )
+        return Translation(
+            self.vocabulary.decode(hypothesis.ids),
+            hypothesis.score(how.length_penalty),
+            [*self.vocabulary.pieces(source), "</s>"],
+            [*self.vocabulary.pieces(hypothesis.ids), "</s>"],
+            None if weights_BTS is None else weights_BTS[0].cpu().numpy(),
+        )
+
+
+def model_digest(folder: Path) -> str:
+    """sha256 of what a model is: weights, config and vocabulary."""
+    total = hashlib.sha256()
+    for name in (WEIGHTS, CONFIG, FILE):
+        total.update((folder / name).read_bytes())
+    return total.hexdigest()
