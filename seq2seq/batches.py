@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """Padded pairs of one batch: B sentences, S source and T target positions."""
 
     source_BS: Tensor  # ends with eos
-    source_lengths_B: Tensor  # on the CPU, where packing wants them
+    source_lengths_B: Tensor  # real positions, eos counted
     input_BT: Tensor  # what the decoder reads: bos y_1 .. y_n
     output_BT: Tensor  # what it is to say:     y_1 .. y_n eos
     tokens: int  # real output tokens, eos counted
@@ -31,6 +31,7 @@ class Batch(NamedTuple):
         """The same batch on a device."""
         return self._replace(
             source_BS=self.source_BS.to(device, non_blocking=True),
+            source_lengths_B=self.source_lengths_B.to(device, non_blocking=True),
             input_BT=self.input_BT.to(device, non_blocking=True),
             output_BT=self.output_BT.to(device, non_blocking=True),
         )

@@ -27,7 +27,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq.errors import UserError
 from seq2seq.vocabulary import PAD
@@ -68,42 +67,50 @@ class State(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """A bidirectional LSTM over the source."""
+    """Two LSTMs read the source, one from each end; their states side by side are the memory.
+
+    The second reads each sentence turned around within its own length. Padding thus always comes
+    last and can never reach a real position, and no sequence has to be packed for it: packing made
+    the backward pass on a CPU half as slow again.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.embedding = embedding(config.vocabulary_size, config.embedding_size)
-        self.lstm = nn.LSTM(
-            config.embedding_size,
-            config.hidden_size,
-            num_layers=config.layers,
-            bidirectional=True,
-            batch_first=True,
-            dropout=config.dropout if config.layers > 1 else 0.0,
-        )
-        self.bridge_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
-        self.bridge_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        sizes = [config.embedding_size] + [2 * config.hidden_size] * (config.layers - 1)
+        self.rightward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        self.leftward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        self.first_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.first_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, State]:
-        """The memory values_BSM and the decoder's first state d_0 = tanh(W [h_S forward; h_1 backward]).
+        """The memory values_BSM, and the decoder's first state d_0 = tanh(W [h_S right; h_1 left]).
 
-        `lengths_B` counts real positions (on the CPU): packing by it keeps padding out of both
-        directions, so that it can never change a result.
+        `lengths_B` counts the real positions of each sentence, which come before its padding.
         """
-        embedded_BSE = self.dropout(self.embedding(source_BS))
-        packed = pack_padded_sequence(embedded_BSE, lengths_B, batch_first=True, enforce_sorted=False)
-        outputs, (last_hidden, last_cell) = self.lstm(packed)
-        values_BSM, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source_BS.shape[1])
-        first = State(
-            torch.tanh(self.bridge_hidden(self._both_directions(last_hidden))),
-            self.bridge_cell(self._both_directions(last_cell)),
-        )
-        return values_BSM, first
+        turned_BS = turn_around(lengths_B, source_BS.shape[1])
+        row_B = torch.arange(len(lengths_B), device=source_BS.device)
+        read = self.embedding(source_BS)
+        ends = []
+        for rightward, leftward in zip(self.rightward, self.leftward, strict=True):
+            read = self.dropout(read)
+            right_BSH, _ = rightward(read)
+            left_BSH, _ = leftward(read[row_B.unsqueeze(1), turned_BS])
+            ends.append(torch.cat([right_BSH[row_B, lengths_B - 1], left_BSH[row_B, lengths_B - 1]], -1))
+            read = torch.cat([right_BSH, left_BSH[row_B.unsqueeze(1), turned_BS]], dim=-1)
+        ends_LBM = torch.stack(ends)
+        return read, State(torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM))
 
-    def _both_directions(self, last: Tensor) -> Tensor:
-        """(2 L, B, H), forward and backward by turns, as (L, B, M)."""
-        return torch.cat([last[0::2], last[1::2]], dim=-1)
+
+def turn_around(lengths_B: Tensor, positions: int) -> Tensor:
+    """turned_BS: the position that comes i-th when each sentence is read from its end.
+
+    Padding stays where it is, so that turning twice changes nothing.
+    """
+    position_S = torch.arange(positions, device=lengths_B.device)
+    from_end_BS = lengths_B.unsqueeze(1) - 1 - position_S
+    return torch.where(from_end_BS >= 0, from_end_BS, position_S)
 
 
 class Attention(nn.Module, ABC):
@@ -294,6 +301,11 @@ class Seq2Seq(nn.Module):
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])
         return model
+
+
+def lstm(read: int, units: int) -> nn.LSTM:
+    """One layer, one direction: (B, S, read) to (B, S, units)."""
+    return nn.LSTM(read, units, batch_first=True)
 
 
 def embedding(pieces: int, size: int) -> nn.Embedding:

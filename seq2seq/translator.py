@@ -138,7 +138,7 @@ class Translator:
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
             source_BS, lengths_B = source_batch([ids[i] for i in rows])
-            source_BS = source_BS.to(self.device)
+            source_BS, lengths_B = source_BS.to(self.device), lengths_B.to(self.device)
             if how.beam == 1:
                 hypotheses = greedy(self.model, source_BS, lengths_B, how.max_length)
             else:

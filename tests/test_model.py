@@ -1,0 +1,158 @@
+"""The laws of the model: padding, attention, shapes, the first state, saving."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq.batches import collate
+from seq2seq.errors import UserError
+from seq2seq.model import CONFIG, Config, Seq2Seq, cross_entropy, turn_around
+from seq2seq.vocabulary import EOS, PAD
+
+KINDS = ["additive", "dot", "general", "none"]
+SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4]]
+TARGETS = [[8, 7], [9, 10, 4, 5, 6, 7], [5], [11, 12, 4]]
+
+
+def build(attention="additive", layers=1, dropout=0.0, tie=True) -> Seq2Seq:
+    torch.manual_seed(3)
+    config = Config(
+        vocabulary_size=16,
+        embedding_size=10,
+        hidden_size=12,
+        attention_size=7,
+        layers=layers,
+        attention=attention,
+        dropout=dropout,
+        tie_embeddings=tie,
+    )
+    return Seq2Seq(config).double()
+
+
+def loss(model, batch) -> torch.Tensor:
+    logits_BTV, _ = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
+    return cross_entropy(logits_BTV, batch.output_BT, 0.1)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_batch_scores_as_its_sentences_alone(attention, layers):
+    model = build(attention, layers)
+    together = loss(model, collate(SOURCES, TARGETS))
+    alone = sum(loss(model, collate([s], [t])) for s, t in zip(SOURCES, TARGETS, strict=True))
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+def test_padding_changes_neither_loss_nor_gradients(attention):
+    model = build(attention)
+    batch = collate(SOURCES, TARGETS)
+    wider = batch._replace(
+        source_BS=torch.nn.functional.pad(batch.source_BS, (0, 4), value=PAD),
+        input_BT=torch.nn.functional.pad(batch.input_BT, (0, 3), value=PAD),
+        output_BT=torch.nn.functional.pad(batch.output_BT, (0, 3), value=PAD),
+    )
+    gradients = []
+    for each in (batch, wider):
+        model.zero_grad()
+        value = loss(model, each)
+        value.backward()
+        gradients.append([value.detach()] + [p.grad.clone() for p in model.parameters()])
+    for narrow, wide in zip(*gradients, strict=True):
+        torch.testing.assert_close(narrow, wide, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("attention", ["additive", "dot", "general"])
+def test_attention_sums_to_one_and_is_zero_at_padding(attention):
+    model = build(attention, layers=2)
+    batch = collate(SOURCES, TARGETS)
+    _, weights_BTS = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
+    assert weights_BTS.shape == (*batch.input_BT.shape, batch.source_BS.shape[1])
+    torch.testing.assert_close(weights_BTS.sum(-1), torch.ones_like(weights_BTS[..., 0]))
+    assert (weights_BTS.masked_select((batch.source_BS == PAD).unsqueeze(1)) == 0).all()
+
+
+def test_without_attention_the_source_is_known_by_the_first_state_alone():
+    model = build("none")
+    batch = collate(SOURCES, TARGETS)
+    memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+    other = memory._replace(values_BSM=torch.randn_like(memory.values_BSM))
+    torch.testing.assert_close(
+        model.decoder(batch.input_BT, state, memory)[0], model.decoder(batch.input_BT, state, other)[0]
+    )
+    shifted = state._replace(hidden_LBH=state.hidden_LBH + 1)
+    assert not torch.allclose(
+        model.decoder(batch.input_BT, state, memory)[0], model.decoder(batch.input_BT, shifted, memory)[0]
+    )
+
+
+def test_the_context_is_asked_for_with_the_state_before_the_step():
+    """c_i comes from d_{i-1}: weights of the first step must not depend on the first word."""
+    model = build("additive")
+    batch = collate(SOURCES, TARGETS)
+    memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+    first_BE = model.decoder.embedding(batch.input_BT[:, 0])
+    _, _, weights_BS = model.decoder.step(first_BE, state, memory)
+    _, _, same_BS = model.decoder.step(torch.randn_like(first_BE), state, memory)
+    torch.testing.assert_close(weights_BS, same_BS)
+    expected, _ = model.decoder.attention(state.hidden_LBH[-1], memory)
+    torch.testing.assert_close(expected, torch.einsum("bs,bsm->bm", weights_BS, memory.values_BSM))
+
+
+def test_every_parameter_learns():
+    for attention in KINDS:
+        model = build(attention, layers=2)
+        loss(model, collate(SOURCES, TARGETS)).backward()
+        idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+        assert idle == [], attention
+
+
+def test_turning_around_leaves_padding_in_place():
+    turned = turn_around(torch.tensor([3, 1, 4]), 4)
+    assert turned.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
+    assert torch.gather(turned, 1, turned).tolist() == [[0, 1, 2, 3]] * 3
+
+
+def test_batches_hold_what_the_decoder_reads_and_says():
+    batch = collate([[7, 8]], [[5, 6, 9]])
+    assert batch.source_BS.tolist() == [[7, 8, EOS]]
+    assert batch.input_BT[:, 1:].tolist() == batch.output_BT[:, :-1].tolist() == [[5, 6, 9]]
+    assert batch.output_BT[0, -1] == EOS
+    assert batch.tokens == 4
+
+
+def test_a_tied_table_is_one_parameter():
+    tied, untied = build(tie=True), build(tie=False)
+    assert tied.decoder.vocabulary.weight is tied.decoder.embedding.weight
+    size = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
+    assert size(untied) - size(tied) == 16 * 10
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("tie", [True, False])
+def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie):
+    model = build(attention, tie=tie).float()
+    model.save(tmp_path)
+    batch = collate(SOURCES, TARGETS)
+    arguments = (batch.source_BS, batch.source_lengths_B, batch.input_BT)
+    loaded = Seq2Seq.load(tmp_path)
+    assert loaded.config == model.config
+    assert torch.equal(model(*arguments)[0], loaded(*arguments)[0])
+
+
+def test_an_unknown_format_and_missing_or_odd_weights_are_named(tmp_path: Path):
+    build().float().save(tmp_path)
+    stored = json.loads((tmp_path / CONFIG).read_text())
+    (tmp_path / CONFIG).write_text(json.dumps(stored | {"format": 7}))
+    with pytest.raises(UserError, match="format 7, this code reads format 1"):
+        Seq2Seq.load(tmp_path)
+    other = dataclasses.asdict(build().config) | {"attention": "dot"}
+    (tmp_path / CONFIG).write_text(json.dumps({"format": 1, "model": other}))
+    with pytest.raises(UserError, match=r"disagree about decoder\.attention"):
+        Seq2Seq.load(tmp_path)
+    (tmp_path / CONFIG).unlink()
+    with pytest.raises(UserError, match=r"config\.json is missing"):
+        Seq2Seq.load(tmp_path)
