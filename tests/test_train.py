@@ -1,0 +1,194 @@
+"""Training: resumed is uninterrupted to the bit, it learns, it stops clearly, fingerprints differ."""
+
+import copy
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seq2seq import params, train
+from seq2seq.checkpoints import Checkpoints, fingerprint
+from seq2seq.errors import UserError
+from seq2seq.tokens import TokenWriter
+
+ROOT = Path(__file__).parents[1]
+SIZE = 40  # pieces
+SETTINGS = params.load(ROOT / "params.yaml").train.model_copy(
+    update={
+        "embedding_size": 16,
+        "hidden_size": 24,
+        "attention_size": 16,
+        "dropout": 0.2,
+        "batch_tokens": 240,
+        "updates": 60,
+        "warmup_updates": 10,
+        "learning_rate": 0.01,
+        "validate_every": 20,
+        "checkpoint_every": 7,
+        "patience": 1000,
+    }
+)
+
+
+class Recorder:
+    """Stands for an MLflow run; may pull a plug at a given number of calls."""
+
+    def __init__(self, plug=None) -> None:
+        self.points: list[tuple[int, dict[str, float]]] = []
+        self.plug = plug
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        self.points.append((step, dict(values)))
+        if self.plug:
+            self.plug(step)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory) -> Path:
+    """Sentences whose translation is their reversal."""
+    folder = tmp_path_factory.mktemp("tokens")
+    random = np.random.default_rng(1)
+    for split, count in (("train", 300), ("validation", 40)):
+        sources = [random.integers(4, SIZE, random.integers(2, 8)).tolist() for _ in range(count)]
+        with TokenWriter(folder, split) as writer:
+            writer.append("source", sources)
+            writer.append("target", [s[::-1] for s in sources])
+    return folder
+
+
+def trainer(tokens: Path, store: Path, **changes) -> train.Trainer:
+    settings = SETTINGS.model_copy(update=changes)
+    torch.manual_seed(settings.seed)
+    return train.Trainer(settings, SIZE, torch.device("cpu"), Checkpoints("x" * 40, store), tokens)
+
+
+def outcome(trained: train.Trainer):
+    return trained.progress.curve, {name: p.tolist() for name, p in trained.best.items()}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tokens, tmp_path_factory):
+    trained = trainer(tokens, tmp_path_factory.mktemp("store"))
+    trained.fit(Recorder())
+    return outcome(trained)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another(tokens, tmp_path, uninterrupted):
+    again = trainer(tokens, tmp_path / "a")
+    again.fit(Recorder())
+    assert outcome(again) == uninterrupted
+    other = trainer(tokens, tmp_path / "b", seed=2)
+    other.fit(Recorder())
+    assert outcome(other) != uninterrupted
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_resumed_is_uninterrupted_to_the_bit(tokens, tmp_path, uninterrupted, signum, capsys):
+    first = trainer(tokens, tmp_path)
+
+    def plug(step: int) -> None:
+        if step == 20:
+            os.kill(os.getpid(), signum)
+            os.kill(os.getpid(), signum)  # twice changes nothing
+
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(Recorder(plug))
+    assert 20 <= first.progress.update < 60
+    assert "the next run goes on there" in capsys.readouterr().out
+    torch.rand(5)  # the world has moved on
+    second = trainer(tokens, tmp_path)
+    second.fit(Recorder())
+    assert f"goes on from update {first.progress.update}" in capsys.readouterr().out
+    assert outcome(second) == uninterrupted
+
+
+def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
+    tokens, tmp_path, uninterrupted, monkeypatch
+):
+    class PowerCut(BaseException):
+        pass
+
+    def cut(step: int) -> None:
+        if step == 40:
+            raise PowerCut
+
+    first = trainer(tokens, tmp_path)
+    with pytest.raises(PowerCut):
+        first.fit(Recorder(cut))
+    second = trainer(tokens, tmp_path)
+    second.fit(Recorder())
+    assert outcome(second) == uninterrupted
+
+
+def test_it_learns(tokens, tmp_path):
+    trained = trainer(tokens, tmp_path, updates=250, validate_every=50, dropout=0.0)
+    trained.fit(Recorder())
+    losses = [point["validation_loss"] for point in trained.progress.curve]
+    assert losses[0] > 2.5
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_patience_is_counted_in_updates_and_the_best_weights_are_kept(tokens, tmp_path):
+    trained = trainer(tokens, tmp_path, updates=4000, learning_rate=0.5, clip_norm=50.0, patience=60)
+    trained.fit(Recorder())
+    standing = trained.progress
+    assert standing.update == standing.best_update + 60 < 4000
+    best = min(standing.curve, key=lambda point: point["validation_loss"])
+    assert best["update"] == standing.best_update
+    assert any(not torch.equal(trained.best[n], p) for n, p in trained.parameters.items())
+
+
+def test_a_loss_that_is_no_number_stops_with_the_remedy(tokens, tmp_path):
+    broken = trainer(tokens, tmp_path)
+    with torch.no_grad():
+        broken.parameters["decoder.readout.bias"][0] = torch.nan
+    with pytest.raises(UserError, match=r"loss is nan near update 7: lower train\.learning_rate"):
+        broken.fit(Recorder())
+
+
+def test_pairs_that_are_all_too_long_are_named(tokens, tmp_path):
+    with pytest.raises(UserError, match=r"train\.max_tokens: no train pair has 1 to 1 tokens"):
+        trainer(tokens, tmp_path, max_tokens=1)
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [train.learning_rate(update, SETTINGS) for update in range(1, 61)]
+    assert rates[0] == pytest.approx(0.001)
+    assert max(rates) == rates[9] == SETTINGS.learning_rate
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] == pytest.approx(0.0001)
+
+
+def test_a_fingerprint_covers_every_dep_and_parameter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/a").write_text("1")
+    Path("code.py").write_text("x = 1")
+    Path("dvc.yaml").write_text("stages: {train: {cmd: x, deps: [data, code.py]}}")
+    first = fingerprint("train", {"seed": 1})
+    assert fingerprint("train", {"seed": 1}) == first
+    assert fingerprint("train", {"seed": 2}) != first
+    Path("data/a").write_text("2")
+    second = fingerprint("train", {"seed": 1})
+    Path("code.py").write_text("x = 2")
+    assert len({first, second, fingerprint("train", {"seed": 1})}) == 3
+
+
+def test_a_checkpoint_is_replaced_as_a_whole_and_removed(tmp_path, monkeypatch):
+    store = Checkpoints("f" * 40, tmp_path)
+    assert store.load() is None
+    store.save({"a": torch.arange(3.0)}, {"update": 1})
+    real = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        store.save({"a": torch.zeros(3)}, {"update": 2})
+    monkeypatch.setattr(Path, "replace", real)
+    tensors, state = copy.deepcopy(store.load())
+    assert state == {"update": 1}
+    assert tensors["a"].tolist() == [0, 1, 2]
+    store.remove()
+    assert store.load() is None

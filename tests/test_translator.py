@@ -1,0 +1,115 @@
+"""The translator: order, batches, edges of input, what it explains."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seq2seq import Translator
+from seq2seq.errors import UserError
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.translator import DECODING, Decoding, model_digest
+from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
+
+WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
+TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]
+
+
+@pytest.fixture(scope="module", params=["additive", "none"])
+def folder(request, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    draw = random.Random(2)
+    sentences = [" ".join(draw.choices(WORDS, k=6)) for _ in range(200)]
+    model, size = learn(
+        sentences, algorithm="unigram", size=300, character_coverage=1.0, normalization="nmt_nfkc"
+    )
+    (folder / FILE).write_bytes(model)
+    (folder / WORDS_FILE).write_text("\n".join(w.casefold() for w in WORDS) + "\n")
+    torch.manual_seed(1)
+    built = Seq2Seq(
+        Config(
+            vocabulary_size=size,
+            embedding_size=8,
+            hidden_size=8,
+            attention_size=8,
+            layers=1,
+            attention=request.param,
+            dropout=0.5,
+            tie_embeddings=True,
+        )
+    )
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.mul_(3)
+    built.save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_texts_come_back_in_order_and_alike_in_any_batch(folder, beam):
+    translator = Translator.from_folder(folder)
+    together = translator.translate(TEXTS, beam=beam, max_length=12, batch_size=2)
+    alone = [translator.translate([t], beam=beam, max_length=12)[0] for t in TEXTS]
+    assert together == alone
+    assert together[2] == together[4] == ""
+    assert all(together[i] for i in (0, 1, 3, 5))
+
+
+def test_no_texts_give_no_translations(folder):
+    assert Translator.from_folder(folder).translate([]) == []
+
+
+def test_a_full_translation_says_where_it_looked(folder):
+    translator = Translator.from_folder(folder)
+    full = translator.translate_fully(TEXTS[:3], beam=2, max_length=10)
+    assert [t.text for t in full] == translator.translate(TEXTS[:3], beam=2, max_length=10)
+    for translation in full[:2]:
+        assert translation.score < 0
+        assert translation.source_pieces[-1] == translation.target_pieces[-1] == "</s>"
+        if translator.model.config.attention == "none":
+            assert translation.attention_TS is None
+        else:
+            rows, columns = translation.attention_TS.shape
+            assert (rows, columns) == (len(translation.target_pieces), len(translation.source_pieces))
+            np.testing.assert_allclose(translation.attention_TS.sum(1), 1, atol=1e-5)
+
+
+def test_words_never_seen_in_training_are_named(folder):
+    translator = Translator.from_folder(folder)
+    assert translator.unknown_words("Der HUND sieht das Xylophon.") == ["sieht", "das", "xylophon"]
+
+
+def test_a_text_beyond_all_sentences_is_refused_with_the_remedy(folder):
+    with pytest.raises(UserError, match=r"too long, at most 500: split it into sentences"):
+        Translator.from_folder(folder).translate(["Hund " * 600])
+
+
+def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_path):
+    registered = tmp_path / "registered"
+    registered.mkdir()
+    for path in folder.iterdir():
+        (registered / path.name).write_bytes(path.read_bytes())
+    (registered / DECODING).write_text('{"beam": 3, "length_penalty": 0.6, "max_length": 4}')
+    translator = Translator.from_folder(registered)
+    assert translator.decoding == Decoding(3, 0.6, 4)
+    plain = Translator.from_folder(folder)
+    assert translator.translate(TEXTS) == plain.translate(TEXTS, 3, 0.6, 4)
+    assert model_digest(registered) == model_digest(folder)
+
+
+def test_a_beam_that_is_none_is_refused(folder):
+    with pytest.raises(UserError, match="beam: 0 is not allowed"):
+        Translator.from_folder(folder).translate(["Hund"], beam=0)
+
+
+def test_a_missing_folder_or_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere is not a model folder"):
+        Translator.from_folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"config\.json is missing"):
+        Translator.from_folder(tmp_path)
+
+
+def test_the_vocabulary_of_a_model_folder_is_its_own(folder):
+    assert Vocabulary.load(folder).decode(Vocabulary.load(folder).encode("der Hund")) == "der Hund"
