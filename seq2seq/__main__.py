@@ -82,13 +82,12 @@ def run_stage(name: str) -> int:
         kind, message = "system", f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
     finally:
         if path := os.environ.get(MARKER):
             record = {"stage": name, "status": status, "class": kind, "message": message}
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")
-    if kind == "bug":
-        traceback.print_exc()
     print(f"error: {name}: {message}", file=sys.stderr)
     return 1
 

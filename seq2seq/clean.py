@@ -48,9 +48,7 @@ class Tally:
         """Count a pair that `reason` drops (of an evaluation split: would drop)."""
         self.hits[reason] += 1
         if self.hits[reason] <= SAMPLED:
-            source, target = (
-                text if len(text) <= SHOWN else text[:SHOWN] + "…" for text in pair[:2]
-            )
+            source, target = (text if len(text) <= SHOWN else text[:SHOWN] + "…" for text in pair[:2])
             row = {"split": self.split, "row": self.read, "reason": reason}
             self.sample.append(row | {"source": source, "target": target})
 
@@ -147,8 +145,7 @@ def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
     tally.rewritten += 1
     alignment = pair.alignment
     if alignment is not None and (
-        len(source.split()) != len(pair.source.split())
-        or len(target.split()) != len(pair.target.split())
+        len(source.split()) != len(pair.source.split()) or len(target.split()) != len(pair.target.split())
     ):
         tally.alignments_lost += 1
         alignment = None

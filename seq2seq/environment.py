@@ -21,6 +21,7 @@ SETTINGS = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_OFFLINE": "1",  # only what downloads a corpus lifts this
+    "USE_TORCH": "0",  # or `datasets` imports it to read text
     "GIT_PYTHON_REFRESH": "quiet",
     "GOMP_SPINCOUNT": "20000",  # libgomp's default spin ruins speed when another process needs a core
 }

@@ -11,9 +11,10 @@ Ranta's Grammatical Framework, 2004). One derivation is spelled twice, as source
   template answers every field.
 - in a template, `{n.acc}` spells the field `acc` of child `n`, and `{n.<case>.<d.number>}` the one named
   by the variable `case` and by the feature `number` of child `d`.
-- *features* rise from a child (`features`); *constraints* sink to it (`n: Noun(class=<v.object>)`).
+- *features* rise from a child (`features`); *constraints* sink to it (`n: Noun(class=<v.object>)`,
+  or `Noun(class)` for our own).
   A value such as `food|drink` is a choice: two values agree when they share one. A constraint whose
-  value is unknown does not constrain.
+  value is unknown does not constrain; the constraint `but` excludes words.
 - a rule with `words` stands for one production a word. A word's attributes are its features, and
   `{stem}` spells one, `{stem:-2}` without its last two letters.
 - *alignment*: words that the same node has written, in source and in target, are aligned. A rule's node
@@ -28,11 +29,13 @@ import math
 import random
 import re
 from bisect import bisect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
 LONGEST_TRAIN, LONGEST = 16, 25  # source words: in train and validation, in test
@@ -98,14 +101,17 @@ class Production:
     def __init__(self, rule: Mapping[str, Any], where: str, word: str | None = None) -> None:
         self.where, self.lexical = where, word is not None
         self.weight = float(rule.get("weight", 1))
-        self.children = [_child(n, str(c), where) for n, c in rule.get("with", {}).items()]
-        names = {child.name for child in self.children}
         features = {str(k): str(v) for k, v in rule.get("features", {}).items()}
         attributes: dict[str, str] = {}
         if word is not None:
             given = {**rule.get("all", {}), **(rule["words"][word] or {}), "lemma": word}
             attributes = {str(k): _fill(str(v), given, where) for k, v in given.items()}
             self.weight *= float(given.get("weight", 1))
+        self.children = [
+            _child(str(name), _fill(str(text), attributes, where), where)
+            for name, text in rule.get("with", {}).items()
+        ]
+        names = {child.name for child in self.children}
         self.when = attributes | {str(k): str(v) for k, v in rule.get("when", {}).items()}
         self.features = {k: _refs(v) for k, v in (attributes | features).items()}
         self.combinations = [_refs(str(text)) for text in rule.get("combinations", [])]
@@ -149,7 +155,7 @@ class Production:
 class Node:
     """A node of a derivation: a production, its children, what sank to it and what rises from it."""
 
-    __slots__ = ("production", "children", "constraints", "features")
+    __slots__ = ("children", "constraints", "features", "production")
 
     def __init__(self, production: Production, constraints: dict[str, str]) -> None:
         self.production, self.constraints = production, constraints
@@ -158,10 +164,17 @@ class Node:
 
     def value(self, parts: tuple[str | Ref, ...]) -> str | None:
         """The text with its references resolved; None where one of them is unknown."""
+        if len(parts) == 1:  # nearly always, and this is the hottest line
+            part = parts[0]
+            if isinstance(part, str):
+                return part
+            child, feature = part
+            return (self.children[child].features if child else self.constraints).get(feature)
         texts = [part if isinstance(part, str) else self.look_up(part) for part in parts]
         return None if None in texts else "".join(text or "" for text in texts)
 
     def look_up(self, ref: Ref) -> str | None:
+        """A child's feature, or a constraint on this node; None if unknown."""
         if ref.child:
             return self.children[ref.child].features.get(ref.feature)
         return self.constraints.get(ref.feature)
@@ -186,11 +199,13 @@ class Node:
                 names.append(name)
             self.children[part.child].spell(side, tuple(names), out, writer)
 
-    def all(self) -> Iterable[Node]:
-        """This node and all below it, depth first."""
-        yield self
+    def combinations(self) -> Iterator[str]:
+        """The combinations of lemmas in this tree, as its rules declare them: `lesen Buch`."""
+        for parts in self.production.combinations:
+            if text := self.value(parts):
+                yield from map(" ".join, itertools.product(*(c.split("|") for c in text.split(" "))))
         for child in self.children.values():
-            yield from child.all()
+            yield from child.combinations()
 
 
 class Grammar:
@@ -226,9 +241,16 @@ class Grammar:
             raise ValueError(f"{path}: not a grammar; it needs {', '.join(ABOUT)}, start and rules")
         return cls(document, str(path))
 
-    def sample(self, rng: random.Random) -> tuple[Example, list[str]]:
-        """One random pair, and the combinations of lemmas that its rules declare."""
-        root = self._derive(rng, self.start, {}, self.file, 0)
+    def sample(self, rng: random.Random) -> Example:
+        """One random sentence pair."""
+        return self.spell(self.derive(rng))
+
+    def derive(self, rng: random.Random) -> Node:
+        """The root of a random derivation."""
+        return self._derive(rng, self.start, {}, self.file, 0)
+
+    def spell(self, root: Node) -> Example:
+        """A derivation's sentences and alignment."""
         (source, writers), (target, others) = self._words(root, SOURCE), self._words(root, TARGET)
         pairs = [
             f"{i}-{j}"
@@ -236,44 +258,56 @@ class Grammar:
             for j, yours in enumerate(others)
             if not mine.isdisjoint(yours)
         ]
-        return Example(source, target, " ".join(pairs)), [
-            " ".join(lemmas)
-            for node in root.all()
-            for parts in node.production.combinations
-            for text in [node.value(parts)]
-            if text is not None
-            for lemmas in itertools.product(*(choice.split("|") for choice in text.split(" ")))
-        ]
+        return Example(source, target, " ".join(pairs))
 
     def _derive(
         self, rng: random.Random, symbol: str, constraints: dict[str, str], where: str, depth: int
     ) -> Node:
-        key = (symbol, depth > MAX_DEPTH, *constraints.items())
-        if key not in self._options:
-            options = [p for p in self.rules[symbol] if p.allows(constraints)]
-            if not options:
-                raise ValueError(f"{where}: no {symbol} with {constraints}; add one or loosen this")
-            if depth > MAX_DEPTH:
-                lowest = min(p.height for p in options)
-                options = [p for p in options if p.height == lowest]
-            self._options[key] = options, list(itertools.accumulate(p.weight for p in options))
-        options, cumulated = self._options[key]
-        production = options[bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)]
+        production = self._choose(rng, symbol, constraints, where, depth)
         node = Node(production, constraints)
         for child in production.children:
-            sinking = ((name, node.value(parts)) for name, parts in child.constraints)
-            node.children[child.name] = self._derive(
-                rng,
-                child.symbol,
-                {name: value for name, value in sinking if value is not None},
-                production.where,
-                depth + 1,
-            )
+            sinking: dict[str, str] = {}
+            for name, parts in child.constraints:
+                value = node.value(parts)
+                if value is not None:
+                    sinking[name] = value
+            node.children[child.name] = self._derive(rng, child.symbol, sinking, production.where, depth + 1)
+        if production.lexical:
+            node.features = production.when
+            return node
         for name, parts in production.features.items():
             value = node.value(parts)
             if value is not None:
                 node.features[name] = value
         return node
+
+    def _choose(
+        self, rng: random.Random, symbol: str, constraints: dict[str, str], where: str, depth: int
+    ) -> Production:
+        """A production that the constraints allow, by weight."""
+
+        def draw(options: list[Production], cumulated: list[float]) -> Production:
+            return options[bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)]
+
+        lasting = {name: value for name, value in constraints.items() if name != "but"}
+        key = (symbol, depth > MAX_DEPTH, *lasting.items())
+        if key not in self._options:
+            options = [p for p in self.rules[symbol] if p.allows(lasting)]
+            if depth > MAX_DEPTH:
+                lowest = min((p.height for p in options), default=0)
+                options = [p for p in options if p.height == lowest]
+            self._options[key] = options, list(itertools.accumulate(p.weight for p in options))
+        options, cumulated = self._options[key]
+        production = draw(options, cumulated) if options else None
+        if production and "but" in constraints:  # `but` varies too much to be kept
+            excluded = constraints["but"].split("|")
+            if production.when.get("lemma") in excluded:
+                options = [p for p in options if p.when.get("lemma") not in excluded]
+                weights = list(itertools.accumulate(p.weight for p in options))
+                production = draw(options, weights) if options else None
+        if production is None:
+            raise ValueError(f"{where}: no {symbol} with {constraints}; add one or loosen this")
+        return production
 
     def _words(self, root: Node, side: int) -> tuple[str, list[set[int]]]:
         """The sentence, and for each of its words the nodes that wrote letters of it."""
@@ -283,7 +317,7 @@ class Grammar:
         writers: list[set[int]] = []
         joined = False  # does the next piece continue the last word?
         for text, node in pieces:
-            joined = joined and not text[0].isspace() if text else joined
+            joined = joined and not text[0].isspace()
             for piece in text.split():
                 if words and (joined or piece[0] in self.closing):
                     words[-1] += piece
@@ -293,7 +327,7 @@ class Grammar:
                 if any(map(str.isalnum, piece)):
                     writers[-1].add(id(node))
                 joined = False
-            joined = not text[-1].isspace() if text else joined
+            joined = not text[-1].isspace()
         sentence = " ".join(words)
         for pattern, replacement in self.spelling[side]:
             sentence = pattern.sub(replacement, sentence)
@@ -373,12 +407,14 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
     grammar, rng = Grammar.load(path), random.Random(seed)
     sources: set[str] = set()
 
-    def draw(split: str, keep: Callable[[Example, int, bool], bool]) -> list[Example]:
+    def draw(split: str, keep: Callable[[Example, int], bool]) -> list[Example]:
         kept: list[Example] = []
         for _ in range(PATIENCE * (sizes[split] + 10)):
-            example, combinations = grammar.sample(rng)
-            length, held_out = example.source.count(" ") + 1, any(map(_held_out, combinations))
-            if example.source not in sources and keep(example, length, held_out):
+            root = grammar.derive(rng)
+            if any(map(_held_out, root.combinations())) != (split == "test"):
+                continue
+            example = grammar.spell(root)
+            if example.source not in sources and keep(example, example.source.count(" ") + 1):
                 sources.add(example.source)
                 kept.append(example)
                 if len(kept) == sizes[split]:
@@ -388,7 +424,7 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
             "for a larger train split, or add rules and words to the grammar"
         )
 
-    train = draw("train", lambda _, length, held_out: length <= LONGEST_TRAIN and not held_out)
+    train = draw("train", lambda _, length: length <= LONGEST_TRAIN)
     targets = {example.target for example in train}
     known = {word for example in train for word in _bare_words(example)}
     lengths = sorted(example.source.count(" ") + 1 for example in train)
@@ -397,14 +433,12 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
     def is_new(example: Example) -> bool:
         return example.target not in targets and known.issuperset(_bare_words(example))
 
-    validation = draw(
-        "validation", lambda e, length, held_out: length <= LONGEST_TRAIN and not held_out and is_new(e)
-    )
+    validation = draw("validation", lambda e, length: length <= LONGEST_TRAIN and is_new(e))
     room = {True: math.ceil(sizes["test"] / 4)}  # is it longer than usual? -> how many are wanted
     room[False] = sizes["test"] - room[True]
 
-    def fits_test(example: Example, length: int, held_out: bool) -> bool:
-        fits = held_out and length <= LONGEST and room[length > usual] > 0 and is_new(example)
+    def fits_test(example: Example, length: int) -> bool:
+        fits = length <= LONGEST and room[length > usual] > 0 and is_new(example)
         room[length > usual] -= fits
         return fits
 
@@ -413,17 +447,18 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
     return {"train": train, "validation": validation, "test": test}
 
 
+@cache
 def _held_out(combination: str) -> bool:
     """The same in every process and for every seed, unlike hash()."""
     digest = hashlib.sha256(combination.encode()).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
 
 
-def _bare_words(example: Example) -> list[str]:
-    """The words of both sides without punctuation and capitals."""
-    sides = (f"{side} {word.strip('.,;:!?').lower()}" for side, text in
-             (("source", example.source), ("target", example.target)) for word in text.split())
-    return list(sides)
+def _bare_words(example: Example) -> Iterator[tuple[int, str]]:
+    """The (side, word) of an example without punctuation and capitals."""
+    for side in (SOURCE, TARGET):
+        for word in example[side].lower().split():
+            yield side, word.strip(".,;:!?")
 
 
 def _productions(where: str, alternatives: Any) -> Iterable[Production]:
@@ -454,8 +489,7 @@ def _pattern(key: str | None) -> tuple[Ref | Path_, ...] | None:
     if key is None:
         return None
     return tuple(
-        Ref("", name[1:-1]) if name.startswith("<") else tuple(name.split("|"))
-        for name in key.split(".")
+        Ref("", name[1:-1]) if name.startswith("<") else tuple(name.split("|")) for name in key.split(".")
     )
 
 
@@ -474,10 +508,12 @@ def _refs(text: str) -> tuple[str | Ref, ...]:
 def _child(name: str, text: str, where: str) -> Child:
     """`NP(class=<v.object>, number=sg|pl)` as a Child."""
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", text)
-    pairs = [pair.partition("=") for pair in (match[2] or "").split(",")] if match else []
-    if match is None or (match[2] and not all(equals for _, equals, _ in pairs)):
-        raise ValueError(f"{where}: {name}: {text!r} is not like `NP` or `NP(case=acc, class=<v.object>)`")
-    return Child(name, match[1], tuple((k.strip(), _refs(v.strip())) for k, e, v in pairs if e))
+    if match is None:
+        raise ValueError(f"{where}: {name}: {text!r} is not like `NP` or `NP(number=sg, class)`")
+    pairs = [pair.strip().partition("=") for pair in match[2].split(",")] if match[2] else []
+    return Child(
+        name, match[1], tuple((key, _refs(value if equals else f"<{key}>")) for key, equals, value in pairs)
+    )
 
 
 def _template(
@@ -505,7 +541,7 @@ def _fill(text: str, attributes: Mapping[str, Any], where: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in attributes:
-            raise ValueError(f"{where}: no attribute {match[1]!r}; give the word one")
+            raise ValueError(f"{where}: {match[0]} is no child or attribute; add it or correct it")
         whole = _fill(str(attributes[match[1]]), attributes, where)
         return whole[: int(match[2][1:])] if match[2] else whole
 

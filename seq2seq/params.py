@@ -48,6 +48,7 @@ class Ingest(Section):
     train_size: Positive | None
     validation_size: Positive
     test_size: Positive
+    max_malformed_rows: Annotated[int, Field(ge=0)]
     seed: Seed
 
 
@@ -62,7 +63,6 @@ class Clean(Section):
     target_script: Script
     min_script: Share
     drop_identical: bool
-    max_malformed_rows: Annotated[int, Field(ge=0)]
 
 
 class Tokenize(Section):
@@ -188,7 +188,7 @@ def apply(
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:
         rewritten = StringIO()
-        _yaml().dump(document, rewritten)
+        round_trip_yaml().dump(document, rewritten)
         draft = path.with_name(path.name + ".new")
         draft.write_text(rewritten.getvalue(), encoding="utf-8")
         draft.replace(path)
@@ -204,7 +204,8 @@ def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
     raise ParamsError(f"no recipe {name!r}{_suggest(name, known)}; there are: {', '.join(known)}")
 
 
-def _yaml() -> YAML:
+def round_trip_yaml() -> YAML:
+    """A reader and writer of YAML that keeps comments, quotes and the spelling of null."""
     yaml = YAML()  # YAML 1.2, as DVC reads it: `off` is a string, `1e-3` a number
     yaml.preserve_quotes = True
     yaml.width = 200
@@ -216,7 +217,7 @@ def _yaml() -> YAML:
 
 def _read(path: Path) -> CommentedMap:
     try:
-        document = _yaml().load(path.read_text(encoding="utf-8"))
+        document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run from the project's root folder") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -228,7 +229,7 @@ def _read(path: Path) -> CommentedMap:
 
 def _parse(text: str, origin: str) -> Any:
     try:
-        return _yaml().load(text)
+        return round_trip_yaml().load(text)
     except YAMLError:
         raise ParamsError(f"{origin}: {text!r} is not a YAML value") from None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import shutil
 import signal
 import threading
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from seq2seq import checkpoints, paths, tracking
 from seq2seq.batches import Batch, Batches
+from seq2seq.device import choose_device
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.params import Params
@@ -42,25 +42,13 @@ def train(params: Params) -> None:
     settings = params.train
     key = checkpoints.fingerprint("train", settings.model_dump())
     vocabulary = Vocabulary.load(paths.VOCABULARY)
-    device = choose_device()
+    device = choose_device("train")
     torch.manual_seed(settings.seed)
     trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key))
     with tracking.training_run(params, key) as run:
         trainer.fit(run)
     save(trainer, vocabulary)
     trainer.checkpoints.remove()
-
-
-def choose_device() -> torch.device:
-    """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; says which and why."""
-    if wanted := os.environ.get("SEQ2SEQ_DEVICE"):
-        name, reason = wanted, "SEQ2SEQ_DEVICE says so"
-    elif torch.cuda.is_available():
-        name, reason = "cuda", f"found {torch.cuda.get_device_name()}"
-    else:
-        name, reason = "cpu", f"no CUDA device found, {torch.get_num_threads()} threads"
-    print(f"train: on {name} ({reason})", flush=True)
-    return torch.device(name)
 
 
 def save(trainer: Trainer, vocabulary: Vocabulary) -> None:

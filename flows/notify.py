@@ -1,0 +1,69 @@
+"""Tell people that a run failed: a hook of every flow that posts JSON to ALERT_WEBHOOK.
+
+Why: a schedule that fails unheard is worse than none. The body has the key `text`, which chat
+services show, and the parts for programs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import urllib.request
+from typing import Any
+
+from flows.stages import REMEDIES, StageError
+
+URL = "ALERT_WEBHOOK"  # environment variable; or the Prefect variable `alert_webhook`
+PATIENCE = 10.0  # seconds
+
+
+def tell(flow: Any, flow_run: Any, state: Any) -> None:
+    """A hook for on_failure and on_crashed; never raises, and says so if nobody could be told."""
+    from prefect.logging import get_logger
+    from prefect.variables import Variable
+
+    logger = get_logger("prefect.flow_runs")
+    try:
+        url = os.environ.get(URL) or Variable.get(URL.lower(), default=None)
+        if url:
+            post(str(url), notice(flow.name, flow_run, state))
+    except Exception as error:
+        logger.error(f"the notice of failure could not be sent: {error}")
+
+
+def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
+    """What is posted."""
+    failure = None
+    if state.is_failed():
+        failure = state.result(raise_on_failure=False)
+    stage, kind, message = "", "crash", state.message or state.name
+    if isinstance(failure, StageError):
+        stage, kind, message = failure.stage, failure.kind, failure.message
+    elif isinstance(failure, BaseException):
+        kind, message = type(failure).__name__, str(failure)
+    where = f"stage {stage} " if stage else ""
+    return {
+        "text": f"{flow} {state.name.lower()}: {where}({kind}) {message}",
+        "flow": flow,
+        "flow_run": str(run.name),
+        "flow_run_id": str(run.id),
+        "state": str(state.name),
+        "stage": stage,
+        "class": kind,
+        "message": message,
+        "remedy": REMEDIES.get(kind, ""),
+        "host": socket.gethostname(),
+    }
+
+
+def post(url: str, body: dict[str, str]) -> None:
+    """POST as JSON; raises OSError if it is not taken."""
+    request = urllib.request.Request(
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE):
+        pass

@@ -1,0 +1,165 @@
+"""`python -m flows.pipeline`: apply a recipe, run what is not fresh, promote, show what came out.
+
+Why: one command from a corpus to a registered translator, the same by hand and on a schedule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flows import graph, lock, screen, summary
+from flows.server import PrivateServer, check_answering, is_configured
+from flows.stages import StageError
+from seq2seq import environment, params, paths
+from seq2seq.errors import TransientError, UserError
+
+if TYPE_CHECKING:
+    from flows.stages import Outcome
+
+HOME = Path(".prefect")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    environment.prepare()
+    display = screen.terminal()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        if options.dry:
+            return dry(options, display)
+        with lock.workspace():
+            return run(options, display)
+    except StageError as failure:
+        display.line()
+        return _fail(f"{failure.stage} failed ({failure.kind}): {failure.message}", failure.remedy, 1)
+    except TransientError as error:
+        return _fail(str(error), "it may pass by itself: run again; finished stages are kept", 1)
+    except UserError as error:
+        return _fail(str(error), "", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", "run again: finished stages are kept, a training goes on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def run(options: argparse.Namespace, display: screen.Screen) -> int:
+    """Apply, run, show; the caller holds the workspace."""
+    changes = apply(options.recipe, options.set)
+    _announce(display, params.load(), changes)
+    graph.choose(graph.read(), options.until, options.force)  # a slip is told before Prefect has started
+    with _prefect():
+        outcomes = _flow(options, display)
+    done = {outcome.stage: outcome.what for outcome in outcomes}
+    if "promote" in done:
+        facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
+        changed = any(what not in ("unchanged", "kept") for what in done.values())
+        for line in summary.last_screen(facts, done["promote"], full=changed):
+            display.line(line)
+    return 0
+
+
+def dry(options: argparse.Namespace, display: screen.Screen) -> int:
+    """Say what would run and why; changes nothing, not even for a recipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(shutil.copy(paths.PARAMS, folder))
+        changes = apply(options.recipe, options.set, draft)
+        _announce(display, params.load(draft), changes)
+    shown = graph.choose(graph.read(changes), options.until, options.force)
+    going: set[str] = set()
+    for number, node in enumerate(shown, start=1):
+        before_it = [name for name in node.upstream if name in going]
+        reasons = (["--force"] if node.name in options.force else []) + list(node.reasons)
+        if reasons or before_it:
+            going.add(node.name)
+        what = "would run" if reasons else "may run" if before_it else "unchanged"
+        note = "; ".join(reasons) or (f"after {', '.join(before_it)}" if before_it else "")
+        display.closing(f"[{number}/{len(shown)}]", node.name, what, 0, note)
+    return 0
+
+
+def _announce(display: screen.Screen, current: params.Params, changes: graph.Changes) -> None:
+    display.line(summary.first_line(current))
+    for key, before, after in changes:
+        display.line(f"  {key}: {graph.show(before)} -> {graph.show(after)}")
+
+
+def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> graph.Changes:
+    """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
+    if recipe is None and not overrides:
+        return []
+    return params.apply(params.recipe_path(recipe) if recipe else None, overrides, path)
+
+
+@contextmanager
+def _prefect() -> Any:
+    """Prefect quiet on the terminal, on the user's server or else on one of this run's own."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    if is_configured():
+        check_answering()
+        yield
+        return
+    server = PrivateServer(Path(os.environ.get("PREFECT_HOME", HOME)))
+    try:
+        import flows.tasks  # noqa: F401  takes seconds, which the server needs as well
+        from seq2seq import tracking
+
+        tracking.client()
+        server.wait()
+        yield
+    finally:
+        for handler in logging.getLogger("prefect.flow_runs").handlers:
+            handler.flush()  # or the last lines would look for a server that is gone
+        server.stop()
+
+
+def _flow(options: argparse.Namespace, display: screen.Screen) -> list[Outcome]:
+    from flows import tasks
+
+    token = screen.current.set(display)
+    try:
+        return tasks.pipeline(until=options.until, force=tuple(options.force))
+    finally:
+        screen.current.reset(token)
+
+
+def _fail(message: str, remedy: str, status: int) -> int:
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    if remedy:
+        print(f"       {remedy}", file=sys.stderr)
+    return status
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__)
+    parser.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"
+    )
+    parser.add_argument("--until", metavar="STAGE", help="end with this stage")
+    parser.add_argument(
+        "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
+    )
+    parser.add_argument("--dry", action="store_true", help="say what would run and why, change nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""Run one stage: `dvc repro --single-item NAME` as a process group that can be stopped whole.
+
+Why: DVC's exit status says neither what happened nor what kind of failure it was, and a stage
+outlives a killed DVC; this is the one place that deals with both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from seq2seq.progress import duration
+
+LEASH = Path(__file__).with_name("leash.py")
+MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended
+GRACE = 10.0  # seconds between asking a stage to stop and killing it
+RWLOCK = Path(".dvc/tmp/rwlock")
+
+REMEDIES = {
+    "user": "mend that and run again; finished stages are kept",
+    "transient": "it may pass by itself: run again later; finished stages are kept",
+    "system": "see to the disk, memory or permissions named above and run again",
+    "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
+    "timeout": "give it more time, or less work; a training goes on from its last checkpoint",
+    "interrupted": "run again: finished stages are kept, a training goes on from its last checkpoint",
+    "dvc": "`dvc status` and `dvc repro` show more",
+    "bug": "the traceback is above; please report it",
+}
+
+NOISE = re.compile(
+    r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
+    r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
+    r"|Data and pipelines are up to date|Verifying data sources in stage|ERROR: failed to reproduce"
+    r"|Stage '.*' is cached - |WARNING: '.*' is empty|error: [a-z]+: "
+)
+RESTORED = re.compile(r"Stage '.*' is cached - ")
+RAN = re.compile(r"Running stage '|Verifying data sources in stage")
+
+Say = Callable[[str], None]
+
+
+class StageError(RuntimeError):
+    """A stage that did not end well; `kind` is the class of its error, a key of REMEDIES."""
+
+    def __init__(self, stage: str, kind: str, message: str) -> None:
+        super().__init__(f"{stage} ({kind}): {message}")
+        self.stage, self.kind, self.message = stage, kind, message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StageError, (self.stage, self.kind, self.message)
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do about it."""
+        return REMEDIES[self.kind]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to a stage (ran, restored, unchanged, ...) and in how many seconds."""
+
+    stage: str
+    what: str
+    seconds: float = 0.0
+
+
+def run(
+    name: str,
+    say: Say,
+    *,
+    force: bool = False,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Let DVC bring one stage up to date; its own lines go to `say` as they come.
+
+    Stops the whole process group on a timeout (seconds) and on any exception, Ctrl-C included.
+    Raises StageError.
+    """
+    arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
+    with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
+        marker = Path(folder) / "marker.json"
+        call = _Dvc(arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
+        record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+    if call.status == 0:
+        restored = "restored" if RESTORED in call.seen else "unchanged"
+        return Outcome(name, "ran" if RAN in call.seen else restored, call.seconds)
+    if call.timed_out:
+        raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
+    if record.get("status", "ran") != "ran":
+        kind = record["class"] if record["class"] in REMEDIES else "bug"
+        raise StageError(name, kind, record["message"])
+    if "exited with -9" in call.error or call.status == -signal.SIGKILL:
+        raise StageError(name, "killed", "its process was killed by force")
+    raise StageError(name, "dvc", call.error)
+
+
+def fetch(name: str, say: Say) -> Outcome:
+    """Bring a missing file under `dvc add` back, from the cache or else from the DVC remote."""
+    call = _Dvc(["checkout", name], lambda line: None, None, {})
+    if call.status:
+        call = _Dvc(["pull", name], say, None, {})
+    if call.status:
+        raise StageError(name, "dvc", call.error)
+    return Outcome(name, "restored", call.seconds)
+
+
+def clear_stale_locks(path: Path = RWLOCK) -> None:
+    """Remove DVC's record of who reads and writes what if nobody alive is in it.
+
+    Only for who holds the workspace's lock. DVC forgets dead processes by itself, but not a record
+    cut short by a kill, which stops every later run.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        infos = [*held.get("write", {}).values(), *chain(*held.get("read", {}).values())]
+        alive = any(_is_alive(info["pid"]) for info in infos)
+    except FileNotFoundError:
+        return
+    except (ValueError, TypeError, KeyError, AttributeError):
+        alive = False
+    if not alive:
+        path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class _Dvc:
+    """A finished run of DVC: its exit status, seconds, which of the telling lines were seen, and
+    the last error."""
+
+    def __init__(
+        self, arguments: list[str], say: Say, timeout: float | None, environment: Mapping[str, str]
+    ) -> None:
+        self.seen: set[re.Pattern[str]] = set()
+        self.error = "DVC failed without a word"
+        self._say = say
+        expired = threading.Event()
+        began = time.monotonic()
+        # `python` in dvc.yaml is PATH's: let that be this interpreter, activated or not.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(LEASH), str(os.getpid()), "dvc", *arguments],
+            env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+        def expire() -> None:
+            expired.set()
+            stop(process)
+
+        timer = threading.Timer(timeout, expire) if timeout else None
+        try:
+            if timer:
+                timer.start()
+            self._pass_on(process)
+            process.wait()
+        finally:
+            if timer:
+                timer.cancel()
+            if process.poll() is None:
+                stop(process)
+                self._pass_on(process)  # what a stopped training says of its checkpoint
+            assert process.stdout is not None
+            process.stdout.close()
+        self.status, self.timed_out = process.returncode, expired.is_set()
+        self.seconds = time.monotonic() - began
+
+    def _pass_on(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.rstrip("\n")
+            self.seen.update(pattern for pattern in (RAN, RESTORED) if pattern.match(line))
+            if line.startswith("ERROR: "):
+                self.error = line.removeprefix("ERROR: ")
+            if not NOISE.match(line):
+                self._say(line)
+
+
+def stop(process: subprocess.Popen[str], grace: float = GRACE) -> None:
+    """End a process group: SIGINT, so that a training saves, and after `grace` seconds SIGKILL."""
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(grace)  # the leader is DVC, which outwaits the stage
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

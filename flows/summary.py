@@ -1,0 +1,93 @@
+"""The first line of a run and its last screen: what was made, how good it is, and what to do next.
+
+Why: a newcomer should own a translator after one command, know what it is worth, and know the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.graph import flatten
+from seq2seq import params, paths, tracking
+from seq2seq.params import Params, ParamsError
+
+KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
+
+
+def first_line(current: Params, recipes: Path = paths.RECIPES) -> str:
+    """Which recipe params.yaml is, which corpus it names and which model it makes."""
+    return f"{closest_recipe(current, recipes)}: {current.ingest.path} -> {current.register.name}"
+
+
+def closest_recipe(current: Params, recipes: Path = paths.RECIPES) -> str:
+    """`grammar`, or `grammar + 2 changes`: the recipe that params.yaml differs from least."""
+    mine = flatten(current.model_dump())
+    distances = []
+    for path in sorted(recipes.glob("*.yaml")):
+        try:
+            theirs = flatten(params.load(path).model_dump())
+        except ParamsError:
+            continue  # not what is run; `seq2seq use` complains about it
+        distances.append((sum(mine[key] != theirs[key] for key in mine), path.stem))
+    if not distances:
+        return "params.yaml"
+    changes, name = min(distances)
+    return name if not changes else f"{name} + {changes} change{'s' * (changes > 1)}"
+
+
+def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iterator[str]:
+    """reports/summary.json as lines; `verdict` is promote's, `full` draws attention as well."""
+    alias = "challenger" if verdict == "kept" else "champion"
+    yield ""
+    yield (
+        f"{summary['name']} version {summary['version']} ({alias}): BLEU {summary['bleu']:.1f}, "
+        f"chrF {summary['chrf']:.1f}; {summary['seen_in_training']:,} of {summary['sentences']:,} test "
+        "sentences seen in training"
+    )
+    if summary["corpus_kind"] == "grammar":
+        yield "(the corpus is synthetic: these scores check the machine, not what it learns of real language)"
+    for sample in summary["samples"]:
+        yield ""
+        yield f"  {KINDS.get(sample['kind'], sample['kind']):<18} {sample['source']}"
+        yield f"  {'translated':<18} {sample['hypothesis']}"
+        yield f"  {'reference':<18} {sample['reference']}"
+        if full and sample["kind"] == "reordered" and sample.get("drawing"):
+            yield ""
+            yield from ("    " + line for line in sample["drawing"].splitlines())
+    yield ""
+    yield from _next_steps(summary)
+
+
+def _next_steps(summary: Mapping[str, Any]) -> Iterator[str]:
+    uri = tracking.uri()
+    database = tracking.sqlite_file(uri)
+    if database is None:
+        look = uri
+    else:
+        store = f"sqlite:///{os.path.relpath(database)}"
+        look = f"{command('mlflow')} ui --backend-store-uri {store}"
+    sentence = summary["samples"][0]["source"] if summary["samples"] else "..."
+    steps = [
+        ("look", look, "runs, curves, versions"),
+        ("", f"{paths.PICTURES}/", "attention, BLEU by length"),
+        ("try", f"{command('seq2seq')} translate {shlex.quote(sentence)}", ""),
+        ("next", "make run RECIPE=local SET=ingest.path=FILE", "your own corpus: two columns"),
+        ("", "make run RECIPE=multi30k", "a real corpus"),
+    ]
+    width = max(len(text) for _, text, note in steps if note)
+    for word, text, note in steps:
+        yield f"{word:<5} {text:<{width}}  {note}".rstrip()
+
+
+def command(name: str) -> str:
+    """How to call a console script of this environment from the current folder."""
+    folder = Path(sys.executable).parent
+    if str(folder) in os.environ.get("PATH", "").split(os.pathsep):
+        return name
+    script = folder / name
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)

@@ -1,0 +1,149 @@
+"""The flow: each stage of dvc.yaml as a task run of its own name, then promotion, then artifacts.
+
+Why: Prefect owns when and where things run, retries, time limits and the history of runs. Whether a
+stage has to run at all stays DVC's decision, so Prefect's own caching is off.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed
+
+from flows import graph, notify, promote, screen, stages
+from flows.graph import Node
+from flows.stages import Outcome, StageError
+from seq2seq import paths
+
+RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
+
+
+@flow(name="pipeline", on_failure=[notify.tell], on_crashed=[notify.tell])
+def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outcome]:
+    """Bring the workspace in the current folder up to date and promote what comes out."""
+    return bring_up_to_date(until, force)
+
+
+def bring_up_to_date(
+    until: str | None = None, force: tuple[str, ...] = (), timeout: float | None = None
+) -> list[Outcome]:
+    """The body of every flow here; the caller holds the workspace's lock.
+
+    `until` ends with a stage, `force` names stages to run although they are fresh, `timeout` is in
+    seconds and for each stage. Raises StageError, UserError, TransientError.
+    """
+    stages.clear_stale_locks()
+    run = _Run(graph.choose(graph.read(), until, force), timeout)
+    try:
+        for node in run.nodes:
+            run.do(node, force=node.name in force)
+        registering = [node for node in run.nodes if paths.REGISTRATION.resolve() in node.outs]
+        if registering:
+            if reason := promote.missing_from_registry():
+                screen.current.get().line(f"{reason}: registering it there")
+                run.do(registering[0], force=True)
+            run.promote()
+    finally:
+        run.publish()
+    return run.outcomes
+
+
+class _Run:
+    """The task runs of one flow run: what has happened so far."""
+
+    def __init__(self, nodes: list[Node], timeout: float | None) -> None:
+        self.nodes, self.timeout = nodes, timeout
+        self.outcomes: list[Outcome] = []
+        self._states: dict[str, State[Any]] = {}
+        self._changed: set[str] = set()
+
+    def do(self, node: Node, *, force: bool = False) -> None:
+        """Run one node as a task; raises what the task raised."""
+        stale = force or node.reasons or self._changed.intersection(node.upstream)
+        screen_ = screen.current.get()
+        position = f"[{self.nodes.index(node) + 1}/{len(self.nodes)}]"
+
+        def body() -> State[None]:
+            began = time.monotonic()
+            screen_.log = get_run_logger().info
+            try:
+                outcome = self._attempt(node, force) if stale else Outcome(node.name, "unchanged")
+            except BaseException as failure:
+                is_failure = isinstance(failure, Exception) and getattr(failure, "kind", "") != "interrupted"
+                what = "failed" if is_failure else "interrupted"
+                attempt = int(task_run.run_count)
+                again = _is_transient(failure) and attempt <= len(RETRY_DELAYS)
+                note = f"{failure}; again in {RETRY_DELAYS[attempt - 1]:.0f} s" if again else ""
+                screen_.closing(position, node.name, what, time.monotonic() - began, note)
+                raise
+            finally:
+                screen_.log = None
+            self.outcomes.append(outcome)
+            screen_.closing(position, node.name, outcome.what, outcome.seconds)
+            return Completed(name=outcome.what.capitalize(), message=f"{outcome.seconds:.1f} s")
+
+        run_as_task = task(
+            name=node.name,
+            task_run_name=node.name,
+            cache_policy=NO_CACHE,
+            retries=len(RETRY_DELAYS),
+            retry_delay_seconds=RETRY_DELAYS,
+            retry_condition_fn=_may_pass,
+        )(body)
+        before = [self._states[name] for name in node.upstream if name in self._states]
+        state: State[Any] = run_as_task(return_state=True, wait_for=before)
+        if not state.is_completed():
+            self.outcomes.append(Outcome(node.name, str(state.name).lower()))
+        state.result()
+        self._states[node.name] = state
+        if self.outcomes[-1].what != "unchanged":
+            self._changed.add(node.name)
+
+    def _attempt(self, node: Node, force: bool) -> Outcome:
+        say = screen.current.get().line
+        if node.is_data and not all(out.exists() for out in node.outs):
+            return stages.fetch(node.name, say)
+        # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
+        environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id)}
+        return stages.run(node.name, say, force=force, timeout=self.timeout, environment=environment)
+
+    def promote(self) -> None:
+        """The last task: champion or not."""
+        screen_ = screen.current.get()
+
+        def body() -> State[None]:
+            verdict = promote.promote()
+            self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
+            screen_.log = get_run_logger().info
+            screen_.closing("", "promote", verdict.what, verdict.seconds, verdict.reason)
+            screen_.log = None
+            create_markdown_artifact(f"**{verdict.what}**: {verdict.reason}", key="promotion")
+            return Completed(name=verdict.what.capitalize(), message=verdict.reason)
+
+        task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)(body)()
+
+    def publish(self) -> None:
+        """Tables for Prefect's pages: what happened to each stage, and the metrics."""
+        rows = [{"stage": o.stage, "what": o.what, "seconds": round(o.seconds, 1)} for o in self.outcomes]
+        create_table_artifact(rows, key="stages", description="what happened to each stage")
+        names = {outcome.stage for outcome in self.outcomes if outcome.what != "failed"}
+        scored = any(paths.METRICS.resolve() in n.outs for n in self.nodes if n.name in names)
+        if scored and paths.METRICS.is_file():
+            metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+            table = [{"metric": name, "value": value} for name, value in graph.flatten(metrics).items()]
+            create_table_artifact(table, key="metrics", description=str(paths.METRICS))
+
+
+def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+    return _is_transient(state.result(raise_on_failure=False))
+
+
+def _is_transient(failure: Any) -> bool:
+    return isinstance(failure, StageError) and failure.kind == "transient"

@@ -1,0 +1,164 @@
+"""What a person types beside the stages: use, pin, translate, compare.
+
+Why: one small function a command; each imports only what it needs, so that the first translation is
+there before one has looked up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2seq import params, paths
+from seq2seq.errors import UserError
+
+if TYPE_CHECKING:
+    from seq2seq.translator import Translator
+
+BATCH = 64  # lines translated together; their order stays
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line says; returns the exit status."""
+    commands = {"use": use, "pin": pin, "translate": translate, "compare": compare}
+    commands[options.command](options)
+    return 0
+
+
+def use(options: argparse.Namespace) -> None:
+    """Apply a recipe and single values to params.yaml; prints what changed."""
+    if options.recipe is None and not options.set:
+        known = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
+        raise UserError(f"use: name a recipe ({known}) or give --set section.key=value")
+    recipe = params.recipe_path(options.recipe) if options.recipe else None
+    _show_changes(params.apply(recipe, options.set), paths.PARAMS)
+
+
+def pin(options: argparse.Namespace) -> None:
+    """Resolve a pin of a hub dataset to a commit and the hashes of its files."""
+    from seq2seq import hub
+
+    _show_changes(hub.pin(options.pin), options.pin)
+
+
+def _show_changes(changes: Iterable[tuple[str, Any, Any]], path: Path) -> None:
+    def shown(value: Any) -> str:
+        return "null" if value is None else str(value)
+
+    changes = list(changes)
+    for key, before, after in changes:
+        print(f"{key}: {shown(before)} -> {shown(after)}")
+    if not changes:
+        print(f"nothing changed in {path}")
+
+
+def translate(options: argparse.Namespace) -> None:
+    """Translate the arguments, a file or stdin, a line of output for each; warns of unknown words."""
+    texts = _texts(options)
+    if options.attention is not None:
+        _check_picture(options)
+    translator = _translator(options.model)
+    if options.attention is not None:
+        _translate_and_draw(translator, next(texts), options)
+        return
+    warned: set[str] = set()
+    # Somebody who types wants each answer at once.
+    size = 1 if _from_terminal(options) else BATCH
+    while batch := list(islice(texts, size)):
+        _warn_of_unknown(translator, batch, warned)
+        for text in translator.translate(batch, beam=options.beam):
+            print(text)
+        sys.stdout.flush()
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Train other kinds of attention with the same parameters and show the scores side by side."""
+    from seq2seq import comparison
+
+    comparison.compare(options.kinds)
+
+
+def _translator(model: str | None) -> Translator:
+    """The translator of a registered model or a folder; the default is the champion of params.yaml."""
+    if model is None:
+        if not paths.PARAMS.is_file():
+            raise UserError(f"{paths.PARAMS} is not here, so say which model: --model models:/NAME@champion")
+        model = f"models:/{params.load().register.name}@champion"
+    folder = Path(model)
+    if model.startswith("models:"):
+        from seq2seq.registry import download_model
+
+        folder = download_model(model)
+    from seq2seq.translator import Translator
+
+    return Translator.from_folder(folder)
+
+
+def _warn_of_unknown(translator: Translator, texts: Iterable[str], warned: set[str]) -> None:
+    """Name the words that training never saw, each once."""
+    words = dict.fromkeys(word for text in texts for word in translator.unknown_words(text))
+    if new := [word for word in words if word not in warned]:
+        warned.update(new)
+        print(f"never seen in training: {', '.join(new)}", file=sys.stderr, flush=True)
+
+
+def _translate_and_draw(translator: Translator, text: str, options: argparse.Namespace) -> None:
+    from seq2seq.figures import attention_map
+
+    _warn_of_unknown(translator, [text], set())
+    [found] = translator.translate_fully([text], beam=options.beam)
+    print(found.text, flush=True)
+    if not found.target_pieces:
+        raise UserError("--attention: an empty text has no picture")
+    if found.attention_TS is None:
+        raise UserError("--attention: this model was trained with `attention: none`, there is none to draw")
+    attention_map(options.attention, found.source_pieces, found.target_pieces, found.attention_TS)
+    print(f"attention: {options.attention}", file=sys.stderr)
+
+
+def _check_picture(options: argparse.Namespace) -> None:
+    if len(options.text) != 1:
+        raise UserError("--attention: one picture shows one sentence, give exactly one as an argument")
+    if options.attention.suffix not in PICTURES:
+        raise UserError(f"--attention: {options.attention} must end in {', '.join(PICTURES)}")
+
+
+def _from_terminal(options: argparse.Namespace) -> bool:
+    return not options.text and options.file is None and sys.stdin.isatty()
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    """The texts to translate, in order; what cannot be read raises UserError before a model is loaded."""
+    if options.text and options.file is not None:
+        raise UserError("translate: give sentences or --file, not both")
+    if options.text:
+        for number, text in enumerate(options.text, 1):
+            if not text.isprintable() and any("\udc80" <= character <= "\udcff" for character in text):
+                raise UserError(f"argument {number} is not UTF-8: {text!r}")
+        return iter(options.text)
+    if options.file is None:
+        if _from_terminal(options):
+            print("one sentence a line, Ctrl-D ends", file=sys.stderr)
+        return _decoded("stdin", sys.stdin.buffer)
+    try:
+        return _decoded(str(options.file), options.file.open("rb"))
+    except OSError as error:
+        raise UserError(f"--file: {options.file}: {error.strerror}") from None
+
+
+def _decoded(name: str, lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines of UTF-8 without their ends; raises UserError naming the line that is none."""
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}, line {number}: byte 0x{line[error.start]:02x} at position {error.start} is not "
+                "UTF-8: convert it first, e.g. `iconv -f LATIN1 -t UTF-8`"
+            ) from None
+        yield text.rstrip("\r\n")

@@ -1,0 +1,32 @@
+"""Which device torch computes on: chosen once per stage, with the reason said.
+
+Why: it changes how fast a result comes, not which, so that it is no parameter.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from seq2seq.errors import UserError
+
+
+def choose_device(who: str) -> torch.device:
+    """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; says which and why.
+
+    Raises UserError for a device that this machine or this build of torch does not have.
+    """
+    if wanted := os.environ.get("SEQ2SEQ_DEVICE"):
+        name, reason = wanted, "SEQ2SEQ_DEVICE says so"
+    elif torch.cuda.is_available():
+        name, reason = "cuda", f"found {torch.cuda.get_device_name()}"
+    else:
+        name, reason = "cpu", f"no CUDA device found, {torch.get_num_threads()} threads"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"SEQ2SEQ_DEVICE: {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    print(f"{who}: on {name} ({reason})", flush=True)
+    return device

@@ -1,0 +1,272 @@
+"""ingest: the corpus that `ingest.path` names -> data/raw (splits) and data/provenance.json.
+
+Why: everything later reads one format, and for each model it can be said which bytes it learned from.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from seq2seq import formats, grammar, hub, layout, paths
+from seq2seq.corpus import SPLITS, Pair, digest, write_split
+from seq2seq.errors import UserError
+from seq2seq.formats import Malformed, Table
+from seq2seq.layout import File
+from seq2seq.params import Ingest, Params
+from seq2seq.progress import Progress, duration
+
+SPACE = 2**64  # of digests
+SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000
+BUCKETS = {"test": range(int(SPACE * SHARE)), "validation": range(int(SPACE * SHARE), int(2 * SPACE * SHARE))}
+LISTED = 5  # malformed rows named in the error
+PATIENCE = 100  # malformed rows more than allowed after which reading stops: enough to see the scale
+
+
+class Corpus(NamedTuple):
+    """Files of each split, and what provenance.json says of where they come from."""
+
+    files: dict[str, list[File]]
+    facts: dict[str, Any]
+
+
+def ingest(params: Params) -> None:
+    """Write the splits and their provenance; raises UserError, or TransientError for the hub."""
+    began = time.monotonic()
+    settings = params.ingest
+    path = Path(settings.path)
+    document = _document(path)
+    if "rules" in document:
+        facts, rows = _write_grammar(settings)
+    else:
+        corpus = _from_hub(path) if "hub" in document else _from_disk(path)
+        facts, rows = _write_files(corpus, settings)
+    facts["rows"] = {split: rows[split] for split in SPLITS}
+    paths.PROVENANCE.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    counts = ", ".join(f"{rows[split]:,} {split}" for split in SPLITS)
+    print(f"ingest: {counts} pairs from {path} in {duration(time.monotonic() - began)}")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The yaml at `path`, a grammar (it has rules) or a pin (it has hub); empty for a corpus."""
+    if not path.exists():
+        raise UserError(
+            f"ingest.path: {path} does not exist; name a corpus (.jsonl, .csv, .tsv, .parquet, or a "
+            "folder of them), a grammar, or a pin of a hub dataset such as corpora/multi30k.yaml"
+        )
+    if path.suffix not in (".yaml", ".yml"):
+        return {}
+    try:
+        document = YAML(typ="safe").load(path)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(document, dict) or not document.keys() & {"rules", "hub"}:
+        raise UserError(f"{path} is no grammar (no `rules`) and no pin of a hub dataset (no `hub`)")
+    return document
+
+
+def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
+    if settings.train_size is None:
+        raise UserError("ingest.train_size: null is not allowed for a grammar, say how many pairs to write")
+    path = Path(settings.path)
+    sizes = {
+        "train": settings.train_size,
+        "validation": settings.validation_size,
+        "test": settings.test_size,
+    }
+    try:
+        about = grammar.Grammar.load(path).about
+        splits = grammar.write_splits(path, sizes, settings.seed)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    rows = {split: write_split(paths.RAW, split, map(Pair._make, splits[split])) for split in SPLITS}
+    _show(splits["train"][:2])
+    return {"kind": "grammar", "path": settings.path, **about, **_files([File(path.name, path)])}, rows
+
+
+def _from_disk(path: Path) -> Corpus:
+    if path.is_dir():
+        return Corpus(layout.ours(layout.find(path), {}, str(path)), {"kind": "folder", "path": str(path)})
+    return Corpus({"train": [File(path.name, path)]}, {"kind": "file", "path": str(path)})
+
+
+def _from_hub(path: Path) -> Corpus:
+    pin = hub.load(path)
+    copy = hub.fetch(path, pin)
+    print(f"ingest: {copy.said}")
+    facts = {
+        "kind": "hub",
+        "path": str(path),
+        "id": pin.hub,
+        "config": pin.config,
+        "revision": copy.revision,
+        "mirror": copy.mirror,
+        "licence": pin.licence or copy.licence,
+    }
+    return Corpus(layout.ours(copy.files, pin.splits, pin.hub), facts)
+
+
+def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
+    """Write the splits that there are, and make those that are missing from train."""
+    sizes = {"test": settings.test_size, "validation": settings.validation_size}
+    made = {split: HeldOut(split, size) for split, size in sizes.items() if split not in corpus.files}
+    rows = {}
+    with Progress("ingest", "rows") as progress:
+        reader = Reader(settings, progress)
+        for split in SPLITS:
+            pairs = reader.pairs(corpus.files.get(split, ()))
+            if split == "train":
+                pairs = _show_first(_train(pairs, made, settings.train_size), progress)
+            elif split in made:
+                pairs = iter(made[split].pairs())
+            rows[split] = write_split(paths.RAW, split, pairs)
+        reader.check(final=True)
+    for split in SPLITS:
+        if not rows[split]:
+            raise UserError(_empty(split, split in made, str(settings.path)))
+        if split in made:
+            print(f"ingest: {_describe(made[split], rows[split])}")
+    columns = {"source": reader.columns[0], "target": reader.columns[1]}
+    facts = corpus.facts | {"columns": columns, "made_splits": sorted(made)}
+    facts["malformed_rows"] = len(reader.malformed)
+    files = [file for split in SPLITS for file in corpus.files.get(split, ())]
+    return facts | _files(files), rows
+
+
+class Reader:
+    """Reads files in order, with the malformed rows of all of them counted."""
+
+    def __init__(self, settings: Ingest, progress: Progress) -> None:
+        self.settings, self.progress = settings, progress
+        self.columns = ("", "")
+        self.malformed: list[str] = []
+        self._announced = ""
+
+    def pairs(self, files: Iterable[File]) -> Iterator[Pair]:
+        """The pairs of the files; raises UserError as `check` does."""
+        for file in files:
+            table = formats.open_table(file.path, self.settings.source_column, self.settings.target_column)
+            self._announce(file, table)
+            for row in table.rows:
+                self.progress.advance()
+                if isinstance(row, Malformed):
+                    self.malformed.append(f"{file.path}, {table.unit} {row.line}: {row.reason}")
+                    self.check()
+                else:
+                    yield row
+
+    def check(self, final: bool = False) -> None:
+        """Raises UserError, naming rows, if too many are malformed: at the end, or if far too many."""
+        count, allowed = len(self.malformed), self.settings.max_malformed_rows
+        if count <= allowed + (0 if final else PATIENCE):
+            if final and count:
+                listed = "".join(f"\n  {text}" for text in self.malformed[:LISTED])
+                print(f"ingest: {count:,} malformed rows left out, {allowed:,} are allowed:{listed}")
+            return
+        rows = "1 malformed row" if count == 1 else f"{count:,} malformed rows"
+        listed = "\n  ".join(self.malformed[:LISTED] + ["…"] * (count > LISTED))
+        raise UserError(
+            f"{rows}{'' if final else ' so far'}:\n  {listed}\n"
+            f"  repair them, or leave them out with ingest.max_malformed_rows (now {allowed:,})"
+        )
+
+    def _announce(self, file: File, table: Table) -> None:
+        self.columns = table.columns
+        if table.announcement != self._announced:
+            self._announced = table.announcement
+            source, target = table.columns
+            self.progress.say(
+                f"ingest: {file.name}: {self._announced}; source is {source}, target is {target}"
+            )
+
+
+class HeldOut:
+    """A split made from train's file: of its bucket the pairs with the lowest digests.
+
+    A bucket is a fixed range of the 64-bit digest of the normalised source: the lowest 4 % are test's,
+    the next 4 % validation's. So a sentence's split depends on nothing but the sentence: repeated
+    sources share theirs, and growing data never moves a sentence from one split to another; a lower
+    digest that comes in takes the place of the highest, whose pair then is in no split. Of the
+    pairs with the same source the first is taken: evaluation counts distinct sentences.
+    """
+
+    def __init__(self, split: str, size: int) -> None:
+        self.name, self.bucket, self.size = split, BUCKETS[split], size
+        self._kept: dict[int, Pair] = {}
+        self._highest: list[int] = []  # a heap of negative digests
+
+    def takes(self, number: int, pair: Pair) -> bool:
+        """Whether the pair, whose source has this digest, belongs here, kept or not."""
+        if number not in self.bucket:
+            return False
+        if number not in self._kept:
+            self._kept[number] = pair
+            heapq.heappush(self._highest, -number)
+            if len(self._kept) > self.size:
+                del self._kept[-heapq.heappop(self._highest)]
+        return True
+
+    def pairs(self) -> list[Pair]:
+        """The pairs kept so far, the lowest digest first."""
+        return [self._kept[number] for number in sorted(self._kept)]
+
+
+def _train(pairs: Iterator[Pair], made: dict[str, HeldOut], size: int | None) -> Iterator[Pair]:
+    """The first `size` pairs that no made split takes; a pair with an empty side is left to `clean`."""
+    rows = 0
+    for pair in pairs:
+        if made and pair.source.strip() and pair.target.strip():
+            number = digest(pair.source)
+            if any(split.takes(number, pair) for split in made.values()):
+                continue
+        if size is None or rows < size:
+            rows += 1
+            yield pair
+        elif not made:
+            return
+
+
+def _show_first(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
+    first = list(islice(pairs, 2))
+    _show(first, progress)
+    return chain(first, pairs)
+
+
+def _show(pairs: Iterable[Any], progress: Progress | None = None) -> None:
+    """Print samples: swapped columns are the most frequent error."""
+    say = progress.say if progress else print
+    for source, target, *_ in pairs:
+        say(f"  {source} → {target}")
+
+
+def _describe(split: HeldOut, rows: int) -> str:
+    """How large a made split came out, and what it holds back."""
+    text = f"made {split.name} of the {rows:,} lowest hashes of the sentences it owns ({SHARE:.0%} of all)"
+    return text + (f"; there are no {split.size:,}" if rows < split.size else "; none returns to train")
+
+
+def _empty(split: str, made: bool, path: str) -> str:
+    if made:
+        return (
+            f"{path} is too small to make a {split} split from: it owns {SHARE:.0%} of all sentences, "
+            f"which here is none; give a folder with train, validation and test files, or more text"
+        )
+    return f"the {split} split of {path} has no pairs"
+
+
+def _files(files: Iterable[File]) -> dict[str, Any]:
+    """Name, sha256 and size of the files read."""
+    return {
+        "files": [
+            {"name": file.name, "sha256": hub.sha256(file.path), "bytes": file.path.stat().st_size}
+            for file in files
+        ]
+    }

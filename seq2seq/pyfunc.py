@@ -1,0 +1,115 @@
+"""The translator as MLflow's registry loads it: text in, text out, for `mlflow models serve` and others.
+
+Why: a registered model must run anywhere with its own code, requirements and decoding settings, without
+this project. MLflow executes this file when it loads a model ("models from code"), which is why the
+last line does something on import.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas
+
+# What `seq2seq.translator` imports; the versions are those that the scores were made with.
+REQUIREMENTS = ("torch", "sentencepiece", "safetensors", "numpy")
+DECODING = "decoding.json"
+QUERY = """
+import json, sys, mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(json.dumps(model.predict(json.load(sys.stdin))))
+"""
+
+
+class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """A model folder behind MLflow's interface."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the model folder among the version's files."""
+        from seq2seq.translator import Translator
+
+        self._translator = Translator.from_folder(context.artifacts["model"])
+
+    # MLflow infers a signature from hints on lists; on a DataFrame it leaves the given one alone.
+    def predict(
+        self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[str]:
+        """The translation of each text: of a list, a Series, or a DataFrame's first column.
+
+        `params` may hold beam, length_penalty and max_length. Raises UserError for what is no text.
+        """
+        from seq2seq.errors import UserError
+
+        frame = pandas.DataFrame(model_input)
+        texts = frame.iloc[:, 0].tolist() if len(frame.columns) else []
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise UserError(f"row {row}: {text!r} is not a text")
+        return self._translator.translate(texts, **(params or {}))
+
+
+def log_model(
+    folder: Path, run_id: str, tracking_uri: str, decoding: Mapping[str, Any], example: Sequence[str]
+) -> str:
+    """Log a model folder with its code to a run; returns the URI it can be loaded by.
+
+    `decoding` (beam, length_penalty, max_length) goes with it and can be overridden at each request.
+    """
+    package = Path(__file__).resolve().parent
+    mlflow.set_tracking_uri(tracking_uri)
+    signature = mlflow.models.infer_signature(list(example), list(example), params=dict(decoding))
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model"
+        shutil.copytree(folder, copy)
+        (copy / DECODING).write_text(json.dumps(decoding), encoding="utf-8")
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(package / "pyfunc.py"),
+                artifacts={"model": str(copy)},
+                code_paths=[str(package)],
+                pip_requirements=requirements(),
+                signature=signature,
+                input_example=list(example),
+            )
+    return str(logged.model_uri)
+
+
+def requirements() -> list[str]:
+    """Pinned requirements as a registry knows them: `2.13.0`, also where `2.13.0+cpu` is installed."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def query(model_uri: str, tracking_uri: str, texts: Sequence[str]) -> list[str]:
+    """What a logged model answers in a process of its own, which sees none of this project's code.
+
+    Raises RuntimeError with the other process's last words.
+    """
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryDirectory() as elsewhere:
+        done = subprocess.run(
+            [sys.executable, "-c", QUERY, model_uri],
+            input=json.dumps(list(texts)),
+            capture_output=True,
+            text=True,
+            cwd=elsewhere,
+            env=settings | {"MLFLOW_TRACKING_URI": tracking_uri},
+            check=False,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{model_uri} does not load or answer:\n{done.stderr.strip()[-2000:]}")
+    answers: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+mlflow.models.set_model(TranslationModel())

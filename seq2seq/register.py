@@ -1,0 +1,136 @@
+"""register: model, reports/{metrics,samples}.json, provenance -> reports/{registration,summary}.json.
+
+Why: a version counts only after it has been loaded back from the registry and has answered as the model
+itself does; then its tags say what it was made from, and the alias `challenger` points at it.
+
+The same model with the same decoding is never registered twice. The tag with dvc.lock's hash is that of
+the lock as this stage finds it, that is, with all stages before it and not yet this one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2seq import paths, pyfunc, registry, tracking, workspace
+from seq2seq.errors import UserError
+from seq2seq.params import Params
+from seq2seq.progress import duration
+from seq2seq.registry import Version
+from seq2seq.translator import Decoding, Translator, model_digest
+
+
+def register(params: Params) -> None:
+    """Register the model, or find the version it has; raises UserError, TransientError for the server."""
+    began = time.monotonic()
+    metrics, samples, provenance = map(_read, (paths.METRICS, paths.SAMPLES, paths.PROVENANCE))
+    digest = model_digest(paths.MODEL)
+    if metrics["model_digest"] != digest:
+        raise UserError(f"{paths.METRICS} scores another model than {paths.MODEL}: `dvc repro evaluate`")
+    how = params.evaluate
+    decoding = Decoding(how.beam, how.length_penalty, how.max_length)
+    name, scores = params.register.name, score_tags(metrics)
+
+    identity = {"model_digest": digest, "decoding": json.dumps(decoding._asdict())}
+    version = registry.find_version(name, **identity)
+    if version is None:
+        version, did = _make(params, decoding, samples, identity | scores, provenance), "registered"
+    else:
+        # The model is the same; what it was last scored on may not be.
+        changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
+        registry.tag_version(name, version.version, changed)
+        did = "is registered already"
+    registry.set_alias(name, registry.CHALLENGER, version.version)
+
+    record = {"name": name, "version": version.version, "model_digest": digest, "run_id": version.run_id}
+    _write(paths.REGISTRATION, record)
+    _write(paths.SUMMARY, summary(record, metrics, samples, provenance))
+    print(
+        f"register: {name} version {version.version} {did}, alias {registry.CHALLENGER}, "
+        f"BLEU {metrics['test']['bleu']:.2f}, in {duration(time.monotonic() - began)}"
+    )
+
+
+def score_tags(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What is needed to compare a version with another: scores, how they were made, and on what."""
+    return {
+        "bleu": str(metrics["test"]["bleu"]),
+        "chrf": str(metrics["test"]["chrf"]),
+        "bleu_signature": metrics["signatures"]["bleu"],
+        "chrf_signature": metrics["signatures"]["chrf"],
+        "test_digest": metrics["test_digest"],
+    }
+
+
+def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What a version was made from, and by which run of which flow."""
+    return {
+        "git.commit": workspace.commit(),
+        "git.dirty": workspace.dirty(),
+        "dvc.lock.sha256": workspace.lock_digest(),
+        "params.sha256": workspace.params_digest(params),
+        "corpus.id": str(provenance.get("id") or provenance["path"]),
+        "corpus.revision": str(provenance.get("revision") or "none"),
+        "prefect.flow_run_id": workspace.flow_run() or "none",
+    }
+
+
+def summary(
+    record: Mapping[str, str],
+    metrics: Mapping[str, Any],
+    samples: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a person wants to see at the end of a run."""
+    return {
+        "name": record["name"],
+        "version": record["version"],
+        "corpus": provenance.get("id") or provenance["path"],
+        "corpus_kind": provenance["kind"],
+        "revision": provenance.get("revision"),
+        "licence": provenance.get("licence"),
+        "rows": provenance["rows"],
+        **metrics["test"],
+        "signatures": metrics["signatures"],
+        "samples": samples,
+    }
+
+
+def _make(
+    params: Params,
+    decoding: Decoding,
+    samples: Sequence[Mapping[str, Any]],
+    tags: Mapping[str, str],
+    provenance: Mapping[str, Any],
+) -> Version:
+    """Log the model to the run that made it, try it, and only then make a version of it."""
+    # What was too long to be translated has no pieces.
+    sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
+    with tracking.model_run() as run:
+        run.log_workspace("register")
+        uri = pyfunc.log_model(paths.MODEL, run.id, tracking.uri(), decoding._asdict(), sentences)
+        check(uri, sentences, decoding)
+        origin = origin_tags(params, provenance)
+        return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
+
+
+def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
+    """Raise RuntimeError unless the logged model, loaded elsewhere, answers as the model folder does."""
+    answers = pyfunc.query(uri, tracking.uri(), sentences)
+    expected = Translator.from_folder(paths.MODEL).translate(list(sentences), *decoding)
+    for sentence, answer, wanted in zip(sentences, answers, expected, strict=True):
+        if answer != wanted:
+            raise RuntimeError(f"{uri} translates {sentence!r} as {answer!r}, the model as {wanted!r}")
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: `dvc repro` makes it")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,177 @@
+"""Registered models: their versions, tags and aliases, and a version's files.
+
+Why: which version serves is decided by tags and aliases alone; who registers, promotes or translates
+goes by these few functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from seq2seq import tracking
+from seq2seq.errors import UserError
+from seq2seq.tracking import answering, client, known
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+FOLDER = "artifacts/model"  # of a version's files: the model folder
+DOWNLOADS = Path(".cache/models")
+NAME = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """The name under which `translate` and MLflow load it."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
+    """Make a logged model the next version of `name`; its tags come to be with it."""
+    if known(lambda: client().get_registered_model(name)) is None:
+        with answering():
+            client().create_registered_model(name)
+    with answering():
+        made = client().create_model_version(name, model_uri, run_id, tags=dict(tags))
+    return Version(name, str(made.version), run_id, dict(tags))
+
+
+def get_version(name: str, version: str) -> Version | None:
+    """A version by its number; None if this registry has no such version."""
+    return _version(known(lambda: client().get_model_version(name, version)))
+
+
+def version_by_alias(name: str, alias: str) -> Version | None:
+    """The version an alias points to; None if there is no such model or alias."""
+    return _version(known(lambda: client().get_model_version_by_alias(name, alias)))
+
+
+def find_version(name: str, **tags: str) -> Version | None:
+    """The newest version of a model that has all these tags, e.g. `model_digest=...`."""
+    wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
+    with answering():
+        found = client().search_model_versions(" and ".join(wanted))
+    return _version(max(found, key=lambda v: int(v.version), default=None))
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point an alias at a version and read it back; raises UserError if somebody moved it at once."""
+    with answering():
+        client().set_registered_model_alias(name, alias, version)
+    now = version_by_alias(name, alias)
+    if now is None or now.version != str(version):
+        there = now and now.version
+        raise UserError(f"{name}@{alias} was set to version {version}, but is {there}: somebody moved it")
+
+
+def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; others stay."""
+    with answering():
+        for key, value in tags.items():
+            client().set_model_version_tag(name, version, key, value)
+
+
+def download_model(name: str) -> Path:
+    """The model folder of `models:/NAME@ALIAS` or `models:/NAME/VERSION`, on this disk.
+
+    Files that lie on this disk are used where they are, others kept in .cache/models. Raises UserError
+    for an unknown model, version or alias, listing those there are; TransientError for a dead server.
+    """
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise UserError(f"{name!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    model, alias, number = match.group("name", "alias", "version")
+    folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
+    if not folder.is_dir():
+        raise UserError(f"{name}: its files are gone from {folder}: register it again (`make run`)")
+    return folder
+
+
+def _beside_the_project(model: str, alias: str | None, number: str | None) -> Path | None:
+    """The folder by a look into the SQLite registry; None if MLflow has to be asked.
+
+    Importing MLflow takes longer than all the rest of a translation. What is not found this way, for
+    whatever reason, is looked for by MLflow itself.
+    """
+    database = tracking.sqlite_file(tracking.uri())
+    if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
+        return None
+    if not database.is_file():
+        raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
+    question = "SELECT storage_location FROM model_versions WHERE name = ? AND version = "
+    values = [model, number]
+    if alias is not None:
+        question += "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
+        values = [model, model, alias]
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute(question, values).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    location = urlsplit(row[0] or "") if row else None
+    return Path(unquote(location.path)) / FOLDER if location and location.scheme == "file" else None
+
+
+def _through_mlflow(name: str, model: str, alias: str | None, number: str | None) -> Path:
+    """The folder as MLflow finds it, fetched if it lies elsewhere."""
+    version = version_by_alias(model, alias) if alias else get_version(model, str(number))
+    if version is None:
+        raise UserError(f"{name}: {_what_there_is(model)}")
+    with answering():
+        location = client().get_model_version_download_uri(version.name, version.version)
+        parts = urlsplit(location)
+        if parts.scheme == "file":
+            return Path(unquote(parts.path)) / FOLDER
+        source = client().get_model_version(version.name, version.version).source
+        folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # MLflow gives no id twice
+        if not folder.is_dir():
+            from mlflow.artifacts import download_artifacts
+
+            draft = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            got = download_artifacts(
+                f"{version.uri}/{FOLDER}", dst_path=str(draft), tracking_uri=tracking.uri()
+            )
+            Path(got).rename(folder)
+            shutil.rmtree(draft)
+    return folder
+
+
+def _what_there_is(model: str) -> str:
+    with answering():
+        models = {m.name: m for m in client().search_registered_models()}
+    if model not in models:
+        close = difflib.get_close_matches(model, models, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"no such model{hint}; there are: {', '.join(sorted(models)) or 'none'}"
+    with answering():
+        numbers = sorted(int(v.version) for v in client().search_model_versions(f"name = '{model}'"))
+    aliases = client().get_registered_model(model).aliases
+    named = {n: [a for a, v in aliases.items() if int(v) == n] for n in numbers}
+    listed = [f"{n} ({', '.join(named[n])})" if named[n] else str(n) for n in numbers]
+    return f"no such version or alias; the versions are: {', '.join(listed) or 'none'}"
+
+
+def _version(found: Any) -> Version | None:
+    """MLflow's version as ours."""
+    if found is None:
+        return None
+    return Version(found.name, str(found.version), found.run_id or "", dict(found.tags))

@@ -1,0 +1,392 @@
+"""The MLflow door: where the record is kept, and the runs in it (models and versions: registry.py).
+
+Why: MLflow keeps the record of what ran; here alone it is decided where that record lies, what every
+run holds, and what happens when the server does not answer.
+
+The default is SQLite beside the project (`mlflow.db`, files in `mlruns`); MLFLOW_TRACKING_URI names
+any other server. MLflow takes seconds to import, so that nothing here does before it is needed.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import logging
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seq2seq import environment, params, paths, workspace
+from seq2seq.errors import TransientError, UserError
+from seq2seq.params import Params
+
+T = TypeVar("T")
+SQLITE = "sqlite:///"
+FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
+SECTIONS = ("ingest", "clean", "tokenize", "train")  # whose values made the model
+SECONDS_BETWEEN_BATCHES = 5.0
+LARGEST_BATCH = 1000  # metrics in one request, MLflow's own limit
+FIRST_WAIT, LONGEST_WAIT = 60.0, 3600.0  # seconds before a server that failed is tried again
+# MLflow would hold a training up for minutes when its server is gone.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for "no such"
+
+
+def uri() -> str:
+    """Where the record is kept: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path.cwd() / 'mlflow.db'}"
+
+
+def client() -> Any:
+    """MLflow's client for `uri()`, opened once."""
+    environment.prepare()
+    return _open(uri())
+
+
+@lru_cache
+def _open(address: str) -> Any:
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    loud = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # alembic tells of every migration
+    try:
+        with _first_use(address), answering():
+            from mlflow import MlflowClient
+
+            opened = MlflowClient(tracking_uri=address)
+            opened.search_registered_models(max_results=1)  # opens the registry's store as well
+            return opened
+    finally:
+        logging.disable(loud)
+
+
+@contextmanager
+def _first_use(address: str) -> Iterator[None]:
+    """One process at a time: several that create the tables of a fresh SQLite file corrupt it."""
+    database = sqlite_file(address)
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{database}: {error}; move it away, or name another by MLFLOW_TRACKING_URI"
+            ) from None
+        yield
+
+
+def sqlite_file(address: str) -> Path | None:
+    """The file of a SQLite address; None for any other server."""
+    return Path(address.removeprefix(SQLITE)).resolve() if address.startswith(SQLITE) else None
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns MLflow's errors into ours: TransientError if a server failed, UserError for the rest."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        remote = sqlite_file(uri()) is None
+        if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
+            raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
+        raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from error
+    except OSError as error:
+        if sqlite_file(uri()) is not None:
+            raise
+        raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
+
+
+def _innermost(error: BaseException) -> str:
+    """What really happened, e.g. `[Errno 111] Connection refused`, without the tale around it."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]
+
+
+def known(ask: Callable[[], T]) -> T | None:
+    """What `ask` gets from MLflow; None if MLflow says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    with answering():
+        try:
+            return ask()
+        except MlflowException as error:
+            if error.error_code in UNKNOWN:
+                return None
+            raise
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+class Run:
+    """A run of the tracking server.
+
+    Metrics are gathered and sent together. A `patient` run (one that trains) survives its server: it
+    warns once, keeps its points and tries again later; any other raises TransientError.
+    """
+
+    def __init__(self, run_id: str, *, patient: bool = False) -> None:
+        self.id = run_id
+        self._patient = patient
+        self._client = client()
+        self._points: list[tuple[str, float, int, int]] = []
+        self._known: dict[str, set[int]] = {}  # steps the server has, by metric
+        self._sent = time.monotonic()
+        self._wait, self._retry_at, self._warned = FIRST_WAIT, 0.0, False
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Record numbers at a step; a point the server already has at that step is left out."""
+        now = int(time.time() * 1000)
+        for name, value in values.items():
+            if step is None or step not in self._known.get(name, ()):
+                self._points.append((name, float(value), now, step or 0))
+        if time.monotonic() - self._sent >= SECONDS_BETWEEN_BATCHES:
+            self.flush()
+
+    def log_artifact(self, path: Path | str, folder: str = "") -> None:
+        """Keep a file (or all of a folder) with the run, below `folder`."""
+        upload = self._client.log_artifacts if Path(path).is_dir() else self._client.log_artifact
+        self._send(lambda: upload(self.id, str(path), folder or None))
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text with the run as a file of that name."""
+        self._send(lambda: self._client.log_text(self.id, text, name))
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Tag the run, e.g. with the device it trains on."""
+        self._send(lambda: self._client.set_tag(self.id, name, value))
+
+    def flush(self, *, last: bool = False) -> None:
+        """Send what is gathered; `last`: also to a server that has just failed."""
+        from mlflow.entities import Metric
+
+        self._sent = time.monotonic()
+        if last:
+            self._retry_at = 0.0
+        while self._points:
+            batch = self._points[:LARGEST_BATCH]
+            if not self._send(lambda: self._client.log_batch(self.id, [Metric(*p) for p in batch])):  # noqa: B023
+                return
+            del self._points[: len(batch)]
+
+    def finish(self, status: str) -> None:
+        """Send the rest and end the run: FINISHED, KILLED or FAILED."""
+        self.flush(last=True)
+        if not self._points:
+            self._send(lambda: self._client.set_terminated(self.id, status))
+        if self._points:
+            _warn(f"{len(self._points)} points of run {self.id} stay unsent; `evaluate` sends the curve")
+
+    def learn_steps(self) -> None:
+        """Ask the server which points it has, so that none is recorded twice."""
+        with answering():
+            for name in self._client.get_run(self.id).data.metrics:
+                history = self._client.get_metric_history(self.id, name)
+                self._known[name] = {point.step for point in history}
+
+    def describe(self, params: Params, folder: str) -> None:
+        """Record what the model is made from: parameters, data, code, packages, machine."""
+        from mlflow.entities import Param
+
+        with answering():
+            have = self._client.get_run(self.id).data.params
+            values = _flat(params.model_dump(include=set(SECTIONS)))
+            new = [Param(key, value) for key, value in values.items() if key not in have]
+            self._client.log_batch(self.id, params=new)  # MLflow never changes a parameter
+            self._client.log_inputs(self.id, datasets=_datasets())
+        for name, value in {
+            "git.commit": workspace.commit(),
+            "git.dirty": workspace.dirty(),
+            "prefect.flow_run_id": workspace.flow_run(),
+            "dvc.corpus": workspace.data_hash(paths.CORPUS),
+        }.items():
+            self.set_tag(name, value)
+        self.log_text(json.dumps(workspace.machine(), indent=2), f"{folder}/machine.json")
+        self.log_workspace(folder)
+
+    def log_workspace(self, folder: str) -> None:
+        """Keep `git diff HEAD`, params.yaml, dvc.lock and the list of packages as they are now."""
+        self.log_text(workspace.diff(), f"{folder}/git.diff")
+        self.log_text(workspace.packages(), f"{folder}/packages.txt")
+        for path in (paths.PARAMS, workspace.LOCK):
+            if path.is_file():
+                self.log_artifact(path, folder)
+
+    def _send(self, action: Any) -> bool:
+        """Do it; False if the server failed and the run is patient."""
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            with answering():
+                action()
+        except (TransientError, UserError) as error:
+            if not self._patient:
+                raise
+            self._retry_at = time.monotonic() + self._wait
+            self._wait = min(2 * self._wait, LONGEST_WAIT)
+            if not self._warned:
+                _warn(f"{error}; training goes on, and what it records is kept")
+                self._warned = True
+            return False
+        self._wait = FIRST_WAIT
+        return True
+
+
+@contextmanager
+def training_run(params: Params, fingerprint: str) -> Iterator[Run]:
+    """The run of a training: this workspace's unfinished one of that fingerprint, or a new one.
+
+    It ends FINISHED, KILLED (KeyboardInterrupt) or FAILED; reports/run.json names it. Raises
+    TransientError if the server does not answer at the start; later that only costs a warning.
+    """
+    run_id = _find_run(params.register.name, fingerprint, unfinished=True)
+    if run_id is None:
+        run_id = _create_run(params, fingerprint)
+    else:
+        with answering():
+            client().update_run(run_id, status="RUNNING")
+        print(f"train: goes on in MLflow run {run_id}", flush=True)
+    record = {"run_id": run_id, "experiment": params.register.name, "fingerprint": fingerprint}
+    paths.RUN.parent.mkdir(parents=True, exist_ok=True)
+    paths.RUN.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    run = Run(run_id, patient=True)
+    run.learn_steps()
+    run.describe(params, "train")
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        run.finish(status)
+
+
+@contextmanager
+def model_run() -> Iterator[Run]:
+    """The run that made the model (reports/run.json), with its curve complete.
+
+    A server that does not know it gets it again, from what lies on disk. Raises TransientError if the
+    server does not answer.
+    """
+    if not paths.RUN.is_file():
+        raise UserError(f"{paths.RUN} is missing: `dvc repro train` writes it")
+    record = json.loads(paths.RUN.read_text(encoding="utf-8"))
+    made = known(lambda: client().get_run(record["run_id"]))
+    if made is not None and made.info.lifecycle_stage == "active":
+        run_id = record["run_id"]
+    else:
+        run_id = _find_run(record["experiment"], record["fingerprint"])
+    if run_id is None:
+        checked = params.load()
+        run_id = _create_run(checked, record["fingerprint"])
+        Run(run_id).describe(checked, "recreated")
+        print(f"MLflow at {uri()} did not know run {record['run_id']}: recreated as {run_id}", flush=True)
+    run = Run(run_id)
+    run.learn_steps()
+    _heal(run)
+    yield run
+    run.flush()
+
+
+def _heal(run: Run) -> None:
+    """Send the points of the curve that never arrived; end a run whose server was away at its end."""
+    if paths.CURVE.is_file():
+        with paths.CURVE.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                update = int(row.pop("update"))
+                run.log_metrics({name: float(value) for name, value in row.items() if value}, update)
+    run.flush()
+    with answering():
+        if client().get_run(run.id).info.status != "FINISHED":
+            client().set_terminated(run.id, "FINISHED")
+
+
+def _create_run(params: Params, fingerprint: str) -> str:
+    name = params.register.name
+    tags = {
+        FINGERPRINT: fingerprint,
+        PLACE: workspace.place(),
+        "mlflow.runName": f"{name} {params.train.attention} {fingerprint[:7]}",
+        "mlflow.source.name": "seq2seq train",
+    }
+    with answering():
+        return str(client().create_run(_experiment(name), tags=tags).info.run_id)
+
+
+def _experiment(name: str) -> str:
+    found = client().get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise UserError(f"MLflow's experiment {name!r} is deleted: restore it, or change register.name")
+    if found is not None:
+        return str(found.experiment_id)
+    database = sqlite_file(uri())  # any other server decides itself where files go
+    files = (database.parent / "mlruns").as_uri() if database else None
+    return str(client().create_experiment(name, artifact_location=files))
+
+
+def _find_run(experiment: str, fingerprint: str, *, unfinished: bool = False) -> str | None:
+    """The newest run of a fingerprint; `unfinished`: among those that this workspace has to end."""
+    with answering():
+        found = client().get_experiment_by_name(experiment)
+        if found is None:
+            return None
+        wanted = f"tags.`{FINGERPRINT}` = '{fingerprint}'"
+        for run in client().search_runs([found.experiment_id], wanted):
+            mine = run.data.tags.get(PLACE) == workspace.place()
+            if not unfinished or (mine and run.info.status != "FINISHED"):
+                return str(run.info.run_id)
+    return None
+
+
+def _datasets() -> list[Any]:
+    """The corpus as MLflow's inputs: where it came from, and the hash that DVC knows it by."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if not paths.PROVENANCE.is_file():
+        return []
+    provenance = json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))
+    dataset = Dataset(
+        name=str(provenance.get("id") or provenance["path"])[:500],
+        digest=workspace.data_hash(paths.CORPUS)[:36],
+        source_type="hugging_face" if provenance["kind"] == "hub" else "local",
+        source=json.dumps(provenance),
+        profile=json.dumps(provenance.get("rows", {})),
+    )
+    return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """{"train": {"seed": 1}} -> {"train.seed": "1"}."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = "null" if value is None else str(value)
+    return flat
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)

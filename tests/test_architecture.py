@@ -1,0 +1,203 @@
+"""The structure says what is true: doors, import directions, dvc.yaml, schemas, lock, README."""
+
+import ast
+import re
+import shlex
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from seq2seq import params, paths
+from seq2seq.__main__ import STAGES, _parser
+
+ROOT = Path(__file__).parents[1]
+MODULES = {path.stem: path for path in (ROOT / "seq2seq").glob("*.py")}
+FLOWS = {path.stem: path for path in (ROOT / "flows").glob("*.py")}
+DAG = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+README = (ROOT / "README.md").read_text("utf-8")
+
+# What is imported by stages but decides no byte of what they write: where things are kept, how they
+# are told, how they fail. A change here must not train a model again.
+DECIDES_NOTHING = {
+    "__init__", "device", "environment", "errors", "params", "paths", "progress", "registry", "tracking", "workspace",
+}  # fmt: skip
+# Which modules may import a framework at all.
+DOORS = {
+    "mlflow": {"tracking", "registry", "pyfunc"},
+    "sentencepiece": {"vocabulary"},
+    "datasets": {"formats", "hub", "layout"},
+    "huggingface_hub": {"hub"},
+    "sacrebleu": {"scores"},
+    "matplotlib": {"figures"},
+    "prefect": set(),
+    "dvc": {"comparison"},
+}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Every module a file imports, wherever in it, by full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of seq2seq that a file imports."""
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("seq2seq.")}
+    return names & MODULES.keys()
+
+
+def reach(module: str) -> set[str]:
+    """A module and all of ours it needs to decide its bytes."""
+    seen, todo = set(), {module}
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        todo |= ours(MODULES[name]) - DECIDES_NOTHING - seen
+    return seen
+
+
+@pytest.mark.parametrize("framework", DOORS)
+def test_a_framework_has_one_door(framework):
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(imported.split(".")[0] == framework for imported in imports(path))
+    }
+    assert users <= DOORS[framework]
+
+
+def test_torch_is_nowhere_near_the_corpus():
+    for stage in ("ingest", "clean"):
+        for module in reach(stage):
+            assert not any(name.split(".")[0] == "torch" for name in imports(MODULES[module])), module
+
+
+def test_stages_meet_in_files_and_parts_know_no_stage():
+    for name, path in MODULES.items():
+        if name != "__main__":
+            assert ours(path) & STAGES.keys() == set(), f"{name} imports a stage"
+
+
+def test_flows_run_the_rest_as_subprocesses():
+    allowed = {"environment", "errors", "params", "paths", "progress", "registry", "tracking", "workspace"}
+    for name, path in FLOWS.items():
+        assert ours(path) <= allowed, name
+
+
+def test_imports_have_no_circles():
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in sorted(ours(MODULES[name])):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in sorted(MODULES):
+        visit(name, ())
+
+
+def test_one_name_everywhere():
+    assert list(DAG) == list(STAGES) == list(params.Params.model_fields)
+    for stage, declared in DAG.items():
+        assert declared["cmd"] == f"exec python -m seq2seq {stage}"
+        assert declared["params"] == (["evaluate", stage] if stage == "register" else [stage])
+        functions = [n.name for n in ast.parse(MODULES[stage].read_text()).body if isinstance(n, ast.FunctionDef)]
+        assert stage in functions
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_the_code_a_stage_depends_on_is_what_it_imports(stage):
+    declared = {Path(dep).stem for dep in DAG[stage]["deps"] if dep.startswith("seq2seq/")}
+    assert declared == reach(stage)
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_declares_the_paths_it_uses(stage):
+    """Every path constant in a stage's module is an out of it, or a dep, or explained here."""
+    by_name = {name: value.as_posix() for name, value in vars(paths).items() if isinstance(value, Path)}
+    undeclared = {
+        "RUN",  # which MLflow run made the model: no result depends on it
+        "CURVE",  # only to heal that run's record
+        "CHECKPOINTS",
+        "REPORTS",
+        "PARAMS",
+    }
+    used = set(re.findall(r"paths\.([A-Z]+)\b", MODULES[stage].read_text("utf-8"))) - undeclared
+    declared = set()
+    for key in ("deps", "outs", "metrics", "plots"):
+        declared |= {item if isinstance(item, str) else next(iter(item)) for item in DAG[stage].get(key, [])}
+    assert {by_name[name] for name in used} <= declared
+
+
+def test_every_out_has_its_one_name():
+    named = {value.as_posix() for value in vars(paths).values() if isinstance(value, Path)}
+    for declared in DAG.values():
+        for key in ("outs", "metrics", "plots"):
+            for item in declared.get(key, []):
+                assert (item if isinstance(item, str) else next(iter(item))) in named
+
+
+def test_every_out_is_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text().split()
+    for value in (paths.RAW, paths.MODEL, paths.REPORTS, paths.CHECKPOINTS):
+        assert f"/{value.parts[0]}" in ignored
+
+
+def test_the_lock_pins_everything_and_nothing_local():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] not in "# "]
+    assert len(lines) > 200
+    assert all(re.match(r"[a-z0-9._-]+(\[[a-z,0-9-]+\])?==[0-9][^+]*( ;.*)?$", line) for line in lines)
+    pinned = {re.split(r"[=\[]", line)[0] for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in (*project["dependencies"], *project["optional-dependencies"]["dev"]):
+        assert re.match(r"[A-Za-z0-9-]+", requirement)[0].replace(".", "-").lower() in {
+            name.replace(".", "-") for name in pinned
+        } or requirement.startswith("ruamel.yaml")
+
+
+def commands(text: str) -> list[list[str]]:
+    """The command lines in the shell blocks of a page, without their prompts and comments."""
+    lines = "\n".join(re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL)).splitlines()
+    return [shlex.split(line, comments=True) for line in lines if re.match(r"[a-zA-Z.]", line)]
+
+
+def test_every_command_in_the_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    checked = 0
+    for words in commands(README):
+        words = [word for word in words if "=" not in word or word.startswith("-")]
+        match words:
+            case ["make", *named]:
+                assert set(named) <= targets, named
+                checked += len(named)
+            case [("seq2seq" | ".venv/bin/seq2seq"), *rest]:
+                assert _parser().parse_args(rest)
+                checked += 1
+            case [("python" | ".venv/bin/python"), "-m", module, *_]:
+                assert module.split(".")[-1] in FLOWS | MODULES or module in ("pytest",), module
+                checked += 1
+    assert checked >= 10
+
+
+def test_every_file_the_readme_names_exists():
+    named = set(re.findall(r"`((?:seq2seq|flows|infra|recipes|corpora|tests)/[\w./-]+)`", README))
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_diagram_shows_the_stages_in_order():
+    diagram = next(block for block in re.findall(r"```.*?```", README, re.DOTALL) if "ingest ─" in block)
+    positions = [diagram.index(stage) for stage in STAGES]
+    assert positions == sorted(positions)

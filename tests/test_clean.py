@@ -1,0 +1,187 @@
+"""clean on real Parquet files: what stays, what goes, and what must hold whatever comes in."""
+
+import json
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seq2seq import clean as stage
+from seq2seq import params, paths
+from seq2seq.corpus import SPLITS, Pair, normalise, read_split, write_split
+from seq2seq.errors import UserError
+from seq2seq.filters import NAMES
+
+PARAMS = params.load(Path(__file__).parent.parent / "params.yaml")
+HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
+
+
+def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
+    """Clean in the current folder; returns the cleaned splits by name."""
+    for split, pairs in zip(SPLITS, (train, validation, test), strict=True):
+        write_split(paths.RAW, split, pairs)
+    cleaning = PARAMS.clean.model_copy(update=changes)
+    stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
+    return {split: list(read_split(paths.CORPUS, split)) for split in SPLITS}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def numbered(count):
+    words = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
+    return [
+        Pair(f"Satz {words[i % 10]} {words[i // 10]} hier.", f"Sentence {words[i % 10]} number {i}.")
+        for i in range(count)
+    ]
+
+
+def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
+    good = numbered(3)
+    train = [
+        good[0],
+        Pair("", "Nothing."),
+        Pair("Guten Tag.", "Guten tag."),
+        good[1],
+        Pair("Satz eins  EINS hier.", "sentence EINS number 0."),  # as good[0], but for case
+        Pair("Der Mond scheint HELL.", "Another translation of it."),
+        Pair("Eine andere Quelle.", "the moon shines  brightly."),
+        good[2],
+    ]
+    cleaned = run(train)
+    assert cleaned["train"] == good
+    assert cleaned["validation"] == cleaned["test"] == HELD_OUT
+
+    report = json.loads(paths.CLEANING.read_text())
+    assert report["train"]["read"] == 8
+    assert report["train"]["kept"] == 3
+    dropped = {name: count for name, count in report["train"]["dropped"].items() if count}
+    assert dropped == {
+        "empty": 1,
+        "identical": 1,
+        "duplicate": 1,
+        "source_in_evaluation": 1,
+        "target_in_evaluation": 1,
+    }
+    assert report["test"] == {"read": 1, "kept": 1, "flagged": dict.fromkeys(NAMES, 0)}
+
+    rows = [json.loads(line) for line in paths.DROPPED.read_text().splitlines()]
+    assert {(row["row"], row["reason"]) for row in rows} == {
+        (1, "empty"),
+        (2, "identical"),
+        (4, "duplicate"),
+        (5, "source_in_evaluation"),
+        (6, "target_in_evaluation"),
+    }
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("clean: 3 of 8 train pairs kept in ")
+    assert second == "clean: untouched: 1 validation (flagged: none); 1 test (flagged: none)"
+
+
+def test_evaluation_splits_pass_untouched_and_are_only_counted(root):
+    odd = [Pair(" a\u00a0 b\ufeff ", "###", "0-0"), Pair("same", "same"), Pair("same", "same")]
+    cleaned = run(numbered(2), validation=odd, test=odd[:1])
+    assert cleaned["validation"] == odd
+    assert cleaned["test"] == odd[:1]
+    report = json.loads(paths.CLEANING.read_text())
+    flagged = {name: count for name, count in report["validation"]["flagged"].items() if count}
+    assert flagged == {"garbage": 1, "identical": 2}
+
+
+def test_a_held_out_sentence_is_found_however_it_is_spelt(root):
+    spellings = ["Scho\u0308ner Tag heute.", "SCHÖNER\u00a0TAG HEUTE.", "\ufeffSchöner Tag\theute."]
+    train = [Pair(text, f"A translation with number {text[:3]}") for text in spellings]
+    held_out = [Pair("\u200bSchöner  Tag heute.", "A nice day today.")]
+    cleaned = run(train + numbered(1), validation=held_out)
+    assert cleaned["train"] == numbered(1)
+
+
+def test_alignment_survives_tidying_unless_the_words_change(root):
+    train = [
+        Pair("Der  Hund schläft", "The dog\u200b sleeps", "0-0 1-1 2-2"),
+        Pair("Die Katze \u200b schläft", "The cat sleeps", "0-0 1-1 3-2"),
+    ]
+    assert run(train)["train"] == [
+        Pair("Der Hund schläft", "The dog sleeps", "0-0 1-1 2-2"),
+        Pair("Die Katze schläft", "The cat sleeps", None),
+    ]
+    report = json.loads(paths.CLEANING.read_text())["train"]
+    assert (report["rewritten"], report["alignments_lost"]) == (2, 1)
+
+
+def test_the_sample_of_dropped_pairs_is_bounded(root):
+    train = [*numbered(1), *[Pair("x" * 5000, "y" * 5000)] * 50, *[Pair("", "y")] * 50]
+    run(train)
+    rows = [json.loads(line) for line in paths.DROPPED.read_text().splitlines()]
+    assert [row["reason"] for row in rows] == ["empty"] * 20 + ["too_long"] * 20
+    assert max(len(row["source"]) for row in rows) <= 301
+
+
+def test_an_empty_train_names_the_filter_and_the_remedy(root):
+    with pytest.raises(
+        UserError,
+        match=r"no training pair is left of 30: source_script dropped 30 .*columns swapped",
+    ):
+        run(numbered(30), source_script="Cyrillic")
+    assert paths.DROPPED.read_text().count("source_script") >= 20
+    with pytest.raises(UserError, match=r"data/raw has no training pair"):
+        run([])
+
+
+def test_an_unknown_script_is_refused_before_any_work(root):
+    with pytest.raises(UserError, match=r"clean\.source_script"):
+        run(numbered(3), source_script="Klingon")
+    assert not paths.CORPUS.exists()
+
+
+def test_the_same_input_gives_the_same_bytes(root):
+    def written():
+        run([*numbered(40), Pair("", "y"), *numbered(5)])
+        files = sorted([*paths.CORPUS.iterdir(), *paths.REPORTS.iterdir()])
+        return {file.name: file.read_bytes() for file in files}
+
+    assert written() == written()
+
+
+words = st.sampled_from(["ja", "Ja", "nein", "Straße", "STRASSE", "a\u0308", "ä", "ﬁ", "1", "漢字"])
+gaps = st.sampled_from([" ", "  ", "\u00a0", "\t", "\u200b", "\ufeff", ""])
+texts = st.lists(st.tuples(words, gaps), max_size=4).map(lambda s: "".join(w + g for w, g in s))
+corpora = st.lists(st.builds(Pair, texts, texts, st.sampled_from([None, "0-0"])), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(corpora, corpora, corpora, st.sampled_from(["NFC", "NFKC", "none"]))
+def test_laws_for_any_corpus(train, validation, test, form):
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        anchor = Pair("Ein Satz, der bleibt.", "A sentence that stays.")
+        once = run([*train, anchor], validation, test, unicode_form=form)
+
+        # evaluation splits are untouched, and nothing of theirs is trained on
+        assert (once["validation"], once["test"]) == (validation, test)
+        held_out = [*validation, *test]
+        assert not {normalise(p.source) for p in once["train"]} & {normalise(p.source) for p in held_out}
+        assert not {normalise(p.target) for p in once["train"]} & {normalise(p.target) for p in held_out}
+        # no pair twice
+        pairs = [(normalise(p.source), normalise(p.target)) for p in once["train"]]
+        assert len(set(pairs)) == len(pairs)
+        # order is kept: what is left is a subsequence of what came in
+        rest = iter([(squeezed(p.source), squeezed(p.target)) for p in [*train, anchor]])
+        assert all((squeezed(p.source), squeezed(p.target)) in rest for p in once["train"])
+        # nothing is lost without a reason
+        report = json.loads(paths.CLEANING.read_text())["train"]
+        assert report["kept"] == len(once["train"])
+        assert report["read"] == report["kept"] + sum(report["dropped"].values()) == len(train) + 1
+
+        assert run(once["train"], once["validation"], once["test"], unicode_form=form) == once
+
+
+def squeezed(text):
+    """What tidying never changes: the visible characters, their spelling aside."""
+    visible = text.replace("\u200b", "").replace("\ufeff", "")
+    return "".join(normalise(visible).split())

@@ -1,0 +1,146 @@
+"""Each filter by itself, and what tidying text must never do."""
+
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq import filters, params
+from seq2seq.errors import UserError
+
+SHIPPED = params.load(Path(__file__).parent.parent / "params.yaml").clean
+PARAMS = SHIPPED.model_copy(
+    update={
+        "unicode_form": "NFC",
+        "max_characters": 40,
+        "max_length_ratio": 3.0,
+        "min_letters": 0.5,
+        "source_script": None,
+        "target_script": None,
+        "min_script": 0.5,
+        "drop_identical": True,
+    }
+)
+FORMS = ("NFC", "NFKC", "none")
+
+
+def reason(source: str, target: str, **changes: object) -> str | None:
+    return filters.reason(source, target, PARAMS.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("Der Hund schläft.", "The dog sleeps.", None),
+        ("", "The dog sleeps.", "empty"),
+        ("Der Hund schläft.", "", "empty"),
+        ("x" * 41, "The dog sleeps.", "too_long"),
+        ("x" * 40, "The dog sleeps.", None),
+        ("Der Hund", "y" * 24, None),
+        ("Der Hund", "y" * 25, "length_ratio"),
+        ("y" * 25, "Der Hund", "length_ratio"),
+        ("12 34 56", "The dog", "garbage"),
+        ("Der Hund", "#### ab", "garbage"),
+        ("Der Hund", "der HUND", "identical"),
+        ("मैं हिंदी सीख रही हूँ", "I am learning Hindi", None),
+        ("ผมไม่รู้ที่นี่", "I do not know", None),
+    ],
+)
+def test_the_first_filter_that_drops_a_pair_gives_the_reason(source, target, expected):
+    assert reason(source, target) == expected
+
+
+def test_thresholds_come_from_params():
+    assert reason("x" * 41, "The dog sleeps.", max_characters=41) is None
+    assert reason("Der Hund", "y" * 25, max_length_ratio=4.0) is None
+    assert reason("12 34 56", "The dog", min_letters=0.0) is None
+    assert reason("Der Hund", "Der Hund", drop_identical=False) is None
+
+
+def test_scripts_are_checked_per_side_and_only_where_asked():
+    assert reason("Привет, мир", "Hello, world") is None
+    assert reason("Привет, мир", "Hello, world", source_script="Cyrillic") is None
+    assert reason("Hello, world", "Привет, мир", source_script="Cyrillic") == "source_script"
+    assert reason("Привет, мир", "Добрый день", target_script="Latin") == "target_script"
+    assert reason("Привет IBM", "Hello IBM", source_script="Cyrillic") is None
+    assert reason("Привет IBM", "Hello IBM", source_script="Cyrillic", min_script=0.9) is not None
+
+
+def test_a_side_without_letters_has_no_wrong_script():
+    assert reason("1984", "1985", min_letters=0.0, source_script="Cyrillic") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("漢字", "Han"),
+        ("我们时时刻刻", "Han"),
+        ("時々コーヒーを飲みます", "Japanese"),
+        ("ｺｰﾋｰ", "Katakana"),
+        ("한국어", "Hangul"),
+        ("한국어와 漢字", "Korean"),
+        ("Ｈｅｌｌｏ", "Latin"),
+        ("Ελληνικά", "Greek"),
+    ],
+)
+def test_script_of_many_writings(text, wanted):
+    wanted_only = {"source_script": wanted, "min_script": 1.0}
+    assert reason(text, "a word", **wanted_only) is None
+
+
+def test_every_letter_has_a_script_or_is_a_symbol():
+    assert filters.script("a") == "Latin"
+    assert filters.script("я") == "Cyrillic"
+    assert filters.script("1") is filters.script(".") is filters.script(" ") is None
+
+
+def test_an_unknown_script_is_named():
+    with pytest.raises(UserError, match=r"clean\.target_script: .*'Cyrilic'.*Cyrillic"):
+        filters.check(PARAMS.model_copy(update={"target_script": "Cyrilic"}))
+    filters.check(PARAMS.model_copy(update={"source_script": "Japanese", "target_script": "Latin"}))
+
+
+def test_every_filter_has_a_remedy():
+    assert set(filters.REMEDIES) == set(filters.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("\ufeffDer  Hund\u00a0schläft.\r\n", "Der Hund schläft."),
+        ("Der\tHund\u2028schläft", "Der Hund schläft"),
+        ("Schla\u0308ft", "Schläft"),
+        ("zero\u200bwidth \u202eabc\u202c so\u00adft \x00\x07", "zerowidth abc soft"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        (" \u200b\ufeff ", ""),
+    ],
+)
+def test_tidy(raw, expected):
+    assert filters.tidy(raw, "NFC") == expected
+
+
+def test_tidy_keeps_or_folds_compatibility_characters_as_asked():
+    assert filters.tidy("ﬁne ①", "NFC") == "ﬁne ①"
+    assert filters.tidy("ﬁne ①", "NFKC") == "fine 1"
+    assert filters.tidy("a\u0308", "none") == "a\u0308"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tidying_any_character_that_can_change_twice_is_tidying_it_once(form):
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if unicodedata.category(character) in ("Cn", "Co", "Cs"):  # no text
+            continue
+        if not character.isprintable() or unicodedata.normalize("NFKD", character) != character:
+            text = filters.tidy("a" + character + "\u0301 b", form)
+            assert filters.tidy(text, form) == text, hex(ord(character))
+
+
+@given(st.text(), st.sampled_from(FORMS))
+def test_tidy_is_idempotent_and_leaves_single_spaces(text, form):
+    tidied = filters.tidy(text, form)
+    assert filters.tidy(tidied, form) == tidied
+    assert tidied == " ".join(tidied.split())
+    assert not any(unicodedata.category(c) == "Cc" for c in tidied)

@@ -1,0 +1,194 @@
+"""Downloads from a hub on loopback: the right commit and bytes, or an error that says what to do."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from hub_stub import COMMIT, Hub
+
+from seq2seq import environment, hub, params
+from seq2seq.corpus import read_split
+from seq2seq.errors import TransientError, UserError
+from seq2seq.ingest import ingest
+
+os.environ.setdefault("USE_TORCH", "0")
+
+ROOT = Path(__file__).parent.parent
+PIN = Path("pin.yaml")
+FILES = {
+    "README.md": b"---\nlicense: cc0-1.0\n---\n",
+    "train.jsonl": b'{"de": "ja", "en": "yes"}\n' * 40,
+    "dev.jsonl": b'{"de": "nein", "en": "no"}\n',
+    "test.jsonl": b'{"de": "vielleicht", "en": "perhaps"}\n',
+}
+HASHES = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items() if name != "README.md"}
+
+
+@pytest.fixture(autouse=True)
+def _workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CORPUS_MIRROR", raising=False)
+    for name in (*environment.SETTINGS, "HF_HOME", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    environment.prepare()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(hub, "WAITS", ())
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = Hub(dict(FILES))
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    yield server
+    server.close()
+
+
+def fetch(revision="main", files=None, **keys):
+    pin = {"hub": "owner/name", "revision": revision, "files": files or {}} | keys
+    PIN.write_text(json.dumps(pin), encoding="utf-8")
+    return hub.fetch(PIN, hub.load(PIN))
+
+
+def test_unpinned_then_pinned(server, capsys):
+    PIN.write_text("# a pin\nhub: owner/name\nconfig: null\nrevision: main # moves\nfiles: {} # none\n")
+    document = params.load(ROOT / "recipes/multi30k.yaml").model_dump()
+    document["ingest"]["path"] = str(PIN)
+    settings = params.check(document, PIN)
+    ingest(settings)
+    said = capsys.readouterr().out
+    assert f"owner/name at {COMMIT} (now main) from the hub; not pinned yet" in said
+    assert [pair[:2] for pair in read_split(Path("data/raw"), "validation")] == [("nein", "no")]
+    unpinned = json.loads(Path("data/provenance.json").read_text())
+    assert unpinned["revision"] == COMMIT
+    assert unpinned["licence"] == "cc0-1.0"
+    assert {file["name"]: file["sha256"] for file in unpinned["files"]} == HASHES
+
+    assert hub.pin(PIN) == [("revision", "main", COMMIT), ("files", {}, dict(sorted(HASHES.items())))]
+    assert hub.load(PIN).files == HASHES
+    assert PIN.read_text().startswith(f"# a pin\nhub: owner/name\nconfig: null\nrevision: {COMMIT} # moves\n")
+
+    capsys.readouterr()
+    ingest(settings)
+    said = capsys.readouterr().out
+    assert f"ingest: owner/name at {COMMIT} from the hub, 3 files as pinned\n" in said
+    assert json.loads(Path("data/provenance.json").read_text()) == unpinned
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"revision": "nope"}, "pin.yaml: owner/name has no revision 'nope'; correct `revision`"),
+        ({"hub": "owner/other"}, "pin.yaml: the hub has no dataset owner/other (or it is private"),
+        ({"config": "de-fr"}, "pin.yaml: BuilderConfig 'de-fr' not found. Available: ['default']"),
+    ],
+)
+def test_what_the_hub_does_not_have(server, keys, message):
+    with pytest.raises(UserError) as caught:
+        fetch(**keys)
+    assert message in str(caught.value)
+
+
+def test_wrong_hash_is_no_longer_in_the_cache(server):
+    server.mangle.add("train.jsonl")  # same size and name, another byte
+    with pytest.raises(UserError, match=f"owner/name at {COMMIT}: train.jsonl has sha256") as caught:
+        fetch(COMMIT, HASHES)
+    assert f"but pin.yaml pins {HASHES['train.jsonl']}" in str(caught.value)
+    assert "renew the pin: seq2seq pin pin.yaml" in str(caught.value)
+    server.mangle.clear()
+    assert fetch(COMMIT, HASHES).files["train"][0].path.read_bytes() == FILES["train.jsonl"]
+
+
+def test_dead_hub(monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(hub, "WAITS", (0.0,))
+    with pytest.raises(TransientError, match=r"tried 2 times; .* set CORPUS_MIRROR to a folder") as caught:
+        fetch()
+    assert "Connection refused" in str(caught.value)
+    assert capsys.readouterr().out.count("trying again") == 1
+
+
+@pytest.mark.slow
+def test_one_timeout_then_success(server, monkeypatch, capsys):
+    monkeypatch.setattr(hub, "WAITS", (0.0,))
+    server.stall = 1
+    assert fetch().revision == COMMIT
+    assert "ReadTimeout: timed out; trying again" in capsys.readouterr().out
+
+
+def test_a_dead_hub_is_not_replaced_by_a_cached_revision(server):
+    fetch()
+    server.close()
+    with pytest.raises(TransientError, match="nothing older was taken instead"):
+        fetch()
+
+
+@pytest.mark.slow
+def test_truncated_file(server):
+    server.truncate.add("train.jsonl")
+    with pytest.raises(TransientError, match="peer closed connection"):
+        fetch()
+    server.truncate.clear()
+    assert fetch().files["train"][0].path.read_bytes() == FILES["train.jsonl"]
+
+
+@pytest.mark.slow
+def test_a_hub_that_stalls_is_left_in_time(server, monkeypatch):
+    server.stall_files = True
+    monkeypatch.setenv(hub.LIMIT, "8")
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"no answer within 8 seconds \(SEQ2SEQ_HUB_SECONDS\)"):
+        fetch()
+    assert time.monotonic() - began < 10
+
+
+def fill(folder):
+    folder.mkdir(parents=True)
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+
+
+def test_mirror(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody is asked
+    monkeypatch.setenv("CORPUS_MIRROR", str(tmp_path / "mirror"))
+    with pytest.raises(UserError, match="holds no owner/name; put it there, or unset CORPUS_MIRROR"):
+        fetch()
+    fill(tmp_path / "mirror/owner/name")
+    copy = fetch()
+    assert (copy.revision, copy.mirror, copy.licence) == (None, True, "cc0-1.0")
+    assert copy.said.endswith("not from the hub; pin.yaml has no hashes to check them against")
+    copy = fetch(COMMIT, HASHES)
+    assert (copy.revision, copy.mirror) == (COMMIT, True)
+    assert copy.said.endswith("not from the hub; 3 files as pinned")
+    with pytest.raises(UserError, match=r"dev\.jsonl has sha256"):
+        fetch(COMMIT, HASHES | {"dev.jsonl": "ab" * 32})
+    with pytest.raises(UserError, match=r"do not name the same files: dev\.jsonl"):
+        fetch(COMMIT, {name: value for name, value in HASHES.items() if name != "dev.jsonl"})
+    assert (tmp_path / "mirror/owner/name/dev.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "pin.yaml is no pin: it needs the keys hub and revision"),
+        ("hub: a/b\n", "pin.yaml is no pin of a hub dataset:\n  revision: "),
+        ("hub: a/b\nrevision: main\nrevison: x\n", "  revison: 'x': Extra inputs are not permitted"),
+        ("hub: a/b\nrevision: main\nsplits: {dev: x}\n", "  splits.dev.[key]: 'dev'"),
+        ("hub: a/b\nrevision: main\nfiles: {a: b}\n", "  files.a: 'b': "),
+    ],
+)
+def test_faulty_pins(text, message):
+    PIN.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        hub.load(PIN)
+    assert message in str(caught.value)
+
+
+def test_shipped_pin():
+    assert hub.load(ROOT / "corpora/multi30k.yaml").hub == "bentrevett/multi30k"
