@@ -38,6 +38,19 @@ $(BIN)/uv:
 run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=value ..."] [DRY=1]
 	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(s)') $(if $(DRY),--dry)
 
+.PHONY: compare
+compare: .venv/.run ## the same training without attention, scores side by side by length
+	@exec $(BIN)/seq2seq compare
+
+.PHONY: deploy
+deploy: .venv/.run ## put infra/prefect.yaml on the Prefect server of PREFECT_API_URL
+	@exec $(BIN)/python -m flows.deploy
+
+.PHONY: worker
+worker: .venv/.run ## run what that server schedules, on this machine, until Ctrl-C
+	@: "$${PREFECT_API_URL:?is not set: name your Prefect server, as for make deploy}"
+	exec env DO_NOT_TRACK=true $(BIN)/prefect worker start --pool seq2seq --type process --install-policy never
+
 .PHONY: test
 test: .venv/.dev ## the fast tests (minutes, no network)
 	@exec $(BIN)/python -m pytest

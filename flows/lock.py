@@ -36,7 +36,7 @@ def workspace(path: Path = FILE) -> Iterator[None]:
             except (ValueError, KeyError):
                 who = "it is just starting"
             raise UserError(
-                f"another run works in {Path.cwd()} ({who}); wait for it to end, or stop it"
+                f"another run holds {path.resolve()} ({who}); wait for it to end, or stop it"
             ) from None
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flows import graph, lock, screen, summary
 from flows.server import PrivateServer, check_answering, is_configured
-from flows.stages import StageError
+from flows.stages import StageError, clear_stale_locks
 from seq2seq import environment, params, paths
 from seq2seq.errors import TransientError, UserError
 
@@ -59,6 +59,7 @@ def run(options: argparse.Namespace, display: screen.Screen) -> int:
     """Apply, run, show; the caller holds the workspace."""
     changes = apply(options.recipe, options.set)
     _announce(display, params.load(), changes)
+    clear_stale_locks()
     graph.choose(graph.read(), options.until, options.force)  # a slip is told before Prefect has started
     with _prefect():
         outcomes = _flow(options, display)

@@ -19,8 +19,9 @@ from prefect.states import Completed
 
 from flows import graph, notify, promote, screen, stages
 from flows.graph import Node
-from flows.stages import Outcome, StageError
+from flows.stages import Outcome
 from seq2seq import paths
+from seq2seq.errors import TransientError
 
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
@@ -95,7 +96,7 @@ class _Run:
             cache_policy=NO_CACHE,
             retries=len(RETRY_DELAYS),
             retry_delay_seconds=RETRY_DELAYS,
-            retry_condition_fn=_may_pass,
+            retry_condition_fn=may_pass,
         )(body)
         before = [self._states[name] for name in node.upstream if name in self._states]
         state: State[Any] = run_as_task(return_state=True, wait_for=before)
@@ -121,9 +122,8 @@ class _Run:
         def body() -> State[None]:
             verdict = promote.promote()
             self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
-            screen_.log = get_run_logger().info
+            get_run_logger().info(f"promote: {verdict.what}, {verdict.reason}")
             screen_.closing("", "promote", verdict.what, verdict.seconds, verdict.reason)
-            screen_.log = None
             create_markdown_artifact(f"**{verdict.what}**: {verdict.reason}", key="promotion")
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 
@@ -141,9 +141,10 @@ class _Run:
             create_table_artifact(table, key="metrics", description=str(paths.METRICS))
 
 
-def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+def may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+    """Whether a failed task run is worth another try."""
     return _is_transient(state.result(raise_on_failure=False))
 
 
 def _is_transient(failure: Any) -> bool:
-    return isinstance(failure, StageError) and failure.kind == "transient"
+    return isinstance(failure, TransientError) or getattr(failure, "kind", "") == "transient"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seq2seq import params, paths
 from seq2seq.errors import UserError
@@ -146,9 +146,14 @@ def _texts(options: argparse.Namespace) -> Iterator[str]:
             print("one sentence a line, Ctrl-D ends", file=sys.stderr)
         return _decoded("stdin", sys.stdin.buffer)
     try:
-        return _decoded(str(options.file), options.file.open("rb"))
+        return _decoded(str(options.file), _closing(options.file.open("rb")))
     except OSError as error:
         raise UserError(f"--file: {options.file}: {error.strerror}") from None
+
+
+def _closing(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield from file
 
 
 def _decoded(name: str, lines: Iterable[bytes]) -> Iterator[str]:

@@ -225,16 +225,17 @@ def _write(
             file.write(json.dumps(segment, ensure_ascii=False) + "\n")
     shown = []
     for kind, row in samples:
-        attention = found[row].attention_TS
+        _, _, source, target, attention = found[row]
         shown.append(
             {
                 "kind": kind,
                 "source": test[row].source,
                 "hypothesis": found[row].text,
                 "reference": test[row].target,
-                "source_pieces": found[row].source_pieces,
-                "target_pieces": found[row].target_pieces,
+                "source_pieces": source,
+                "target_pieces": target,
                 "attention": None if attention is None else attention.astype(float).round(3).tolist(),
+                "drawing": None if attention is None else figures.alignment_text(source, target, attention),
             }
         )
     paths.SAMPLES.write_text(json.dumps(shown, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

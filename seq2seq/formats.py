@@ -7,6 +7,7 @@ library's own readers of CSV and JSON guess types, fill gaps with nulls and lose
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import itertools
@@ -220,7 +221,7 @@ class _Lines:
     """The decoded lines of a file; `number` is the last one's. Goes on after a UnicodeDecodeError."""
 
     def __init__(self, path: Path) -> None:
-        self.number = 0
+        self.number, self._path = 0, path
         # Latin-1 gives each byte a letter, so that the library cannot fail where we can say the line.
         self._tables = _tables(path, "text", encoding="latin-1", keep_linebreaks=True)
         self._lines = (line for table in self._tables for line in table.column("text").to_pylist())
@@ -231,6 +232,8 @@ class _Lines:
     def __next__(self) -> str:
         data: bytes = next(self._lines).encode("latin-1")
         self.number += 1
+        if self.number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UserError(f"{self._path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
         return data.decode("utf-8-sig" if self.number == 1 else "utf-8")
 
 
@@ -263,8 +266,13 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
         except UnicodeDecodeError as error:
             shown = _cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
             yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
-        except (csv.Error, ValueError, RecursionError) as error:
-            yield start, Malformed(start, f"not valid {kind(path).upper()}: {error}")
+        except UserError:  # of the file, not of this row
+            raise
+        except csv.Error as error:
+            yield start, Malformed(start, f"not valid CSV: {error}; is a quote not closed or not doubled?")
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            yield start, Malformed(start, f"not valid JSON: {reason}")
         else:
             if record != []:
                 yield start, record

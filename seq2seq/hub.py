@@ -102,14 +102,11 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
     old = _check(path, document)
     answer = _download(path, old)
     files = {name: sha256(Path(place)) for files in answer["files"].values() for name, place in files}
-    changes: list[tuple[str, Any, Any]] = []
-    for key, before, after in (
-        ("revision", old.revision, answer["revision"]),
-        ("files", old.files, dict(sorted(files.items()))),
-    ):
-        if before != after:
-            document[key] = after
-            changes.append((key, before, after))
+    changes: list[tuple[str, Any, Any]] = [("revision", old.revision, answer["revision"])]
+    for name in sorted(files.keys() | old.files.keys()):
+        changes.append((f"files.{name}", old.files.get(name), files.get(name)))
+    changes = [(key, before, after) for key, before, after in changes if before != after]
+    document["revision"], document["files"] = answer["revision"], dict(sorted(files.items()))
     if changes:
         text = StringIO()
         round_trip_yaml().dump(document, text)
@@ -143,7 +140,10 @@ def _check(path: Path, document: Any) -> Pin:
         problems = "\n".join(
             f"  {'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()
         )
-        raise UserError(f"{path} is no pin of a hub dataset:\n{problems}") from None
+        raise UserError(
+            f"{path} is no pin of a hub dataset:\n{problems}\n  it needs `hub: owner/name` and `revision` "
+            "(a commit or a branch), and may have config, licence, splits and files"
+        ) from None
 
 
 def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:

@@ -84,6 +84,7 @@ def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
     }
     try:
         about = grammar.Grammar.load(path).about
+        print(f"ingest: writing {sum(sizes.values()):,} pairs with {path}", flush=True)
         splits = grammar.write_splits(path, sizes, settings.seed)
     except ValueError as error:
         raise UserError(str(error)) from None

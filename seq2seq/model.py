@@ -76,7 +76,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.embedding = embedding(config.vocabulary_size, config.embedding_size)
+        self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
         sizes = [config.embedding_size] + [2 * config.hidden_size] * (config.layers - 1)
         self.rightward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
         self.leftward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
@@ -198,7 +198,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.attention = attention(config)
         context_size = 2 * config.hidden_size if self.attention else 0
-        self.embedding = embedding(config.vocabulary_size, config.embedding_size)
+        self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
         sizes = [config.embedding_size + context_size] + [config.hidden_size] * (config.layers - 1)
         self.cells = nn.ModuleList(nn.LSTMCell(size, config.hidden_size) for size in sizes)
         self.readout = nn.Linear(config.hidden_size + context_size, config.embedding_size)
@@ -308,13 +308,23 @@ def lstm(read: int, units: int) -> nn.LSTM:
     return nn.LSTM(read, units, batch_first=True)
 
 
-def embedding(pieces: int, size: int) -> nn.Embedding:
-    """A table that is small enough at the start to serve as an output layer, too."""
-    table = nn.Embedding(pieces, size, padding_idx=PAD)
-    nn.init.normal_(table.weight, std=size**-0.5)
-    with torch.no_grad():
-        table.weight[PAD].zero_()
-    return table
+class Embedding(nn.Embedding):
+    """A table drawn small, to serve as an output layer, and read times sqrt(E), to be heard at once.
+
+    Vaswani et al. 2017, section 3.4. Read as small as it is drawn, the words are drowned by the
+    LSTM's other inputs, and attention takes several times as many updates to find its alignment.
+    """
+
+    def __init__(self, pieces: int, size: int) -> None:
+        super().__init__(pieces, size, padding_idx=PAD)
+        nn.init.normal_(self.weight, std=size**-0.5)
+        with torch.no_grad():
+            self.weight[PAD].zero_()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) to (..., E)."""
+        read: Tensor = super().forward(ids) * self.embedding_dim**0.5
+        return read
 
 
 def cross_entropy(logits_BTV: Tensor, output_BT: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +22,15 @@ from typing import Any
 import mlflow
 import pandas
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # MLflow warns of type hints of its own
+    import mlflow.pyfunc
+
+from seq2seq.errors import UserError
+from seq2seq.translator import DECODING, Translator
+
 # What `seq2seq.translator` imports; the versions are those that the scores were made with.
 REQUIREMENTS = ("torch", "sentencepiece", "safetensors", "numpy")
-DECODING = "decoding.json"
 QUERY = """
 import json, sys, mlflow
 model = mlflow.pyfunc.load_model(sys.argv[1])
@@ -36,8 +43,6 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Read the model folder among the version's files."""
-        from seq2seq.translator import Translator
-
         self._translator = Translator.from_folder(context.artifacts["model"])
 
     # MLflow infers a signature from hints on lists; on a DataFrame it leaves the given one alone.
@@ -48,8 +53,6 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
         `params` may hold beam, length_penalty and max_length. Raises UserError for what is no text.
         """
-        from seq2seq.errors import UserError
-
         frame = pandas.DataFrame(model_input)
         texts = frame.iloc[:, 0].tolist() if len(frame.columns) else []
         for row, text in enumerate(texts):

@@ -44,12 +44,13 @@ class Version:
 
 
 def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
-    """Make a logged model the next version of `name`; its tags come to be with it."""
+    """Make a logged model (`models:/ID`) the next version of `name`; its tags come to be with it."""
+    model_id = model_uri.removeprefix("models:/")
     if known(lambda: client().get_registered_model(name)) is None:
         with answering():
             client().create_registered_model(name)
     with answering():
-        made = client().create_model_version(name, model_uri, run_id, tags=dict(tags))
+        made = client().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
     return Version(name, str(made.version), run_id, dict(tags))
 
 
@@ -115,11 +116,11 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
         return None
     if not database.is_file():
         raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
-    question = "SELECT storage_location FROM model_versions WHERE name = ? AND version = "
-    values = [model, number]
+    which, values = "?", [model, number]
     if alias is not None:
-        question += "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
+        which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
         values = [model, model, alias]
+    question = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             row = connection.execute(question, values).fetchone()

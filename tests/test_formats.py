@@ -167,6 +167,9 @@ def test_text_that_starts_like_an_archive(tmp_path):
     assert rows(path) == [Pair("BZh", "PK\x03\x04")]
 
 
+QUOTE = "is a quote not closed or not doubled?"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "line", "reason"),
     [
@@ -174,8 +177,8 @@ def test_text_that_starts_like_an_archive(tmp_path):
         ("x.tsv", b"a\tb\n\nc\td\te\n", 3, "3 fields where line 1 has 2: c | d | e"),
         ("x.tsv", b"a\tb\nc\td\xff\n", 2, "not valid UTF-8: b'c\\td\\xff\\n'"),
         ("x.csv", b'a,b\n"c\nd",e,f\n', 2, "3 fields where line 1 has 2: c\nd | e | f"),
-        ("x.csv", b'a,b\n"c"d,e\n', 2, "not valid CSV: ',' expected after '\"'"),
-        ("x.csv", b'a,b\n"c,d\n', 2, "not valid CSV: unexpected end of data"),
+        ("x.csv", b'a,b\n"c"d,e\n', 2, f"not valid CSV: ',' expected after '\"'; {QUOTE}"),
+        ("x.csv", b'a,b\n"c,d\n', 2, f"not valid CSV: unexpected end of data; {QUOTE}"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": "x"}\n', 2, "b is null or missing"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": "x", "b": null}\n', 2, "b is null or missing"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": 5, "b": "y"}\n', 2, "a is no text: 5"),
@@ -203,7 +206,7 @@ def test_malformed_json(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": "x", "b": "y"}\n{"a": "x", \n"text"\n', encoding="utf-8")
     reasons = [(row.line, row.reason.split(":")[0]) for row in rows(path)[1:]]
-    assert reasons == [(2, "not valid JSONL"), (3, "no JSON object with the columns as keys")]
+    assert reasons == [(2, "not valid JSON"), (3, "no JSON object with the columns as keys")]
 
 
 def test_malformed_parquet(tmp_path):
@@ -225,13 +228,15 @@ def test_malformed_parquet(tmp_path):
         ("x.tsv", b"a\tb\n", (0, 2), "x.tsv has no column 2; its columns are: 0 'a', 1 'b'"),
         ("x.tsv", b"a\tb\n", ("en", "a"), "x.tsv has no column 'en'; its columns are: 0 'a', 1 'b'"),
         ("x.tsv", b"a b\n", (0, 1), "x.tsv has no column 1; its columns are: 0 'a b'"),
-        ("x.tsv", b"a\tb\n", (1, 1), "source_column and target_column are both 1"),
-        ("x.tsv", b"\xff\xfea\0\n", (0, 1), "x.tsv, line 1: not valid UTF-8"),
+        ("x.tsv", b"a\tb\n", (1, 1), "x.tsv: ingest.source_column and target_column are both 1"),
+        ("x.tsv", b"\xff\ta\n", (0, 1), "x.tsv, line 1: not valid UTF-8"),
+        ("x.tsv", "a\tb\n".encode("utf-16"), (0, 1), "x.tsv is UTF-16; convert it: iconv"),
         ("x.jsonl", b'{"a": "b"}\n', ("a", "c"), "x.jsonl has no column 'c'; its columns are: 0 'a'"),
-        ("x.jsonl", b'[\n{"a": "b"}]\n', ("a", "c"), "x.jsonl, line 1: not valid JSONL"),
+        ("x.jsonl", b'[\n{"a": "b"}]\n', ("a", "c"), "x.jsonl, line 1: not valid JSON: Expecting value"),
         ("x.parquet", b"PAR1 not", (0, 1), "x.parquet: not a Parquet file"),
         ("x.tsv.gz", b"no gzip", (0, 1), "x.tsv.gz cannot be read"),
         ("x.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:40], (0, 1), "x.tsv.gz cannot be read"),
+        ("x.jsonl.gz", gzip.compress(b'{"a": "b"}\n')[:-9], ("a", "b"), "x.jsonl.gz cannot be read"),
         ("x.doc", b"a\tb\n", (0, 1), "x.doc: unknown kind of file; there are .jsonl, "),
     ],
 )
@@ -240,7 +245,7 @@ def test_files_that_cannot_be_used(tmp_path, name, data, columns, message):
     path.write_bytes(data)
     with pytest.raises(UserError) as caught:
         rows(path, *columns)
-    assert message in str(caught.value)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
 
 
 @pytest.mark.parametrize(

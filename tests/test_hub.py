@@ -68,7 +68,8 @@ def test_unpinned_then_pinned(server, capsys):
     assert unpinned["licence"] == "cc0-1.0"
     assert {file["name"]: file["sha256"] for file in unpinned["files"]} == HASHES
 
-    assert hub.pin(PIN) == [("revision", "main", COMMIT), ("files", {}, dict(sorted(HASHES.items())))]
+    changes = [(f"files.{name}", None, value) for name, value in sorted(HASHES.items())]
+    assert hub.pin(PIN) == [("revision", "main", COMMIT), *changes]
     assert hub.load(PIN).files == HASHES
     assert PIN.read_text().startswith(f"# a pin\nhub: owner/name\nconfig: null\nrevision: {COMMIT} # moves\n")
 

@@ -1,0 +1,94 @@
+"""`make deploy`: put infra/prefect.yaml to work on the Prefect server that PREFECT_API_URL names.
+
+Why: a work pool, the deployment and the rule that ends runs whose worker died belong together, and
+doing it again must change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from flows.server import check_answering
+from seq2seq import environment
+from seq2seq.errors import TransientError, UserError
+
+FILE = "infra/prefect.yaml"
+POOL = "seq2seq"
+DEPLOYMENT = "retrain/retrain"
+RULE = "seq2seq: end retrain runs that fell silent"
+HEARTBEAT = 30  # seconds; Prefect's least. infra/prefect.yaml sets the same for the runs
+SILENCE = timedelta(seconds=120)
+
+
+def main() -> int:
+    """Deploy; returns the exit status."""
+    environment.prepare()
+    try:
+        if not os.environ.get("PREFECT_API_URL"):
+            raise UserError(
+                "PREFECT_API_URL is not set: name your Prefect server, e.g. run `prefect server start` "
+                "and export PREFECT_API_URL=http://127.0.0.1:4200/api"
+            )
+        check_answering()
+        _make_pool()
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", FILE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"`prefect deploy` failed:\n{done.stdout}{done.stderr}")
+        _make_rule()
+    except (UserError, TransientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{DEPLOYMENT} is deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
+    print("  work it    make worker")
+    print(f"  run it now prefect deployment run {DEPLOYMENT}")
+    return 0
+
+
+def _make_pool() -> None:
+    from prefect import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    pool = WorkPoolCreate(name=POOL, type="process")
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(pool)
+
+
+def _make_rule() -> None:
+    """A run whose worker and process died stays Running for ever and blocks its schedule: end it."""
+    from prefect import get_client
+    from prefect.automations import Automation
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import EventTrigger, Posture
+
+    with get_client(sync_client=True) as client:
+        identifier = client.read_deployment_by_name(DEPLOYMENT).id
+    ends = ("Completed", "Failed", "Cancelled", "Crashed")
+    trigger = EventTrigger(
+        posture=Posture.Proactive,
+        after={"prefect.flow-run.heartbeat"},
+        expect={f"prefect.flow-run.{name}" for name in ("heartbeat", *ends)},
+        for_each={"prefect.resource.id"},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={"prefect.resource.id": f"prefect.deployment.{identifier}"},
+        threshold=1,
+        within=SILENCE,
+    )
+    end = ChangeFlowRunState(
+        state=StateType.CRASHED, name=None, message="its process fell silent", force=False
+    )
+    with suppress(ValueError):  # there is none yet
+        old: Any = Automation.read(name=RULE)
+        old.delete()
+    Automation(name=RULE, trigger=trigger, actions=[end]).create()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The flow of the deployment `retrain`: a clone at a git ref, brought up to date and promoted.
+
+Why: a schedule runs what is committed and takes no parameters of the pipeline: to change what it
+does, change params.yaml in git.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment
+
+from flows import lock, notify, summary, tasks
+from flows.clone import check_out, share_cache
+from flows.stages import Outcome
+from seq2seq import environment, params, tracking
+
+CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
+
+
+@flow(name="retrain", on_failure=[notify.tell], on_crashed=[notify.tell])
+def retrain(ref: str = "main", repository: str | None = None, hours_per_stage: float = 24.0) -> list[Outcome]:
+    """Run the pipeline as it is at `ref` of `repository` (default: the deployment's own folder).
+
+    A stage that takes longer than `hours_per_stage` is stopped and fails.
+    """
+    project = Path.cwd()
+    environment.prepare(project)
+    # What outlives a run is the project's: cache and registry, unless a server is named.
+    os.environ.setdefault("MLFLOW_TRACKING_URI", tracking.uri())
+    folder = project / CLONES / (deployment.name or "by-hand")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with lock.workspace(folder.with_suffix(".lock")):
+        update = task(
+            name="checkout",
+            task_run_name="checkout",
+            cache_policy=NO_CACHE,
+            retries=len(tasks.RETRY_DELAYS),
+            retry_delay_seconds=tasks.RETRY_DELAYS,
+            retry_condition_fn=tasks.may_pass,
+        )(check_out)
+        commit = update(repository or str(project), ref, folder)
+        share_cache(project, folder)
+        os.chdir(folder)
+        try:
+            say = get_run_logger().info
+            say(f"{ref} is {commit}")
+            say(summary.first_line(params.load()))
+            return tasks.bring_up_to_date(timeout=hours_per_stage * 3600)
+        finally:
+            os.chdir(project)

@@ -1,0 +1,208 @@
+"""What a person types: what is read, what is printed, what is said when it cannot be done."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from seq2seq import commands, hub, params, paths
+from seq2seq.__main__ import main
+from seq2seq.errors import UserError
+from seq2seq.translator import Translation
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "mlflow", "prefect", "datasets", "numpy", "pydantic", "ruamel")
+
+
+class Upper:
+    """Stands for a translator: answers in capitals, and knows only the words of one sentence."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def translate(self, texts, beam=None):
+        self.batches.append(len(texts))
+        return [text.upper() for text in texts]
+
+    def translate_fully(self, texts, beam=None):
+        return [Translation(text.upper(), 0.0, ["</s>"], ["</s>"] if text else [], None) for text in texts]
+
+    def unknown_words(self, text):
+        return [word for word in text.split() if word not in ("der", "Hund", "schläft")]
+
+
+@pytest.fixture
+def translator(monkeypatch, tmp_path) -> Upper:
+    monkeypatch.chdir(tmp_path)
+    upper = Upper()
+    monkeypatch.setattr(commands, "_translator", lambda model: upper)
+    return upper
+
+
+def give_stdin(monkeypatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def failure(capsys, *arguments: str) -> str:
+    assert main([*arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def test_arguments_are_translated_in_order(translator, capsys):
+    assert main(["translate", "der Hund", "", "schläft"]) == 0
+    assert capsys.readouterr().out == "DER HUND\n\nSCHLÄFT\n"
+
+
+def test_lines_of_a_file_with_any_line_ends_and_a_mark_of_byte_order(translator, capsys, tmp_path):
+    (tmp_path / "in.txt").write_bytes(b"\xef\xbb\xbfder\r\n\nHund\nschl\xc3\xa4ft")
+    assert main(["translate", "--file", "in.txt"]) == 0
+    assert capsys.readouterr().out == "DER\n\nHUND\nSCHLÄFT\n"
+
+
+def test_many_lines_stream_in_batches_and_in_order(translator, capsys, monkeypatch):
+    lines = [f"Hund {number}" for number in range(150)]
+    give_stdin(monkeypatch, "\n".join(lines).encode())
+    assert main(["translate"]) == 0
+    assert capsys.readouterr().out.splitlines() == [line.upper() for line in lines]
+    assert translator.batches == [64, 64, 22]
+
+
+def test_no_input_gives_no_output(translator, capsys, monkeypatch):
+    give_stdin(monkeypatch, b"")
+    assert main(["translate"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_unknown_words_are_named_once_and_apart_from_the_output(translator, capsys):
+    assert main(["translate", "der Xylophon schläft", "Xylophon Ypsilon"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "never seen in training: Xylophon, Ypsilon\n"
+    assert said.out == "DER XYLOPHON SCHLÄFT\nXYLOPHON YPSILON\n"
+
+
+def test_what_is_not_utf_8_is_named_with_its_line_after_what_came_before(translator, capsys, monkeypatch):
+    monkeypatch.setattr(commands, "BATCH", 1)
+    give_stdin(monkeypatch, b"Hund\nschl\xe4ft\n")
+    assert main(["translate"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "HUND\n"
+    assert said.err.startswith("error: stdin, line 2: byte 0xe4 at position 4 is not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--file", "nowhere.txt"], "--file: nowhere.txt: No such file or directory"),
+        (["--file", "."], "--file: .: Is a directory"),
+        (["text", "--file", "in.txt"], "give sentences or --file, not both"),
+        (["schl\udce4ft"], "argument 1 is not UTF-8"),
+        (["a", "b", "--attention", "a.png"], "give exactly one as an argument"),
+        (["a", "--attention", "a.bmp"], "a.bmp must end in .png, .pdf, .svg"),
+    ],
+)
+def test_what_cannot_be_read_is_said(translator, capsys, arguments, message):
+    assert message in failure(capsys, "translate", *arguments)
+
+
+def test_without_attention_there_is_no_picture(translator, tmp_path):
+    options = Namespace(text=["Hund"], file=None, model=None, beam=None, attention=tmp_path / "a.png")
+    with pytest.raises(UserError, match="trained with `attention: none`"):
+        commands.translate(options)
+    options.text = [""]
+    with pytest.raises(UserError, match="an empty text has no picture"):
+        commands.translate(options)
+
+
+def test_outside_a_project_a_model_has_to_be_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "params.yaml is not here, so say which model" in failure(capsys, "translate", "Hund")
+    assert "nowhere is not a model folder" in failure(capsys, "translate", "Hund", "--model", "nowhere")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "recipes", "recipes")
+    shutil.copyfile("recipes/grammar.yaml", paths.PARAMS)
+    return tmp_path
+
+
+def test_use_prints_what_changed_and_nothing_twice(project, capsys):
+    assert main(["use", "grammar", "--set", "train.seed=2", "--set", "ingest.train_size=null"]) == 0
+    assert capsys.readouterr().out == "ingest.train_size: 32000 -> null\ntrain.seed: 1 -> 2\n"
+    assert main(["use", "--set", "train.seed=2"]) == 0
+    assert capsys.readouterr().out == "nothing changed in params.yaml\n"
+    assert params.load().train.seed == 2
+
+
+def test_use_needs_something_to_use(project, capsys):
+    assert "name a recipe (grammar, local, multi30k, tiny)" in failure(capsys, "use")
+
+
+def test_pin_prints_what_changed(monkeypatch, capsys):
+    monkeypatch.setattr(hub, "pin", lambda path: [("revision", "main", "0" * 40)])
+    assert main(["pin", "corpora/x.yaml"]) == 0
+    assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"
+
+
+def run_python(code: str, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, text=True, check=False, **options)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from seq2seq.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: "
+    done = run_python(code + "print(sorted(sys.modules))", capture_output=True)
+    assert "translate" in done.stdout
+    loaded = done.stdout.splitlines()[-1]
+    assert [name for name in HEAVY if f"'{name}'" in loaded] == []
+
+
+def test_help_is_there_at_once():
+    def seconds(code: str) -> float:
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            run_python(code, stdout=subprocess.DEVNULL)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    assert seconds("from seq2seq.__main__ import main; main(['--help'])") - seconds("pass") < 0.3
+
+
+def test_translating_with_a_folder_imports_no_tracking():
+    code = (
+        "import sys, seq2seq.commands, seq2seq.translator, seq2seq.registry\n"
+        "print([m for m in ('mlflow', 'prefect', 'datasets', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    assert run_python(code, capture_output=True).stdout == "[]\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    code = (
+        "import sys; from seq2seq import commands; from seq2seq.__main__ import main\n"
+        "class T:\n"
+        "    def translate(self, texts, beam=None): return ['x' * 10000] * len(texts)\n"
+        "    def unknown_words(self, text): return []\n"
+        "commands._translator = lambda model: T()\n"
+        "sys.exit(main(['translate', *['a'] * 2000]))\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.read(10)
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(), said) == (0, b"")

@@ -1,0 +1,540 @@
+"""The flow's parts, on a toy project of three stages: the flow itself knows no stage of ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import projects
+import pytest
+from test_schedule import listener
+
+from flows import clone, graph, lock, notify, pipeline, promote, screen, server, stages, summary
+from flows.graph import Node
+from flows.stages import StageError
+from seq2seq import params, registry
+from seq2seq.errors import TransientError, UserError
+from seq2seq.registry import Version
+
+# A library of DVC's own warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+DAG = """
+stages:
+  first: {cmd: exec python stage.py first, params: [first], deps: [input.txt], outs: [one.txt]}
+  second: {cmd: exec python stage.py second, deps: [one.txt, stage.py], outs: [two.txt]}
+  third: {cmd: exec python stage.py third, deps: [two.txt], outs: [three.txt]}
+"""
+STAGE = """
+import json, os, signal, sys, time
+from pathlib import Path
+name = sys.argv[1]
+out = {"first": "one", "second": "two", "third": "three"}[name] + ".txt"
+said = Path(name + ".do").read_text().split() if Path(name + ".do").exists() else []
+print(name + ": says this", flush=True)
+match said:
+    case ["sleep"]:
+        Path("started").write_text(str(os.getpid()))
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print(name + ": saved", flush=True)
+            sys.exit(130)
+    case ["die"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    case ["once", kind]:
+        Path(name + ".do").unlink()
+        said = ["fail", kind]
+if said[:1] == ["fail"]:
+    record = {"stage": name, "status": "failed", "class": said[1], "message": "it did not work"}
+    Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
+    print("error: " + name + ": it did not work", file=sys.stderr)
+    sys.exit(1)
+source = {"first": "input", "second": "one", "third": "two"}[name] + ".txt"
+Path(out).write_text(Path(source).read_text() + name)
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DVC project without git, the current folder."""
+    for name, text in {
+        ".dvc/config": "[core]\n    no_scm = true\n    analytics = false\n",
+        "dvc.yaml": DAG,
+        "stage.py": STAGE,
+        "params.yaml": "first:\n  size: 1\n  deep: {er: null}\n",
+        "input.txt": "input ",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(name: str, **options: Any) -> tuple[str, list[str]]:
+    said: list[str] = []
+    return stages.run(name, said.append, **options).what, said
+
+
+# --- the graph ------------------------------------------------------------------------------------
+
+
+def test_the_graph_is_dvcs_in_order_with_reasons(toy: Path) -> None:
+    nodes = graph.read()
+    assert [(node.name, node.upstream) for node in nodes] == [
+        ("first", ()),
+        ("second", ("first",)),
+        ("third", ("second",)),
+    ]
+    assert nodes[0].outs == (toy / "one.txt",)
+    assert {node.reasons for node in nodes} == {("never ran here",)}
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=toy, check=True, env=with_python())
+    assert [node.reasons for node in graph.read()] == [(), (), ()]
+
+    assert graph.read([("first.size", 1, 5)])[0].reasons == ("first.size: 1 -> 5",)
+    (toy / "params.yaml").write_text("first:\n  size: 2\n  deep: {er: true}\n")
+    (toy / "stage.py").write_text(STAGE + "#")
+    (toy / "three.txt").unlink()
+    assert [node.reasons for node in graph.read()] == [
+        ("first.size: 1 -> 2", "first.deep.er: null -> true"),
+        ("stage.py changed",),
+        ("output three.txt missing",),
+    ]
+
+
+def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
+    (toy / "input.txt").unlink()
+    with pytest.raises(UserError, match=r"first needs input\.txt, which does not exist .* `dvc add`"):
+        graph.read()
+    (toy / "other.txt").touch()
+    assert graph.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
+
+
+def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
+    (toy / "dvc.yaml").write_text(DAG.replace("outs", "outz"))
+    with pytest.raises(UserError, match="outz"):
+        graph.read()
+
+
+def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
+    nodes = [
+        Node("corpus.tsv.dvc", (), (), is_data=True),
+        Node("a", ("corpus.tsv.dvc",), ()),
+        Node("b", ("a",), ()),
+        Node("c", ("a",), ()),
+    ]
+    assert [n.name for n in graph.choose(nodes, None, [])] == ["a", "b", "c"]
+    assert [n.name for n in graph.choose(nodes, "c", ["a"])] == ["a", "c"]
+    with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
+        graph.choose(nodes, None, ["d"])
+    stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
+    assert [n.name for n in graph.choose([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
+
+
+# --- one stage ------------------------------------------------------------------------------------
+
+
+def with_python() -> dict[str, str]:
+    """`python` of a dvc.yaml is PATH's; the runner sees to that itself."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def test_ran_unchanged_restored(toy: Path) -> None:
+    assert run("first") == ("ran", ["first: says this"])  # and nothing of DVC's own talk
+    assert run("first") == ("unchanged", [])
+    (toy / "one.txt").unlink()
+    assert run("first") == ("restored", [])
+    assert (toy / "one.txt").read_text() == "input first"
+    assert run("first", force=True) == ("ran", ["first: says this"])
+
+
+@pytest.mark.parametrize("kind", ["user", "transient"])
+def test_the_class_of_a_failure_comes_from_the_stage(toy: Path, kind: str) -> None:
+    (toy / "first.do").write_text(f"fail {kind}")
+    with pytest.raises(StageError) as caught:
+        run("first")
+    assert (caught.value.stage, caught.value.kind) == ("first", kind)
+    assert caught.value.message == "it did not work"
+    assert caught.value.remedy
+
+
+def test_a_killed_stage_and_dvcs_own_errors_have_classes_too(toy: Path) -> None:
+    (toy / "first.do").write_text("die")
+    with pytest.raises(StageError) as caught:
+        run("first")
+    assert caught.value.kind == "killed"
+    with pytest.raises(StageError, match="Stage 'nothing' not found") as caught:
+        run("nothing")
+    assert caught.value.kind == "dvc"
+
+
+def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
+    (toy / "first.do").write_text("sleep")
+    said: list[str] = []
+    with pytest.raises(StageError) as caught:
+        stages.run("first", said.append, timeout=8.0)
+    assert caught.value.kind == "timeout"
+    assert said == ["first: says this", "first: saved"]  # asked first, killed only if it does not end
+    assert_gone(int((toy / "started").read_text()))
+
+
+def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
+    (toy / "first.do").write_text("sleep")
+
+    def interrupt() -> None:
+        while not (toy / "started").exists():
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        stages.run("first", said.append)
+    assert said[-1] == "first: saved"
+    assert_gone(int((toy / "started").read_text()))
+
+
+def assert_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"process {pid} still runs")
+
+
+def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Path) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "input.txt"], cwd=toy, check=True)
+    (toy / "input.txt").unlink()
+    node = graph.read()[0]
+    assert (node.name, node.is_data) == ("input.txt.dvc", True)
+    assert node.reasons == ("output input.txt missing",)
+    assert stages.fetch(node.name, print).what == "restored"
+    assert (toy / "input.txt").read_text() == "input "
+    (toy / "input.txt").write_text("more")
+    assert run(node.name) == ("ran", [])
+    assert graph.read()[0].reasons == ()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"write": {', "[]", '{"write": {"x": {"pid": 0x}}}', '{"read": {"x": [{}]}}']
+)
+def test_a_broken_record_of_locks_is_removed(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rwlock"
+    stages.clear_stale_locks(path)
+    path.write_text(text)
+    stages.clear_stale_locks(path)
+    assert not path.exists()
+
+
+def test_a_record_of_locks_stays_while_one_of_them_lives(tmp_path: Path) -> None:
+    path = tmp_path / "rwlock"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid, kept in ((os.getpid(), True), (gone.pid, False)):
+        infos = {"write": {"x": {"pid": gone.pid, "cmd": ""}}, "read": {"y": [{"pid": pid, "cmd": ""}]}}
+        path.write_text(json.dumps(infos))
+        stages.clear_stale_locks(path)
+        assert path.exists() is kept
+
+
+# --- the workspace --------------------------------------------------------------------------------
+
+
+def test_one_run_per_workspace(tmp_path: Path) -> None:
+    path = tmp_path / ".run.lock"
+    refusal = pytest.raises(UserError, match=rf"process {os.getpid()}, since 20.*wait for it")
+    with lock.workspace(path), refusal, lock.workspace(path):
+        raise AssertionError
+    with lock.workspace(path):
+        pass
+
+
+# --- the screen -----------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    out = io.StringIO()
+    display = screen.Screen(out)
+    display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
+    display.closing("[3/6]", "tokenize", "ran", 2.13)
+    display.closing("[4/6]", "train", "unchanged", 0)
+    assert out.getvalue().splitlines() == [
+        "  train 120/1,200 updates, 9.1/s, 2 min left",
+        "[3/6] tokenize   ran            2.1 s",
+        "[4/6] train      unchanged",
+    ]
+
+
+def test_a_terminal_gets_colours_and_progress_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = Terminal()
+    display = screen.Screen(out)
+    display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
+    display.closing("[4/6]", "train", "ran", 2)
+    assert "left\r\033[K[4/6] train      \033[32mran" in out.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Terminal()
+    screen.Screen(plain).closing("[4/6]", "train", "ran", 2)
+    assert plain.getvalue() == "[4/6] train      ran            2.0 s\n"
+
+
+def test_the_first_line_names_the_recipe() -> None:
+    recipes = projects.ROOT / "recipes"
+    tiny = params.load(recipes / "tiny.yaml")
+    assert summary.first_line(tiny, recipes) == "tiny: seq2seq/grammars/de-en.yaml -> grammar-tiny"
+    train = tiny.train.model_copy(update={"seed": 7})
+    changed = tiny.model_copy(update={"train": train})
+    assert summary.closest_recipe(changed, recipes) == "tiny + 1 change"
+    evaluate = tiny.evaluate.model_copy(update={"beam": 7})
+    assert (
+        summary.closest_recipe(changed.model_copy(update={"evaluate": evaluate}), recipes)
+        == "tiny + 2 changes"
+    )
+
+
+FACTS = {
+    "name": "m",
+    "version": "3",
+    "corpus_kind": "grammar",
+    "bleu": 91.234,
+    "chrf": 95.55,
+    "seen_in_training": 0,
+    "sentences": 1000,
+    "samples": [
+        {"kind": "short", "source": "Ja, 'so'.", "hypothesis": "Yes.", "reference": "Yes!", "drawing": None},
+        {"kind": "reordered", "source": "s", "hypothesis": "h", "reference": "r", "drawing": " ┌ s\nh ███"},
+    ],
+}
+
+
+def test_the_last_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    text = "\n".join(summary.last_screen(FACTS, "promoted", full=True))
+    assert "m version 3 (champion): BLEU 91.2, chrF 95.5; 0 of 1,000 test sentences seen in training" in text
+    assert "    h ███" in text
+    assert "synthetic" in text
+    assert "ui --backend-store-uri sqlite:///mlflow.db" in text
+    assert """translate 'Ja, '"'"'so'"'"'.'""" in text  # can be pasted
+    assert "make run RECIPE=local SET=ingest.path=FILE" in text
+    short = "\n".join(summary.last_screen({**FACTS, "corpus_kind": "local"}, "kept", full=False))
+    assert "(challenger)" in short
+    assert "███" not in short
+    assert "synthetic" not in short
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert "look  http://127.0.0.1:5000" in "\n".join(summary.last_screen(FACTS, "kept", full=False))
+
+
+# --- promotion ------------------------------------------------------------------------------------
+
+
+def version(number: str, bleu: float, **tags: str) -> Version:
+    told = {"bleu": str(bleu), "test_digest": "d" * 64, "bleu_signature": "s", "model_digest": number, **tags}
+    return Version("m", number, "run", told)
+
+
+@pytest.mark.parametrize(
+    ("champion", "what", "reason"),
+    [
+        (None, "promoted", "version 2 has BLEU 30.00, and there was no champion"),
+        (29.99, "promoted", "version 2 has BLEU 30.00, the champion, version 1, 29.99"),
+        (30.0, "kept", "version 2 has BLEU 30.00, the champion, version 1, 30.00"),
+        (31.0, "kept", "version 2 has BLEU 30.00, the champion, version 1, 31.00"),
+    ],
+)
+def test_a_champion_falls_only_to_a_better_one(champion: float | None, what: str, reason: str) -> None:
+    old = version("1", champion) if champion is not None else None
+    assert promote.decide(version("2", 30.0), old) == (what, reason)
+
+
+@pytest.mark.parametrize("tag", ["test_digest", "bleu_signature"])
+def test_figures_made_otherwise_are_made_again(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """29 on the champion's own terms counts nothing; 35 on the challenger's does."""
+    asked, noted = [], {}
+
+    def answer(command: list[str], **_: Any) -> SimpleNamespace:
+        asked.append(command[-1])
+        told = json.dumps({"bleu": 35.0, "chrf": 50.0, "bleu_signature": "s"})
+        return SimpleNamespace(returncode=0, stdout=f"some talk\n{told}\n", stderr="")
+
+    monkeypatch.setattr(promote.subprocess, "run", answer)
+    monkeypatch.setattr(registry, "tag_version", lambda name, number, tags: noted.update(tags))
+    old = version("1", 29.0, **{tag: "other"})
+    what, reason = promote.decide(version("2", 30.0), old)
+    assert (what, asked) == ("kept", ["models:/m/1"])
+    assert reason.endswith("35.00 when scored again on this evaluation split")
+    # The next verdict remembers.
+    remembered = version("1", 29.0, **{tag: "other", **noted})
+    assert promote.decide(version("3", 36.0), remembered)[0] == "promoted"
+    assert asked == ["models:/m/1"]
+
+
+def test_a_champion_that_cannot_be_scored_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nits files are gone")
+    monkeypatch.setattr(promote.subprocess, "run", lambda *_, **__: broken)
+    with pytest.raises(UserError, match=r"models:/m/1, the champion, cannot be scored .*its files are gone"):
+        promote.decide(version("2", 30.0), version("1", 29.0, test_digest="other"))
+
+
+def test_the_verdict_is_written_and_the_alias_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    Path("reports").mkdir()
+    record = {"name": "m", "version": "2", "model_digest": "2", "run_id": "run"}
+    Path("reports/registration.json").write_text(json.dumps(record))
+    world = {"1": version("1", 20.0), "2": version("2", 30.0)}
+    aliases = {"champion": "1"}
+    tags: dict[str, Any] = {}
+    monkeypatch.setattr(registry, "get_version", lambda name, number: world.get(number))
+    monkeypatch.setattr(registry, "version_by_alias", lambda name, alias: world.get(aliases.get(alias, "")))
+    monkeypatch.setattr(registry, "set_alias", lambda name, alias, number: aliases.update({alias: number}))
+    monkeypatch.setattr(registry, "tag_version", lambda name, number, new: tags.update({number: new}))
+
+    assert promote.missing_from_registry() == ""
+    assert promote.promote().what == "promoted"
+    assert aliases == {"champion": "2"}
+    assert tags["2"]["promotion.verdict"] == "promoted"
+    assert "20.00" in tags["2"]["promotion.reason"]
+    assert promote.promote().what == "unchanged"
+
+    world["2"] = version("2", 30.0, model_digest="another's")  # a registry that counted anew
+    assert "does not know m version 2 of this tree" in promote.missing_from_registry()
+    del world["2"]
+    assert "does not know m version 2 of this tree" in promote.missing_from_registry()
+
+
+# --- alerts ---------------------------------------------------------------------------------------
+
+
+def a_run(failure: BaseException | None) -> tuple[Any, Any, Any]:
+    state = SimpleNamespace(
+        name="Failed",
+        message="it says why",
+        is_failed=lambda: failure is not None,
+        result=lambda raise_on_failure: failure,
+    )
+    return SimpleNamespace(name="retrain"), SimpleNamespace(name="grey-owl", id="42"), state
+
+
+def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listener() as (posted, url):
+        monkeypatch.setenv(notify.URL, url)
+        notify.tell(*a_run(StageError("train", "system", "No space left on device: model")))
+        notify.tell(*a_run(TransientError("no answer")))
+        notify.tell(*a_run(None))
+    assert posted[0]["text"] == "retrain failed: stage train (system) No space left on device: model"
+    assert posted[0]["remedy"].startswith("see to the disk")
+    assert (posted[0]["flow_run_id"], posted[0]["stage"], posted[0]["class"]) == ("42", "train", "system")
+    assert posted[1]["text"] == "retrain failed: (TransientError) no answer"
+    assert posted[2]["text"] == "retrain failed: (crash) it says why"
+
+
+def test_an_alert_that_cannot_be_sent_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(notify.URL, "http://127.0.0.1:1/")
+    notify.tell(*a_run(UserError("x")))
+
+
+# --- the clone of a schedule ----------------------------------------------------------------------
+
+
+def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
+    origin, folder = tmp_path / "origin", tmp_path / "clones/x"
+    origin.mkdir()
+    projects.git(origin, "init", "--quiet", "--initial-branch", "main")
+    (origin / "params.yaml").write_text("1")
+    projects.commit(origin)
+    first = clone.check_out(str(origin), "main", folder)
+    assert (folder / "params.yaml").read_text() == "1"
+    projects.git(origin, "tag", "v1")
+
+    (folder / "dvc.lock").write_text("kept")
+    (folder / "params.yaml").write_text("edited by hand")
+    (origin / "params.yaml").write_text("2")
+    projects.commit(origin)
+    second = clone.check_out(str(origin), "main", folder)
+    assert (folder / "params.yaml").read_text() == "2"
+    assert (folder / "dvc.lock").read_text() == "kept"
+    for ref in ("v1", first):
+        assert clone.check_out(str(origin), ref, folder) == first != second
+    assert (folder / "params.yaml").read_text() == "1"
+    with pytest.raises(UserError, match="no branch, tag or commit 'mian'; branches: main"):
+        clone.check_out(str(origin), "mian", folder)
+    with pytest.raises(TransientError, match="cannot be fetched"):
+        clone.check_out(str(tmp_path / "nowhere"), "main", folder)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_a_server_is_configured_by_variable_or_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    assert not server.is_configured()
+    (tmp_path / "profiles.toml").touch()
+    assert server.is_configured()
+    monkeypatch.delenv("PREFECT_HOME")
+    assert not server.is_configured()
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    assert server.is_configured()
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:1/api does not answer .*unset PREFECT_API_URL"):
+        server.check_answering()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This project's tree without anything that ran, the current folder."""
+    folder = projects.make(tmp_path)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (project / "params.yaml").read_bytes()
+    assert pipeline.main(["--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "grammar + 1 change: seq2seq/grammars/de-en.yaml -> grammar-de-en"
+    assert "  train.seed: 1 -> 9" in lines
+    assert lines[-4:] == [
+        "[1/4] ingest     would run             never ran here",
+        "[2/4] clean      would run             never ran here",
+        "[3/4] tokenize   would run             never ran here",
+        "[4/4] train      would run             never ran here",
+    ]
+    assert (project / "params.yaml").read_bytes() == before
+    assert projects.git(project, "status", "--porcelain") == ""
+
+
+def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in {
+        ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
+        ("--set", "train.seeed=1"): "no key train.seeed (did you mean train.seed?)",
+        ("--until", "trian"): "no stage 'trian'; there are: ingest, clean",
+        ("--set", "ingest.path=mine.tsv"): "ingest needs mine.tsv, which does not exist",
+    }.items():
+        assert pipeline.main(list(arguments)) == 2
+        assert message in capsys.readouterr().err
+    with lock.workspace():
+        assert pipeline.main([]) == 2
+    assert "another run holds" in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""Registration: what counts as the same model, what is recorded, and that it answers elsewhere."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq import params, paths, pyfunc, register, registry, tracking, translator
+from seq2seq.errors import UserError
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.vocabulary import FILE, learn
+
+ROOT = Path(__file__).parents[1]
+SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
+CHECKED = params.load(ROOT / "recipes/tiny.yaml")
+METRICS = {
+    "validation": {"bleu": 11.0, "chrf": 31.0, "sentences": 2},
+    "test": {"bleu": 12.5, "chrf": 30.0, "sentences": 3, "seen_in_training": 0},
+    "signatures": {"bleu": "tok:13a", "chrf": "nc:6"},
+    "test_digest": "ab" * 32,
+}
+PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A project as it is before `register`: an untrained model, and what evaluate would have written."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
+    model, size = learn(
+        SENTENCES * 20, algorithm="unigram", size=300, character_coverage=1.0, normalization="nmt_nfkc"
+    )
+    torch.manual_seed(1)
+    built = Seq2Seq(
+        Config(
+            vocabulary_size=size,
+            embedding_size=8,
+            hidden_size=8,
+            attention_size=8,
+            layers=1,
+            attention="additive",
+            dropout=0.0,
+            tie_embeddings=True,
+        )
+    )
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.mul_(3)  # else all answers are alike
+    built.save(paths.MODEL)
+    (paths.MODEL / FILE).write_bytes(model)
+    paths.REPORTS.mkdir()
+    paths.PROVENANCE.parent.mkdir()
+    write(paths.PROVENANCE, PROVENANCE)
+    write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
+    write(paths.METRICS, METRICS | {"model_digest": translator.model_digest(paths.MODEL)})
+    samples = [{"kind": "short", "source": text, "source_pieces": ["</s>"]} for text in SENTENCES]
+    # As evaluate leaves a sentence that is too long to be translated.
+    samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})
+    write(paths.SAMPLES, samples)
+    return tmp_path
+
+
+def write(path: Path, value) -> None:
+    path.write_text(json.dumps(value))
+
+
+def test_scores_of_another_model_are_refused(project):
+    write(paths.METRICS, METRICS | {"model_digest": "0"})
+    with pytest.raises(UserError, match=r"metrics\.json scores another model than model"):
+        register.register(CHECKED)
+
+
+def test_a_model_that_answers_otherwise_is_refused(project, monkeypatch):
+    monkeypatch.setattr(pyfunc, "query", lambda *_: ["something else"] * len(SENTENCES))
+    with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
+        register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
+
+
+def test_what_is_missing_is_named(project):
+    paths.SAMPLES.unlink()
+    with pytest.raises(UserError, match=r"reports/samples\.json is missing"):
+        register.register(CHECKED)
+
+
+def test_requirements_are_what_any_registry_has_and_all_that_translating_imports(project):
+    assert all(line.count("==") == 1 and "+" not in line for line in pyfunc.requirements())
+    code = (
+        "import sys, seq2seq.translator\n"
+        "print([m for m in ('pandas', 'pyarrow', 'pydantic', 'ruamel', 'sacrebleu') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
+    import mlflow
+    import pandas
+
+    register.register(CHECKED)
+    assert "version 1 registered, alias challenger, BLEU 12.50" in capsys.readouterr().out
+    name = CHECKED.register.name
+    record, summary = (json.loads(path.read_text()) for path in (paths.REGISTRATION, paths.SUMMARY))
+    version = registry.version_by_alias(name, "challenger")
+    assert (record["name"], record["version"]) == (name, "1") == (version.name, version.version)
+    assert summary["bleu"] == 12.5
+    assert summary["rows"] == PROVENANCE["rows"]
+    assert (summary["corpus"], summary["seen_in_training"], len(summary["samples"])) == (
+        "corpora/x.tsv",
+        0,
+        4,
+    )
+    assert version.tags["model_digest"] == record["model_digest"]
+    assert version.tags["bleu"] == "12.5"
+    assert version.tags["test_digest"] == METRICS["test_digest"]
+    assert version.tags["bleu_signature"] == "tok:13a"
+    for key in (
+        "git.commit",
+        "git.dirty",
+        "dvc.lock.sha256",
+        "params.sha256",
+        "corpus.id",
+        "corpus.revision",
+    ):
+        assert version.tags[key], key
+    kept = {file.path for file in tracking.client().list_artifacts(version.run_id, "register")}
+    assert {"register/git.diff", "register/params.yaml"} <= kept
+
+    # The files explain themselves, and the registry's own interface takes what people have.
+    folder = registry.download_model(f"models:/{name}@challenger")
+    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40}
+    assert json.loads((folder / "decoding.json").read_text()) == how
+    assert not list(folder.parents[1].rglob("__pycache__"))
+    expected = translator.Translator.from_folder(folder).translate(SENTENCES)
+    mlflow.set_tracking_uri(tracking.uri())
+    loaded = mlflow.pyfunc.load_model(version.uri)
+    for form in (SENTENCES, pandas.Series(SENTENCES), pandas.DataFrame({"text": SENTENCES})):
+        assert loaded.predict(form) == expected
+    greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5)
+    assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
+    with pytest.raises(UserError, match=r"row 1: (None|nan) is not a text"):
+        loaded.predict(["Hund", None])
+
+    # Again: no second version. New scores of the same model are noted on the version it has.
+    write(paths.METRICS, json.loads(paths.METRICS.read_text()) | {"test_digest": "cd" * 32})
+    register.register(CHECKED)
+    assert "version 1 is registered already" in capsys.readouterr().out
+    assert registry.get_version(name, "2") is None
+    assert registry.get_version(name, "1").tags["test_digest"] == "cd" * 32
+
+    # Other decoding is another translator.
+    other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})
+    register.register(other)
+    assert registry.version_by_alias(name, "challenger").version == "2"

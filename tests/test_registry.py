@@ -1,0 +1,171 @@
+"""Versions, tags, aliases, and the files behind a name; also through a real server on loopback."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from seq2seq import environment, registry, tracking
+from seq2seq.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory) -> Path:
+    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    tracking._open(f"{tracking.SQLITE}{database}")
+    return database
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, empty_database) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def register(folder: Path, name: str, **tags: str) -> registry.Version:
+    """A version whose files hold nothing but a model folder with a note in it."""
+    files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
+    (files / registry.FOLDER).mkdir(parents=True)
+    (files / registry.FOLDER / "note").write_text(name)
+    client = tracking.client()
+    experiment = tracking._experiment(name)
+    run_id = client.create_run(experiment).info.run_id
+    model = client.create_logged_model(experiment, source_run_id=run_id)
+    client.log_model_artifacts(model.model_id, str(files))
+    client.finalize_logged_model(model.model_id, "READY")
+    return registry.register_version(name, f"models:/{model.model_id}", run_id, tags)
+
+
+def test_a_version_is_found_by_its_tags_the_newest_first(project):
+    first = register(project, "a", model_digest="1", decoding='{"beam": 4}')
+    second = register(project, "a", model_digest="1", decoding='{"beam": 5}')
+    register(project, "b", model_digest="1")
+    assert (first.version, second.version) == ("1", "2")
+    assert registry.find_version("a", model_digest="1") == second
+    assert registry.find_version("a", model_digest="1", decoding='{"beam": 4}') == first
+    assert registry.find_version("a", model_digest="2") is None
+    assert registry.find_version("c", model_digest="1") is None
+    assert registry.get_version("a", "2") == second
+    assert registry.get_version("a", "3") is None
+    assert second.uri == "models:/a/2"
+
+
+def test_an_alias_moves_and_tags_are_added(project):
+    first, second = register(project, "a", bleu="1"), register(project, "a", bleu="2")
+    assert registry.version_by_alias("a", "champion") is None
+    assert registry.version_by_alias("b", "champion") is None
+    for version in (first, second):
+        registry.set_alias("a", "champion", version.version)
+        assert registry.version_by_alias("a", "champion") == version
+    registry.tag_version("a", "2", {"promotion.verdict": "promoted"})
+    assert registry.get_version("a", "2").tags == {"bleu": "2", "promotion.verdict": "promoted"}
+
+
+def test_an_alias_that_somebody_else_moved_is_noticed(project, monkeypatch):
+    first = register(project, "a")
+    monkeypatch.setattr(registry, "version_by_alias", lambda name, alias: None)
+    with pytest.raises(UserError, match=r"a@champion was set to version 1, but is None"):
+        registry.set_alias("a", "champion", first.version)
+
+
+def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
+    register(project, "a")
+    register(project, "a")
+    registry.set_alias("a", "champion", "1")
+    for alias, number in (("champion", None), (None, "1"), (None, "2")):
+        short = registry._beside_the_project("a", alias, number)
+        assert short == registry._through_mlflow("models:/a", "a", alias, number)
+        assert (short / "note").read_text() == "a"
+    assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("models:/grammer@champion", r"no such model \(did you mean grammar\?\); there are: grammar"),
+        ("models:/grammar@best", r"no such version or alias; the versions are: 1 \(champion\), 2$"),
+        ("models:/grammar/9", r"no such version or alias; the versions are: 1 \(champion\), 2$"),
+        ("models:/grammar", r"write models:/NAME@ALIAS or models:/NAME/VERSION"),
+    ],
+)
+def test_a_wrong_name_lists_what_there_is(project, name, message):
+    register(project, "grammar")
+    register(project, "grammar")
+    registry.set_alias("grammar", "champion", "1")
+    with pytest.raises(UserError, match=message):
+        registry.download_model(name)
+
+
+def test_files_that_are_gone_are_missed(project):
+    register(project, "a")
+    shutil.rmtree(project / "mlruns")
+    with pytest.raises(UserError, match=r"models:/a/1: its files are gone from .*mlruns"):
+        registry.download_model("models:/a/1")
+
+
+def test_asking_for_a_model_makes_no_registry(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no model is registered yet, .*mlflow\.db does not exist"):
+        registry.download_model("models:/a@champion")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def server(project, monkeypatch):
+    """A real MLflow server on loopback with its files elsewhere; its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = project / "server"
+    store.mkdir()
+    shutil.move(project / "mlflow.db", store / "mlflow.db")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(store / "files")]
+    environment.prepare()
+    with (project / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{address}/health", timeout=1).close()
+            break
+        except OSError:
+            assert process.poll() is None, (project / "server.log").read_text()
+            time.sleep(0.5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_keeps_the_files_and_they_are_fetched_once(server, project, monkeypatch):
+    version = register(project, "a", model_digest="1")
+    registry.set_alias("a", "champion", version.version)
+    assert registry.find_version("a", model_digest="1") == version
+    folder = registry.download_model("models:/a@champion")
+    assert folder.parts[:2] == registry.DOWNLOADS.parts
+    assert (folder / "note").read_text() == "a"
+    assert [path.name for path in registry.DOWNLOADS.iterdir()] == [folder.name]
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", None)  # would fail if it were called
+    assert registry.download_model("models:/a/1") == folder
+    with pytest.raises(UserError, match=r"no such model; there are: a$"):
+        registry.download_model("models:/nothing@champion")

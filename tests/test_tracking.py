@@ -1,0 +1,268 @@
+"""The record of runs: what it holds, how it is resumed, and what a dead server does to it."""
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seq2seq import params, paths, tracking, workspace
+from seq2seq.errors import TransientError, UserError
+
+ROOT = Path(__file__).parents[1]
+CHECKED = params.load(ROOT / "recipes/tiny.yaml")
+FIRST = "f" * 40
+CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "learning_rate")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """A database with its tables: making them takes longer than any of the tests here."""
+    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    tracking._open(f"{tracking.SQLITE}{database}")
+    return database
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, empty_database) -> Path:
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+    paths.PROVENANCE.parent.mkdir()
+    rows = {"train": 5, "validation": 1, "test": 1}
+    facts = {"kind": "hub", "path": "corpora/x.yaml", "id": "a/x", "revision": "0" * 40, "rows": rows}
+    paths.PROVENANCE.write_text(json.dumps(facts))
+    workspace.LOCK.write_text("stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: 12.dir\n")
+    return tmp_path
+
+
+def points(run_id: str, metric: str) -> list[tuple[int, float]]:
+    history = tracking.client().get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in history)
+
+
+def write_curve(updates: int) -> None:
+    paths.CURVE.parent.mkdir(exist_ok=True)
+    with paths.CURVE.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(CURVE)
+        rows.writerows([update, 1, "", 2.0 + update, 8.0, 0.1] for update in range(1, updates + 1))
+
+
+def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = None) -> str:
+    """Stands for a training; returns the run's id."""
+    with tracking.training_run(CHECKED, fingerprint) as run:
+        for update in range(1, updates + 1):
+            run.log_metrics({"validation_loss": 2.0 + update}, update)
+        if error is not None:
+            raise error
+    return run.id
+
+
+def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(project, monkeypatch):
+    assert tracking.uri() == f"sqlite:///{project}/mlflow.db"
+    assert tracking.sqlite_file(tracking.uri()) == project / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert tracking.uri() == "http://tracker:5000"
+    assert tracking.sqlite_file(tracking.uri()) is None
+
+
+def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
+    run_id = train(3)
+    run = tracking.client().get_run(run_id)
+    assert json.loads(paths.RUN.read_text()) == {
+        "run_id": run_id,
+        "experiment": CHECKED.register.name,
+        "fingerprint": FIRST,
+    }
+    assert run.info.status == "FINISHED"
+    assert tracking.client().get_experiment(run.info.experiment_id).name == CHECKED.register.name
+    assert run.data.params["train.attention"] == "additive"
+    assert run.data.params["ingest.path"] == CHECKED.ingest.path
+    assert run.data.params["clean.source_script"] == "null"
+    assert not any(key.startswith(("evaluate.", "register.")) for key in run.data.params)
+    assert run.data.tags["prefect.flow_run_id"] == "flow-7"
+    assert run.data.tags["git.commit"]
+    assert run.data.tags["git.dirty"] in ("true", "false", "unknown")
+    kept = {file.path for file in tracking.client().list_artifacts(run_id, "train")}
+    assert kept == {
+        f"train/{name}" for name in ("git.diff", "packages.txt", "params.yaml", "dvc.lock", "machine.json")
+    }
+    assert (project / "mlruns").is_dir()
+    [dataset] = [used.dataset for used in run.inputs.dataset_inputs]
+    assert (dataset.name, dataset.digest, dataset.source_type) == ("a/x", "12.dir", "hugging_face")
+    assert json.loads(dataset.source)["revision"] == "0" * 40
+    assert json.loads(dataset.profile) == {"train": 5, "validation": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (UserError("the loss is nan"), "FAILED")]
+)
+def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(project, error, status):
+    with pytest.raises(type(error)):
+        train(3, error=error)
+    stopped = json.loads(paths.RUN.read_text())["run_id"]
+    assert tracking.client().get_run(stopped).info.status == status
+    assert train(5) == stopped
+    assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
+    assert tracking.client().get_run(stopped).info.status == "FINISHED"
+
+
+def test_a_killed_training_that_could_say_nothing_goes_on_in_its_run(project):
+    run_id = train(2)
+    tracking.client().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
+    assert train(4) == run_id
+
+
+def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
+    first = train(1)
+    again = train(1)
+    other = train(1, fingerprint="e" * 40)
+    tracking.client().update_run(again, status="RUNNING")
+    monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
+    elsewhere = train(1)
+    assert len({first, again, other, elsewhere}) == 4
+
+
+def test_a_resumed_run_keeps_the_parameters_it_has(project):
+    with pytest.raises(KeyboardInterrupt):
+        train(1, error=KeyboardInterrupt())
+    changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
+    with tracking.training_run(changed, FIRST) as run:
+        pass
+    assert tracking.client().get_run(run.id).data.params["ingest.train_size"] == "2000"
+
+
+def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, monkeypatch, capsys):
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = tracking.client().log_batch
+
+    def dead(*arguments, **named):
+        raise MlflowException("gone", error_code=1)
+
+    with tracking.training_run(CHECKED, FIRST) as run:
+        for update in range(1, 8):
+            if update == 3:
+                monkeypatch.setattr(tracking.client(), "log_batch", dead)
+            run.log_metrics({"validation_loss": 2.0 + update}, update)
+    said = capsys.readouterr().err
+    assert said.count("training goes on") == 1
+    assert "5 points" in said
+    assert tracking.client().get_run(run.id).info.status == "RUNNING"
+
+    monkeypatch.setattr(tracking.client(), "log_batch", alive)
+    write_curve(7)
+    with tracking.model_run() as healed:
+        pass
+    assert healed.id == run.id
+    assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
+    assert tracking.client().get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsys):
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setattr(tracking, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = tracking.client().log_batch
+    failures = iter([True, True, False])
+
+    def flaky(*arguments, **named):
+        if named.get("params") is None and next(failures, False):
+            raise MlflowException("gone", error_code=1)
+        return alive(*arguments, **named)
+
+    monkeypatch.setattr(tracking.client(), "log_batch", flaky)
+    run_id = train(4)
+    assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
+
+
+def test_no_server_at_the_start_is_said_before_anything_is_trained(project, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TransientError, match=f"127.0.0.1:{port} does not answer: .*refused"):
+        train(1)
+
+
+def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, empty_database):
+    train(3)
+    record = paths.RUN.read_text()
+    write_curve(3)
+    database = project / "other.db"
+    shutil.copyfile(empty_database, database)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{database}"
+    try:
+        ids = []
+        for _ in range(2):
+            with tracking.model_run() as run:
+                run.log_metrics({"test.bleu": 12.0})
+                ids.append(run.id)
+        assert ids[0] == ids[1] != json.loads(record)["run_id"]
+        assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
+        made = tracking.client().get_run(ids[0])
+        assert made.data.metrics["test.bleu"] == 12.0
+        assert made.data.params["train.attention"] == "additive"
+        assert made.info.status == "FINISHED"
+    finally:
+        del os.environ["MLFLOW_TRACKING_URI"]
+    assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC knows it"
+
+
+def test_a_deleted_run_is_made_again(project):
+    run_id = train(1)
+    tracking.client().delete_run(run_id)
+    with tracking.model_run() as run:
+        assert run.id != run_id
+
+
+def test_without_a_trained_model_there_is_no_run(project):
+    with pytest.raises(UserError, match=r"run\.json is missing"), tracking.model_run():
+        pass
+
+
+def test_what_is_no_database_is_named(project):
+    (project / "mlflow.db").write_text("no database, but long enough to look at" * 50)
+    with pytest.raises(UserError, match=r"mlflow\.db: file is not a database; move it away"):
+        tracking.client()
+
+
+WRITE = """
+import sys
+from seq2seq import environment, params, tracking
+environment.prepare()
+with tracking.training_run(params.load(), sys.argv[1] * 40) as run:
+    run.log_metrics({"validation_loss": 1.0}, 1)
+"""
+
+
+@pytest.mark.slow
+def test_three_processes_may_touch_a_fresh_database_first_and_say_nothing(project):
+    (project / "mlflow.db").unlink()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        for name in "abc"
+    ]
+    assert [(w.communicate()[0], w.returncode) for w in writers] == [("", 0)] * 3
+    experiment = tracking.client().get_experiment_by_name(CHECKED.register.name)
+    runs = tracking.client().search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3

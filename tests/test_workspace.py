@@ -1,0 +1,87 @@
+"""What is said of the workspace: commit, differences, locks, packages."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from seq2seq import params, workspace
+
+ROOT = Path(__file__).parents[1]
+
+
+def git(*arguments):
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    (tmp_path / "dvc.lock").write_text("stages: {}\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    return tmp_path
+
+
+def test_a_clean_commit_has_no_differences(repository):
+    assert len(workspace.commit()) == 40
+    assert (workspace.dirty(), workspace.diff()) == ("false", "")
+
+
+def test_changed_parameters_are_dirty_and_shown(repository):
+    (repository / "params.yaml").write_text("a: 2\n")
+    assert workspace.dirty() == "true"
+    assert "+a: 2" in workspace.diff()
+
+
+def test_a_new_module_is_dirty(repository):
+    (repository / "seq2seq").mkdir()
+    (repository / "seq2seq/new.py").touch()
+    assert workspace.dirty() == "true"
+
+
+def test_what_the_run_itself_writes_is_not_dirty(repository):
+    (repository / "dvc.lock").write_text("stages: {train: {}}\n")
+    (repository / "note.txt").touch()
+    assert workspace.dirty() == "false"
+
+
+def test_outside_a_repository_it_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert (workspace.commit(), workspace.dirty(), workspace.diff()) == ("unknown", "unknown", "")
+    assert workspace.lock_digest() == "unknown"
+    assert workspace.data_hash(Path("data/corpus")) == "unknown"
+
+
+def test_without_git_it_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (workspace.commit(), workspace.dirty()) == ("unknown", "unknown")
+
+
+def test_a_hash_is_found_in_the_lock(repository):
+    Path("dvc.lock").write_text("stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: 12.dir\n")
+    assert workspace.data_hash(Path("data/corpus")) == "12.dir"
+    assert workspace.data_hash(Path("data/raw")) == "unknown"
+
+
+def test_the_digest_of_params_is_of_their_values(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    other = tmp_path / "params.yaml"
+    other.write_text(text + "\n# a comment\n")
+    assert workspace.params_digest(params.load(other)) == workspace.params_digest(
+        params.load(ROOT / "params.yaml")
+    )
+    params.apply(None, ["train.seed=77"], other)
+    assert workspace.params_digest(params.load(other)) != workspace.params_digest(
+        params.load(ROOT / "params.yaml")
+    )
+
+
+def test_packages_are_listed_as_pip_would():
+    lines = workspace.packages().splitlines()
+    assert any(line.startswith("torch==") for line in lines)
+    assert lines == sorted(lines, key=lambda line: line.partition("==")[0].casefold())
