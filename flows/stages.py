@@ -44,7 +44,7 @@ NOISE = re.compile(
     r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
     r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
     r"|Data and pipelines are up to date|Verifying data sources in stage|ERROR: failed to reproduce"
-    r"|Stage '.*' is cached - |WARNING: '.*' is empty|error: [a-z]+: "
+    r"|Stage '.*' is cached - |error: [a-z]+: "
 )
 RESTORED = re.compile(r"Stage '.*' is cached - ")
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")

@@ -1,4 +1,4 @@
-"""clean: data/raw -> data/corpus, reports/cleaning.json and reports/dropped.jsonl (a sample).
+"""clean: data/raw -> data/corpus, reports/cleaning.json and reports/dropped.json (a sample).
 
 Why: a model learns what its corpus shows, and a score means something only if no sentence of the
 evaluation splits was trained on. Train is tidied, filtered, decontaminated and deduplicated, in
@@ -167,10 +167,13 @@ def _report(train: Tally, evaluation: list[Tally]) -> None:
         report[tally.split] = {"read": tally.read, "kept": tally.read, "flagged": tally.counts()}
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
     paths.CLEANING.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    with paths.DROPPED.open("w", encoding="utf-8") as file:
-        for tally in (train, *evaluation):
-            for row in sorted(tally.sample, key=lambda row: tally.reasons.index(row["reason"])):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    dropped = [
+        row
+        for tally in (train, *evaluation)
+        for row in sorted(tally.sample, key=lambda row: tally.reasons.index(row["reason"]))
+    ]
+    text = json.dumps(dropped, ensure_ascii=False, indent=1)
+    paths.DROPPED.write_text(text + "\n", encoding="utf-8")
 
 
 def _nothing_left(train: Tally) -> str:

@@ -12,7 +12,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,11 +148,11 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
             draft = folder.with_name(f"{folder.name}.{os.getpid()}.new")
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            got = download_artifacts(
-                f"{version.uri}/{FOLDER}", dst_path=str(draft), tracking_uri=tracking.uri()
-            )
-            Path(got).rename(folder)
-            shutil.rmtree(draft)
+            # By its place: by the name `models:/...` MLflow ignores which server it is told to ask.
+            got = download_artifacts(f"{location}/{FOLDER}", dst_path=str(draft), tracking_uri=tracking.uri())
+            with suppress(OSError):  # another process may have been faster
+                Path(got).rename(folder)
+            shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 

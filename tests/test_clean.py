@@ -71,7 +71,7 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
     }
     assert report["test"] == {"read": 1, "kept": 1, "flagged": dict.fromkeys(NAMES, 0)}
 
-    rows = [json.loads(line) for line in paths.DROPPED.read_text().splitlines()]
+    rows = json.loads(paths.DROPPED.read_text())
     assert {(row["row"], row["reason"]) for row in rows} == {
         (1, "empty"),
         (2, "identical"),
@@ -118,7 +118,7 @@ def test_alignment_survives_tidying_unless_the_words_change(root):
 def test_the_sample_of_dropped_pairs_is_bounded(root):
     train = [*numbered(1), *[Pair("x" * 5000, "y" * 5000)] * 50, *[Pair("", "y")] * 50]
     run(train)
-    rows = [json.loads(line) for line in paths.DROPPED.read_text().splitlines()]
+    rows = json.loads(paths.DROPPED.read_text())
     assert [row["reason"] for row in rows] == ["empty"] * 20 + ["too_long"] * 20
     assert max(len(row["source"]) for row in rows) <= 301
 
