@@ -46,6 +46,7 @@ def train(params: Params) -> None:
     torch.manual_seed(settings.seed)
     trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key))
     with tracking.training_run(params, key) as run:
+        run.set_tag("device", str(device))
         trainer.fit(run)
     save(trainer, vocabulary)
     trainer.checkpoints.remove()

@@ -22,6 +22,7 @@ from seq2seq.search import Hypothesis, beam_search, forced, greedy
 from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
+WIDEST = 100  # hypotheses: a beam gains nothing long before
 LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
 
 
@@ -120,8 +121,8 @@ class Translator:
             default.length_penalty if penalty is None else penalty,
             default.max_length if longest is None else longest,
         )
-        if not 1 <= chosen.beam <= self.vocabulary.size // 2:
-            raise UserError(f"beam: {chosen.beam} is not allowed, it should be 1 or more")
+        if not 1 <= chosen.beam <= WIDEST:
+            raise UserError(f"beam: {chosen.beam} is not allowed, it should be from 1 to {WIDEST}")
         return chosen
 
     def _search(self, texts: list[str], how: Decoding, batch_size: int) -> list[Hypothesis | None]:
