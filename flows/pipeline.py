@@ -115,9 +115,9 @@ def _prefect() -> Any:
     server = PrivateServer(Path(os.environ.get("PREFECT_HOME", HOME)))
     try:
         import flows.tasks  # noqa: F401  takes seconds, which the server needs as well
-        from seq2seq import tracking
+        from seq2seq import store
 
-        tracking.client()
+        store.client()
         server.wait()
         yield
     finally:

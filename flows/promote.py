@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq import environment, paths, registry, tracking
+from seq2seq import environment, paths, registry, store
 from seq2seq.errors import UserError
 from seq2seq.registry import CHAMPION, Version
 
@@ -50,7 +50,7 @@ def missing_from_registry() -> str:
     if not paths.REGISTRATION.is_file() or registered() is not None:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
-    return f"{tracking.uri()} does not know {record['name']} version {record['version']} of this tree"
+    return f"{store.uri()} does not know {record['name']} version {record['version']} of this tree"
 
 
 def promote() -> Verdict:
@@ -123,8 +123,8 @@ def rescored(champion: Version, challenger: Version) -> float:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """MLflow cannot compare and swap an alias: on one host promotions take turns by a file lock."""
-    database = tracking.sqlite_file(tracking.uri())
-    name = hashlib.sha256(tracking.uri().encode()).hexdigest()[:16]
+    database = store.sqlite_file(store.uri())
+    name = hashlib.sha256(store.uri().encode()).hexdigest()[:16]
     beside = database or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
     with beside.with_name(f"{beside.name}.promotion").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

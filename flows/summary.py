@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import flatten
-from seq2seq import params, paths, tracking
+from seq2seq import params, paths, store
 from seq2seq.params import Params, ParamsError
 
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
@@ -64,13 +64,13 @@ def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iter
 
 
 def _next_steps(summary: Mapping[str, Any]) -> Iterator[str]:
-    uri = tracking.uri()
-    database = tracking.sqlite_file(uri)
+    uri = store.uri()
+    database = store.sqlite_file(uri)
     if database is None:
         look = uri
     else:
-        store = f"sqlite:///{os.path.relpath(database)}"
-        look = f"{command('mlflow')} ui --backend-store-uri {store}"
+        address = f"sqlite:///{os.path.relpath(database)}"
+        look = f"{command('mlflow')} ui --backend-store-uri {address}"
     sentence = summary["samples"][0]["source"] if summary["samples"] else "..."
     steps = [
         ("look", look, "runs, curves, versions"),

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from seq2seq import params, paths, tracking
+from seq2seq import params, paths, store
 from seq2seq.__main__ import die_with_parent
 from seq2seq.errors import UserError
 
@@ -78,7 +78,7 @@ def _result(kind: str, checked: params.Params) -> Result:
     params.apply(None, [f"train.attention={kind}"], folder / paths.PARAMS)
     environment = {
         **os.environ,
-        "MLFLOW_TRACKING_URI": tracking.uri(),
+        "MLFLOW_TRACKING_URI": store.uri(),
         "PYTHONPATH": "",  # the copy's own code, found in its folder
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }

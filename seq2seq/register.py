@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import paths, pyfunc, registry, tracking, workspace
+from seq2seq import paths, pyfunc, registry, store, tracking, workspace
 from seq2seq.errors import UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
@@ -111,7 +111,7 @@ def _make(
     sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     with tracking.model_run() as run:
         run.log_workspace("register")
-        uri = pyfunc.log_model(paths.MODEL, run.id, tracking.uri(), decoding._asdict(), sentences)
+        uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding._asdict(), sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)
         return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
@@ -119,7 +119,7 @@ def _make(
 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
     """Raise RuntimeError unless the logged model, loaded elsewhere, answers as the model folder does."""
-    answers = pyfunc.query(uri, tracking.uri(), sentences)
+    answers = pyfunc.query(uri, store.uri(), sentences)
     expected = Translator.from_folder(paths.MODEL).translate(list(sentences), *decoding)
     for sentence, answer, wanted in zip(sentences, answers, expected, strict=True):
         if answer != wanted:

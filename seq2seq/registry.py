@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from seq2seq import tracking
+from seq2seq import store
 from seq2seq.errors import UserError
-from seq2seq.tracking import answering, client, known
+from seq2seq.store import answering, client, known
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDER = "artifacts/model"  # of a version's files: the model folder
@@ -111,7 +111,7 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
     Importing MLflow takes longer than all the rest of a translation. What is not found this way, for
     whatever reason, is looked for by MLflow itself.
     """
-    database = tracking.sqlite_file(tracking.uri())
+    database = store.sqlite_file(store.uri())
     if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
         return None
     if not database.is_file():
@@ -149,7 +149,7 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
             # By its place: by the name `models:/...` MLflow ignores which server it is told to ask.
-            got = download_artifacts(f"{location}/{FOLDER}", dst_path=str(draft), tracking_uri=tracking.uri())
+            got = download_artifacts(f"{location}/{FOLDER}", dst_path=str(draft), tracking_uri=store.uri())
             with suppress(OSError):  # another process may have been faster
                 Path(got).rename(folder)
             shutil.rmtree(draft, ignore_errors=True)

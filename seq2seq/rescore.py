@@ -15,10 +15,10 @@ from seq2seq.corpus import read_split
 
 def rescore(model: str) -> dict[str, str | float]:
     """BLEU, chrF and BLEU's signature of a version on the test split of data/corpus."""
-    from seq2seq import pyfunc, scores, tracking
+    from seq2seq import pyfunc, scores, store
 
     pairs = list(read_split(paths.CORPUS, "test"))
-    answers = pyfunc.query(model, tracking.uri(), [pair.source for pair in pairs])
+    answers = pyfunc.query(model, store.uri(), [pair.source for pair in pairs])
     found = scores.corpus_scores(answers, [pair.target for pair in pairs])
     return {"bleu": found.bleu, "chrf": found.chrf, "bleu_signature": found.signatures["bleu"]}
 

@@ -30,7 +30,11 @@ def edit(file: Path, before: str, after: str) -> None:
     ("before", "after", "message"),
     [
         ("  beam:", "  beem:", r"evaluate.beem: unknown key \(did you mean beam\?\)"),
-        (r"  beam: \d+", "  beam: four", "evaluate.beam: 'four' is not allowed, it should be a valid integer"),
+        (
+            r"  beam: \d+",
+            "  beam: four",
+            "evaluate.beam: 'four' is not allowed, it should be a valid int",
+        ),
         (r"  beam: \d+", "  beam: 0", "evaluate.beam: 0 is not allowed, it should be greater than 0"),
         (r"  beam: \d+", "  beam: 4.0", "evaluate.beam: 4.0 is not allowed"),
         (r"  beam: \d+.*\n", "", "evaluate.beam: missing"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq import params, paths, pyfunc, register, registry, tracking, translator
+from seq2seq import params, paths, pyfunc, register, registry, store, translator
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
@@ -128,7 +128,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         "corpus.revision",
     ):
         assert version.tags[key], key
-    kept = {file.path for file in tracking.client().list_artifacts(version.run_id, "register")}
+    kept = {file.path for file in store.client().list_artifacts(version.run_id, "register")}
     assert {"register/git.diff", "register/params.yaml"} <= kept
 
     # The files explain themselves, and the registry's own interface takes what people have.
@@ -137,7 +137,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert json.loads((folder / "decoding.json").read_text()) == how
     assert not list(folder.parents[1].rglob("__pycache__"))
     expected = translator.Translator.from_folder(folder).translate(SENTENCES)
-    mlflow.set_tracking_uri(tracking.uri())
+    mlflow.set_tracking_uri(store.uri())
     loaded = mlflow.pyfunc.load_model(version.uri)
     for form in (SENTENCES, pandas.Series(SENTENCES), pandas.DataFrame({"text": SENTENCES})):
         assert loaded.predict(form) == expected

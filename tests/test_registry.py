@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import environment, registry, tracking
+from seq2seq import environment, registry, store, tracking
 from seq2seq.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory) -> Path:
     database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    tracking._open(f"{tracking.SQLITE}{database}")
+    store._open(f"{store.SQLITE}{database}")
     return database
 
 
@@ -36,7 +36,7 @@ def register(folder: Path, name: str, **tags: str) -> registry.Version:
     files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
     (files / registry.FOLDER).mkdir(parents=True)
     (files / registry.FOLDER / "note").write_text(name)
-    client = tracking.client()
+    client = store.client()
     experiment = tracking._experiment(name)
     run_id = client.create_run(experiment).info.run_id
     model = client.create_logged_model(experiment, source_run_id=run_id)

@@ -88,7 +88,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
 
         # A commit that cannot run: the run fails and somebody is told.
         params = project / "params.yaml"
-        params.write_text(params.read_text().replace("ingest.path", "").replace("de-en.yaml", "xx.yaml"))
+        params.write_text(params.read_text().replace("de-en.yaml", "xx.yaml"))
         projects.commit(project)
         before = len(finished(2))
         failed = wait(lambda: finished(before + 1), 200, "the failing run", log)[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import params, paths, tracking, workspace
+from seq2seq import params, paths, store, tracking, workspace
 from seq2seq.errors import TransientError, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "l
 def empty_database(tmp_path_factory) -> Path:
     """A database with its tables: making them takes longer than any of the tests here."""
     database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    tracking._open(f"{tracking.SQLITE}{database}")
+    store._open(f"{store.SQLITE}{database}")
     return database
 
 
@@ -44,7 +44,7 @@ def project(tmp_path, monkeypatch, empty_database) -> Path:
 
 
 def points(run_id: str, metric: str) -> list[tuple[int, float]]:
-    history = tracking.client().get_metric_history(run_id, metric)
+    history = store.client().get_metric_history(run_id, metric)
     return sorted((point.step, point.value) for point in history)
 
 
@@ -67,24 +67,24 @@ def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = 
 
 
 def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(project, monkeypatch):
-    assert tracking.uri() == f"sqlite:///{project}/mlflow.db"
-    assert tracking.sqlite_file(tracking.uri()) == project / "mlflow.db"
+    assert store.uri() == f"sqlite:///{project}/mlflow.db"
+    assert store.sqlite_file(store.uri()) == project / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
-    assert tracking.uri() == "http://tracker:5000"
-    assert tracking.sqlite_file(tracking.uri()) is None
+    assert store.uri() == "http://tracker:5000"
+    assert store.sqlite_file(store.uri()) is None
 
 
 def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
     run_id = train(3)
-    run = tracking.client().get_run(run_id)
+    run = store.client().get_run(run_id)
     assert json.loads(paths.RUN.read_text()) == {
         "run_id": run_id,
         "experiment": CHECKED.register.name,
         "fingerprint": FIRST,
     }
     assert run.info.status == "FINISHED"
-    assert tracking.client().get_experiment(run.info.experiment_id).name == CHECKED.register.name
+    assert store.client().get_experiment(run.info.experiment_id).name == CHECKED.register.name
     assert run.data.params["train.attention"] == "additive"
     assert run.data.params["ingest.path"] == CHECKED.ingest.path
     assert run.data.params["clean.source_script"] == "null"
@@ -92,7 +92,7 @@ def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     assert run.data.tags["prefect.flow_run_id"] == "flow-7"
     assert run.data.tags["git.commit"]
     assert run.data.tags["git.dirty"] in ("true", "false", "unknown")
-    kept = {file.path for file in tracking.client().list_artifacts(run_id, "train")}
+    kept = {file.path for file in store.client().list_artifacts(run_id, "train")}
     assert kept == {
         f"train/{name}" for name in ("git.diff", "packages.txt", "params.yaml", "dvc.lock", "machine.json")
     }
@@ -110,15 +110,15 @@ def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(projec
     with pytest.raises(type(error)):
         train(3, error=error)
     stopped = json.loads(paths.RUN.read_text())["run_id"]
-    assert tracking.client().get_run(stopped).info.status == status
+    assert store.client().get_run(stopped).info.status == status
     assert train(5) == stopped
     assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
-    assert tracking.client().get_run(stopped).info.status == "FINISHED"
+    assert store.client().get_run(stopped).info.status == "FINISHED"
 
 
 def test_a_killed_training_that_could_say_nothing_goes_on_in_its_run(project):
     run_id = train(2)
-    tracking.client().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
+    store.client().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
     assert train(4) == run_id
 
 
@@ -126,7 +126,7 @@ def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
     first = train(1)
     again = train(1)
     other = train(1, fingerprint="e" * 40)
-    tracking.client().update_run(again, status="RUNNING")
+    store.client().update_run(again, status="RUNNING")
     monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
     elsewhere = train(1)
     assert len({first, again, other, elsewhere}) == 4
@@ -138,16 +138,14 @@ def test_a_resumed_run_keeps_the_parameters_it_has(project):
     changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
     with tracking.training_run(changed, FIRST) as run:
         pass
-    assert tracking.client().get_run(run.id).data.params["ingest.train_size"] == str(
-        CHECKED.ingest.train_size
-    )
+    assert store.client().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
 
 
 def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = tracking.client().log_batch
+    alive = store.client().log_batch
 
     def dead(*arguments, **named):
         raise MlflowException("gone", error_code=1)
@@ -155,20 +153,20 @@ def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, 
     with tracking.training_run(CHECKED, FIRST) as run:
         for update in range(1, 8):
             if update == 3:
-                monkeypatch.setattr(tracking.client(), "log_batch", dead)
+                monkeypatch.setattr(store.client(), "log_batch", dead)
             run.log_metrics({"validation_loss": 2.0 + update}, update)
     said = capsys.readouterr().err
     assert said.count("training goes on") == 1
     assert "5 points" in said
-    assert tracking.client().get_run(run.id).info.status == "RUNNING"
+    assert store.client().get_run(run.id).info.status == "RUNNING"
 
-    monkeypatch.setattr(tracking.client(), "log_batch", alive)
+    monkeypatch.setattr(store.client(), "log_batch", alive)
     write_curve(7)
     with tracking.model_run() as healed:
         pass
     assert healed.id == run.id
     assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
-    assert tracking.client().get_run(run.id).info.status == "FINISHED"
+    assert store.client().get_run(run.id).info.status == "FINISHED"
 
 
 def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsys):
@@ -176,7 +174,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
 
     monkeypatch.setattr(tracking, "FIRST_WAIT", 0.0)
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = tracking.client().log_batch
+    alive = store.client().log_batch
     failures = iter([True, True, False])
 
     def flaky(*arguments, **named):
@@ -184,7 +182,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
             raise MlflowException("gone", error_code=1)
         return alive(*arguments, **named)
 
-    monkeypatch.setattr(tracking.client(), "log_batch", flaky)
+    monkeypatch.setattr(store.client(), "log_batch", flaky)
     run_id = train(4)
     assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
 
@@ -214,7 +212,7 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
                 ids.append(run.id)
         assert ids[0] == ids[1] != json.loads(record)["run_id"]
         assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
-        made = tracking.client().get_run(ids[0])
+        made = store.client().get_run(ids[0])
         assert made.data.metrics["test.bleu"] == 12.0
         assert made.data.params["train.attention"] == "additive"
         assert made.info.status == "FINISHED"
@@ -225,7 +223,7 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
 
 def test_a_deleted_run_is_made_again(project):
     run_id = train(1)
-    tracking.client().delete_run(run_id)
+    store.client().delete_run(run_id)
     with tracking.model_run() as run:
         assert run.id != run_id
 
@@ -238,12 +236,12 @@ def test_without_a_trained_model_there_is_no_run(project):
 def test_what_is_no_database_is_named(project):
     (project / "mlflow.db").write_text("no database, but long enough to look at" * 50)
     with pytest.raises(UserError, match=r"mlflow\.db: file is not a database; move it away"):
-        tracking.client()
+        store.client()
 
 
 WRITE = """
 import sys
-from seq2seq import environment, params, tracking
+from seq2seq import environment, params, store, tracking
 environment.prepare()
 with tracking.training_run(params.load(), sys.argv[1] * 40) as run:
     run.log_metrics({"validation_loss": 1.0}, 1)
@@ -265,6 +263,6 @@ def test_three_processes_may_touch_a_fresh_database_first_and_say_nothing(projec
         for name in "abc"
     ]
     assert [(w.communicate()[0], w.returncode) for w in writers] == [("", 0)] * 3
-    experiment = tracking.client().get_experiment_by_name(CHECKED.register.name)
-    runs = tracking.client().search_runs([experiment.experiment_id])
+    experiment = store.client().get_experiment_by_name(CHECKED.register.name)
+    runs = store.client().search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
