@@ -109,7 +109,8 @@ def test_metrics_of_one_who_knows_all(run, capsys):
     assert recorder.metrics["test.bleu"] == 100.0
     assert recorder.metrics["validation.sentences"] == 1
     assert {paths.METRICS, paths.SEGMENTS, paths.PICTURES} <= set(recorder.artifacts)
-    first, second = capsys.readouterr().out.splitlines()
+    device, first, second = capsys.readouterr().out.splitlines()
+    assert device.startswith("evaluate: on cpu")
     assert first.startswith("evaluate: test BLEU 100.0, chrF 100.0 (greedy BLEU ")
     assert "0 of 5 test sentences seen in training" in first
     assert second == f"evaluate: signature BLEU|{metrics['signatures']['bleu']}"
