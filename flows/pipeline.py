@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, display: screen.Screen) -> int:
     """Apply, run, show; the caller holds the workspace."""
+    clear_stale_locks()
+    plan(options)  # a slip is told before anything is written or started
     changes = apply(options.recipe, options.set)
     _announce(display, params.load(), changes)
-    clear_stale_locks()
-    graph.choose(graph.read(), options.until, options.force)  # a slip is told before Prefect has started
     with _prefect():
         outcomes = _flow(options, display)
     done = {outcome.stage: outcome.what for outcome in outcomes}
@@ -74,11 +74,8 @@ def run(options: argparse.Namespace, display: screen.Screen) -> int:
 
 def dry(options: argparse.Namespace, display: screen.Screen) -> int:
     """Say what would run and why; changes nothing, not even for a recipe."""
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(shutil.copy(paths.PARAMS, folder))
-        changes = apply(options.recipe, options.set, draft)
-        _announce(display, params.load(draft), changes)
-    shown = graph.choose(graph.read(changes), options.until, options.force)
+    wanted, changes, shown = plan(options)
+    _announce(display, wanted, changes)
     going: set[str] = set()
     for number, node in enumerate(shown, start=1):
         before_it = [name for name in node.upstream if name in going]
@@ -89,6 +86,15 @@ def dry(options: argparse.Namespace, display: screen.Screen) -> int:
         note = "; ".join(reasons) or (f"after {', '.join(before_it)}" if before_it else "")
         display.closing(f"[{number}/{len(shown)}]", node.name, what, 0, note)
     return 0
+
+
+def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, list[graph.Node]]:
+    """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(shutil.copy(paths.PARAMS, folder))
+        changes = apply(options.recipe, options.set, draft)
+        wanted = params.load(draft)
+    return wanted, changes, graph.choose(graph.read(changes), options.until, options.force)
 
 
 def _announce(display: screen.Screen, current: params.Params, changes: graph.Changes) -> None:

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from seq2seq import environment, paths, registry, store
 from seq2seq.errors import UserError
-from seq2seq.registry import CHAMPION, Version
+from seq2seq.registry import CHALLENGER, CHAMPION, Version
 
+VERDICT = "promotion.verdict"  # tag of a version
 RESCORED = "rescored."  # tag of a champion: its BLEU on another split, by that split's digest
 
 
@@ -63,14 +64,32 @@ def promote() -> Verdict:
     with _one_at_a_time():
         champion = registry.version_by_alias(challenger.name, CHAMPION)
         if champion is not None and champion.version == challenger.version:
-            reason = f"version {challenger.version} is {challenger.name}@{CHAMPION} already"
-            return Verdict("unchanged", reason, time.monotonic() - began)
-        what, reason = decide(challenger, champion)
-        if what == "promoted":
-            registry.set_alias(challenger.name, CHAMPION, challenger.version)
-        tags = {"promotion.verdict": what, "promotion.reason": reason}
-        registry.tag_version(challenger.name, challenger.version, tags)
+            what, reason = (
+                "unchanged",
+                f"version {challenger.version} is {challenger.name}@{CHAMPION} already",
+            )
+            if VERDICT not in challenger.tags:  # killed between moving the alias and saying so
+                _write(challenger, "promoted", reason)
+        elif champion is not None and challenger.tags.get(VERDICT) == "promoted":
+            what = "kept"
+            reason = (
+                f"version {challenger.version} was champion before version {champion.version} was put in its "
+                "place; move the alias by hand to serve it again"
+            )
+        else:
+            what, reason = decide(challenger, champion)
+            if what == "promoted":
+                registry.set_alias(challenger.name, CHAMPION, challenger.version)
+            _write(challenger, what, reason)
+        # Where DVC restored an earlier model no stage has run, and the alias is still another's.
+        candidate = registry.version_by_alias(challenger.name, CHALLENGER)
+        if candidate is None or candidate.version != challenger.version:
+            registry.set_alias(challenger.name, CHALLENGER, challenger.version)
     return Verdict(what, reason, time.monotonic() - began)
+
+
+def _write(version: Version, what: str, reason: str) -> None:
+    registry.tag_version(version.name, version.version, {VERDICT: what, "promotion.reason": reason})
 
 
 def decide(challenger: Version, champion: Version | None) -> tuple[str, str]:

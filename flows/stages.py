@@ -26,7 +26,7 @@ from seq2seq.progress import duration
 
 LEASH = Path(__file__).with_name("leash.py")
 MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended
-GRACE = 10.0  # seconds between asking a stage to stop and killing it
+GRACE = 60.0  # seconds between asking a stage to stop and killing it
 RWLOCK = Path(".dvc/tmp/rwlock")
 
 REMEDIES = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -51,8 +53,11 @@ def bring_up_to_date(
                 screen.current.get().line(f"{reason}: registering it there")
                 run.do(registering[0], force=True)
             run.promote()
-    finally:
-        run.publish()
+    except BaseException:
+        with suppress(Exception):  # what went wrong must not be hidden by a server that is away as well
+            run.publish()
+        raise
+    run.publish()
     return run.outcomes
 
 
@@ -90,16 +95,8 @@ class _Run:
             screen_.closing(position, node.name, outcome.what, outcome.seconds)
             return Completed(name=outcome.what.capitalize(), message=f"{outcome.seconds:.1f} s")
 
-        run_as_task = task(
-            name=node.name,
-            task_run_name=node.name,
-            cache_policy=NO_CACHE,
-            retries=len(RETRY_DELAYS),
-            retry_delay_seconds=RETRY_DELAYS,
-            retry_condition_fn=may_pass,
-        )(body)
         before = [self._states[name] for name in node.upstream if name in self._states]
-        state: State[Any] = run_as_task(return_state=True, wait_for=before)
+        state: State[Any] = _as_task(node.name, body)(return_state=True, wait_for=before)
         if not state.is_completed():
             self.outcomes.append(Outcome(node.name, str(state.name).lower()))
         state.result()
@@ -127,7 +124,7 @@ class _Run:
             create_markdown_artifact(f"**{verdict.what}**: {verdict.reason}", key="promotion")
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 
-        task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)(body)()
+        _as_task("promote", body)()
 
     def publish(self) -> None:
         """Tables for Prefect's pages: what happened to each stage, and the metrics."""
@@ -139,6 +136,18 @@ class _Run:
             metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
             table = [{"metric": name, "value": value} for name, value in graph.flatten(metrics).items()]
             create_table_artifact(table, key="metrics", description=str(paths.METRICS))
+
+
+def _as_task(name: str, body: Callable[[], State[None]]) -> Any:
+    """A task that is tried again after what may pass by itself."""
+    return task(
+        name=name,
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        retries=len(RETRY_DELAYS),
+        retry_delay_seconds=RETRY_DELAYS,
+        retry_condition_fn=may_pass,
+    )(body)
 
 
 def may_pass(task: Any, run: Any, state: State[Any]) -> bool:

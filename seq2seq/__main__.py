@@ -82,7 +82,10 @@ def run_stage(name: str) -> int:
         kind, message = "system", f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        traceback.print_exc()
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+            kind, message = "system", "out of memory: lower train.batch_tokens or evaluate.batch_size"
+        else:
+            traceback.print_exc()
     finally:
         if path := os.environ.get(MARKER):
             record = {"stage": name, "status": status, "class": kind, "message": message}

@@ -55,13 +55,16 @@ class Checkpoints:
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state as they were saved; None if there is nothing to go on from."""
-        path = self._folder / FILE
-        if not path.is_file():
+        if not self.exists():
             return None
-        with safe_open(path, framework="pt") as file:
+        with safe_open(self._folder / FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, json.loads(file.metadata()["state"])
 
+    def exists(self) -> bool:
+        """Whether there is anything to go on from."""
+        return (self._folder / FILE).is_file()
+
     def remove(self) -> None:
-        """Forget it: the training is complete."""
+        """Forget it: the training is complete, and its model is kept."""
         shutil.rmtree(self._folder, ignore_errors=True)

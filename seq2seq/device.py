@@ -27,6 +27,7 @@ def choose_device(who: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"SEQ2SEQ_DEVICE: {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{name} ({reason}) cannot be used: {str(error).splitlines()[0]}") from None
+    torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
     print(f"{who}: on {name} ({reason})", flush=True)
     return device

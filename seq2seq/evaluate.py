@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -60,7 +61,11 @@ def evaluate(params: Params) -> None:
     samples = pick_samples(test, found)
     _write(metrics, bins, test, found, greedy, samples)
     _draw(bins, found, samples, how.pictures)
-    _record(metrics)
+    with tracking.model_run() as run:
+        tracking.log_evaluation(run)
+        made = json.loads(paths.RUN.read_text(encoding="utf-8"))
+        # Now that DVC has committed the model, its training need not be gone on with.
+        shutil.rmtree(paths.CHECKPOINTS / made["fingerprint"], ignore_errors=True)
     ours = metrics["test"]
     print(
         f"evaluate: test BLEU {ours['bleu']:.1f}, chrF {ours['chrf']:.1f} (greedy BLEU "
@@ -257,13 +262,3 @@ def _draw(
         if attention is not None:
             path = paths.PICTURES / f"attention_{number}_{kind}.png"
             figures.attention_map(path, source, target, attention)
-
-
-def _record(metrics: dict[str, Any]) -> None:
-    """Add what was found to the MLflow run that made the model."""
-    with tracking.model_run() as run:
-        for split in ("validation", "test"):
-            run.log_metrics({f"{split}.{name}": value for name, value in metrics[split].items()})
-        for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS):
-            run.log_artifact(path, "evaluation")
-        run.log_artifact(paths.PICTURES, "evaluation/pictures")

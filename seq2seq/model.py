@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -293,6 +294,12 @@ class Seq2Seq(nn.Module):
             weights = load_file(folder / WEIGHTS)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise UserError(
+                f"{folder} is damaged ({error}): take the model from the registry again"
+            ) from None
         parameters = dict(model.named_parameters())
         if weights.keys() != parameters.keys():
             odd = sorted(weights.keys() ^ parameters.keys())

@@ -22,6 +22,8 @@ from ruamel.yaml.error import YAMLError
 from seq2seq import paths
 from seq2seq.errors import UserError
 
+OWN = {"ingest.path", "ingest.source_column", "ingest.target_column"}  # what makes a corpus another one
+
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -103,7 +105,7 @@ class Train(Section):
 class Evaluate(Section):
     """How translations are searched for and what is shown of them."""
 
-    beam: Positive
+    beam: Annotated[int, Field(ge=1, le=100)]
     length_penalty: Annotated[float, Field(ge=0)]
     max_length: Positive
     batch_size: Positive
@@ -179,12 +181,15 @@ def apply(
             raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
         assign(section, key, _parse(text, f"--set {override}"), f"--set {override}")
         assigned.add(f"{section}.{key}")
-    if "ingest.path" in assigned and "register.name" not in assigned:
-        # A model of the user's own corpus must not compete with the recipe's.
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(document["ingest"]["path"]).name.split(".")[0])
-        assign("register", "name", stem.strip("-_") or "local", "register.name")
-
     check(document, path)
+    if assigned & OWN and "register.name" not in assigned:
+        # A model of the user's own corpus, or of its other direction, must not compete with the recipe's.
+        ingest = document["ingest"]
+        name = Path(ingest["path"]).name.split(".")[0]
+        if assigned & OWN - {"ingest.path"}:
+            name += f"-{ingest['source_column']}-{ingest['target_column']}"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "local"
+        assign("register", "name", name, "register.name")
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:
         rewritten = StringIO()

@@ -111,6 +111,8 @@ def _make(
     sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     with tracking.model_run() as run:
         run.log_workspace("register")
+        if not tracking.is_evaluated(run):  # made again on this server, from what lies on disk
+            tracking.log_evaluation(run)
         uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding._asdict(), sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)

@@ -32,7 +32,9 @@ UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's cod
 
 def uri() -> str:
     """Where the record is kept: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path.cwd() / 'mlflow.db'}"
+    named = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    database = sqlite_file(named)  # absolute, because it is handed to processes in other folders
+    return f"{SQLITE}{database}" if database else named
 
 
 def client() -> Any:

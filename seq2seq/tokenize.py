@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections import Counter
+from contextlib import ExitStack
 from itertools import chain, islice
 
 from seq2seq import paths
@@ -50,7 +51,7 @@ def tokenize(params: Params) -> None:
     )
 
     vocabulary = Vocabulary.load(paths.VOCABULARY)
-    seen: Counter[str] = Counter()
+    seen: set[str] = set()
     coverage = {split: _encode(split, vocabulary, seen if split == "train" else None) for split in SPLITS}
     if len(seen) <= MOST_WORDS:
         text = "".join(f"{word}\n" for word in sorted(seen))
@@ -80,16 +81,19 @@ def _sample(settings: Settings) -> list[str]:
     return [sentence for index, sentence in enumerate(sentences) if index in chosen]
 
 
-def _encode(split: str, vocabulary: Vocabulary, seen: Counter[str] | None) -> dict[str, dict[str, float]]:
+def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[str, dict[str, float]]:
     """Write a split's ids; count how the vocabulary covers it, side by side."""
     tallies: dict[str, Counter[str]] = {"source": Counter(), "target": Counter()}
     pairs = read_split(paths.CORPUS, split)
     progress = Progress(f"encode {split}", "pairs", count_pairs(paths.CORPUS, split))
-    with progress, TokenWriter(paths.TOKENS, split) as writer:
+    with progress, ExitStack() as stack:
+        # No training reads the test split, and so none depends on it.
+        writer = stack.enter_context(TokenWriter(paths.TOKENS, split)) if split != "test" else None
         while batch := list(islice(pairs, BATCH)):
             for side, texts in _sides(batch).items():
                 ids = vocabulary.encode_all(texts)
-                writer.append(side, ids)
+                if writer is not None:
+                    writer.append(side, ids)
                 tally = tallies[side]
                 tally["pieces"] += sum(map(len, ids))
                 tally["words"] += sum(len(text.split()) for text in texts)

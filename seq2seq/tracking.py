@@ -142,13 +142,15 @@ class Run:
 
 
 @contextmanager
-def training_run(params: Params, fingerprint: str) -> Iterator[Run]:
+def training_run(params: Params, fingerprint: str, *, resumed: bool = False) -> Iterator[Run]:
     """The run of a training: this workspace's unfinished one of that fingerprint, or a new one.
+
+    With `resumed` its newest one, although it may have finished: it was killed after that.
 
     It ends FINISHED, KILLED (KeyboardInterrupt) or FAILED; reports/run.json names it. Raises
     TransientError if the server does not answer at the start; later that only costs a warning.
     """
-    run_id = _find_run(params.register.name, fingerprint, unfinished=True)
+    run_id = _find_run(params.register.name, fingerprint, ours=True, finished=resumed)
     if run_id is None:
         run_id = _create_run(params, fingerprint)
     else:
@@ -199,6 +201,22 @@ def model_run() -> Iterator[Run]:
     run.flush()
 
 
+def log_evaluation(run: Run) -> None:
+    """Add what `evaluate` has written to the run: final metrics, segments, pictures."""
+    metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+    for split in ("validation", "test"):
+        run.log_metrics({f"{split}.{name}": value for name, value in metrics[split].items()})
+    for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS):
+        run.log_artifact(path, "evaluation")
+    run.log_artifact(paths.PICTURES, "evaluation/pictures")
+
+
+def is_evaluated(run: Run) -> bool:
+    """Whether the run has final metrics: one made again on another server has none."""
+    with answering():
+        return "test.bleu" in client().get_run(run.id).data.metrics
+
+
 def _heal(run: Run) -> None:
     """Send the points of the curve that never arrived; end a run whose server was away at its end."""
     if paths.CURVE.is_file():
@@ -235,8 +253,8 @@ def _experiment(name: str) -> str:
     return str(client().create_experiment(name, artifact_location=files))
 
 
-def _find_run(experiment: str, fingerprint: str, *, unfinished: bool = False) -> str | None:
-    """The newest run of a fingerprint; `unfinished`: among those that this workspace has to end."""
+def _find_run(experiment: str, fingerprint: str, *, ours: bool = False, finished: bool = True) -> str | None:
+    """The newest run of a fingerprint, of this workspace alone if `ours`."""
     with answering():
         found = client().get_experiment_by_name(experiment)
         if found is None:
@@ -244,7 +262,7 @@ def _find_run(experiment: str, fingerprint: str, *, unfinished: bool = False) ->
         wanted = f"tags.`{FINGERPRINT}` = '{fingerprint}'"
         for run in client().search_runs([found.experiment_id], wanted):
             mine = run.data.tags.get(PLACE) == workspace.place()
-            if not unfinished or (mine and run.info.status != "FINISHED"):
+            if (mine or not ours) and (finished or run.info.status != "FINISHED"):
                 return str(run.info.run_id)
     return None
 

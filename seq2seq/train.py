@@ -45,11 +45,11 @@ def train(params: Params) -> None:
     device = choose_device("train")
     torch.manual_seed(settings.seed)
     trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key))
-    with tracking.training_run(params, key) as run:
+    with tracking.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tag("device", str(device))
         trainer.fit(run)
-    save(trainer, vocabulary)
-    trainer.checkpoints.remove()
+        save(trainer, vocabulary)
+    # The last checkpoint stays until DVC has committed the model: `evaluate` removes it.
 
 
 def save(trainer: Trainer, vocabulary: Vocabulary) -> None:
@@ -167,7 +167,7 @@ class Trainer:
                     self._save_checkpoint()
                     bar.say(f"train: stopped at update {standing.update:,}; the next run goes on there")
                     raise KeyboardInterrupt
-                if standing.update % settings.checkpoint_every == 0:
+                if standing.update % settings.checkpoint_every == 0 or self.finished:
                     self._save_checkpoint()
         early = f", no better for {settings.patience:,} updates" if standing.update < settings.updates else ""
         print(

@@ -7,6 +7,7 @@ lives inside its model file, so that a model folder needs nothing else to read t
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +26,7 @@ BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 def words(text: str) -> list[str]:
     """The words of a text, case folded and without punctuation."""
-    return re.findall(r"\w+(?:[-'’]\w+)*", text.casefold())
+    return re.findall(r"\w+(?:[-'’]\w+)*", unicodedata.normalize("NFC", text).casefold())
 
 
 def known_words(folder: Path) -> frozenset[str] | None:

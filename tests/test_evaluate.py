@@ -77,6 +77,10 @@ def run(tmp_path, monkeypatch):
         for split, pairs in (("train", train), ("validation", validation), ("test", test)):
             write_split(paths.CORPUS, split, pairs)
         recorder = Recorder()
+        paths.REPORTS.mkdir(exist_ok=True)
+        paths.RUN.write_text('{"fingerprint": "f00"}')
+        (paths.CHECKPOINTS / "f00").mkdir(parents=True)
+        (paths.CHECKPOINTS / "another").mkdir(exist_ok=True)
 
         @contextmanager
         def model_run():
@@ -87,6 +91,8 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(stage, "model_digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
         stage.evaluate(PARAMS.model_copy(update={"evaluate": how}))
+        left = [path.name for path in paths.CHECKPOINTS.iterdir()]
+        assert left == ["another"]  # a training that DVC has committed need not be gone on with
         return json.loads(paths.METRICS.read_text()), recorder
 
     return go

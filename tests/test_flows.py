@@ -403,17 +403,32 @@ def test_the_verdict_is_written_and_the_alias_moved(tmp_path: Path, monkeypatch:
     world = {"1": version("1", 20.0), "2": version("2", 30.0)}
     aliases = {"champion": "1"}
     tags: dict[str, Any] = {}
+
+    def tag(name: str, number: str, new: dict[str, str]) -> None:
+        tags[number] = new
+        world[number].tags.update(new)
+
     monkeypatch.setattr(registry, "get_version", lambda name, number: world.get(number))
     monkeypatch.setattr(registry, "version_by_alias", lambda name, alias: world.get(aliases.get(alias, "")))
     monkeypatch.setattr(registry, "set_alias", lambda name, alias, number: aliases.update({alias: number}))
-    monkeypatch.setattr(registry, "tag_version", lambda name, number, new: tags.update({number: new}))
+    monkeypatch.setattr(registry, "tag_version", tag)
 
     assert promote.missing_from_registry() == ""
     assert promote.promote().what == "promoted"
-    assert aliases == {"champion": "2"}
+    assert aliases == {"champion": "2", "challenger": "2"}
     assert tags["2"]["promotion.verdict"] == "promoted"
     assert "20.00" in tags["2"]["promotion.reason"]
     assert promote.promote().what == "unchanged"
+
+    aliases |= {"champion": "1", "challenger": "1"}  # somebody went back, and DVC restored what they left
+    verdict = promote.promote()
+    assert (verdict.what, aliases) == ("kept", {"champion": "1", "challenger": "2"})
+    assert "move the alias by hand" in verdict.reason
+
+    aliases["champion"] = "2"
+    del world["2"].tags["promotion.verdict"]  # killed after moving the alias
+    assert promote.promote().what == "unchanged"
+    assert tags["2"]["promotion.verdict"] == "promoted"
 
     world["2"] = version("2", 30.0, model_digest="another's")  # a registry that counted anew
     assert "does not know m version 2 of this tree" in promote.missing_from_registry()

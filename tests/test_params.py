@@ -35,7 +35,11 @@ def edit(file: Path, before: str, after: str) -> None:
             "  beam: four",
             "evaluate.beam: 'four' is not allowed, it should be a valid int",
         ),
-        (r"  beam: \d+", "  beam: 0", "evaluate.beam: 0 is not allowed, it should be greater than 0"),
+        (
+            r"  beam: \d+",
+            "  beam: 0",
+            "evaluate.beam: 0 is not allowed, it should be greater than or equal to 1",
+        ),
         (r"  beam: \d+", "  beam: 4.0", "evaluate.beam: 4.0 is not allowed"),
         (r"  beam: \d+.*\n", "", "evaluate.beam: missing"),
         ("attention: [a-z]+", "attention: off", "'off' is not allowed, only 'additive', 'dot'"),
@@ -92,6 +96,7 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
         ("train.seed", "write section.key=value"),
         ("seed=1", "write section.key=value"),
         ("train.seed=[", "not a YAML value"),
+        ("ingest.path=", "ingest.path: None is not allowed"),
         ("train.dropout=2", "train.dropout: 2 is not allowed"),
     ],
 )
@@ -105,6 +110,8 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
 def test_an_own_corpus_gets_a_model_name_of_its_own(file):
     params.apply(None, ["ingest.path=corpora/My corpus v2.tsv.gz"], file)
     assert params.load(file).register.name == "My-corpus-v2"
+    params.apply(None, ["ingest.source_column=1", "ingest.target_column=0"], file)
+    assert params.load(file).register.name == "My-corpus-v2-1-0"  # the other direction is another model
     params.apply(None, ["ingest.path=x.tsv", "register.name=kept"], file)
     assert params.load(file).register.name == "kept"
 

@@ -190,5 +190,6 @@ def test_a_checkpoint_is_replaced_as_a_whole_and_removed(tmp_path, monkeypatch):
     tensors, state = copy.deepcopy(store.load())
     assert state == {"update": 1}
     assert tensors["a"].tolist() == [0, 1, 2]
+    assert store.exists()
     store.remove()
     assert store.load() is None
