@@ -5,13 +5,14 @@ Why: DVC alone owns the graph and decides what is fresh; flows ask it and know n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seq2seq import paths
 from seq2seq.errors import UserError
+from seq2seq.params import flatten
 
 Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
 
@@ -124,17 +125,6 @@ def _changed_params(dep: Any, changes: Changes) -> Iterable[str]:
     for key in after | before:
         if before.get(key) != after.get(key):
             yield f"{key}: {show(before.get(key))} -> {show(after.get(key))}"
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"train": {"seed": 1}} -> {"train.seed": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def show(value: Any) -> str:

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows.graph import flatten
 from seq2seq import params, paths, store
-from seq2seq.params import Params, ParamsError
+from seq2seq.params import Params, ParamsError, flatten
 
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
 

@@ -22,7 +22,7 @@ from prefect.states import Completed
 from flows import graph, notify, promote, screen, stages
 from flows.graph import Node
 from flows.stages import Outcome
-from seq2seq import paths
+from seq2seq import params, paths
 from seq2seq.errors import TransientError
 
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
@@ -134,7 +134,7 @@ class _Run:
         scored = any(paths.METRICS.resolve() in n.outs for n in self.nodes if n.name in names)
         if scored and paths.METRICS.is_file():
             metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
-            table = [{"metric": name, "value": value} for name, value in graph.flatten(metrics).items()]
+            table = [{"metric": name, "value": value} for name, value in params.flatten(metrics).items()]
             create_table_artifact(table, key="metrics", description=str(paths.METRICS))
 
 

@@ -200,6 +200,17 @@ def apply(
     return changed
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"train": {"seed": 1}} -> {"train.seed": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
 def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
     """The file of a recipe given by name or by path; raises ParamsError naming those there are."""
     for candidate in (folder / f"{name}.yaml", Path(name)):

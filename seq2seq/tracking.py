@@ -17,7 +17,7 @@ from typing import Any
 
 from seq2seq import params, paths, workspace
 from seq2seq.errors import TransientError, UserError
-from seq2seq.params import Params
+from seq2seq.params import Params, flatten
 from seq2seq.store import answering, client, known, sqlite_file, uri
 
 FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
@@ -99,7 +99,10 @@ class Run:
 
         with answering():
             have = self._client.get_run(self.id).data.params
-            values = _flat(params.model_dump(include=set(SECTIONS)))
+            values = {
+                key: "null" if value is None else str(value)
+                for key, value in flatten(params.model_dump(include=set(SECTIONS))).items()
+            }
             new = [Param(key, value) for key, value in values.items() if key not in have]
             self._client.log_batch(self.id, params=new)  # MLflow never changes a parameter
             self._client.log_inputs(self.id, datasets=_datasets())
@@ -282,17 +285,6 @@ def _datasets() -> list[Any]:
         profile=json.dumps(provenance.get("rows", {})),
     )
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """{"train": {"seed": 1}} -> {"train.seed": "1"}."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = "null" if value is None else str(value)
-    return flat
 
 
 def _warn(text: str) -> None:
