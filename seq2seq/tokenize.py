@@ -27,7 +27,7 @@ MOST_WORDS = 200_000  # a longer list of known source words is not kept: it woul
 
 
 def tokenize(params: Params) -> None:
-    """Learn the vocabulary on train, report its coverage, encode every split."""
+    """Learn the vocabulary on train, report its coverage of every split, encode what training reads."""
     began = time.monotonic()
     settings = params.tokenize
     model, size = learn(
@@ -82,7 +82,7 @@ def _sample(settings: Settings) -> list[str]:
 
 
 def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[str, dict[str, float]]:
-    """Write a split's ids; count how the vocabulary covers it, side by side."""
+    """Write the ids of a split that training reads; count how the vocabulary covers any, side by side."""
     tallies: dict[str, Counter[str]] = {"source": Counter(), "target": Counter()}
     pairs = read_split(paths.CORPUS, split)
     progress = Progress(f"encode {split}", "pairs", count_pairs(paths.CORPUS, split))

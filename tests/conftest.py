@@ -1,9 +1,12 @@
 """Every test runs with the settings of every entry: quiet libraries, nothing sent anywhere."""
 
 import os
+import signal
 
 from seq2seq import environment
 
 environment.prepare()
 # The models of tests are tiny: a second thread gains nothing and waits for a busy core by spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell that starts a runner in the background has it ignore Ctrl-C, which tests send to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
