@@ -22,6 +22,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from seq2seq.progress import duration
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -137,13 +139,11 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    """A process that was killed stays a zombie until its parent looks: it holds nothing any more."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True
 
 
 class _Dvc:

@@ -62,6 +62,10 @@ def project(tmp_path, monkeypatch) -> Path:
     # As evaluate leaves a sentence that is too long to be translated.
     samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})
     write(paths.SAMPLES, samples)
+    paths.SEGMENTS.write_text("{}\n")
+    paths.LENGTHS.write_text("words,sentences,bleu,chrf\n")
+    paths.PICTURES.mkdir()
+    (paths.PICTURES / "attention.png").write_bytes(b"")
     return tmp_path
 
 
@@ -115,6 +119,11 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         0,
         4,
     )
+    # The run was made again from what lies on disk: with its evaluation.
+    made = store.client().get_run(version.run_id)
+    assert made.data.metrics["test.bleu"] == 12.5
+    kept = {file.path for file in store.client().list_artifacts(version.run_id, "evaluation")}
+    assert {"evaluation/metrics.json", "evaluation/segments.jsonl", "evaluation/pictures"} <= kept
     assert version.tags["model_digest"] == record["model_digest"]
     assert version.tags["bleu"] == "12.5"
     assert version.tags["test_digest"] == METRICS["test_digest"]
