@@ -1,0 +1,65 @@
+"""The tokenize stage: learnt on train alone, reported for every split, encoded for training."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from seq2seq import params, paths, tokenize
+from seq2seq.corpus import Pair, write_split
+from seq2seq.errors import UserError
+from seq2seq.tokens import TokenSplit
+from seq2seq.vocabulary import Vocabulary, known_words
+
+CHECKED = params.load(Path(__file__).parents[1] / "params.yaml")
+WORDS = "der die Hund Katze schläft läuft im Haus Garten und".split()
+
+
+def settings(**changes):
+    how = CHECKED.tokenize.model_copy(update={"vocabulary_size": 290, **changes})
+    return CHECKED.model_copy(update={"tokenize": how})
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(1)
+    train = [Pair(" ".join(draw.choices(WORDS, k=5)), " ".join(draw.choices(WORDS, k=4))) for _ in range(300)]
+    for split, pairs in (("train", train), ("validation", train[:9]), ("test", [Pair("東京 Hund", "der")])):
+        write_split(paths.CORPUS, split, pairs)
+    return train
+
+
+def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, capsys):
+    tokenize.tokenize(settings())
+    vocabulary = Vocabulary.load(paths.VOCABULARY)
+    split = TokenSplit(paths.TOKENS, "train")
+    assert [vocabulary.decode(split.target(i).tolist()) for i in range(300)] == [p.target for p in corpus]
+    assert len(TokenSplit(paths.TOKENS, "validation")) == 9
+    assert not list(paths.TOKENS.glob("test*"))  # no training reads it
+    report = json.loads(paths.COVERAGE.read_text())
+    assert report["vocabulary_size"] == vocabulary.size == 290
+    assert report["coverage"]["test"]["source"]["characters_in_bytes"] == round(2 / 6, 6)
+    assert report["coverage"]["train"]["source"]["round_trip_failures"] == 0
+    assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
+    assert "東京" not in known_words(paths.VOCABULARY)
+    assert "290 pieces (unigram) learnt" in capsys.readouterr().out
+
+
+def test_a_size_that_the_corpus_does_not_support_is_said_aloud(corpus, capsys):
+    tokenize.tokenize(settings(vocabulary_size=50_000))
+    assert "50,000 pieces were asked for, this corpus gives " in capsys.readouterr().out
+
+
+def test_a_sample_is_even_seeded_and_of_the_size_asked_for(corpus):
+    sample = tokenize._sample(settings(training_sentences=50).tokenize)
+    assert len(sample) == 50
+    assert sample == tokenize._sample(settings(training_sentences=50).tokenize)
+    assert sample != tokenize._sample(settings(training_sentences=50, seed=2).tokenize)
+
+
+def test_an_empty_train_split_names_the_report(corpus):
+    write_split(paths.CORPUS, "train", [])
+    with pytest.raises(UserError, match=r"train split is empty; see reports/cleaning\.json"):
+        tokenize.tokenize(settings())
