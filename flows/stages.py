@@ -24,10 +24,10 @@ from typing import Any
 
 import psutil
 
+from seq2seq.environment import MARKER
 from seq2seq.progress import duration
 
 LEASH = Path(__file__).with_name("leash.py")
-MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
 RWLOCK = Path(".dvc/tmp/rwlock")
 

@@ -29,7 +29,6 @@ STAGES = {
     "evaluate": "score the model on the evaluation splits",
     "register": "put the model into the MLflow registry",
 }
-MARKER = "SEQ2SEQ_MARKER"  # names a file in which a stage leaves how it ended
 PR_SET_PDEATHSIG = 1
 
 
@@ -87,7 +86,7 @@ def run_stage(name: str) -> int:
         else:
             traceback.print_exc()
     finally:
-        if path := os.environ.get(MARKER):
+        if path := os.environ.get(environment.MARKER):
             record = {"stage": name, "status": status, "class": kind, "message": message}
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")

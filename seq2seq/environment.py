@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended, for who runs it
+
 SETTINGS = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
