@@ -31,3 +31,16 @@ def choose_device(who: str) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
     print(f"{who}: on {name} ({reason})", flush=True)
     return device
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The type of the products for a `precision` of params.yaml; warns where the device is slow at it."""
+    if precision == "fp32":
+        return torch.float32
+    if device.type == "cpu":
+        quick = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    else:
+        quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    if not quick:
+        print(f"warning: this {device.type} has no bfloat16 products: precision fp32 would be quicker")
+    return torch.bfloat16

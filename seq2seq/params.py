@@ -27,6 +27,7 @@ OWN = {"ingest.path", "ingest.source_column", "ingest.target_column"}  # what ma
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Precision = Literal["fp32", "bf16"]
 Column = str | Annotated[int, Field(ge=0)]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
 
@@ -90,6 +91,7 @@ class Train(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     tie_embeddings: bool
+    precision: Precision
     batch_tokens: Positive
     max_tokens: Positive
     updates: Positive
@@ -108,6 +110,7 @@ class Evaluate(Section):
     beam: Annotated[int, Field(ge=1, le=100)]
     length_penalty: Annotated[float, Field(ge=0)]
     max_length: Positive
+    precision: Precision
     batch_size: Positive
     length_bins: Positive
     pictures: Annotated[int, Field(ge=0)]

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq import checkpoints, paths, tracking
+from seq2seq import checkpoints, fast, paths, tracking
 from seq2seq.batches import Batch, Batches
-from seq2seq.device import choose_device
+from seq2seq.device import choose_device, choose_dtype
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.params import Params
@@ -121,8 +121,13 @@ class Trainer:
         ).to(device)
         self.parameters = dict(self.model.named_parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+            self.parameters.values(),
+            lr=0.0,
+            betas=(0.9, 0.98),
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
+        self.dtype = choose_dtype(settings.precision, device)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
         self.training = Batches(TokenSplit(tokens, "train"), *limits)
         self.validation = Batches(TokenSplit(tokens, "validation"), *limits)
@@ -207,8 +212,7 @@ class Trainer:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(standing.update, self.settings)
-        logits_BTV, _ = self.model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
-        loss = cross_entropy(logits_BTV, batch.output_BT, self.settings.label_smoothing)
+        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)

@@ -1,0 +1,322 @@
+"""The training loss of model.py, sooner: the same maths with a backward pass written by hand.
+
+Why: autograd walks the decoder word by word in many small operations, and adds up the gradient of
+each weight once a word. Here the loop holds only what depends on the word before; all else, gradients
+of weights included, is one large product after it. Products run in bfloat16 if asked; the cell, the
+softmaxes, the loss and the weights stay in float32.
+
+Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
+forget, cell, output), O = H + M is what the decoder says [d_i; c_i], N = B T, and a name that begins
+with d_ is the gradient of the loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from seq2seq.batches import Batch
+from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State, cross_entropy
+from seq2seq.vocabulary import PAD
+
+ROWS = 2048  # of the logits made at once: bounds the memory they take
+
+
+def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dtype) -> Tensor:
+    """The `cross_entropy` of model(batch): summed over real tokens, in nats; products in `dtype`.
+
+    A decoder of more than one layer is walked by the loop of model.py.
+    """
+    device = batch.source_BS.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        if len(model.decoder.cells) > 1:
+            logits_BTV, _ = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
+            return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
+        decoder = model.decoder
+        memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+        output_BTO = outputs(decoder, batch.input_BT, state, memory, dtype)
+        said_BTE = decoder.dropout(torch.tanh(decoder.readout(decoder.dropout(output_BTO))))
+    loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        said_BTE.flatten(0, 1).to(dtype),
+        decoder.vocabulary.weight,
+        decoder.vocabulary.bias,
+        batch.output_BT.flatten(),
+        smoothing,
+    )
+    return loss
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type of what is summed up where products are of `dtype`: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dtype: torch.dtype) -> Tensor:
+    """[d_i; c_i] of every position (B, T, O), or d_i alone without attention."""
+    cell = cast(nn.LSTMCell, decoder.cells[0])
+    size = decoder.embedding.embedding_dim
+    embedded_BTE = decoder.dropout(decoder.embedding(input_BT))
+    # What no earlier word decides is one product for all of them.
+    read_BTG = F.linear(embedded_BTE, cell.weight_ih[:, :size], cell.bias_ih + cell.bias_hh)
+    needs: list[Tensor | None] = [None] * 5
+    match decoder.attention:
+        case AdditiveAttention() as attend:
+            query_AH, energy_A = attend.query.weight, attend.energy.weight.flatten()
+            needs = [cell.weight_ih[:, size:], memory.values_BSM, memory.keys_BSA, query_AH, energy_A]
+        case attend if attend is not None:
+            needs = [cell.weight_ih[:, size:], memory.values_BSM, memory.keys_BSA, None, None]
+    d_TBH, c_TBM = Recurrence.apply(  # type: ignore[no-untyped-call]
+        read_BTG.transpose(0, 1).to(dtype),
+        state.hidden_LBH[-1].to(dtype),
+        state.cell_LBH[-1].to(wide(dtype)),
+        memory.mask_BS,
+        cell.weight_hh.to(dtype),
+        *(need if need is None else need.to(dtype) for need in needs),
+    )
+    output_TBO: Tensor = d_TBH if c_TBM is None else torch.cat([d_TBH, c_TBM], dim=-1)
+    return output_TBO.transpose(0, 1)
+
+
+class Recurrence(Function):
+    """The decoder's one layer through all words: d_1 .. d_T (T, B, H) and c_1 .. c_T (T, B, M).
+
+    `read_TBG` is what the gates hear of the words themselves. Without `values_BSM` there is no
+    attention and no c; without `query_AH` the score is d . key, else energy . tanh(query d + key).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        read_TBG: Tensor,
+        hidden_BH: Tensor,
+        cell_BH: Tensor,
+        mask_BS: Tensor,
+        recurrent_GH: Tensor,
+        context_GM: Tensor | None,
+        values_BSM: Tensor | None,
+        keys_BSA: Tensor | None,
+        query_AH: Tensor | None,
+        energy_A: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Walk to the right, keeping what the way back needs."""
+        gates = recurrent_GH.shape[0]
+        # d_{i-1} is multiplied once, for the gates and for the query.
+        recurrent = recurrent_GH if query_AH is None else torch.cat([recurrent_GH, query_AH])
+        attend: Looks | None = None
+        if values_BSM is not None and keys_BSA is not None:
+            looks = Looks if energy_A is None else AdditiveLooks
+            attend = looks(values_BSM, keys_BSA, mask_BS, energy_A)
+        hiddens, cells, active = [hidden_BH], [cell_BH], []
+        with torch.autocast(read_TBG.device.type, enabled=False):
+            for read_BG in read_TBG:
+                from_d = F.linear(hiddens[-1], recurrent)
+                gates_BG = read_BG + from_d[:, :gates]
+                if attend is not None and context_GM is not None:
+                    context_BM = attend.look(hiddens[-1] if query_AH is None else from_d[:, gates:])
+                    gates_BG.addmm_(context_BM, context_GM.t())
+                active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
+                active.append(active_BG)
+                cells.append(cell_BH)
+                hiddens.append(hidden_BH.to(read_TBG.dtype))
+        ctx.attend, ctx.hiddens, ctx.cells, ctx.active = attend, hiddens, cells, active
+        ctx.save_for_backward(recurrent_GH, context_GM, query_AH)
+        return torch.stack(hiddens[1:]), torch.stack(attend.contexts) if attend else None
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_said_TBH: Tensor, d_contexts_TBM: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Walk back to the left; weights get their gradients at the end, in one product each."""
+        recurrent_GH, context_GM, query_AH = ctx.saved_tensors
+        attend: Looks | None = ctx.attend
+        gates = recurrent_GH.shape[0]
+        recurrent = recurrent_GH if query_AH is None else torch.cat([recurrent_GH, query_AH])
+        d_hidden_BH, d_cell_BH = torch.zeros_like(ctx.hiddens[0]), torch.zeros_like(ctx.cells[0])
+        d_from_d: list[Tensor] = []  # of what was made of d_{i-1}: gates and, if additive, query
+        for i in reversed(range(len(ctx.active))):
+            d_gates_BG, d_cell_BH = lstm_backward(
+                (d_hidden_BH + d_said_TBH[i]).to(d_cell_BH.dtype),
+                d_cell_BH,
+                ctx.active[i],
+                *ctx.cells[i : i + 2],
+            )
+            d_gates_BG = d_gates_BG.to(recurrent.dtype)
+            if attend is None or d_contexts_TBM is None:
+                d_from_d.append(d_gates_BG)
+                d_hidden_BH = d_gates_BG @ recurrent
+                continue
+            d_query = attend.look_back(i, torch.addmm(d_contexts_TBM[i], d_gates_BG, context_GM))
+            if query_AH is None:
+                d_from_d.append(d_gates_BG)
+                d_hidden_BH = torch.addmm(d_query, d_gates_BG, recurrent)
+            else:
+                d_from_d.append(torch.cat([d_gates_BG, d_query], dim=1))
+                d_hidden_BH = d_from_d[-1] @ recurrent
+        d_from_d_TB = torch.stack(d_from_d[::-1])
+        before_TBH = torch.stack(ctx.hiddens[:-1])
+        d_recurrent = d_from_d_TB.flatten(0, 1).t() @ before_TBH.flatten(0, 1)
+        d_read_TBG = d_from_d_TB[..., :gates]
+        d_context_GM = d_values_BSM = d_keys_BSA = d_energy_A = None
+        if attend is not None:
+            d_context_GM = d_read_TBG.flatten(0, 1).t() @ torch.stack(attend.contexts).flatten(0, 1)
+            d_values_BSM, d_keys_BSA, d_energy_A = attend.gradients(before_TBH)
+        d_query_AH = None if query_AH is None else d_recurrent[gates:]
+        del ctx.attend, ctx.hiddens, ctx.cells, ctx.active  # else they would live as long as the loss
+        d_attention = (d_context_GM, d_values_BSM, d_keys_BSA, d_query_AH, d_energy_A)
+        return d_read_TBG, d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
+
+
+class Looks:
+    """Attention at every step in turn, and back; the score is d . key."""
+
+    def __init__(
+        self, values_BSM: Tensor, keys_BSA: Tensor, mask_BS: Tensor, energy_A: Tensor | None
+    ) -> None:
+        self.values_BSM, self.keys_BSA, self.padding_BS, self.energy_A = (
+            values_BSM,
+            keys_BSA,
+            ~mask_BS,
+            energy_A,
+        )
+        self.contexts: list[Tensor] = []
+        self.weights: list[Tensor] = []
+        self.d_contexts: list[Tensor] = []  # these two are filled from the last step to the first
+        self.d_scores: list[Tensor] = []
+
+    def look(self, query_BA: Tensor) -> Tensor:
+        """c_i for a query: the next step."""
+        scores_BS = self.score(query_BA).to(wide(query_BA.dtype))
+        weights_BS = scores_BS.masked_fill_(self.padding_BS, -torch.inf).softmax(dim=-1)
+        context_BM = torch.bmm(weights_BS.to(query_BA.dtype).unsqueeze(1), self.values_BSM).squeeze(1)
+        self.weights.append(weights_BS)
+        self.contexts.append(context_BM)
+        return context_BM
+
+    def look_back(self, step: int, d_context_BM: Tensor) -> Tensor:
+        """The gradient of the query of a step, for that of its context; from the last step to the first."""
+        weights_BS = self.weights[step]
+        d_weights_BS = torch.bmm(self.values_BSM, d_context_BM.unsqueeze(2)).squeeze(2).to(weights_BS.dtype)
+        along_BS = weights_BS * d_weights_BS
+        d_scores_BS = along_BS - weights_BS * along_BS.sum(dim=-1, keepdim=True)
+        self.d_contexts.append(d_context_BM)
+        self.d_scores.append(d_scores_BS.to(d_context_BM.dtype))
+        return self.score_back(step, self.d_scores[-1])
+
+    def gradients(self, before_TBH: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of values_BSM, keys_BSA and energy_A, once all steps are walked; `before_TBH` are the queries."""
+        weights_BST = torch.stack(self.weights, dim=2).to(self.values_BSM.dtype)
+        d_values_BSM = torch.bmm(weights_BST, torch.stack(self.d_contexts[::-1], dim=1))
+        return d_values_BSM, *self.key_gradients(torch.stack(self.d_scores[::-1]), before_TBH)
+
+    def score(self, query_BA: Tensor) -> Tensor:
+        """scores_BS of a step."""
+        return torch.bmm(self.keys_BSA, query_BA.unsqueeze(2)).squeeze(2)
+
+    def score_back(self, step: int, d_scores_BS: Tensor) -> Tensor:
+        """d_query_BA of a step."""
+        return torch.bmm(d_scores_BS.unsqueeze(1), self.keys_BSA).squeeze(1)
+
+    def key_gradients(self, d_scores_TBS: Tensor, before_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
+        """d_keys_BSA and, where there is one, d_energy_A."""
+        return torch.bmm(d_scores_TBS.permute(1, 2, 0), before_TBH.transpose(0, 1)), None
+
+
+class AdditiveLooks(Looks):
+    """As `Looks`; the score is energy . tanh(query + key)."""
+
+    energy_A: Tensor
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.tanhs: list[Tensor] = []
+        self.slopes_BSA = torch.zeros_like(self.keys_BSA)  # sum over steps of d_score tanh^2
+
+    def score(self, query_BA: Tensor) -> Tensor:
+        """scores_BS of a step."""
+        tanh_BSA = (self.keys_BSA + query_BA.unsqueeze(1)).tanh_()
+        self.tanhs.append(tanh_BSA)
+        return tanh_BSA @ self.energy_A
+
+    def score_back(self, step: int, d_scores_BS: Tensor) -> Tensor:
+        """d_query_BA of a step: the sum over S of d_score energy (1 - tanh^2).
+
+        The 1 is left out: a sentence's d_scores add up to 0, since softmax does not hear a constant.
+        """
+        squared_BSA = self.tanhs[step].square()
+        self.slopes_BSA.addcmul_(squared_BSA, d_scores_BS.unsqueeze(2))
+        return torch.bmm(d_scores_BS.unsqueeze(1), squared_BSA).squeeze(1) * -self.energy_A
+
+    def key_gradients(self, d_scores_TBS: Tensor, before_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
+        """d_keys_BSA and d_energy_A."""
+        d_keys_BSA = (d_scores_TBS.sum(dim=0).unsqueeze(2) - self.slopes_BSA) * self.energy_A
+        d_energy_A = torch.zeros_like(self.energy_A, dtype=wide(self.energy_A.dtype))
+        for d_scores_BS, tanh_BSA in zip(d_scores_TBS, self.tanhs, strict=True):
+            d_energy_A += d_scores_BS.flatten() @ tanh_BSA.flatten(0, 1)
+        return d_keys_BSA, d_energy_A.to(self.energy_A.dtype)
+
+
+def lstm(gates_BG: Tensor, cell_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of an LSTM: the gates, made active in place, the new cell, and the new hidden state."""
+    units = cell_BH.shape[1]
+    gates_BG[:, : 2 * units].sigmoid_()
+    gates_BG[:, 2 * units : 3 * units].tanh_()
+    gates_BG[:, 3 * units :].sigmoid_()
+    enter_BH, keep_BH, new_BH, leave_BH = gates_BG.chunk(4, dim=1)
+    cell_BH = torch.addcmul(enter_BH * new_BH, keep_BH, cell_BH)
+    return gates_BG, cell_BH, leave_BH * cell_BH.tanh()
+
+
+def lstm_backward(
+    d_hidden_BH: Tensor, d_cell_BH: Tensor, active_BG: Tensor, before_BH: Tensor, cell_BH: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the gates before they are made active, and of the cell before the step."""
+    units = cell_BH.shape[1]
+    enter_BH, keep_BH, new_BH, leave_BH = active_BG.chunk(4, dim=1)
+    said_BH = cell_BH.tanh()
+    d_cell_BH = torch.addcmul(d_cell_BH, d_hidden_BH * leave_BH, 1 - said_BH.square())
+    d_active = [d_cell_BH * new_BH, d_cell_BH * before_BH, d_cell_BH * enter_BH, d_hidden_BH * said_BH]
+    slope_BG = active_BG * (1 - active_BG)
+    slope_BG[:, 2 * units : 3 * units] = 1 - new_BH.square()
+    return torch.cat(d_active, dim=1).mul_(slope_BG), d_cell_BH * keep_BH
+
+
+class LinearCrossEntropy(Function):
+    """Label-smoothed cross-entropy of linear(said), summed over real targets; gradients made in passing.
+
+    Logits are made for some rows at a time and never kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, said_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, output_N: Tensor, smoothing: float
+    ) -> Tensor:
+        """The loss; its gradients wait in ctx."""
+        weight, bias = weight_VE.to(said_NE.dtype), bias_V.to(said_NE.dtype)
+        loss = torch.zeros((), dtype=wide(said_NE.dtype), device=said_NE.device)
+        d_said_NE = torch.empty_like(said_NE)
+        d_weight_VE, d_bias_V = torch.zeros_like(weight_VE), torch.zeros_like(bias_V)
+        for begin in range(0, len(output_N), ROWS):
+            said, output = said_NE[begin : begin + ROWS], output_N[begin : begin + ROWS].unsqueeze(1)
+            real = output != PAD
+            logs_NV = F.linear(said, weight, bias).to(loss.dtype).log_softmax(dim=-1)
+            right_N1, mean_N1 = logs_NV.gather(1, output), logs_NV.mean(dim=-1, keepdim=True)
+            loss -= torch.lerp(right_N1, mean_N1, smoothing).mul_(real).sum()
+            d_NV = logs_NV.exp_().sub_(smoothing / len(weight))
+            d_NV.scatter_add_(1, output, torch.full_like(right_N1, smoothing - 1))
+            d_rounded_NV = d_NV.mul_(real).to(said.dtype)
+            torch.mm(d_rounded_NV, weight, out=d_said_NE[begin : begin + ROWS])
+            d_weight_VE += d_rounded_NV.t() @ said
+            d_bias_V += d_NV.sum(dim=0)
+        ctx.save_for_backward(d_said_NE, d_weight_VE, d_bias_V)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients, scaled."""
+        d_said_NE, d_weight_VE, d_bias_V = ctx.saved_tensors
+        return d_said_NE * d_loss.to(d_said_NE.dtype), d_weight_VE * d_loss, d_bias_V * d_loss, None, None

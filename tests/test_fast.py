@@ -1,0 +1,92 @@
+"""The fast path of training is the loop of model.py: same loss, same gradients; bfloat16 learns as well."""
+
+import pytest
+import torch
+
+from seq2seq import fast
+from seq2seq.batches import Batch, collate
+from seq2seq.model import Config, Seq2Seq, cross_entropy
+
+PIECES = 60
+
+
+def model(kind: str, layers: int = 1, dropout: float = 0.0, tied: bool = True) -> Seq2Seq:
+    torch.manual_seed(1)
+    built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied))
+    with torch.no_grad():  # far from where all attention weights are alike
+        for parameter in built.parameters():
+            parameter.mul_(2.0)
+    return built
+
+
+def batch(pairs: int = 6) -> Batch:
+    """Pairs of 1 to 9 tokens, a target being its source turned around."""
+    generator = torch.Generator().manual_seed(2)
+    sources = [torch.randint(4, PIECES, (1 + i % 9,), generator=generator).tolist() for i in range(pairs)]
+    return collate(sources, [source[::-1] for source in sources])
+
+
+def reference(built: Seq2Seq, pairs: Batch, smoothing: float) -> torch.Tensor:
+    logits_BTV, _ = built(pairs.source_BS, pairs.source_lengths_B, pairs.input_BT)
+    return cross_entropy(logits_BTV, pairs.output_BT, smoothing)
+
+
+def gradients(built: Seq2Seq, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    built.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in built.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ["additive", "dot", "general", "none"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("tied", [True, False])
+def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, monkeypatch):
+    monkeypatch.setattr(fast, "ROWS", 7)  # logits in several portions
+    built = model(kind, layers, tied=tied).double()
+    pairs = batch()
+    expected = reference(built, pairs, 0.1)
+    found = fast.summed_loss(built, pairs, 0.1, torch.float64)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    right, made = gradients(built, expected), gradients(built, found)
+    for name, gradient in right.items():
+        torch.testing.assert_close(made[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
+
+
+def test_in_float32_the_gradients_agree_to_its_rounding():
+    built, pairs = model("additive"), batch()
+    right = gradients(built, reference(built, pairs, 0.1))
+    made = gradients(built, fast.summed_loss(built, pairs, 0.1, torch.float32))
+    for name, gradient in right.items():
+        assert (made[name] - gradient).norm() <= 1e-4 * gradient.norm() + 1e-6, name
+
+
+def test_dropout_is_drawn_only_in_training():
+    built, pairs = model("additive", dropout=0.5), batch()
+    one, other = (fast.summed_loss(built, pairs, 0.0, torch.float32).item() for _ in range(2))
+    assert one != other
+    built.eval()
+    assert fast.summed_loss(built, pairs, 0.0, torch.float32).item() == pytest.approx(
+        reference(built, pairs, 0.0).item(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["additive", "none"])
+def test_bfloat16_has_the_reference_s_loss_curve(kind):
+    pairs = batch(32)
+
+    def curve(loss) -> list[float]:
+        built = model(kind)
+        optimizer = torch.optim.Adam(built.parameters(), lr=0.01)
+        losses = []
+        for _ in range(40):
+            summed = loss(built)
+            optimizer.zero_grad()
+            (summed / pairs.tokens).backward()
+            optimizer.step()
+            losses.append(summed.item() / pairs.tokens)
+        return losses
+
+    plain = curve(lambda built: reference(built, pairs, 0.1))
+    half = curve(lambda built: fast.summed_loss(built, pairs, 0.1, torch.bfloat16))
+    assert plain[-1] < 0.6 * plain[0]
+    assert half == pytest.approx(plain, rel=0.05)
