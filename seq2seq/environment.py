@@ -27,6 +27,10 @@ SETTINGS = {
     "USE_TORCH": "0",  # or `datasets` imports it to read text
     "GIT_PYTHON_REFRESH": "quiet",
     "GOMP_SPINCOUNT": "20000",  # libgomp's default spin ruins speed when another process needs a core
+    # PyTorch and oneDNN keep a thousand products ready each, one for every shape ever seen; batches come
+    # in thousands of shapes, and that took 3 GB. What one update needs, and no slower:
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "32",
 }
 
 
