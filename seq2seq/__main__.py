@@ -125,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument("--attention", type=Path, metavar="PNG", help="draw where attention looked")
 
     compare = commands.add_parser("compare", help="train other kinds of attention, side by side")
-    compare.add_argument("kinds", nargs="*", default=["none"], help="kinds to hold against this one")
+    compare.add_argument("kinds", nargs="*", metavar="KIND", help="to train beside this one; default: none")
+    compare.add_argument("--saved", nargs="*", metavar="NAME", help="train nothing, show these; default: all")
+    compare.add_argument("--figure", type=Path, metavar="SVG", help="default: .cache/compare/attention.svg")
     return parser
 
 

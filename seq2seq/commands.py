@@ -77,10 +77,18 @@ def translate(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Train other kinds of attention with the same parameters and show the scores side by side."""
+    """Train other kinds of attention with the same parameters, or take what was kept, and show the scores."""
+    if options.figure is not None:
+        _check_suffix("--figure", options.figure)
+    if options.kinds and options.saved is not None:
+        raise UserError("compare: give kinds to train, or --saved comparisons to show, not both")
     from seq2seq import comparison
 
-    comparison.compare(options.kinds)
+    figure = options.figure or comparison.FIGURE
+    if options.saved is None:
+        comparison.compare(options.kinds or ["none"], figure)
+    else:
+        comparison.show(options.saved, figure)
 
 
 def _translator(model: str | None) -> Translator:
@@ -124,8 +132,12 @@ def _translate_and_draw(translator: Translator, text: str, options: argparse.Nam
 def _check_picture(options: argparse.Namespace) -> None:
     if len(options.text) != 1:
         raise UserError("--attention: one picture shows one sentence, give exactly one as an argument")
-    if options.attention.suffix not in PICTURES:
-        raise UserError(f"--attention: {options.attention} must end in {', '.join(PICTURES)}")
+    _check_suffix("--attention", options.attention)
+
+
+def _check_suffix(option: str, picture: Path) -> None:
+    if picture.suffix not in PICTURES:
+        raise UserError(f"{option}: {picture} must end in {', '.join(PICTURES)}")
 
 
 def _from_terminal(options: argparse.Namespace) -> bool:

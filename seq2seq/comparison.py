@@ -3,7 +3,8 @@
 Why: what attention is good for shows when it is all that differs. Each kind is trained by the same DAG
 in a copy of the project below .cache/compare, so that params.yaml, dvc.lock and the model stay as they
 are. The copies use the project's DVC cache: what was computed once is restored, and a comparison that
-was killed goes on where it was.
+was killed goes on where it was. What came out is kept by the model's name, a file for each corpus, so
+that comparisons on several can be shown together.
 """
 
 from __future__ import annotations
@@ -16,29 +17,50 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from statistics import mean
+from typing import Any, get_args
 
-from seq2seq import params, paths, store
+from pydantic import TypeAdapter
+
+from seq2seq import figures, params, paths, store
 from seq2seq.__main__ import die_with_parent
 from seq2seq.errors import UserError
 
 FOLDER = Path(".cache/compare")
-TABLE = FOLDER / "bleu.csv"
+FIGURE = FOLDER / "attention.svg"
 KINDS = get_args(params.Train.model_fields["attention"].annotation)
 COPIED = (Path("seq2seq"), Path("dvc.yaml"), Path(".dvc/config"), Path(".dvcignore"))
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True)
+class Bin:
+    """BLEU of the test sentences whose source has so many words."""
+
+    words: str  # "3-7"
+    mean_words: float
+    bleu: float
+
+
+@dataclass(frozen=True)
+class Result:
     """What one kind of attention reached on the test split."""
 
     bleu: float
+    chrf: float
+    by_length: list[Bin]
     updates: int
-    by_words: dict[str, float]  # BLEU by number of words of the source
+    test_digest: str  # which sentences these were
+    error_rate: float | None = None  # of alignment, 0 to 1; none without attention or gold alignment
+    aligned: int = 0  # sentences it was counted on: those translated word for word as the reference
 
 
-def compare(kinds: Iterable[str]) -> None:
-    """Train and score the current kind and others, print BLEU by length, and write it to a CSV.
+RESULTS = TypeAdapter(dict[str, Result])  # by kind of attention; in a file, JSON of the same names
+
+
+def compare(kinds: Iterable[str], figure: Path = FIGURE) -> None:
+    """Train and score the current kind and others, keep what came out, and show it.
 
     Raises UserError for an unknown kind and for a kind whose training or scoring failed.
     """
@@ -52,30 +74,78 @@ def compare(kinds: Iterable[str]) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError("another comparison is running in this project") from None
-        results = {kind: _result(kind, checked) for kind in chosen}
-    _write(results)
-    print(f"\nBLEU on the same test sentences ({TABLE})\n")
-    print(table(results))
+        cache = _dvc_cache()
+        for kind in chosen:  # all before the first trains: what is edited meanwhile must change none
+            _prepare(kind, checked.ingest.path, cache)
+        results = {kind: _result(kind) for kind in chosen}
+        if len({result.test_digest for result in results.values()}) > 1:
+            raise UserError("the corpus has changed meanwhile, and with it the test split: compare again")
+        _save(checked.register.name, results)
+    show([checked.register.name], figure)
+
+
+def show(names: Sequence[str], figure: Path = FIGURE) -> None:
+    """Print comparisons that were kept and draw them side by side; no name stands for all there are.
+
+    Raises UserError if there is no comparison of that name.
+    """
+    known = sorted(path.stem for path in FOLDER.glob("*.json"))
+    if not known:
+        raise UserError(f"no comparison in {FOLDER} yet: `seq2seq compare` makes one")
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"no comparison {', '.join(unknown)}; there are: {', '.join(known)}")
+    kept = {name: _load(name) for name in dict.fromkeys(names or known)}
+    for name, results in kept.items():
+        print(f"\n{name}: BLEU on the same test sentences, by words of the source\n\n{table(results)}")
+    figures.comparison_chart(figure, [_panel(name, results) for name, results in kept.items()])
+    print(f"\ndrawn: {figure}")
 
 
 def table(results: Mapping[str, Result]) -> str:
-    """The results as text: a row for each length, a column for each kind."""
-    first = next(iter(results.values()))
-    rows = [[words, *(r.by_words.get(words) for r in results.values())] for words in first.by_words]
-    rows.append(["all", *(r.bleu for r in results.values())])
-    lines = [f"{'words':>9}" + "".join(f"{kind:>10}" for kind in results)]
-    for words, *bleus in rows:
-        lines.append(f"{words:>9}" + "".join(f"{'-' if b is None else f'{b:.1f}':>10}" for b in bleus))
-    lines.append(f"{'updates':>9}" + "".join(f"{r.updates:>10,}" for r in results.values()))
-    return "\n".join(lines)
+    """The results as text: a column for each kind; BLEU by length, then what holds for all lengths."""
+    every = results.values()
+    bins = {kind: {one.words: f"{one.bleu:.1f}" for one in r.by_length} for kind, r in results.items()}
+    rows = {words: [bins[kind].get(words, "-") for kind in results] for words in next(iter(bins.values()))}
+    rows["all"] = [f"{r.bleu:.1f}" for r in every]
+    rows["chrF"] = [f"{r.chrf:.1f}" for r in every]
+    if any(r.error_rate is not None for r in every):
+        rows["AER"] = ["-" if r.error_rate is None else f"{100 * r.error_rate:.1f} %" for r in every]
+        rows["counted on"] = ["-" if r.error_rate is None else f"{r.aligned:,}" for r in every]
+    rows["updates"] = [f"{r.updates:,}" for r in every]
+    lines = {"words": list(results), **rows}
+    return "\n".join("".join(f"{cell:>10}" for cell in [name, *cells]) for name, cells in lines.items())
 
 
-def _result(kind: str, checked: params.Params) -> Result:
+def _panel(name: str, results: Mapping[str, Result]) -> figures.Panel:
+    updates = sorted({result.updates for result in results.values()})
+    shown = f"{updates[0]:,}" if len(updates) == 1 else f"{updates[0]:,} to {updates[-1]:,}"
+    return figures.Panel(
+        name,
+        f"BLEU after {shown} updates",
+        {kind: [(one.mean_words, one.bleu) for one in r.by_length] for kind, r in results.items()},
+        {kind: r.bleu for kind, r in results.items()},
+        {kind: 100 * r.error_rate for kind, r in results.items() if r.error_rate is not None},
+    )
+
+
+def _save(name: str, results: dict[str, Result]) -> None:
+    draft = FOLDER / f"{name}.json.new"
+    draft.write_bytes(RESULTS.dump_json(results, indent=1))
+    draft.replace(FOLDER / f"{name}.json")
+
+
+def _load(name: str) -> dict[str, Result]:
+    path = FOLDER / f"{name}.json"
+    try:
+        return RESULTS.validate_json(path.read_bytes())
+    except ValueError:
+        raise UserError(f"{path} is of another version or damaged: `seq2seq compare` makes it anew") from None
+
+
+def _result(kind: str) -> Result:
     """Bring the copy of a kind up to date and read what it holds then."""
     folder = FOLDER / kind
     print(f"compare: attention {kind}, in {folder}", flush=True)
-    _prepare(folder, checked.ingest.path)
-    params.apply(None, [f"train.attention={kind}"], folder / paths.PARAMS)
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": store.uri(),
@@ -91,14 +161,34 @@ def _result(kind: str, checked: params.Params) -> Result:
             raise
     if status:
         raise UserError(f"compare: attention {kind} failed in {folder}, see above")
+    return read_reports(folder)
+
+
+def read_reports(folder: Path) -> Result:
+    """What the reports of an evaluated copy say."""
     metrics = json.loads((folder / paths.METRICS).read_text(encoding="utf-8"))
-    bins = {row["words"]: float(row["bleu"]) for row in _rows(folder / paths.LENGTHS)}
-    updates = int(_rows(folder / paths.CURVE)[-1]["update"])
-    return Result(metrics["test"]["bleu"], updates, bins)
+    with (folder / paths.SEGMENTS).open(encoding="utf-8") as segments:
+        lengths = [json.loads(segment)["words"] for segment in segments]
+    bins = []
+    for row in _rows(folder / paths.LENGTHS):
+        least, _, most = row["words"].partition("-")
+        inside = [length for length in lengths if int(least) <= length <= int(most or least)]
+        bins.append(Bin(row["words"], round(mean(inside), 2), float(row["bleu"])))
+    test = metrics["test"]
+    return Result(
+        test["bleu"],
+        test["chrf"],
+        bins,
+        updates=int(_rows(folder / paths.CURVE)[-1]["update"]),
+        test_digest=metrics["test_digest"],
+        error_rate=test.get("alignment_error_rate"),
+        aligned=test.get("aligned_sentences", 0),
+    )
 
 
-def _prepare(folder: Path, corpus: str) -> None:
+def _prepare(kind: str, corpus: str, cache: Path) -> None:
     """Make a DVC project of its own that shares this one's cache, or renew its code and parameters."""
+    folder = FOLDER / kind
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     inside = [Path(corpus)] if not Path(corpus).is_absolute() else []
     for path in dict.fromkeys([*COPIED, paths.PARAMS, *inside]):
@@ -109,20 +199,16 @@ def _prepare(folder: Path, corpus: str) -> None:
             shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
         elif path.is_file():
             shutil.copyfile(path, target)
+    lines = ["[core]", "no_scm = true", "[cache]", f"dir = {cache}"]
+    (folder / ".dvc/config.local").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    params.apply(None, [f"train.attention={kind}"], folder / paths.PARAMS)
+
+
+def _dvc_cache() -> Path:
     asked = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=True
     )
-    lines = ["[core]", "no_scm = true", "[cache]", f"dir = {Path(asked.stdout.strip()).resolve()}"]
-    (folder / ".dvc/config.local").write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def _write(results: Mapping[str, Result]) -> None:
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["attention", "words", "bleu"])
-        for kind, result in results.items():
-            writer.writerows([kind, words, bleu] for words, bleu in result.by_words.items())
-            writer.writerow([kind, "all", result.bleu])
+    return Path(asked.stdout.strip()).resolve()
 
 
 def _rows(path: Path) -> Sequence[dict[str, Any]]:

@@ -54,7 +54,7 @@ def evaluate(params: Params) -> None:
     hypotheses = [translation.text for translation in found]
     metrics = _metrics(splits, validation, hypotheses, greedy)
     metrics["test"]["seen_in_training"] = seen_in_training(test)
-    metrics["test"] |= _alignment_errors(test, found)
+    metrics["test"] |= _alignment_errors(translator, test)
 
     references = [pair.target for pair in test]
     bins = scores.by_length([pair.source for pair in test], hypotheses, references, how.length_bins)
@@ -148,7 +148,7 @@ def _search(
     found: list[T] = []
     for begin in range(0, len(texts), CHUNK):
         chunk = texts[begin : begin + CHUNK]
-        found += translate(chunk, beam, how.length_penalty, how.max_length, how.batch_size)
+        found += translate(chunk, beam, how.length_penalty, how.max_length, how.precision, how.batch_size)
         progress.advance(len(chunk))
     return found
 
@@ -175,12 +175,11 @@ def _metrics(
     return metrics
 
 
-def _alignment_errors(test: Sequence[Pair], found: Sequence[Translation]) -> dict[str, float]:
-    """Attention against the gold alignment, where the hypothesis is the reference, word by word."""
-    pairs = []
-    for pair, translation in zip(test, found, strict=True):
-        if translation.text == pair.target and (gold := _gold(pair)):
-            pairs.append((_attended(pair, translation), gold))
+def _alignment_errors(translator: Translator, test: Sequence[Pair]) -> dict[str, float]:
+    """Attention against the gold alignment, where there is one, while the references are said."""
+    known = [pair for pair in test if pair.alignment]
+    said = translator.attend([pair.source for pair in known], [pair.target for pair in known])
+    pairs = [(_attended(*both), _gold(both[0])) for both in zip(known, said, strict=True)]
     pairs = [(links, gold) for links, gold in pairs if links]
     rate = scores.alignment_error_rate(pairs)
     return {} if rate is None else {"alignment_error_rate": rate, "aligned_sentences": len(pairs)}

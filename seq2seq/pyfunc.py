@@ -51,7 +51,8 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     ) -> list[str]:
         """The translation of each text: of a list, a Series, or a DataFrame's first column.
 
-        `params` may hold beam, length_penalty and max_length. Raises UserError for what is no text.
+        `params` may hold beam, length_penalty, max_length and precision. Raises UserError for what is
+        no text.
         """
         frame = pandas.DataFrame(model_input)
         texts = frame.iloc[:, 0].tolist() if len(frame.columns) else []
@@ -66,7 +67,7 @@ def log_model(
 ) -> str:
     """Log a model folder with its code to a run; returns the URI it can be loaded by.
 
-    `decoding` (beam, length_penalty, max_length) goes with it and can be overridden at each request.
+    `decoding` (as `translator.Decoding`) goes with it and can be overridden at each request.
     """
     package = Path(__file__).resolve().parent
     mlflow.set_tracking_uri(tracking_uri)

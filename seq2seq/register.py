@@ -31,7 +31,7 @@ def register(params: Params) -> None:
     if metrics["model_digest"] != digest:
         raise UserError(f"{paths.METRICS} scores another model than {paths.MODEL}: `dvc repro evaluate`")
     how = params.evaluate
-    decoding = Decoding(how.beam, how.length_penalty, how.max_length)
+    decoding = Decoding(how.beam, how.length_penalty, how.max_length, how.precision)
     name, scores = params.register.name, score_tags(metrics)
 
     identity = {"model_digest": digest, "decoding": json.dumps(decoding._asdict())}

@@ -1,6 +1,7 @@
 """Search for the best translation under a model: greedy and beam.
 
-Why: the model gives a probability to every target; finding a likely one is a problem of its own.
+Why: the model gives a probability to every target; finding a likely one is a problem of its own. What is
+written here to be read is what fast_search.py does, whose hypotheses are held to be these.
 
 Tensor names as in model.py; besides, K is the beam: hypotheses kept per sentence.
 """

@@ -16,13 +16,16 @@ import numpy.typing as npt
 import torch
 
 from seq2seq.batches import collate, source_batch
+from seq2seq.device import choose_dtype
 from seq2seq.errors import UserError
+from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import CONFIG, WEIGHTS, Seq2Seq
-from seq2seq.search import Hypothesis, beam_search, forced, greedy
+from seq2seq.search import Hypothesis, forced
 from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
 WIDEST = 100  # hypotheses: a beam gains nothing long before
+PRECISIONS = ("fp32", "bf16")
 LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
 
 
@@ -32,6 +35,7 @@ class Decoding(NamedTuple):
     beam: int = 5
     length_penalty: float = 1.0
     max_length: int = 200  # tokens
+    precision: str = "fp32"  # of the products: fp32 | bf16
 
 
 class Translation(NamedTuple):
@@ -60,6 +64,7 @@ class Translator:
         self.vocabulary = vocabulary
         self.decoding = decoding or Decoding()
         self._known = known
+        self._fast: dict[str, FastModel] = {}  # by precision; made when first asked for
 
     @classmethod
     def from_folder(cls, folder: Path | str, device: torch.device | None = None) -> Self:
@@ -82,14 +87,15 @@ class Translator:
         beam: int | None = None,
         length_penalty: float | None = None,
         max_length: int | None = None,
+        precision: str | None = None,
         batch_size: int = 64,
     ) -> list[str]:
         """The translation of each text, in order; an empty text stays empty.
 
-        What is not given is as the model's registration says (beam 5, length penalty 1 without one).
+        What is not given is as the model's registration says (beam 5, length penalty 1, fp32 without one).
         Raises UserError for a text of more than 500 tokens.
         """
-        found = self._search(texts, self._decoding(beam, length_penalty, max_length), batch_size)
+        found = self._search(texts, self._decoding(beam, length_penalty, max_length, precision), batch_size)
         return self.vocabulary.decode_all([h.ids if h else [] for h in found])
 
     def translate_fully(
@@ -98,15 +104,24 @@ class Translator:
         beam: int | None = None,
         length_penalty: float | None = None,
         max_length: int | None = None,
+        precision: str | None = None,
         batch_size: int = 64,
     ) -> list[Translation]:
         """As `translate`, with scores, pieces and where attention looked at each word."""
-        decoding = self._decoding(beam, length_penalty, max_length)
-        found = self._search(texts, decoding, batch_size)
+        how = self._decoding(beam, length_penalty, max_length, precision)
+        found = self._search(texts, how, batch_size)
+        shown = self._attend(texts, [h.ids if h else [] for h in found], batch_size)
         return [
-            self._explain(text, hypothesis, decoding) if hypothesis else Translation("", 0.0, [], [], None)
-            for text, hypothesis in zip(texts, found, strict=True)
+            t._replace(score=h.score(how.length_penalty)) if h else Translation("", 0.0, [], [], None)
+            for t, h in zip(shown, found, strict=True)
         ]
+
+    def attend(self, texts: list[str], targets: list[str], batch_size: int = 64) -> list[Translation]:
+        """The given targets as translations: where attention looks while it is made to say them.
+
+        Their score is their log-probability by length^length_penalty.
+        """
+        return self._attend(texts, self.vocabulary.encode_all(targets), batch_size)
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that training never saw; none if what it saw was not kept."""
@@ -114,16 +129,28 @@ class Translator:
             return []
         return [word for word in words(text) if word not in self._known]
 
-    def _decoding(self, beam: int | None, penalty: float | None, longest: int | None) -> Decoding:
+    def _decoding(
+        self, beam: int | None, penalty: float | None, longest: int | None, precision: str | None
+    ) -> Decoding:
         default = self.decoding
         chosen = Decoding(
             default.beam if beam is None else beam,
             default.length_penalty if penalty is None else penalty,
             default.max_length if longest is None else longest,
+            default.precision if precision is None else precision,
         )
         if not 1 <= chosen.beam <= WIDEST:
             raise UserError(f"beam: {chosen.beam} is not allowed, it should be from 1 to {WIDEST}")
+        if chosen.precision not in PRECISIONS:
+            raise UserError(
+                f"precision: {chosen.precision!r} is not allowed, it should be {' or '.join(PRECISIONS)}"
+            )
         return chosen
+
+    def _fast_model(self, precision: str) -> FastModel:
+        if precision not in self._fast:
+            self._fast[precision] = FastModel(self.model, choose_dtype(precision, self.device))
+        return self._fast[precision]
 
     def _search(self, texts: list[str], how: Decoding, batch_size: int) -> list[Hypothesis | None]:
         """A hypothesis for each text that has any token, searched in batches of like length."""
@@ -134,33 +161,42 @@ class Translator:
                     f"a text of {len(sentence):,} tokens is too long, at most {LONGEST}: split it into "
                     f"sentences ({text[:60]!r} ...)"
                 )
+        fast = self._fast_model(how.precision)
         found: list[Hypothesis | None] = [None] * len(texts)
         order = sorted((i for i, sentence in enumerate(ids) if sentence), key=lambda i: len(ids[i]))
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
             source_BS, lengths_B = source_batch([ids[i] for i in rows])
             source_BS, lengths_B = source_BS.to(self.device), lengths_B.to(self.device)
-            if how.beam == 1:
-                hypotheses = greedy(self.model, source_BS, lengths_B, how.max_length)
-            else:
-                hypotheses = beam_search(self.model, source_BS, lengths_B, *how)
+            hypotheses = beam_search(fast, source_BS, lengths_B, how.beam, how.length_penalty, how.max_length)
             for i, hypothesis in zip(rows, hypotheses, strict=True):
                 found[i] = hypothesis
         return found
 
-    def _explain(self, text: str, hypothesis: Hypothesis, how: Decoding) -> Translation:
-        source = self.vocabulary.encode(text)
-        batch = collate([source], [hypothesis.ids]).to(self.device)
-        _, weights_BTS = forced(
-            self.model, batch.source_BS, batch.source_lengths_B, batch.input_BT, batch.output_BT
-        )
-        return Translation(
-            self.vocabulary.decode(hypothesis.ids),
-            hypothesis.score(how.length_penalty),
-            [*self.vocabulary.pieces(source), "</s>"],
-            [*self.vocabulary.pieces(hypothesis.ids), "</s>"],
-            None if weights_BTS is None else weights_BTS[0].cpu().numpy(),
-        )
+    def _attend(self, texts: list[str], targets: list[list[int]], batch_size: int) -> list[Translation]:
+        """Teacher forcing, in batches of like length."""
+        sources = self.vocabulary.encode_all(texts)
+        said: dict[int, Translation] = {}
+        order = sorted(range(len(texts)), key=lambda i: (len(targets[i]), len(sources[i])))
+        for begin in range(0, len(order), batch_size):
+            rows = order[begin : begin + batch_size]
+            batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(self.device)
+            logs_B, weights_BTS = forced(
+                self.model, batch.source_BS, batch.source_lengths_B, batch.input_BT, batch.output_BT
+            )
+            for row, (i, log) in enumerate(zip(rows, logs_B.tolist(), strict=True)):
+                source, target = (self.vocabulary.pieces(ids) for ids in (sources[i], targets[i]))
+                attention_TS = None
+                if weights_BTS is not None:
+                    attention_TS = weights_BTS[row, : len(target) + 1, : len(source) + 1].cpu().numpy()
+                said[i] = Translation(
+                    self.vocabulary.decode(targets[i]),
+                    Hypothesis(targets[i], log, ended=True).score(self.decoding.length_penalty),
+                    [*source, "</s>"],
+                    [*target, "</s>"],
+                    attention_TS,
+                )
+        return [said[i] for i in range(len(texts))]
 
 
 def model_digest(folder: Path) -> str:

@@ -1,34 +1,62 @@
 """Comparing kinds of attention: side by side, at equal updates, beside the workspace."""
 
 import fcntl
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from seq2seq import comparison, params, paths
-from seq2seq.comparison import Result
+from seq2seq import commands, comparison, params, paths
+from seq2seq.comparison import Bin, Result
 from seq2seq.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 RESULTS = {
-    "additive": Result(91.25, 1200, {"3-7": 95.0, "8-12": 88.0}),
-    "none": Result(60.0, 1150, {"3-7": 80.0, "8-12": 41.5}),
+    "additive": Result(91.25, 94.0, [Bin("3-7", 5.5, 95.0), Bin("8", 8.0, 88.0)], 1200, "d", 0.0625, 1012),
+    "none": Result(60.0, 71.5, [Bin("3-7", 5.5, 80.0), Bin("8", 8.0, 41.5)], 1150, "d"),
 }
 
 
 def test_the_table_has_a_column_for_each_kind_and_a_row_for_each_length():
     assert comparison.table(RESULTS).splitlines() == [
-        "    words  additive      none",
-        "      3-7      95.0      80.0",
-        "     8-12      88.0      41.5",
-        "      all      91.2      60.0",
-        "  updates     1,200     1,150",
+        "     words  additive      none",
+        "       3-7      95.0      80.0",
+        "         8      88.0      41.5",
+        "       all      91.2      60.0",
+        "      chrF      94.0      71.5",
+        "       AER     6.2 %         -",
+        "counted on     1,012         -",
+        "   updates     1,200     1,150",
     ]
+
+
+def test_without_a_gold_alignment_nothing_is_said_of_its_errors():
+    assert "AER" not in comparison.table({"none": RESULTS["none"]})
+
+
+def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
+    (tmp_path / paths.REPORTS).mkdir()
+    test = {"bleu": 91.25, "chrf": 94.0, "alignment_error_rate": 0.0625, "aligned_sentences": 1012}
+    (tmp_path / paths.METRICS).write_text(json.dumps({"test": test, "test_digest": "d"}))
+    (tmp_path / paths.LENGTHS).write_text("words,sentences,bleu,chrf\n3-7,3,95.0,96.0\n8,1,88.0,90.0\n")
+    (tmp_path / paths.CURVE).write_text("update,loss\n600,1.5\n1200,1.0\n")
+    with (tmp_path / paths.SEGMENTS).open("w") as file:
+        for words in (3, 8, 6, 7):
+            line = json.dumps({"source": "a line\u2028in a line", "words": words}, ensure_ascii=False)
+            file.write(line + "\n")
+    additive = RESULTS["additive"]
+    expected = replace(additive, by_length=[Bin("3-7", 5.33, 95.0), Bin("8", 8.0, 88.0)])
+    assert comparison.read_reports(tmp_path) == expected
+    del test["alignment_error_rate"], test["aligned_sentences"]
+    (tmp_path / paths.METRICS).write_text(json.dumps({"test": test, "test_digest": "d"}))
+    assert comparison.read_reports(tmp_path) == replace(expected, error_rate=None, aligned=0)
 
 
 @pytest.fixture
@@ -70,6 +98,125 @@ def test_one_comparison_at_a_time(project):
             comparison.compare(["none"])
 
 
+@pytest.fixture
+def trained(project, monkeypatch) -> list[str]:
+    """Stands for training: the kinds whose turn has come; what each reached is in RESULTS."""
+    asked: list[str] = []
+
+    def result(kind: str) -> Result:
+        asked.append(kind)
+        return RESULTS[kind]
+
+    monkeypatch.setattr(comparison, "_dvc_cache", lambda: project / ".dvc/cache")
+    monkeypatch.setattr(comparison, "_result", result)
+    return asked
+
+
+def test_a_comparison_is_kept_by_the_name_of_the_model(trained, capsys):
+    comparison.compare(["none"])
+    said = capsys.readouterr().out
+    assert trained == ["additive", "none"]
+    assert comparison.table(RESULTS) in said
+    assert "numbers: BLEU" in said
+    assert f"drawn: {comparison.FIGURE}" in said
+    assert {">numbers<", ">additive<", ">none<", ">6.2 %<"} <= set(tokens(comparison.FIGURE))
+
+    params.apply(None, ["register.name=other"])
+    comparison.compare(["none", "additive", "none"])
+    assert sorted(path.name for path in comparison.FOLDER.glob("*.json")) == ["numbers.json", "other.json"]
+
+
+def tokens(figure: Path) -> list[str]:
+    """The texts of an SVG, each between the brackets of its tags."""
+    return [f">{part.split('<')[0]}<" for part in figure.read_text().split(">")]
+
+
+def test_one_kind_alone_can_be_looked_at(trained):
+    comparison.compare([])
+    assert trained == ["additive"]
+    assert ">additive<" in tokens(comparison.FIGURE)
+
+
+def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, monkeypatch):
+    def result(kind: str) -> Result:
+        params.apply(None, ["train.updates=7"])
+        return RESULTS[kind]
+
+    monkeypatch.setattr(comparison, "_result", result)
+    comparison.compare(["none"])
+    copies = {kind: params.load(comparison.FOLDER / kind / paths.PARAMS).train for kind in RESULTS}
+    assert {kind: (one.attention, one.updates) for kind, one in copies.items()} == {
+        "additive": ("additive", 20),
+        "none": ("none", 20),
+    }
+
+
+def test_a_comparison_that_breaks_off_leaves_the_last_one(trained, monkeypatch):
+    comparison.compare(["none"])
+    kept = comparison.FOLDER / "numbers.json"
+    before = kept.read_bytes(), comparison.FIGURE.read_bytes()
+
+    def killed(kind: str) -> Result:
+        if kind == "none":
+            raise KeyboardInterrupt
+        return replace(RESULTS[kind], bleu=1.0)
+
+    monkeypatch.setattr(comparison, "_result", killed)
+    with pytest.raises(KeyboardInterrupt):
+        comparison.compare(["none"])
+    assert (kept.read_bytes(), comparison.FIGURE.read_bytes()) == before
+
+
+def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
+    monkeypatch.setitem(RESULTS, "none", replace(RESULTS["none"], test_digest="e"))
+    with pytest.raises(UserError, match="the corpus has changed meanwhile"):
+        comparison.compare(["none"])
+    assert not list(comparison.FOLDER.glob("*.json"))
+
+
+def test_kept_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
+    comparison.compare(["none"])
+    params.apply(None, ["register.name=other"])
+    comparison.compare([])
+    trained.clear()
+    capsys.readouterr()
+    svg, again = tmp_path / "new/both.svg", tmp_path / "again.svg"
+    commands.compare(Namespace(kinds=[], saved=["other", "numbers"], figure=svg))
+    said = capsys.readouterr().out
+    assert said.index("other: BLEU") < said.index("numbers: BLEU")
+    names = [one for one in tokens(svg) if one in (">numbers<", ">other<")]
+    assert names == [">other<", ">numbers<"]
+    commands.compare(Namespace(kinds=[], saved=["other", "numbers"], figure=again))
+    assert svg.read_bytes() == again.read_bytes()
+    commands.compare(Namespace(kinds=[], saved=[], figure=again))
+    assert ">numbers<" in tokens(again), "no name stands for all"
+    assert trained == []
+
+
+def test_what_is_not_kept_cannot_be_shown(trained):
+    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: `seq2seq compare` makes"):
+        comparison.show(["numbers"])
+    comparison.compare(["none"])
+    with pytest.raises(UserError, match="no comparison dot; there are: numbers"):
+        comparison.show(["numbers", "dot"])
+    (comparison.FOLDER / "numbers.json").write_text('{"additive": {}}')
+    with pytest.raises(UserError, match=r"numbers\.json is of another version or damaged"):
+        comparison.show([])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "saved", "figure", "message"),
+    [
+        (["dot"], ["numbers"], None, "give kinds to train, or --saved comparisons"),
+        (["dot"], None, Path("chart.bmp"), r"chart\.bmp must end in \.png, \.pdf, \.svg"),
+    ],
+)
+def test_a_slip_is_told_before_anything_trains(trained, kinds, saved, figure, message):
+    with pytest.raises(UserError, match=message):
+        commands.compare(Namespace(kinds=kinds, saved=saved, figure=figure))
+    assert trained == []
+
+
 def run(*arguments: str) -> str:
     """A command of the project's own copy; returns what it printed."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -99,8 +246,10 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     assert "updates        20        20" in said
     assert [path.read_bytes() for path in watched] == before
     assert run("dvc", "status", "evaluate").strip() == "Data and pipelines are up to date."
-    lines = comparison.TABLE.read_text().splitlines()
-    assert lines[0] == "attention,words,bleu"
-    assert {line.split(",")[0] for line in lines[1:]} == {"additive", "none"}
+    kept = json.loads((comparison.FOLDER / "numbers.json").read_text())
+    assert {kind: result["updates"] for kind, result in kept.items()} == {"additive": 20, "none": 20}
+    figure = comparison.FIGURE.read_bytes()
 
     assert "Running stage" not in run("seq2seq", "compare", "none")
+    run("seq2seq", "compare", "--saved", "numbers", "--figure", "again.svg")
+    assert figure == comparison.FIGURE.read_bytes() == Path("again.svg").read_bytes()

@@ -41,15 +41,21 @@ class ByHeart:
     def encode_all(self, texts):
         return [text.split() for text in texts]
 
-    def translate(self, texts, beam, length_penalty, max_length, batch_size):
-        return [f.text for f in self.translate_fully(texts, beam, length_penalty, max_length, batch_size)]
+    def translate(self, texts, beam, length_penalty, max_length, precision, batch_size):
+        found = self.translate_fully(texts, beam, length_penalty, max_length, precision, batch_size)
+        return [f.text for f in found]
 
-    def translate_fully(self, texts, beam, length_penalty, max_length, batch_size):
+    def translate_fully(self, texts, beam, length_penalty, max_length, precision, batch_size):
         assert (length_penalty, max_length) == (PARAMS.evaluate.length_penalty, PARAMS.evaluate.max_length)
         return [self.say(text, beam) if text else Translation("", 0.0, [], [], None) for text in texts]
 
+    def attend(self, texts, targets):
+        return [self.pieces(*pair) for pair in zip(texts, targets, strict=True)]
+
     def say(self, text, beam):
-        hypothesis = self.known.get(text, "?") if beam > 1 else "a quick guess at it"
+        return self.pieces(text, self.known.get(text, "?") if beam > 1 else "a quick guess at it")
+
+    def pieces(self, text, hypothesis):
         source, target = ([f"▁{word}" for word in side.split()] + ["</s>"] for side in (text, hypothesis))
         attention = np.zeros((len(target), len(source)), np.float32)
         for row in range(len(target)):
@@ -188,14 +194,13 @@ def test_without_gold_alignment_attention_finds_the_reordered_one():
     assert "reordered" not in dict(stage.pick_samples(test, [straight] * 3))
 
 
-def test_alignment_error_counts_only_exact_translations(run):
+def test_alignment_error_is_of_attention_to_the_references_whatever_was_translated(run):
     # attention follows the place: right but for the three last words of the verb-final sentence
-    metrics, _ = run(ByHeart(), test=[TEST[0], TEST[1], TEST[4]])
-    assert metrics["test"]["aligned_sentences"] == 3
-    assert metrics["test"]["alignment_error_rate"] == pytest.approx(1 - 14 / 16, abs=1e-4)
-    metrics, _ = run(ByHeart(wrong={TEST[1].source: "?"}), test=[TEST[0], TEST[1], TEST[4]])
-    assert metrics["test"]["alignment_error_rate"] == 0.0
-    assert metrics["test"]["aligned_sentences"] == 2
+    test = [TEST[0], TEST[1], TEST[4]]
+    for wrong in ({}, {TEST[1].source: "?"}):
+        metrics, _ = run(ByHeart(wrong=wrong), test=test)
+        assert metrics["test"]["aligned_sentences"] == 3
+        assert metrics["test"]["alignment_error_rate"] == pytest.approx(1 - 14 / 16, abs=1e-4)
 
 
 def test_what_was_seen_in_training_is_counted(run, capsys):

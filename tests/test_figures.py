@@ -1,4 +1,7 @@
-"""Pictures: words put together from pieces, alignment as text, PNG files that can be opened."""
+"""Pictures: words put together from pieces, alignment as text, files that can be opened and read."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from seq2seq import figures
+from seq2seq.figures import Panel
 from seq2seq.scores import LengthBin
 
 SOURCE = ["▁Sie", "▁schl", "äft", ".", "</s>"]
@@ -88,3 +92,72 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
     figures.length_chart(tmp_path / "a.png", bins)
     figures.length_chart(tmp_path / "b.png", bins)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+ALL = ("additive", "dot", "general", "none")
+TWO = [
+    Panel(
+        "hard",
+        "BLEU after 9 updates",
+        {kind: [(5.5, 30.0 - i), (9.0, 20.0 - i)] for i, kind in enumerate(ALL)},
+        {kind: 24.5 + i for i, kind in enumerate(ALL)},
+        {"additive": 12.5, "dot": 0.0},
+    ),
+    Panel("easy", "BLEU after 5 updates", {"none": [(4.0, 99.9)]}, {"none": 98.7}, {}),
+]
+
+
+def texts(svg: Path) -> list[str]:
+    return re.findall(r"<text [^>]*>([^<]*)</text>", svg.read_text())
+
+
+def test_a_chart_of_kinds_names_all_it_shows_as_text(tmp_path):
+    svg = tmp_path / "new" / "chart.svg"
+    figures.comparison_chart(svg, TWO)
+    shown = texts(svg)
+    assert [shown.count(kind) for kind in ALL] == [2, 2, 1, 2]  # lines, and bars of two
+    assert {"hard", "easy", "BLEU after 9 updates", "24.5", "27.5", "98.7", "12.5 %", "0.0 %"} <= {*shown}
+    assert shown.count("alignment error rate") == 1
+    assert svg.stat().st_size < 50_000
+
+
+def test_a_chart_of_kinds_drawn_twice_gives_the_same_bytes(tmp_path):
+    for suffix in (".svg", ".png", ".pdf"):
+        first, second = (tmp_path / f"{name}{suffix}" for name in ("first", "second"))
+        figures.comparison_chart(first, TWO)
+        figures.comparison_chart(second, TWO)
+        assert first.read_bytes() == second.read_bytes(), suffix
+    assert "dc:date" not in (tmp_path / "first.svg").read_text()
+
+
+def test_a_chart_of_kinds_starts_at_zero_and_does_not_blow_up_what_is_near_it(tmp_path):
+    figures.comparison_chart(tmp_path / "chart.svg", [Panel("a", "b", {"dot": [(4, 0.2)]}, {"dot": 0.2}, {})])
+    shown = texts(tmp_path / "chart.svg")
+    assert {"0", "10"} <= {*shown}
+
+
+def test_a_chart_of_kinds_is_read_on_white_and_on_black():
+    def luminance(color: str) -> float:
+        shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    for color in {figures.GREY, *figures.HUES.values()}:
+        for ground in ("#ffffff", "#0d1117"):
+            low, high = sorted([luminance(color), luminance(ground)])
+            assert (high + 0.05) / (low + 0.05) > 3, (color, ground)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=6))
+def test_labels_keep_apart_in_order_and_inside(ends):
+    heights = figures.spread(ends, 9, 5, 95)
+    order = np.argsort(ends, kind="stable")
+    assert (np.diff(np.take(heights, order)) > 9 - 1e-9).all()
+    assert min(heights) >= 5
+    assert max(heights) <= 95 + 1e-9
+
+
+def test_labels_move_no_farther_than_they_must():
+    assert figures.spread([50.0, 10.0, 30.0], 9, 5, 95) == [50.0, 10.0, 30.0]
+    assert figures.spread([50.0, 10.0, 50.0], 10, 0, 100) == [45.0, 10.0, 55.0]
+    assert figures.spread([0.0, 0.0], 10, 5, 100) == [5.0, 15.0]

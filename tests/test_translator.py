@@ -1,6 +1,8 @@
 """The translator: order, batches, edges of input, what it explains."""
 
+import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,21 @@ def test_a_full_translation_says_where_it_looked(folder):
             np.testing.assert_allclose(translation.attention_TS.sum(1), 1, atol=1e-5)
 
 
+def test_attention_to_given_targets_is_that_of_saying_them(folder):
+    translator = Translator.from_folder(folder)
+    full = translator.translate_fully(TEXTS[:3], beam=2, max_length=10)
+    given = translator.attend(TEXTS[:3], [t.text for t in full], batch_size=2)
+    for found, said in zip(full, given, strict=True):
+        if found.target_pieces != said.target_pieces or not found.source_pieces:
+            continue  # what was found need not be how the vocabulary spells it
+        assert said.text == found.text
+        if said.attention_TS is not None:
+            np.testing.assert_allclose(said.attention_TS, found.attention_TS, atol=1e-5)
+    [one] = translator.attend(["Der Hund"], ["A dog"])
+    assert one.text == "A dog"
+    assert one.score < 0
+
+
 def test_words_never_seen_in_training_are_named(folder):
     translator = Translator.from_folder(folder)
     assert translator.unknown_words("Der HUND sieht das Xylophon.") == ["sieht", "das", "xylophon"]
@@ -88,9 +105,7 @@ def test_a_text_beyond_all_sentences_is_refused_with_the_remedy(folder):
 
 def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_path):
     registered = tmp_path / "registered"
-    registered.mkdir()
-    for path in folder.iterdir():
-        (registered / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(folder, registered)
     (registered / DECODING).write_text('{"beam": 3, "length_penalty": 0.6, "max_length": 4}')
     translator = Translator.from_folder(registered)
     assert translator.decoding == Decoding(3, 0.6, 4)
@@ -99,9 +114,27 @@ def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_pa
     assert model_digest(registered) == model_digest(folder)
 
 
-def test_a_beam_that_is_none_is_refused(folder):
+def test_the_precision_of_a_registered_model_is_honoured(folder, tmp_path):
+    registered = tmp_path / "registered"
+    shutil.copytree(folder, registered)
+    how = Decoding(2, 1.0, 8, "bf16")
+    (registered / DECODING).write_text(json.dumps(how._asdict()))
+    translator = Translator.from_folder(registered)
+    assert translator.decoding == how
+    scores = {
+        precision: [t.score for t in translator.translate_fully(TEXTS[:2], precision=precision)]
+        for precision in (None, "bf16", "fp32")
+    }
+    assert scores[None] == scores["bf16"] != scores["fp32"]
+    assert scores["bf16"] == pytest.approx(scores["fp32"], rel=0.1)
+
+
+def test_settings_that_make_no_search_are_refused(folder):
+    translator = Translator.from_folder(folder)
     with pytest.raises(UserError, match="beam: 0 is not allowed"):
-        Translator.from_folder(folder).translate(["Hund"], beam=0)
+        translator.translate(["Hund"], beam=0)
+    with pytest.raises(UserError, match="precision: 'fp16' is not allowed, it should be fp32 or bf16"):
+        translator.translate(["Hund"], precision="fp16")
 
 
 def test_a_missing_folder_or_file_is_named(tmp_path):
