@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     source_lengths_B: Tensor  # real positions, eos counted
     input_BT: Tensor  # what the decoder reads: bos y_1 .. y_n
     output_BT: Tensor  # what it is to say:     y_1 .. y_n eos
-    tokens: int  # real output tokens, eos counted
+    tokens: int  # real output tokens, eos counted; of all ranks where several share the batch
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -94,10 +94,19 @@ class Batches:
     """The batches of a split: `epoch(n)` is the same for the same seed, n and data.
 
     Pairs with a side longer than `max_tokens` or an empty side are left out; `skipped` counts them.
+    With `share` (rank, ranks) every batch is planned as for one process, and this rank gets its rows
+    of it: every ranks-th, so that all have sentences of like lengths.
     """
 
-    def __init__(self, split: TokenSplit, batch_tokens: int, max_tokens: int, seed: int) -> None:
-        self._split, self._batch_tokens, self._seed = split, batch_tokens, seed
+    def __init__(
+        self,
+        split: TokenSplit,
+        batch_tokens: int,
+        max_tokens: int,
+        seed: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self._split, self._batch_tokens, self._seed, self._share = split, batch_tokens, seed, share
         source, target = split.source_lengths, split.target_lengths
         fits = (np.maximum(source, target) <= max_tokens) & (np.minimum(source, target) > 0)
         self._kept = np.flatnonzero(fits)
@@ -115,9 +124,15 @@ class Batches:
     def _batches(self, shuffle: np.random.Generator | None, start: int) -> Iterator[Batch]:
         source = self._split.source_lengths[self._kept]
         target = self._split.target_lengths[self._kept]
+        rank, ranks = self._share
         for chosen in plan(source, target, self._batch_tokens, shuffle)[start:]:
-            indices = self._kept[chosen]
-            yield collate(
+            mine = chosen[rank::ranks]
+            # A rank without a row reads the first and has nothing to say: its loss and gradients are 0.
+            indices = self._kept[mine if len(mine) else chosen[:1]]
+            batch = collate(
                 [self._split.source(i).tolist() for i in indices],
                 [self._split.target(i).tolist() for i in indices],
             )
+            if not len(mine):
+                batch.output_BT.fill_(PAD)
+            yield batch._replace(tokens=int((target[chosen] + 1).sum()))

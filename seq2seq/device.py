@@ -23,9 +23,15 @@ def choose_device(who: str) -> torch.device:
         name, reason = "cuda", f"found {torch.cuda.get_device_name()}"
     else:
         name, reason = "cpu", f"no CUDA device found, {torch.get_num_threads()} threads"
+    if name.startswith("cuda") and int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
+        if name != "cuda":
+            raise UserError(f"SEQ2SEQ_DEVICE={name}: several processes need a device each: cuda, or cpu")
+        name, reason = f"cuda:{os.environ['LOCAL_RANK']}", "each process has its own"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"{name} ({reason}) cannot be used: {str(error).splitlines()[0]}") from None
     torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq import checkpoints, fast, paths, tracking
+from seq2seq import checkpoints, fast, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
 from seq2seq.device import choose_device, choose_dtype
 from seq2seq.errors import UserError
@@ -38,13 +38,29 @@ CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "l
 
 
 def train(params: Params) -> None:
-    """Train the model of params.train on the encoded corpus; resume if a checkpoint fits."""
+    """Train the model of params.train on the encoded corpus; resume if a checkpoint fits.
+
+    In as many processes as SEQ2SEQ_PROCESSES says, each of which comes here too.
+    """
+    if (count := parallel.processes()) > 1:
+        parallel.launch(count, "-m", "seq2seq", "train")
+        return
+    with parallel.join() as world:
+        train_share(params, world)
+
+
+def train_share(params: Params, world: parallel.World) -> None:
+    """Train as one of the processes of `world`, the first of which keeps the record and the model."""
     settings = params.train
     key = checkpoints.fingerprint("train", settings.model_dump())
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     device = choose_device("train")
     torch.manual_seed(settings.seed)
-    trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key))
+    trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key), world=world)
+    world.agree("what is to be trained", key)
+    if not world.first:
+        trainer.fit(None)
+        return
     with tracking.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tag("device", str(device))
         trainer.fit(run)
@@ -105,8 +121,9 @@ class Trainer:
         device: torch.device,
         store: checkpoints.Checkpoints,
         tokens: Path = paths.TOKENS,
+        world: parallel.World = parallel.ALONE,
     ) -> None:
-        self.settings, self.device, self.checkpoints = settings, device, store
+        self.settings, self.device, self.checkpoints, self.world = settings, device, store, world
         self.model = Seq2Seq(
             Config(
                 vocabulary_size=vocabulary_size,
@@ -129,8 +146,8 @@ class Trainer:
         )
         self.dtype = choose_dtype(settings.precision, device)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
-        self.training = Batches(TokenSplit(tokens, "train"), *limits)
-        self.validation = Batches(TokenSplit(tokens, "validation"), *limits)
+        self.training = Batches(TokenSplit(tokens, "train"), *limits, world.share)
+        self.validation = Batches(TokenSplit(tokens, "validation"), *limits, world.share)
         for name, batches in (("train", self.training), ("validation", self.validation)):
             if not batches.pairs:
                 raise UserError(
@@ -141,8 +158,10 @@ class Trainer:
         # In double precision and never emptied between validations, so that stopping changes no sum.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
-    def fit(self, run: tracking.Run) -> None:
+    def fit(self, run: tracking.Run | None) -> None:
         """Train until `updates` or `patience` is reached; raises KeyboardInterrupt when asked to stop.
+
+        Validations are logged to `run`.
 
         Raises UserError when the loss is no number any more.
         """
@@ -150,6 +169,7 @@ class Trainer:
         self._announce()
         self._resume()
         standing = self.progress
+        self.world.begin(self.parameters.values(), settings.seed, standing.update)
         with (
             stop_requested() as stop,
             Progress("train", "updates", settings.updates, start=standing.update) as bar,
@@ -166,9 +186,10 @@ class Trainer:
                     self._check_loss()
                 if standing.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
-                    run.log_metrics({k: v for k, v in point.items() if k != "update"}, standing.update)
+                    if run is not None:
+                        run.log_metrics({k: v for k, v in point.items() if k != "update"}, standing.update)
                     bar.say(describe(point, better=standing.best_update == standing.update))
-                if stop.is_set():
+                if self.world.any(stop.is_set()):
                     self._save_checkpoint()
                     bar.say(f"train: stopped at update {standing.update:,}; the next run goes on there")
                     raise KeyboardInterrupt
@@ -215,16 +236,18 @@ class Trainer:
         loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
+        loss = loss.detach()
+        self.world.sum_([loss, *(p.grad for p in self.parameters.values() if p.grad is not None)])
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimizer.step()
-        self._loss += loss.detach()
+        self._loss += loss
         standing.tokens += batch.tokens
 
     def _check_loss(self) -> None:
         self.progress.loss = float(self._loss)
         if not math.isfinite(self.progress.loss):
             raise UserError(
-                f"train: the loss is {self.progress.loss} near update {self.progress.update:,}: lower "
+                f"the loss is {self.progress.loss} near update {self.progress.update:,}: lower "
                 f"train.learning_rate ({self.settings.learning_rate}) or train.clip_norm "
                 f"({self.settings.clip_norm}), or raise train.warmup_updates"
             )
@@ -241,6 +264,7 @@ class Trainer:
             logits_BTV, _ = self.model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
             total += cross_entropy(logits_BTV, batch.output_BT)
             tokens += batch.tokens
+        self.world.sum_([total])
         validation_loss = float(total) / tokens
         if validation_loss < standing.best_loss:
             standing.best_loss, standing.best_update = validation_loss, standing.update
@@ -264,6 +288,8 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         self._check_loss()
+        if not self.world.first:
+            return
         tensors: dict[str, Tensor] = {f"model.{name}": p for name, p in self.parameters.items()}
         tensors |= {f"best.{name}": p for name, p in self.best.items()}
         for name, p in self.parameters.items():

@@ -70,3 +70,20 @@ def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path: Pat
     batches = Batches(split, 100, max_tokens=10, seed=1)
     assert (batches.pairs, batches.skipped) == (2, 2)
     assert sum(b.tokens for b in batches.in_order()) == 2 + 11
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_shares_of_a_batch_are_its_rows_and_know_the_tokens_of_the_whole(tmp_path: Path, ranks):
+    split = corpus(tmp_path)
+    whole = list(Batches(split, 200, 50, seed=1).epoch(0))
+    shares = [list(Batches(split, 200, 50, seed=1, share=(rank, ranks)).epoch(0)) for rank in range(ranks)]
+    idle = 0
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert {part.tokens for part in parts} == {batch.tokens} == {int((batch.output_BT != PAD).sum())}
+        for rank, part in enumerate(parts):
+            rows = [row[row != PAD].tolist() for row in part.output_BT]
+            expected = [row[row != PAD].tolist() for row in batch.output_BT[rank::ranks]]
+            assert rows == (expected or [[]])  # without a row of its own: one with nothing to say
+            assert part.source_BS.shape[0] == part.output_BT.shape[0] == part.input_BT.shape[0]
+            idle += not expected
+    assert idle > 0

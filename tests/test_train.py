@@ -1,12 +1,15 @@
 """Training: resumed is uninterrupted to the bit, it learns, it stops clearly, fingerprints differ."""
 
 import copy
+import csv
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import projects
 import pytest
 import torch
 
@@ -193,3 +196,18 @@ def test_a_checkpoint_is_replaced_as_a_whole_and_removed(tmp_path, monkeypatch):
     assert store.exists()
     store.remove()
     assert store.load() is None
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_model_of_one(tmp_path):
+    project = projects.make(tmp_path, [*projects.TINY, "train.dropout=0.0"])
+    for stage in ("ingest", "clean", "tokenize"):
+        projects.call(project, "-m", "seq2seq", stage)
+    curves = {}
+    for processes in ("1", "2"):
+        shutil.rmtree(project / ".checkpoints", ignore_errors=True)
+        done = projects.call(project, "-m", "seq2seq", "train", SEQ2SEQ_PROCESSES=processes)
+        assert done.stdout.count("best perplexity") >= 1
+        with (project / "reports/curve.csv").open() as file:
+            curves[processes] = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert curves["2"] == pytest.approx(curves["1"], rel=1e-4)

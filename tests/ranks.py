@@ -1,0 +1,95 @@
+"""What each process of test_parallel.py runs: `python ranks.py FOLDER MISHAP`, under a launcher.
+
+A training in small, on the batches of FOLDER, which leaves there what its rank saw. A mishap befalls
+the last rank at one update.
+"""
+
+import os
+import signal
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq import fast, parallel
+from seq2seq.__main__ import die_with_parent
+from seq2seq.batches import Batches
+from seq2seq.errors import TransientError
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.tokens import TokenSplit
+from seq2seq.train import stop_requested
+from seq2seq.vocabulary import PAD
+
+CONFIG = Config(
+    vocabulary_size=30,
+    embedding_size=8,
+    hidden_size=12,
+    attention_size=8,
+    layers=1,
+    attention="additive",
+    dropout=0.0,
+    tie_embeddings=True,
+)
+UPDATES, MOMENT = 8, 6
+
+
+def befall(mishap: str) -> None:
+    match mishap:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGTERM)
+        case "stop launcher":
+            os.kill(os.getppid(), signal.SIGINT)
+        case "kill launcher":
+            os.kill(os.getppid(), signal.SIGKILL)
+        case "hang":
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            time.sleep(600)
+        case "raise":
+            raise TransientError("the moon is away")
+
+
+def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, Any]:
+    """Losses, gradients and weights of a few updates, and this rank's rows of each batch."""
+    batches = Batches(TokenSplit(folder, "train"), 60, 50, seed=1, share=world.share)
+    torch.manual_seed(world.rank)  # as on a processor that draws other weights
+    model = Seq2Seq(CONFIG).double()
+    weights = list(model.parameters())
+    world.begin(weights, seed=1, update=0)
+    optimizer = torch.optim.SGD(weights, lr=0.1)
+    seen: dict[str, Any] = {"losses": [], "gradients": [], "rows": [], "drawn": float(torch.rand(()))}
+    with stop_requested() as stop:
+        for update, batch in zip(range(1, UPDATES + 1), batches.epoch(0), strict=False):
+            if update == MOMENT and world.rank == world.size - 1:
+                befall(mishap)
+            loss = fast.summed_loss(model, batch, 0.1, torch.float64)
+            optimizer.zero_grad()
+            (loss / batch.tokens).backward()
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            loss = loss.detach()
+            world.sum_([loss, *gradients])
+            optimizer.step()
+            seen["losses"].append(loss)
+            seen["gradients"].append(torch.cat([gradient.flatten() for gradient in gradients]))
+            seen["rows"].append(int((batch.output_BT != PAD).any(dim=1).sum()))
+            seen["weights"] = torch.cat([weight.data.flatten() for weight in weights])
+            torch.save(seen, folder / f"rank{world.rank}of{world.size}.pt")
+            if mishap.endswith("launcher"):
+                time.sleep(0.2)  # or all is over before its signal has come round
+            if world.any(stop.is_set()):
+                raise KeyboardInterrupt
+    return seen
+
+
+if __name__ == "__main__":
+    place, what = sys.argv[1:]
+    die_with_parent()
+    parallel.TIMEOUT = timedelta(seconds=20 if what == "hang" else 300)
+    with parallel.join() as joined:
+        print(f"rank {joined.rank} says this")
+        joined.agree("their number", joined.rank if what == "differ" else joined.size)
+        train(joined, Path(place), what)
