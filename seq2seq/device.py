@@ -6,6 +6,7 @@ Why: it changes how fast a result comes, not which, so that it is no parameter.
 from __future__ import annotations
 
 import os
+import sys
 
 import torch
 
@@ -48,5 +49,6 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     else:
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     if not quick:
-        print(f"warning: this {device.type} has no bfloat16 products: precision fp32 would be quicker")
+        slow = f"this {device.type} has no bfloat16 products: precision fp32 would be quicker"
+        print(f"warning: {slow}", file=sys.stderr, flush=True)
     return torch.bfloat16
