@@ -9,6 +9,12 @@ BIN := .venv/bin
 RECIPE ?=
 SET ?=
 DRY ?=
+PEERS ?=
+STEPS ?=
+MODEL ?=
+CORPUS ?=
+ONLY ?=
+KINDS ?=
 
 # pip's own sources serve uv too, so that a machine whose pip finds a CPU build of torch uses it.
 define INSTALL
@@ -39,8 +45,12 @@ run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=valu
 	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(s)') $(if $(DRY),--dry)
 
 .PHONY: compare
-compare: .venv/.run ## the same training without attention, scores side by side by length
-	@exec $(BIN)/seq2seq compare
+compare: .venv/.run ## the same training without attention, side by side   [KINDS="none dot general"]
+	@exec $(BIN)/seq2seq compare $(KINDS)
+
+.PHONY: bench
+bench: .venv/.run ## speed beside reference and peers   [PEERS=1] [STEPS=20] [MODEL=folder] [CORPUS=grammar] [ONLY=training]
+	@exec $(BIN)/python -m benchmarks $(if $(PEERS),--peers) $(if $(STEPS),--steps $(STEPS)) $(if $(MODEL),--model $(MODEL)) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: deploy
 deploy: .venv/.run ## put infra/prefect.yaml on the Prefect server of PREFECT_API_URL
