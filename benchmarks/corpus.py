@@ -1,0 +1,88 @@
+"""The corpus of the contests, made by the project's own stages below .cache/bench.
+
+Why: everybody gets the same sentences and the same pieces: Multi30k, or, without a way to it, what the
+built-in grammar writes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import setting
+from seq2seq import params, paths
+from seq2seq.corpus import SPLITS, read_split
+from seq2seq.tokens import TokenSplit
+from seq2seq.vocabulary import FILE, Vocabulary
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".cache/bench"
+RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "seq2seq/grammars/de-en.yaml"}
+PAIRS = 29_000  # that the grammar writes: as many as Multi30k has
+
+
+def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
+    """A folder in which stages can run, with a recipe's parameters; what it holds stays while they do."""
+    folder = FOLDER / name
+    draft = FOLDER / "params.yaml"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / paths.PARAMS, draft)
+    source = f"ingest.path={ROOT / RECIPES[recipe]}"
+    params.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", [source, *overrides], draft)
+    kept = folder / paths.PARAMS
+    if not kept.is_file() or kept.read_bytes() != draft.read_bytes():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        draft.replace(kept)
+    draft.unlink(missing_ok=True)
+    return folder
+
+
+def stage(name: str, folder: Path) -> None:
+    """Run a stage there; raises CalledProcessError, which has what the stage said."""
+    command = [sys.executable, "-m", "seq2seq", name]
+    subprocess.run(
+        command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def make(recipe: str) -> Path:
+    """The workspace of a corpus with its stages run up to the token ids; raises CalledProcessError."""
+    overrides = [
+        f"ingest.train_size={PAIRS if recipe == 'grammar' else 'null'}",
+        f"tokenize.vocabulary_size={setting.PIECES}",
+    ]
+    folder = workspace(recipe, recipe, overrides)
+    if not (folder / paths.TOKENS / "validation.target.offsets.npy").is_file():
+        for name in ("ingest", "clean", "tokenize"):
+            stage(name, folder)
+    return folder
+
+
+def describe(folder: Path) -> str:
+    """One line about it."""
+    split = TokenSplit(folder / paths.TOKENS, "train")
+    return (
+        f"{folder.name}, {len(split):,} pairs, {Vocabulary.load(folder / paths.VOCABULARY).size:,} pieces, "
+        f"{np.mean(split.source_lengths):.1f} in a source and {np.mean(split.target_lengths):.1f} in a target"
+    )
+
+
+def as_text(folder: Path) -> Path:
+    """The same corpus as plain text, a sentence a line, and its SentencePiece model, for other systems."""
+    text = folder / "text"
+    text.mkdir(exist_ok=True)
+    for split in SPLITS:
+        pairs = list(read_split(folder / paths.CORPUS, split))
+        for side in ("source", "target"):
+            lines = "".join(" ".join(getattr(pair, side).split()) + "\n" for pair in pairs)
+            (text / f"{split}.{side}").write_text(lines, encoding="utf-8")
+    shutil.copyfile(folder / paths.VOCABULARY / FILE, text / FILE)
+    vocabulary = Vocabulary.load(folder / paths.VOCABULARY)
+    pieces = vocabulary.pieces(list(range(vocabulary.size)))
+    (text / "pieces.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
+    return text

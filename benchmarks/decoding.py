@@ -1,0 +1,105 @@
+"""The contestants in decoding: one model, one way of searching, batches of text to translate.
+
+Why: untrained models serve as well as trained ones if every hypothesis has the same length, for then
+all do the same work; how a trained one's real lengths change the figures shows with a model's folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks import setting
+from seq2seq import fast_search, search
+from seq2seq.batches import source_batch
+from seq2seq.corpus import read_split
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.search import Hypothesis
+from seq2seq.vocabulary import EOS, Vocabulary
+
+LONGEST = 100  # tokens of a translation where its length is the model's own
+
+Search = Callable[[Tensor, Tensor, int], list[Hypothesis]]  # source_BS, lengths_B, max_length
+
+
+def reference_search(model: Seq2Seq) -> Search:
+    """seq2seq/search.py as it is written."""
+
+    def run(source_BS: Tensor, lengths_B: Tensor, max_length: int) -> list[Hypothesis]:
+        return search.beam_search(model, source_BS, lengths_B, setting.BEAM, 1.0, max_length)
+
+    return run
+
+
+def fast(dtype: torch.dtype) -> Callable[[Seq2Seq], Search]:
+    """seq2seq/fast_search.py, products in `dtype`."""
+
+    def prepare(model: Seq2Seq) -> Search:
+        prepared = fast_search.FastModel(model, dtype)
+
+        def run(source_BS: Tensor, lengths_B: Tensor, max_length: int) -> list[Hypothesis]:
+            return fast_search.beam_search(prepared, source_BS, lengths_B, setting.BEAM, 1.0, max_length)
+
+        return run
+
+    return prepare
+
+
+CONTESTANTS = {
+    setting.REFERENCE_SEARCH: reference_search,
+    setting.FAST: fast(torch.float32),
+    setting.FAST_BF16: fast(torch.bfloat16),
+}
+
+
+class Decoder:
+    """A contestant in decoding; `found` are the hypotheses of its last batch."""
+
+    def __init__(
+        self, name: str, model: Seq2Seq, vocabulary: Vocabulary, texts: list[str], max_length: int
+    ) -> None:
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.found: list[Hypothesis] = []
+        self._search = CONTESTANTS[name](model.eval())
+        self._vocabulary, self._max_length = vocabulary, max_length
+        self._texts = chain.from_iterable(repeat(texts))
+
+    def batch(self, sentences: int = setting.TOGETHER) -> int:
+        """Translate the next sentences together; returns how many."""
+        texts = [next(self._texts) for _ in range(sentences)]
+        source_BS, lengths_B = source_batch(self._vocabulary.encode_all(texts))
+        self.found = self._search(source_BS, lengths_B, self._max_length)
+        return sentences
+
+    def singles(self, sentences: int = setting.SINGLES) -> list[float]:
+        """Translate the next sentences one by one; returns the seconds that each took."""
+        return list(self._singles(sentences))
+
+    def _singles(self, sentences: int) -> Iterator[float]:
+        for _ in range(sentences):
+            began = time.perf_counter()
+            self.batch(1)
+            yield time.perf_counter() - began
+
+
+def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> Decoder:
+    """The contestant of that name on the test split: the model in `folder`, or an untrained one."""
+    texts = [pair.source for pair in read_split(corpus, "test")]
+    if folder is not None:
+        return Decoder(name, Seq2Seq.load(folder), Vocabulary.load(folder), texts, LONGEST)
+    shared = Vocabulary.load(vocabulary)
+    return Decoder(name, endless(setting.config(shared.size)), shared, texts, setting.FORCED)
+
+
+def endless(config: Config) -> Seq2Seq:
+    """An untrained model that never says eos."""
+    torch.manual_seed(setting.SEED)
+    model = Seq2Seq(config)
+    with torch.no_grad():
+        model.decoder.vocabulary.bias[EOS] = -torch.inf
+    return model

@@ -1,0 +1,209 @@
+"""The benchmarks count right, and every contestant of ours does what it is timed for; no time is asserted."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import contest, decoding, setting, stages, table, training, turns, tutorial
+from benchmarks.__main__ import header
+from benchmarks.contest import ContestantError, Program, Result, Step
+from seq2seq.batches import collate
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.tokens import TokenSplit, TokenWriter
+from seq2seq.vocabulary import EOS
+
+TINY = Config(
+    vocabulary_size=40,
+    embedding_size=8,
+    hidden_size=16,
+    attention_size=8,
+    layers=1,
+    attention="additive",
+    dropout=0.1,
+    tie_embeddings=False,
+)
+ECHO = """
+import sys
+from benchmarks.turns import Turns
+turns = Turns()
+turns.ready(7)
+while asked := turns.wait():
+    print("a library's chatter")
+    open(sys.argv[1], "a").write(sys.argv[2] + asked[0])
+    turns.answer(5, [0.1, 0.2])
+"""
+
+
+def step(units: int, seconds: float, foreign: float | None = 0.0, each: tuple[float, ...] = ()) -> Step:
+    return Step(units, seconds, foreign, list(each), 2**30)
+
+
+def result(name: str, *steps: Step) -> Result:
+    return Result(name, 1_500_000, list(steps))
+
+
+def test_a_rate_is_the_median_of_quiet_steps():
+    measured = result("x", step(100, 1.0), step(300, 1.0), step(1, 1.0, 0.5), step(200, 1.0))
+    assert measured.rate == 200
+    assert measured.seconds == 1.0
+    assert len(measured.quiet) == 3
+    assert result("y", step(1, 1.0, contest.QUIET)).rate is None
+
+
+def test_where_nothing_is_known_of_others_every_step_counts():
+    assert result("x", step(10, 2.0, None)).rate == 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turns, "STAT", Path("/nonexistent/stat"))
+        assert stages.timed(lambda: None, 1).foreign is None
+
+
+def test_percentiles_are_of_the_parts_of_quiet_steps():
+    measured = result("x", step(3, 1.0, 0.0, (0.3, 0.1, 0.2)), step(1, 1.0, 0.9, (99.0,)))
+    assert [measured.percentile(share) for share in (0.0, 0.5, 0.99)] == [0.1, 0.2, 0.3]
+    assert result("x", step(1, 1.0)).percentile(0.5) is None
+
+
+def test_foreign_use_is_what_was_neither_idle_nor_ones_own():
+    assert turns.foreign_share(busy=3.0, own=2.0, seconds=1.0, processors=2) == 0.5
+    assert turns.foreign_share(busy=1.0, own=1.01, seconds=1.0, processors=2) == 0.0
+
+
+def test_children_count_as_ones_own_once_they_have_ended():
+    before = turns.own_seconds()
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    assert turns.own_seconds() > before
+    assert turns.peak_memory() > 2**20
+
+
+def test_ratios_and_figures():
+    assert [table.ratio(3, 2), table.ratio(40, 2), table.ratio(None, 2), table.ratio(3, None)] == [
+        "1.50x", "20.0x", "-", "-",
+    ]  # fmt: skip
+    assert [table.figure(v) for v in (12345.6, 123.4, 12.34, 1.234, None)] == [
+        "12,346", "123", "12.3", "1.23", "-",
+    ]  # fmt: skip
+
+
+def test_the_table_divides_by_those_it_names_and_fits():
+    names = [setting.NAIVE, setting.HOISTED, setting.REFERENCE, setting.FAST, setting.FAST_BF16]
+    results = [result(name, step(100 * (n + 1), 1.0)) for n, name in enumerate(names)]
+    against = {"reference": setting.REFERENCE, "naive": setting.NAIVE, "JoeyNMT": setting.JOEYNMT}
+    lines = table.rates("training", "tokens/s", results, against)
+    assert "/ JoeyNMT" not in lines[0]  # it took no part
+    assert lines[4].split()[-8:] == ["400", "1/1", "1.33x", "4.00x", "1.0", "GB", "1.5", "M"]
+    results.append(result(setting.JOEYNMT, step(200, 1.0, 0.9)))
+    lines = table.rates("training", "tokens/s", results, against)
+    assert lines[-1].split()[2:] == ["-", "0/1", "-", "-", "-", "1.0", "GB", "1.5", "M"]
+    assert max(map(len, lines)) <= 98
+
+
+def test_the_table_of_stages_names_its_yardsticks():
+    lines = table.stages(
+        [
+            (result("clean, 10 pairs", step(10, 2.0)), result("copying", step(1, 0.5))),
+            (result("nothing to do", step(1, 12.0)), result("importing", step(1, 3.0))),
+        ]
+    )
+    assert lines[1].split()[3:] == ["5.00", "2.00", "1/1", "4.00x", "copying"]
+    assert lines[2].split()[3:] == ["12.0", "1/1", "4.00x", "importing"]
+
+
+def test_latencies_are_told_in_milliseconds():
+    lines = table.latencies("one by one", [result("x", step(2, 0.3, 0.0, (0.1, 0.2)))])
+    assert lines[1].split() == ["x", "200", "200", "2"]
+
+
+def test_the_header_says_which_steps_count():
+    assert "all steps" in header(9.0)[-1]
+    assert "12%" in header(0.12)[-1] or "does not say" in header(0.12)[-1]
+
+
+def test_contestants_take_turns(tmp_path):
+    trace = tmp_path / "trace"
+    programs = [Program(name, [sys.executable, "-c", ECHO, str(trace), name]) for name in ("a", "b")]
+    said: list[str] = []
+    results = contest.contest(programs, {"x": 2, "y": 1}, tmp_path / "logs", said.append, limit=9)
+    kept = contest.WARM_UP + 2
+    assert trace.read_text() == "axbx" * kept + "ayby" * (kept - 1)
+    assert [len(r.steps) for r in results["x"] + results["y"]] == [2, 2, 1, 1]
+    assert {(r.parameters, r.steps[0].units) for r in results["x"]} == {(7, 5)}
+    assert results["y"][0].percentile(0.99) == 0.2
+    assert len(said) == 2 * contest.WARM_UP + 3
+    assert "chatter" in (tmp_path / "logs/a.log").read_text()
+
+
+def test_a_contestant_that_dies_is_named_with_its_last_words(tmp_path):
+    dies = Program("c", [sys.executable, "-c", "raise SystemExit('no such corpus')"])
+    with pytest.raises(ContestantError, match=r"(?s)c has ended.*no such corpus"):
+        contest.contest([dies], {"x": 1}, tmp_path, print)
+
+
+@pytest.mark.parametrize("name", training.CONTESTANTS)
+def test_a_contestant_learns(name):
+    random = np.random.default_rng(1)
+    pairs = [random.integers(4, 40, size=length).tolist() for length in random.integers(1, 7, size=12)]
+    loop = training.Loop(training.CONTESTANTS[name], TINY, cycle([collate(pairs, pairs[::-1])]))
+    losses = []
+    for _ in range(15):
+        assert loop.step() == sum(len(ids) + 1 for ids in pairs)
+        losses.append(loop.loss)
+    assert all(map(math.isfinite, losses))
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("model", [tutorial.Naive, tutorial.Hoisted])
+def test_padding_does_not_change_a_tutorial(model):
+    torch.manual_seed(1)
+    made = model(TINY).double().eval()
+    short, long = ([5, 6], [7]), ([8, 9, 10, 11], [12, 13, 14])
+    alone = [training.tutorial_loss(made, collate([source], [target])) for source, target in (short, long)]
+    both = training.tutorial_loss(made, collate(*map(list, zip(short, long, strict=True))))
+    assert both.item() == pytest.approx(sum(alone).item())
+
+
+def test_the_hoisted_tutorial_is_the_reference_model():
+    sizes = [sum(p.numel() for p in make(TINY).parameters()) for make in (tutorial.Hoisted, Seq2Seq)]
+    assert sizes[0] == sizes[1]
+
+
+def test_batches_have_as_many_sentences_as_was_said(tmp_path):
+    random = np.random.default_rng(1)
+    lengths = random.integers(5, 25, size=4000)
+    with TokenWriter(tmp_path, "train") as writer:
+        for side in ("source", "target"):
+            writer.append(side, ([7] * length for length in lengths))
+    split = TokenSplit(tmp_path, "train")
+    sentences = [len(next(training.random_batches(split, setting.SENTENCES)).output_BT)]
+    bucketed = training.bucketed(split)
+    sentences.append(np.mean([len(next(bucketed).output_BT) for _ in range(30)]))
+    assert sentences == pytest.approx([setting.SENTENCES] * 2, rel=0.15)
+
+
+class Words:
+    """A vocabulary of numbers."""
+
+    size = TINY.vocabulary_size
+
+    def encode_all(self, texts):
+        return [[int(word) for word in text.split()] for text in texts]
+
+
+def test_searches_find_the_same_forced_hypotheses():
+    texts = ["5 6 7", "8", "9 10 11 12 13"]
+    found = {}
+    for name in decoding.CONTESTANTS:
+        decoder = decoding.Decoder(name, decoding.endless(TINY), Words(), texts, setting.FORCED)
+        assert decoder.batch(3) == 3
+        found[name] = [hypothesis.ids for hypothesis in decoder.found]
+        assert [len(ids) for ids in found[name]] == [setting.FORCED] * 3
+        assert all(EOS not in ids for ids in found[name])
+        assert len(decoder.singles(2)) == 2
+    assert found[setting.FAST] == found[setting.REFERENCE_SEARCH]
