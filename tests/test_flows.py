@@ -183,7 +183,7 @@ def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
     (toy / "first.do").write_text("sleep")
     said: list[str] = []
     with pytest.raises(StageError) as caught:
-        stages.run("first", said.append, timeout=8.0)
+        stages.run("first", said.append, timeout=15.0)
     assert caught.value.kind == "timeout"
     assert said == ["first: says this", "first: saved"]  # asked first, killed only if it does not end
     assert_gone(int((toy / "started").read_text()))
