@@ -1,7 +1,7 @@
 """The contestants in training: one model, one loss, one stream of batches, one update a step.
 
 Why: all of them do the whole of an update (batching, forward, backward, clipping, Adam) at the same
-setting, and differ in nothing that is not in their name.
+setting, and differ in what `Contestant` lists.
 """
 
 from __future__ import annotations

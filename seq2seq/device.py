@@ -31,7 +31,7 @@ def choose_device(who: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-        if device.type == "cuda":
+        if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"{name} ({reason}) cannot be used: {str(error).splitlines()[0]}") from None
@@ -45,7 +45,8 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "fp32":
         return torch.float32
     if device.type == "cpu":
-        quick = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        quick = onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     else:
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     if not quick:

@@ -2,8 +2,8 @@
 
 Why: autograd walks the decoder word by word in many small operations, and adds up the gradient of
 each weight once a word. Here the loop holds only what depends on the word before; all else, gradients
-of weights included, is one large product after it. Products run in bfloat16 if asked; the cell, the
-softmaxes, the loss and the weights stay in float32.
+of weights included, is one large product after it. Products run in bfloat16 if asked, and the encoder's
+LSTMs; the decoder's cell, the softmaxes, the loss and the weights stay in float32.
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
 forget, cell, output), O = H + M is what the decoder says [d_i; c_i], N = B T, and a name that begins
@@ -30,7 +30,7 @@ ROWS = 2048  # of the logits made at once: bounds the memory they take
 def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dtype) -> Tensor:
     """The `cross_entropy` of model(batch): summed over real tokens, in nats; products in `dtype`.
 
-    A decoder of more than one layer is walked by the loop of model.py.
+    A decoder of more than one layer is walked by the loop of model.py, under autocast, its cell too.
     """
     device = batch.source_BS.device.type
     with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):

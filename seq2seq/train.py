@@ -1,7 +1,7 @@
 """train: data/tokens, data/vocabulary -> model, reports/curve.csv, reports/run.json.
 
 Why: it ends after a number of updates, never by the clock, so that the same parameters give the same
-model; it can be stopped at any update and goes on from there to the bit (on a CPU).
+model; it can be stopped at any update and goes on from there to the bit (on a CPU, in one process).
 """
 
 from __future__ import annotations
