@@ -53,7 +53,7 @@ class Result:
     updates: int
     test_digest: str  # which sentences these were
     error_rate: float | None = None  # of alignment, 0 to 1; none without attention or gold alignment
-    aligned: int = 0  # sentences it was counted on: with gold alignment, and the vocabulary's words the text's
+    aligned: int = 0  # sentences it was counted on: with gold links, and its words as the text's
 
 
 RESULTS = TypeAdapter(dict[str, Result])  # by kind of attention; in a file, JSON of the same names

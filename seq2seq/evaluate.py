@@ -190,7 +190,7 @@ def _gold(pair: Pair) -> scores.Links:
 
 
 def _attended(pair: Pair, translation: Translation) -> scores.Links:
-    """For each target word the source word that attention looked at most; none if the source's words differ."""
+    """For each target word the source word that attention looked at most; none if source words differ."""
     if translation.attention_TS is None:
         return set()
     source, target, weights = figures.merge_words(
