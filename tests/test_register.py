@@ -142,7 +142,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
 
     # The files explain themselves, and the registry's own interface takes what people have.
     folder = registry.download_model(f"models:/{name}@challenger")
-    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40}
+    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32"}
     assert json.loads((folder / "decoding.json").read_text()) == how
     assert not list(folder.parents[1].rglob("__pycache__"))
     expected = translator.Translator.from_folder(folder).translate(SENTENCES)
