@@ -21,6 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from seq2seq.batches import Batch
+from seq2seq.device import wide
 from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State, cross_entropy
 from seq2seq.vocabulary import PAD
 
@@ -49,11 +50,6 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
         smoothing,
     )
     return loss
-
-
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """The type of what is summed up where products are of `dtype`: float32 at least."""
-    return torch.promote_types(dtype, torch.float32)
 
 
 def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dtype: torch.dtype) -> Tensor:
@@ -124,17 +120,17 @@ class Recurrence(Function):
                 cells.append(cell_BH)
                 hiddens.append(hidden_BH.to(read_TBG.dtype))
         ctx.attend, ctx.hiddens, ctx.cells, ctx.active = attend, hiddens, cells, active
-        ctx.save_for_backward(recurrent_GH, context_GM, query_AH)
+        ctx.save_for_backward(recurrent, context_GM)
         return torch.stack(hiddens[1:]), torch.stack(attend.contexts) if attend else None
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_said_TBH: Tensor, d_contexts_TBM: Tensor | None) -> tuple[Tensor | None, ...]:
         """Walk back to the left; weights get their gradients at the end, in one product each."""
-        recurrent_GH, context_GM, query_AH = ctx.saved_tensors
+        recurrent, context_GM = ctx.saved_tensors
         attend: Looks | None = ctx.attend
-        gates = recurrent_GH.shape[0]
-        recurrent = recurrent_GH if query_AH is None else torch.cat([recurrent_GH, query_AH])
+        additive = isinstance(attend, AdditiveLooks)
+        gates = ctx.active[0].shape[1]
         d_hidden_BH, d_cell_BH = torch.zeros_like(ctx.hiddens[0]), torch.zeros_like(ctx.cells[0])
         d_from_d: list[Tensor] = []  # of what was made of d_{i-1}: gates and, if additive, query
         for i in reversed(range(len(ctx.active))):
@@ -150,12 +146,12 @@ class Recurrence(Function):
                 d_hidden_BH = d_gates_BG @ recurrent
                 continue
             d_query = attend.look_back(i, torch.addmm(d_contexts_TBM[i], d_gates_BG, context_GM))
-            if query_AH is None:
-                d_from_d.append(d_gates_BG)
-                d_hidden_BH = torch.addmm(d_query, d_gates_BG, recurrent)
-            else:
+            if additive:
                 d_from_d.append(torch.cat([d_gates_BG, d_query], dim=1))
                 d_hidden_BH = d_from_d[-1] @ recurrent
+            else:
+                d_from_d.append(d_gates_BG)
+                d_hidden_BH = torch.addmm(d_query, d_gates_BG, recurrent)
         d_from_d_TB = torch.stack(d_from_d[::-1])
         before_TBH = torch.stack(ctx.hiddens[:-1])
         d_recurrent = d_from_d_TB.flatten(0, 1).t() @ before_TBH.flatten(0, 1)
@@ -164,7 +160,7 @@ class Recurrence(Function):
         if attend is not None:
             d_context_GM = d_read_TBG.flatten(0, 1).t() @ torch.stack(attend.contexts).flatten(0, 1)
             d_values_BSM, d_keys_BSA, d_energy_A = attend.gradients(before_TBH)
-        d_query_AH = None if query_AH is None else d_recurrent[gates:]
+        d_query_AH = d_recurrent[gates:] if additive else None
         del ctx.attend, ctx.hiddens, ctx.cells, ctx.active  # else they would live as long as the loss
         d_attention = (d_context_GM, d_values_BSM, d_keys_BSA, d_query_AH, d_energy_A)
         return d_read_TBG, d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
@@ -176,12 +172,8 @@ class Looks:
     def __init__(
         self, values_BSM: Tensor, keys_BSA: Tensor, mask_BS: Tensor, energy_A: Tensor | None
     ) -> None:
-        self.values_BSM, self.keys_BSA, self.padding_BS, self.energy_A = (
-            values_BSM,
-            keys_BSA,
-            ~mask_BS,
-            energy_A,
-        )
+        self.values_BSM, self.keys_BSA, self.energy_A = values_BSM, keys_BSA, energy_A
+        self.padding_BS = ~mask_BS
         self.contexts: list[Tensor] = []
         self.weights: list[Tensor] = []
         self.d_contexts: list[Tensor] = []  # these two are filled from the last step to the first

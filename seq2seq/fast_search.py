@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2seq.device import has_products, wide
 from seq2seq.model import AdditiveAttention, Seq2Seq, State
 from seq2seq.search import NEVER, Hypothesis
 from seq2seq.vocabulary import BOS, EOS
@@ -44,7 +45,7 @@ class FastModel:
 
     @torch.no_grad()
     def __init__(self, model: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
-        self.model, self.dtype, self.exact = model, dtype, exact(dtype)
+        self.model, self.dtype, self.exact = model, dtype, wide(dtype)
         decoder, attend = model.decoder, model.decoder.attention
         first, *upper = cells = cast("list[nn.LSTMCell]", list(decoder.cells))
         pieces, embedding = decoder.embedding.weight.shape
@@ -131,7 +132,7 @@ class Product:
         self.weight = weight.detach().to(dtype).contiguous()
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.dtype = dtype
-        self.packed = weight.device.type == "cpu" and quick(dtype)
+        self.packed = weight.device.type == "cpu" and has_products(dtype)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
 
@@ -142,21 +143,7 @@ class Product:
             y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         else:
             y = F.linear(x, self.weight, self.bias)
-        return y.to(exact(self.dtype))
-
-
-def exact(dtype: torch.dtype) -> torch.dtype:
-    """The type of all that is no product of a weight."""
-    return torch.promote_types(dtype, torch.float32)
-
-
-def quick(dtype: torch.dtype) -> bool:
-    """Whether this CPU has oneDNN's products of a type."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32
+        return y.to(wide(self.dtype))
 
 
 def tanh(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from seq2seq.batches import collate, source_batch
-from seq2seq.device import choose_dtype
+from seq2seq.device import PRECISIONS, choose_dtype
 from seq2seq.errors import UserError
 from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import CONFIG, WEIGHTS, Seq2Seq
@@ -25,7 +25,6 @@ from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
 WIDEST = 100  # hypotheses: a beam gains nothing long before
-PRECISIONS = ("fp32", "bf16")
 LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
 
 
