@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import setting
 from seq2seq import params, paths
-from seq2seq.corpus import SPLITS, read_split
+from seq2seq.corpus import read_split
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import FILE, Vocabulary
 
@@ -76,7 +76,7 @@ def as_text(folder: Path) -> Path:
     """The same corpus as plain text, a sentence a line, and its SentencePiece model, for other systems."""
     text = folder / "text"
     text.mkdir(exist_ok=True)
-    for split in SPLITS:
+    for split in paths.SPLITS:
         pairs = list(read_split(folder / paths.CORPUS, split))
         for side in ("source", "target"):
             lines = "".join(" ".join(getattr(pair, side).split()) + "\n" for pair in pairs)

@@ -17,7 +17,7 @@ from benchmarks import corpus
 from benchmarks.contest import QUIET, Result, Step
 from benchmarks.turns import Watch, peak_memory
 from seq2seq import params, paths
-from seq2seq.corpus import SPLITS, count_pairs, read_split, write_split
+from seq2seq.corpus import count_pairs, read_split, write_split
 from seq2seq.vocabulary import learn
 
 PAIRS = 200_000  # synthetic ones to clean
@@ -33,10 +33,10 @@ def cleaning(repeats: int, limit: float = QUIET) -> Measured:
     folder = corpus.workspace("cleaning", "grammar", [f"ingest.train_size={PAIRS}"])
     if not (folder / paths.PROVENANCE).is_file():
         corpus.stage("ingest", folder)
-    pairs = sum(count_pairs(folder / paths.RAW, split) for split in SPLITS)
+    pairs = sum(count_pairs(folder / paths.RAW, split) for split in paths.SPLITS)
 
     def copy() -> None:
-        for split in SPLITS:
+        for split in paths.SPLITS:
             write_split(folder / "copy", split, read_split(folder / paths.RAW, split))
 
     return measure(
@@ -50,7 +50,7 @@ def cleaning(repeats: int, limit: float = QUIET) -> Measured:
 def tokenising(folder: Path, repeats: int, limit: float = QUIET) -> Measured:
     """Sentences a second of `tokenize` (learning, encoding, decoding), against SentencePiece alone."""
     settings = params.load(folder / paths.PARAMS).tokenize
-    pairs = sum(count_pairs(folder / paths.CORPUS, split) for split in SPLITS)
+    pairs = sum(count_pairs(folder / paths.CORPUS, split) for split in paths.SPLITS)
 
     def sentencepiece() -> None:
         sentences = [text for pair in read_split(folder / paths.CORPUS, "train") for text in pair[:2]]

@@ -6,6 +6,8 @@ autograd over a loop of `nn.LSTMCell`, on random batches. Tensors are named as i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -15,7 +17,7 @@ from seq2seq.model import Config
 from seq2seq.vocabulary import PAD
 
 
-class Tutorial(nn.Module):
+class Tutorial(nn.Module, ABC):
     """What both have: a packed bidirectional LSTM, d_0 from its last states, and the decoder's loop."""
 
     def __init__(self, config: Config) -> None:
@@ -53,17 +55,17 @@ class Tutorial(nn.Module):
         d_BH = torch.tanh(self.first_hidden(torch.cat(tuple(hidden_2BH), dim=-1)))
         return values_BSM, d_BH, self.first_cell(torch.cat(tuple(cell_2BH), dim=-1))
 
+    @abstractmethod
     def keys(self, values_BSM: Tensor) -> Tensor:
         """What scores are made from, once per sentence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, query_BH: Tensor, keys: Tensor) -> Tensor:
         """scores_BS of a query."""
-        raise NotImplementedError
 
+    @abstractmethod
     def say(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
         """logits_BV of the next word."""
-        raise NotImplementedError
 
 
 class Naive(Tutorial):

@@ -1,19 +1,23 @@
-"""One run per workspace: a file lock that says who holds it.
+"""One run per workspace, and one promotion or rollback at a time per registry: file locks.
 
-Why: two runs in one folder would write the same outputs, and DVC's own locks only cover parts.
+Why: two runs in one folder would write the same outputs, and DVC's own locks only cover parts; and
+MLflow cannot compare and swap an alias.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from seq2seq import store
 from seq2seq.errors import UserError
 
 FILE = Path(".run.lock")
@@ -42,4 +46,18 @@ def workspace(path: Path = FILE) -> Iterator[None]:
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         json.dump({"pid": os.getpid(), "since": since, "command": " ".join(sys.argv)}, file)
         file.flush()
+        yield
+
+
+@contextmanager
+def promotions() -> Iterator[None]:
+    """Wait for one's turn to move an alias of the registry in use; covers the processes of this host.
+
+    Hold it for moments only: nothing is to be loaded or counted under it.
+    """
+    address = store.uri()
+    name = hashlib.sha256(address.encode()).hexdigest()[:16]
+    beside = store.sqlite_file(address) or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
+    with beside.with_name(f"{beside.name}.promotion").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Tell people that a run failed: a hook of every flow that posts JSON to ALERT_WEBHOOK.
+"""Tell people that a run failed, or that a model was rejected, by JSON posted to ALERT_WEBHOOK.
 
 Why: a schedule that fails unheard is worse than none. The body has the key `text`, which chat
 services show, and the parts for programs.
@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from flows.stages import REMEDIES, StageError
@@ -20,6 +21,11 @@ PATIENCE = 10.0  # seconds
 
 def tell(flow: Any, flow_run: Any, state: Any) -> None:
     """A hook for on_failure and on_crashed; never raises, and says so if nobody could be told."""
+    post_if_asked(lambda: notice(flow.name, flow_run, state))
+
+
+def post_if_asked(body: Callable[[], dict[str, str]]) -> None:
+    """Post what `body` makes where somebody wants to be told; never raises, but says so."""
     from prefect.logging import get_logger
     from prefect.variables import Variable
 
@@ -27,9 +33,9 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
     try:
         url = os.environ.get(URL) or Variable.get(URL.lower(), default=None)
         if url:
-            post(str(url), notice(flow.name, flow_run, state))
+            post(str(url), body())
     except Exception as error:
-        logger.error(f"the notice of failure could not be sent: {error}")
+        logger.error(f"the notice could not be sent: {error}")
 
 
 def notice(flow: str, run: Any, state: Any) -> dict[str, str]:

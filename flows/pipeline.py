@@ -1,6 +1,9 @@
 """`python -m flows.pipeline`: apply a recipe, run what is not fresh, promote, show what came out.
 
 Why: one command from a corpus to a registered translator, the same by hand and on a schedule.
+
+exit status: 0 done, the champion moved or not; 4 the version was rejected; 1 a failure, which may pass by
+itself where it says so; 2 a mistake to mend
 """
 
 from __future__ import annotations
@@ -10,49 +13,37 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from flows import graph, lock, screen, summary
+from flows import lock, screen, status, summary
 from flows.server import PrivateServer, check_answering, is_configured
-from flows.stages import StageError, clear_stale_locks
-from seq2seq import environment, params, paths
-from seq2seq.errors import TransientError, UserError
+from flows.stages import clear_stale_locks
+from seq2seq import graph, params, paths
 
 if TYPE_CHECKING:
     from flows.stages import Outcome
 
 HOME = Path(".prefect")
+REJECTED = 4  # exit status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
-    environment.prepare()
     display = screen.terminal()
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+
+    def body() -> int:
         if options.dry:
             return dry(options, display)
         with lock.workspace():
             return run(options, display)
-    except StageError as failure:
-        display.line()
-        return _fail(f"{failure.stage} failed ({failure.kind}): {failure.message}", failure.remedy, 1)
-    except TransientError as error:
-        return _fail(str(error), "it may pass by itself: run again; finished stages are kept", 1)
-    except UserError as error:
-        return _fail(str(error), "", 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted", "run again: finished stages are kept, a training goes on", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+
+    return status.of(body, display, "run again: finished stages are kept, a training goes on")
 
 
 def run(options: argparse.Namespace, display: screen.Screen) -> int:
@@ -66,10 +57,10 @@ def run(options: argparse.Namespace, display: screen.Screen) -> int:
     done = {outcome.stage: outcome.what for outcome in outcomes}
     if "promote" in done:
         facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
-        changed = any(what not in ("unchanged", "kept") for what in done.values())
+        changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
         for line in summary.last_screen(facts, done["promote"], full=changed):
             display.line(line)
-    return 0
+    return REJECTED if done.get("promote") == "rejected" else 0
 
 
 def dry(options: argparse.Namespace, display: screen.Screen) -> int:
@@ -142,20 +133,10 @@ def _flow(options: argparse.Namespace, display: screen.Screen) -> list[Outcome]:
         screen.current.reset(token)
 
 
-def _fail(message: str, remedy: str, status: int) -> int:
-    sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
-    if remedy:
-        print(f"       {remedy}", file=sys.stderr)
-    return status
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.pipeline", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
     parser.add_argument(
         "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"

@@ -1,39 +1,86 @@
-"""Champion or not: a new version takes the alias only if it is better on the same sentences.
+"""`python -m flows.promote`: the tree's version becomes champion if it is fit, and better.
 
-Why: the alias is what serves. It moves by figures made the same way on the same evaluation split,
-under a lock, and the verdict with its reason stays on the version.
+Why: the alias is what serves. What both versions do is found out first, in a process of its own and
+without a lock (reports/evidence.json); the policy judges it (seq2seq/policy.py, section `promote` of
+params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged and
+carried out. On the same grounds a version keeps its verdict: then no model is loaded.
+
+exit status: 0 promoted, forced or unchanged; 3 kept (the champion stays); 4 rejected; 1 a failure, which
+may pass by itself where it says so; 2 a mistake to mend
 """
 
 from __future__ import annotations
 
-import fcntl
+import argparse
 import hashlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from seq2seq import environment, paths, registry, store
-from seq2seq.errors import UserError
-from seq2seq.registry import CHALLENGER, CHAMPION, Version
+from flows import lock, screen, status
+from flows.stages import StageError, call
+from flows.verdict import Verdict
+from seq2seq import environment, history, params, paths, policy, registry, store
+from seq2seq.errors import TransientError, UserError
+from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
-VERDICT = "promotion.verdict"  # tag of a version
-RESCORED = "rescored."  # tag of a champion: its BLEU on another split, by that split's digest
+TRIES = 3  # rounds until a champion that keeps moving is given up
+STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
+# What speaks of a verdict. DVC does not know them, so it is seen to here that they are of this tree.
+FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """promoted | kept | unchanged, and why."""
+class Contest(NamedTuple):
+    """Who stands against whom."""
 
-    what: str
-    reason: str
-    seconds: float = 0.0
+    challenger: Version
+    champion: Version | None
+
+    @property
+    def incumbent(self) -> str | None:
+        """The champion's number."""
+        return self.champion.version if self.champion else None
+
+    def is_as(self, other: Contest) -> bool:
+        """Whether nobody has promoted or rolled back between the two."""
+        return (self.incumbent, *_said(self)) == (other.incumbent, *_said(other))
+
+
+def promote(force: str | None = None, flow_run_id: str = "", timeout: float | None = None) -> Verdict:
+    """Judge the tree's version and do what the verdict says.
+
+    `force` is somebody's reason to promote it whatever the policy says; `timeout` (seconds) is for
+    finding out what the versions do. Raises UserError, TransientError, StageError.
+    """
+    environment.prepare()
+    began = time.monotonic()
+    current = params.load()
+    for _ in range(TRIES):
+        with lock.promotions():
+            contest = _contest()
+        if standing := _standing(contest, current, force):
+            verdict = _verdict(contest, *standing, flow_run_id, began, is_new=False)
+            _keep_company(contest.challenger, verdict)
+            return verdict
+        grounds = _grounds(contest, current)
+        evidence = gather(contest, timeout)
+        what, reason, criteria = _judge(evidence, current, force)
+        with lock.promotions():
+            if contest.is_as(_contest()):
+                verdict = _verdict(contest, what, reason, flow_run_id, began, criteria)
+                _write(paths.VERDICT, verdict.facts())
+                # What does not load today may load tomorrow: then it is judged again.
+                heard = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
+                history.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
+                break
+        _say("the champion was changed while the challenger was judged: judging again")
+    else:
+        raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
+    _publish(contest.challenger, verdict.when)
+    return verdict
 
 
 def registered() -> Version | None:
@@ -54,97 +101,170 @@ def missing_from_registry() -> str:
     return f"{store.uri()} does not know {record['name']} version {record['version']} of this tree"
 
 
-def promote() -> Verdict:
-    """Decide about the tree's version; raises UserError if it cannot be compared."""
-    environment.prepare()
-    began = time.monotonic()
+def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:
+    """What challenger and champion do, as reports/evidence.json; raises StageError, UserError."""
+    paths.EVIDENCE.unlink(missing_ok=True)
+    uris = [version.uri for version in contest if version]
+    call("promote", "seq2seq.evidence", uris, _say, timeout)
+    evidence: dict[str, Any] = json.loads(paths.EVIDENCE.read_text(encoding="utf-8"))
+    challenger = contest.challenger
+    if evidence["metrics"]["model_digest"] != challenger.tags["model_digest"]:
+        raise UserError(
+            f"{paths.METRICS} is of another model than {challenger.name} version {challenger.version} of "
+            f"{paths.REGISTRATION}: `dvc repro` brings them together"
+        )
+    return evidence
+
+
+def _contest() -> Contest:
+    """Who stands against whom now, with all that was left half done brought to an end."""
+    if not paths.REGISTRATION.is_file():
+        raise UserError(f"{paths.REGISTRATION} is missing: `make run` or `dvc repro` registers a model")
     challenger = registered()
     if challenger is None:
-        raise UserError(missing_from_registry())
-    with _one_at_a_time():
-        champion = registry.version_by_alias(challenger.name, CHAMPION)
-        if champion is not None and champion.version == challenger.version:
-            what, reason = (
-                "unchanged",
-                f"version {challenger.version} is {challenger.name}@{CHAMPION} already",
-            )
-            if VERDICT not in challenger.tags:  # killed between moving the alias and saying so
-                _write(challenger, "promoted", reason)
-        elif champion is not None and challenger.tags.get(VERDICT) == "promoted":
-            what = "kept"
-            reason = (
-                f"version {challenger.version} was champion before version {champion.version} was put in its "
-                "place; move the alias by hand to serve it again"
-            )
-        else:
-            what, reason = decide(challenger, champion)
-            if what == "promoted":
-                registry.set_alias(challenger.name, CHAMPION, challenger.version)
-            _write(challenger, what, reason)
-        # Where DVC restored an earlier model no stage has run, and the alias is still another's.
-        candidate = registry.version_by_alias(challenger.name, CHALLENGER)
-        if candidate is None or candidate.version != challenger.version:
-            registry.set_alias(challenger.name, CHALLENGER, challenger.version)
-    return Verdict(what, reason, time.monotonic() - began)
+        raise UserError(f"{missing_from_registry()}: `make run` registers it there")
+    history.settle(challenger.name)
+    # Where DVC restored an earlier model no stage has run, and the alias is still another's.
+    candidate = registry.version_by_alias(challenger.name, CHALLENGER)
+    if candidate is None or candidate.version != challenger.version:
+        registry.set_alias(challenger.name, CHALLENGER, challenger.version)
+    return Contest(registered() or challenger, registry.version_by_alias(challenger.name, CHAMPION))
 
 
-def _write(version: Version, what: str, reason: str) -> None:
-    registry.tag_version(version.name, version.version, {VERDICT: what, "promotion.reason": reason})
+def _said(contest: Contest) -> tuple[str, str | None]:
+    return contest.challenger.version, contest.challenger.tags.get(VERDICT)
 
 
-def decide(challenger: Version, champion: Version | None) -> tuple[str, str]:
-    """The verdict on a challenger and its reason."""
-    new = float(challenger.tags["bleu"])
-    mine = f"version {challenger.version} has BLEU {new:.2f}"
-    if champion is None:
-        return "promoted", f"{mine}, and there was no champion"
-    same = ("test_digest", "bleu_signature")
-    if all(challenger.tags[key] == champion.tags.get(key) for key in same):
-        old, how = float(champion.tags["bleu"]), ""
-    else:
-        old, how = rescored(champion, challenger), " when scored again on this evaluation split"
-    theirs = f"the champion, version {champion.version}, {old:.2f}{how}"
-    return ("promoted" if new > old else "kept"), f"{mine}, {theirs}"
+def _standing(contest: Contest, current: params.Params, force: str | None) -> tuple[str, str] | None:
+    """The verdict, and its reason, that needs no evidence; None if there is none."""
+    challenger, champion = contest
+    number, said = challenger.version, challenger.tags.get(VERDICT)
+    if champion is not None and champion.version == number:
+        return "unchanged", f"version {number} is {challenger.name}@{CHAMPION} already"
+    if force is not None or said is None:
+        return None
+    if said in history.SERVED and champion is not None:
+        told = challenger.tags.get(history.REASON, "")
+        left = f"was rolled back ({told})" if said == history.ROLLED_BACK else "was champion before"
+        back = f"python -m flows.rollback --to {number} --reason ..."
+        return "kept", f"version {number} {left}, now version {champion.version} is; `{back}` serves it again"
+    if said in ("kept", "rejected") and challenger.tags.get(history.JUDGED) == _grounds(contest, current):
+        return said, challenger.tags[history.REASON]
+    return None
 
 
-def rescored(champion: Version, challenger: Version) -> float:
-    """The champion's BLEU on the challenger's evaluation split, the way the challenger was scored.
+def _grounds(contest: Contest, current: params.Params) -> str:
+    """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores."""
+    told = [contest.incumbent, current.promote.model_dump()]
+    grounds = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    suite = current.promote.behaviour
+    frozen = paths.CORPUS / f"{current.evaluate.frozen_set}.parquet"
+    for path in (paths.METRICS, frozen, *([Path(suite)] if suite else [])):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: `dvc checkout` or `dvc repro` brings it")
+        grounds.update(hashlib.sha256(path.read_bytes()).digest())
+    return grounds.hexdigest()
 
-    In a process of its own, where the champion is loaded by the code it was registered with.
-    Remembered as a tag of the champion. Raises UserError if that process fails.
+
+def _judge(
+    evidence: dict[str, Any], current: params.Params, force: str | None
+) -> tuple[str, str, tuple[policy.Criterion, ...]]:
+    """Verdict, reason, criteria; raises UserError for what nobody may force."""
+    judgement = policy.judge(evidence, current.promote)
+    if force is None:
+        return judgement.what, judgement.reason, judgement.criteria
+    if not next(c.ok for c in judgement.criteria if c.name == policy.LOADS):
+        raise UserError(f"what does not load and answer is not promoted by force either: {judgement.reason}")
+    said = "would have promoted it" if judgement.what == "promoted" else f"says {judgement.what}"
+    return "forced", f"{force}; the policy {said}: {judgement.reason}", judgement.criteria
+
+
+def _verdict(
+    contest: Contest,
+    what: str,
+    reason: str,
+    flow_run_id: str,
+    began: float,
+    criteria: tuple[policy.Criterion, ...] = (),
+    *,
+    is_new: bool = True,
+) -> Verdict:
+    name, version = contest.challenger.name, contest.challenger.version
+    seconds = round(time.monotonic() - began, 1)
+    about = (*history.now_and_here(), flow_run_id, criteria, seconds, is_new)
+    return Verdict(what, reason, name, version, contest.incumbent, *about)
+
+
+def _keep_company(version: Version, standing: Verdict) -> None:
+    """See to it that what lies in reports/ about a verdict is about this version, and published.
+
+    DVC may have put another model's outputs back, and who gave the verdict may have been killed.
     """
-    key = f"{RESCORED}{challenger.tags['test_digest'][:16]}"
-    wanted = challenger.tags["bleu_signature"]
-    known = json.loads(champion.tags.get(key, "{}"))
-    if known.get("bleu_signature") != wanted:
-        done = subprocess.run(
-            [sys.executable, "-m", "seq2seq.rescore", champion.uri],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            raise UserError(
-                f"{champion.uri}, the champion, cannot be scored on this evaluation split ({last}); compare "
-                f"by hand and set the alias: MlflowClient().set_registered_model_alias"
-                f"({champion.name!r}, {CHAMPION!r}, ...)"
-            )
-        known = json.loads(done.stdout.splitlines()[-1])
-        if known["bleu_signature"] != wanted:
-            raise UserError(
-                f"BLEU is counted as {known['bleu_signature']} here, the challenger's as {wanted}"
-            )
-        registry.tag_version(champion.name, champion.version, {key: json.dumps(known)})
-    return float(known["bleu"])
+    told = json.loads(paths.VERDICT.read_text(encoding="utf-8")) if paths.VERDICT.is_file() else {}
+    if (told.get("name"), told.get("version")) != (version.name, version.version):
+        for path in FILES:
+            path.unlink(missing_ok=True)
+        try:
+            if history.PUBLISHED in version.tags:
+                history.bring_back(version, paths.REPORTS)
+        except (TransientError, UserError) as error:
+            _say(f"warning: what was found out about version {version.version} is not fetched: {error}")
+            return
+        if not paths.VERDICT.is_file():
+            _write(paths.VERDICT, standing.facts())
+            _publish(version, standing.when)
+    elif version.tags.get(history.PUBLISHED) != told["when"]:
+        _publish(version, told["when"])
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """MLflow cannot compare and swap an alias: on one host promotions take turns by a file lock."""
-    database = store.sqlite_file(store.uri())
-    name = hashlib.sha256(store.uri().encode()).hexdigest()[:16]
-    beside = database or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
-    with beside.with_name(f"{beside.name}.promotion").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _publish(version: Version, when: str) -> None:
+    """Page and card, and all of it into the model's MLflow run; a verdict does not fail by its report."""
+    for path in (paths.REPORT, paths.CARD):
+        path.unlink(missing_ok=True)
+    try:
+        call("promote", "seq2seq.report", [], _say)
+    except StageError as error:
+        _say(f"warning: there is no report: {error.message}")
+    try:
+        history.publish(version, FILES, when)
+    except (TransientError, UserError) as error:
+        _say(f"warning: the report is not in MLflow yet, the next run tries again: {error}")
+
+
+def _write(path: Path, value: Any) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _say(text: str) -> None:
+    screen.current.get().line(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.promote", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--force", action="store_true", help="promote it whatever the policy says")
+    parser.add_argument("--reason", help="why it is forced; kept in the log")
+    options = parser.parse_args(arguments)
+    if options.force != bool((options.reason or "").strip()):
+        parser.error("--force and --reason TEXT go together")
+    display = screen.terminal()
+
+    def body() -> int:
+        token = screen.current.set(display)
+        try:
+            with lock.workspace():
+                verdict = promote(options.reason)
+        finally:
+            screen.current.reset(token)
+        verdict.show(display)
+        return STATUS[verdict.what]
+
+    return status.of(body, display, "run again: nothing is left half done")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,9 @@ COLOURS = {
     "failed": "31",
     "interrupted": "33",
     "promoted": "32",
+    "forced": "33",
     "kept": "2",
+    "rejected": "31",
 }
 
 

@@ -48,6 +48,7 @@ NOISE = re.compile(
     r"|Data and pipelines are up to date|Verifying data sources in stage|ERROR: failed to reproduce"
     r"|Stage '.*' is cached - |error: [a-z]+: "
 )
+KINDS = {2: "user", os.EX_TEMPFAIL: "transient", -signal.SIGKILL: "killed", 130: "interrupted"}
 RESTORED = re.compile(r"Stage '.*' is cached - ")
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
 
@@ -95,7 +96,7 @@ def run(
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
-        call = _Dvc(arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
+        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
         restored = "restored" if RESTORED in call.seen else "unchanged"
@@ -112,12 +113,25 @@ def run(
 
 def fetch(name: str, say: Say) -> Outcome:
     """Bring a missing file under `dvc add` back, from the cache or else from the DVC remote."""
-    call = _Dvc(["checkout", name], lambda line: None, None, {})
+    call = _Child("dvc", ["checkout", name], lambda line: None, None, {})
     if call.status:
-        call = _Dvc(["pull", name], say, None, {})
+        call = _Child("dvc", ["pull", name], say, None, {})
     if call.status:
         raise StageError(name, "dvc", call.error)
     return Outcome(name, "restored", call.seconds)
+
+
+def call(task: str, module: str, arguments: list[str], say: Say, timeout: float | None = None) -> None:
+    """Run a module of the project in the current folder that is no stage, as part of a task.
+
+    Raises StageError in the name of the task.
+    """
+    here = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = _Child(module, arguments, say, timeout, {"PYTHONPATH": here})
+    if done.timed_out:
+        raise StageError(task, "timeout", f"{module} took longer than {duration(timeout or 0)}")
+    if done.status:
+        raise StageError(task, KINDS.get(done.status, "bug"), done.error)
 
 
 def clear_stale_locks(path: Path = RWLOCK) -> None:
@@ -146,22 +160,27 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-class _Dvc:
-    """A finished run of DVC: its exit status, seconds, which of the telling lines were seen, and
-    the last error."""
+class _Child:
+    """A finished run of a module, most often DVC: its exit status, seconds, which of the telling lines
+    were seen, and the last error."""
 
     def __init__(
-        self, arguments: list[str], say: Say, timeout: float | None, environment: Mapping[str, str]
+        self,
+        module: str,
+        arguments: list[str],
+        say: Say,
+        timeout: float | None,
+        environment: Mapping[str, str],
     ) -> None:
         self.seen: set[re.Pattern[str]] = set()
-        self.error = "DVC failed without a word"
+        self.error, self._last = "", f"{module} failed without a word"
         self._say = say
         expired = threading.Event()
         began = time.monotonic()
         # `python` in dvc.yaml is PATH's: let that be this interpreter, activated or not.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         process = subprocess.Popen(
-            [sys.executable, "-P", str(LEASH), str(os.getpid()), "dvc", *arguments],
+            [sys.executable, "-P", str(LEASH), str(os.getpid()), module, *arguments],
             env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -190,6 +209,7 @@ class _Dvc:
             assert process.stdout is not None
             process.stdout.close()
         self.status, self.timed_out = process.returncode, expired.is_set()
+        self.error = self.error or self._last  # a traceback's last line says what it was
         self.seconds = time.monotonic() - began
 
     def _pass_on(self, process: subprocess.Popen[str]) -> None:
@@ -197,8 +217,9 @@ class _Dvc:
         for raw in process.stdout:
             line = raw.rstrip("\n")
             self.seen.update(pattern for pattern in (RAN, RESTORED) if pattern.match(line))
-            if line.startswith("ERROR: "):
-                self.error = line.removeprefix("ERROR: ")
+            self._last = line.strip() or self._last
+            if line.lower().startswith("error: "):
+                self.error = line[len("error: ") :]
             if not NOISE.match(line):
                 self._say(line)
 

@@ -15,6 +15,7 @@ from typing import Any
 from seq2seq import params, paths, store
 from seq2seq.params import Params, ParamsError, flatten
 
+WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
 
 
@@ -41,12 +42,11 @@ def closest_recipe(current: Params, recipes: Path = paths.RECIPES) -> str:
 
 def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iterator[str]:
     """reports/summary.json as lines; `verdict` is promote's, `full` draws attention as well."""
-    alias = "challenger" if verdict == "kept" else "champion"
     yield ""
     yield (
-        f"{summary['name']} version {summary['version']} ({alias}): BLEU {summary['bleu']:.1f}, "
-        f"chrF {summary['chrf']:.1f}; {summary['seen_in_training']:,} of {summary['sentences']:,} test "
-        "sentences seen in training"
+        f"{summary['name']} version {summary['version']} ({WHAT.get(verdict, 'champion')}): "
+        f"BLEU {summary['bleu']:.1f}, chrF {summary['chrf']:.1f}; {summary['contaminated']:,} of "
+        f"{summary['sentences']:,} {summary['frozen_set']} sentences in training, exactly or nearly"
     )
     if summary["corpus_kind"] == "grammar":
         yield "(the corpus is synthetic: these scores check the machine, not what it learns of real language)"
@@ -59,10 +59,10 @@ def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iter
             yield ""
             yield from ("    " + line for line in sample["drawing"].splitlines())
     yield ""
-    yield from _next_steps(summary)
+    yield from _next_steps(summary, "--model model " if verdict == "rejected" else "")
 
 
-def _next_steps(summary: Mapping[str, Any]) -> Iterator[str]:
+def _next_steps(summary: Mapping[str, Any], which: str) -> Iterator[str]:
     uri = store.uri()
     database = store.sqlite_file(uri)
     if database is None:
@@ -71,10 +71,11 @@ def _next_steps(summary: Mapping[str, Any]) -> Iterator[str]:
         address = f"sqlite:///{os.path.relpath(database)}"
         look = f"{command('mlflow')} ui --backend-store-uri {address}"
     sentence = summary["samples"][0]["source"] if summary["samples"] else "..."
+    tried = "the rejected model itself" if which else ""
     steps = [
         ("look", look, "runs, curves, versions"),
-        ("", f"{paths.PICTURES}/", "attention, BLEU by length"),
-        ("try", f"{command('seq2seq')} translate {shlex.quote(sentence)}", ""),
+        ("", str(paths.REPORT), "the verdict and all figures; pictures beside it"),
+        ("try", f"{command('seq2seq')} translate {which}{shlex.quote(sentence)}", tried),
         ("next", "make run RECIPE=local SET=ingest.path=FILE", "your own corpus: two columns"),
         ("", "make run RECIPE=multi30k", "a real corpus"),
     ]

@@ -19,11 +19,13 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
-from flows import graph, notify, promote, screen, stages
-from flows.graph import Node
+from flows import notify, promote, screen, stages
+from flows import rollback as rollback_
 from flows.stages import Outcome
-from seq2seq import params, paths
+from flows.verdict import markdown, notice
+from seq2seq import graph, history, params, paths
 from seq2seq.errors import TransientError
+from seq2seq.graph import Node
 
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
@@ -32,6 +34,17 @@ RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried ag
 def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outcome]:
     """Bring the workspace in the current folder up to date and promote what comes out."""
     return bring_up_to_date(until, force)
+
+
+@flow(name="rollback", on_failure=[notify.tell], on_crashed=[notify.tell])
+def rollback(name: str, reason: str, to: str | None = None) -> str:
+    """Make an older version of a model the champion again: `to`, or the one before; returns its number.
+
+    Needs nothing of the workspace but its registry. Raises UserError if that version does not answer.
+    """
+    entry = rollback_.rollback(name, to, reason)
+    create_markdown_artifact("\n".join(history.table([entry])), key="rollback")
+    return entry.version
 
 
 def bring_up_to_date(
@@ -117,11 +130,16 @@ class _Run:
         screen_ = screen.current.get()
 
         def body() -> State[None]:
-            verdict = promote.promote()
-            self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
-            get_run_logger().info(f"promote: {verdict.what}, {verdict.reason}")
-            screen_.closing("", "promote", verdict.what, verdict.seconds, verdict.reason)
-            create_markdown_artifact(f"**{verdict.what}**: {verdict.reason}", key="promotion")
+            screen_.log = get_run_logger().info
+            try:
+                verdict = promote.promote(flow_run_id=str(flow_run.id), timeout=self.timeout)
+                self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
+                verdict.show(screen_)
+            finally:
+                screen_.log = None
+            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
+            if verdict.what == "rejected" and verdict.is_new:
+                notify.post_if_asked(lambda: notice(str(flow_run.flow_name), verdict))
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 
         _as_task("promote", body)()

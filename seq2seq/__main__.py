@@ -128,6 +128,22 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("kinds", nargs="*", metavar="KIND", help="to train beside this one; default: none")
     compare.add_argument("--saved", nargs="*", metavar="NAME", help="train nothing, show these; default: all")
     compare.add_argument("--figure", type=Path, metavar="SVG", help="default: .cache/compare/attention.svg")
+
+    history = commands.add_parser("history", help="who made which version champion, when and why")
+    history.add_argument("name", nargs="?", help="registered model; default: register.name of params.yaml")
+    history.add_argument("--json", action="store_true", help="for programs")
+
+    lineage = commands.add_parser(
+        "lineage", help="what a model came from, and what came from a corpus or run"
+    )
+    lineage.add_argument(
+        "what", help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, or a corpus hash"
+    )
+    lineage.add_argument("--json", action="store_true", help="for programs")
+
+    explain = commands.add_parser("explain", help="why a stage will run: what changed since it last did")
+    explain.add_argument("stage", nargs="?", help="default: every stage")
+    explain.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 

@@ -1,8 +1,8 @@
-"""clean: data/raw -> data/corpus, reports/cleaning.json and reports/dropped.json (a sample).
+"""clean: data/raw -> data/corpus, reports/{cleaning,contamination}.json and reports/dropped.json (a sample).
 
 Why: a model learns what its corpus shows, and a score means something only if no sentence of the
-evaluation splits was trained on. Train is tidied, filtered, decontaminated and deduplicated, in
-this order; validation and test pass untouched, and there the filters only count.
+evaluation sets was trained on, nor nearly. Train is tidied, filtered, decontaminated and deduplicated,
+in this order; the evaluation sets pass untouched, and there the filters only count.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from seq2seq import filters, paths
+from seq2seq.contamination import BATCH, Hit, Index
 from seq2seq.corpus import Pair, count_pairs, digest, read_split, write_split
 from seq2seq.errors import UserError
 from seq2seq.params import Clean, Params
 from seq2seq.progress import Progress, duration
 
-EVALUATION = ("validation", "test")
-OF_THE_CORPUS = ("source_in_evaluation", "target_in_evaluation", "duplicate")  # not of a pair alone
+EXACT, NEAR = "contaminated_exact", "contaminated_near"
+OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that are not of a pair alone
 SAMPLED = 20  # dropped pairs shown, of each split and reason
+LISTED = 50  # contaminated pairs listed, of each set and kind
 SHOWN = 300  # characters shown of a side
 
 REMEDIES = filters.REMEDIES | {
-    "source_in_evaluation": "validation and test hold what train holds: give splits that differ",
-    "target_in_evaluation": "validation and test hold what train holds: give splits that differ",
+    EXACT: "the evaluation sets hold what train holds: give splits that differ",
+    NEAR: "the evaluation sets hold nearly what train holds: give splits that differ, or raise "
+    "clean.contamination_share",
     "duplicate": "the corpus says one pair again and again",
 }
 
@@ -48,9 +52,8 @@ class Tally:
         """Count a pair that `reason` drops (of an evaluation split: would drop)."""
         self.hits[reason] += 1
         if self.hits[reason] <= SAMPLED:
-            source, target = (text if len(text) <= SHOWN else text[:SHOWN] + "…" for text in pair[:2])
             row = {"split": self.split, "row": self.read, "reason": reason}
-            self.sample.append(row | {"source": source, "target": target})
+            self.sample.append(row | {"source": _shown(pair.source), "target": _shown(pair.target)})
 
     def counts(self) -> dict[str, int]:
         """Hits by reason, zeros included."""
@@ -61,29 +64,79 @@ class Tally:
         return said or "none"
 
 
-@dataclass
-class Digests:
-    """64 bits for each source and each target of the evaluation splits, raw and tidied."""
+class Watch:
+    """Holds training pairs against the evaluation sets, and notes which are too like one of them."""
 
-    sources: set[int] = field(default_factory=set)
-    targets: set[int] = field(default_factory=set)
+    def __init__(self, sets: dict[str, list[Pair]], share: float) -> None:
+        self._sets, self._share = sets, share
+        self._index = Index(sets, share)
+        self._rows: dict[str, set[int]] = {name: set() for name in sets}
+        self._pairs = {name: {"pairs": 0, "exact": 0, "near": 0} for name in sets}
+        self._hits: list[dict[str, Any]] = []
+        self._listed: Counter[tuple[str, str]] = Counter()
+
+    def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
+        """For each training pair the evaluation sentences that it is too like."""
+        return self._index.match(pairs)
+
+    def note(self, hits: list[Hit], pair: Pair, row: int) -> str:
+        """Count the hits of a training pair and list them; returns the reason it would be dropped for."""
+        for name in {hit.set for hit in hits}:
+            kind = "exact" if any(hit.set == name and hit.kind == "exact" for hit in hits) else "near"
+            self._pairs[name]["pairs"] += 1
+            self._pairs[name][kind] += 1
+        for hit in hits:
+            self._rows[hit.set].add(hit.row)
+            self._list(hit, pair, row)
+        return EXACT if any(hit.kind == "exact" for hit in hits) else NEAR
+
+    def _list(self, hit: Hit, pair: Pair, row: int) -> None:
+        self._listed[hit.set, hit.kind] += 1
+        if self._listed[hit.set, hit.kind] <= LISTED:
+            sentence = self._sets[hit.set][hit.row]
+            self._hits.append(
+                {
+                    **hit._asdict(),
+                    "share": round(hit.share, 4),
+                    "train_row": row,
+                    "train_source": _shown(pair.source),
+                    "train_target": _shown(pair.target),
+                    "source": _shown(sentence.source),
+                    "target": _shown(sentence.target),
+                }
+            )
+
+    def report(self, action: str) -> dict[str, Any]:
+        """What reports/contamination.json says."""
+        sets = {
+            name: {"sentences": len(pairs), "contaminated": len(self._rows[name]), **self._pairs[name]}
+            for name, pairs in self._sets.items()
+        }
+        return {"action": action, "share": self._share, "sets": sets, "hits": self._hits}
 
 
 def clean(params: Params) -> None:
-    """Clean data/raw into data/corpus; raises UserError if no training pair is left."""
+    """Clean data/raw into data/corpus.
+
+    Raises UserError if no training pair is left, or one is contaminated where that is not allowed.
+    """
     began = time.monotonic()
     filters.check(params.clean)
-    evaluation = Digests()
-    tallies = []
-    for split in EVALUATION:
-        tallies.append(Tally(split, filters.NAMES))
-        write_split(paths.CORPUS, split, _untouched(params.clean, evaluation, tallies[-1]))
+    sets, tallies = {}, []
+    for name in ("validation", "test", *params.ingest.evaluation_sets):
+        tallies.append(Tally(name, filters.NAMES))
+        sets[name] = list(_counted(params.clean, tallies[-1]))
+        write_split(paths.CORPUS, name, sets[name])
 
+    watch = Watch(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
     with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
         pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _fit(pairs, params.clean, evaluation, train))
-    _report(train, tallies)
+        kept = write_split(paths.CORPUS, "train", _fit(pairs, params.clean, watch, train))
+    found = watch.report(params.clean.contamination)
+    _report(train, tallies, found)
+    if params.clean.contamination == "fail" and found["hits"]:
+        raise UserError(_refused(found))
     if not kept:
         raise UserError(_nothing_left(train))
 
@@ -94,48 +147,46 @@ def clean(params: Params) -> None:
     )
     said = "; ".join(f"{tally.read:,} {tally.split} (flagged: {tally})" for tally in tallies)
     print(f"clean: untouched: {said}")
+    if params.clean.contamination == "report" and found["hits"]:
+        print(f"clean: left in train: {_counts(found)}; see {paths.CONTAMINATION}")
 
 
-def _untouched(params: Clean, digests: Digests, tally: Tally) -> Iterator[Pair]:
-    """The pairs of an evaluation split as they are, counted, their digests added to `digests`."""
+def _counted(params: Clean, tally: Tally) -> Iterator[Pair]:
+    """The pairs of an evaluation set as they are, counted."""
     for pair in read_split(paths.RAW, tally.split):
         source = filters.tidy(pair.source, params.unicode_form)
         target = filters.tidy(pair.target, params.unicode_form)
-        # Train is compared as tidied, `evaluate` compares what lies on disk: neither may find any.
-        digests.sources |= {digest(pair.source), digest(source)}
-        digests.targets |= {digest(pair.target), digest(target)}
         if reason := filters.reason(source, target, params):
             tally.hit(reason, pair)
         tally.read += 1
         yield pair
 
 
-def _fit(pairs: Iterable[Pair], params: Clean, evaluation: Digests, tally: Tally) -> Iterator[Pair]:
+def _fit(pairs: Iterable[Pair], params: Clean, watch: Watch, tally: Tally) -> Iterator[Pair]:
     """Of train's pairs those fit to train on, tidied, in order.
 
     Of each pair kept, 64 bits are remembered: about 100 bytes of memory a pair in a Python set.
     """
     seen: set[int] = set()
-    for pair in pairs:
-        source = filters.tidy(pair.source, params.unicode_form)
-        target = filters.tidy(pair.target, params.unicode_form)
-        reason = filters.reason(source, target, params)
-        if reason is None:
-            source_digest, target_digest = digest(source), digest(target)
-            both = (source_digest * 3 + target_digest) % 2**64  # (a, b) differs from (b, a)
-            if source_digest in evaluation.sources:
-                reason = "source_in_evaluation"
-            elif target_digest in evaluation.targets:
-                reason = "target_in_evaluation"
-            elif both in seen:
-                reason = "duplicate"
-            else:
+    pairs = iter(pairs)
+    while batch := list(islice(pairs, BATCH)):
+        form = params.unicode_form
+        tidied = [Pair(filters.tidy(pair.source, form), filters.tidy(pair.target, form)) for pair in batch]
+        found = watch.hits(tidied)
+        for pair, tidy, hits in zip(batch, tidied, found, strict=True):
+            reason = filters.reason(tidy.source, tidy.target, params)
+            if reason is None and hits:
+                contaminated = watch.note(hits, tidy, tally.read)
+                reason = None if params.contamination == "report" else contaminated
+            if reason is None:
+                both = (digest(tidy.source) * 3 + digest(tidy.target)) % 2**64  # (a, b) differs from (b, a)
+                reason = "duplicate" if both in seen else None
                 seen.add(both)
-        if reason:
-            tally.hit(reason, pair)
-        else:
-            yield _rewritten(pair, source, target, tally)
-        tally.read += 1
+            if reason:
+                tally.hit(reason, pair)
+            else:
+                yield _rewritten(pair, tidy.source, tidy.target, tally)
+            tally.read += 1
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
@@ -152,8 +203,8 @@ def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
     return Pair(source, target, alignment)
 
 
-def _report(train: Tally, evaluation: list[Tally]) -> None:
-    """Write the counts of all splits and the sample of dropped (or flagged) pairs."""
+def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]) -> None:
+    """Write the counts of all splits, what is contaminated, and a sample of dropped (or flagged) pairs."""
     report: dict[str, Any] = {
         "train": {
             "read": train.read,
@@ -174,6 +225,30 @@ def _report(train: Tally, evaluation: list[Tally]) -> None:
     ]
     text = json.dumps(dropped, ensure_ascii=False, indent=1)
     paths.DROPPED.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(contamination, ensure_ascii=False, indent=1)
+    paths.CONTAMINATION.write_text(text + "\n", encoding="utf-8")
+
+
+def _refused(found: dict[str, Any]) -> str:
+    first = found["hits"][0]
+    sentence = {name: first[name] for name in ("source", "target")}
+    return (
+        f"{_counts(found)}, e.g. pair {first['train_row']:,} of train, {first['train_source']!r} → "
+        f"{first['train_target']!r}, is {sentence['source']!r} → {sentence['target']!r} of {first['set']} "
+        f"(all in {paths.CONTAMINATION}); give sets that differ, or set clean.contamination: drop"
+    )
+
+
+def _counts(found: dict[str, Any]) -> str:
+    """How many training pairs are contaminated, by set."""
+    sets = ((name, one) for name, one in found["sets"].items() if one["pairs"])
+    return ", ".join(
+        f"{one['pairs']:,} of train too like {one['contaminated']:,} of {name}" for name, one in sets
+    )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _nothing_left(train: Tally) -> str:

@@ -1,4 +1,4 @@
-"""What a person types beside the stages: use, pin, translate, compare.
+"""What a person types beside the stages: use, pin, translate, compare, history, lineage, explain.
 
 Why: one small function a command; each imports only what it needs, so that the first translation is
 there before one has looked up.
@@ -7,8 +7,10 @@ there before one has looked up.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -26,6 +28,7 @@ PICTURES = (".png", ".pdf", ".svg")
 def run(options: argparse.Namespace) -> int:
     """Do what the command line says; returns the exit status."""
     commands = {"use": use, "pin": pin, "translate": translate, "compare": compare}
+    commands |= {"history": history, "lineage": lineage, "explain": explain}
     commands[options.command](options)
     return 0
 
@@ -91,20 +94,69 @@ def compare(options: argparse.Namespace) -> None:
         comparison.show(options.saved, figure)
 
 
+def history(options: argparse.Namespace) -> None:
+    """Print the promotion log of a model, the newest entry first."""
+    from seq2seq import history as log
+    from seq2seq import registry
+
+    if options.name is None and not paths.PARAMS.is_file():
+        raise UserError(f"{paths.PARAMS} is not here, so say which model: seq2seq history NAME")
+    name = options.name or params.load().register.name
+    registry.check_exists()
+    found = log.entries(name)
+    if not found:
+        raise UserError(f"nothing was judged yet of {name}: {registry.what_there_is(name)}")
+    _tell([asdict(entry) for entry in found], lambda _: log.table(found), options.json)
+
+
+def lineage(options: argparse.Namespace) -> None:
+    """Tell what a model came from, and what came from a corpus or a run, out of MLflow alone."""
+    from seq2seq import lineage as told
+
+    _tell(told.trace(options.what), told.lines, options.json)
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Tell why each stage would run: what changed since dvc.lock was written."""
+    from seq2seq import explain as told
+
+    _tell(told.explain(options.stage), told.lines, options.json)
+
+
+def _tell(found: Any, lines: Callable[[Any], Iterable[str]], as_json: bool) -> None:
+    """Print what was found for a person or for a program."""
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(found)))
+
+
 def _translator(model: str | None) -> Translator:
     """The translator of a registered model or a folder; the default is the champion of params.yaml."""
     if model is None:
         if not paths.PARAMS.is_file():
             raise UserError(f"{paths.PARAMS} is not here, so say which model: --model models:/NAME@champion")
-        model = f"models:/{params.load().register.name}@champion"
-    folder = Path(model)
-    if model.startswith("models:"):
+        folder = _champion(params.load().register.name)
+    elif model.startswith("models:"):
         from seq2seq.registry import download_model
 
         folder = download_model(model)
+    else:
+        folder = Path(model)
     from seq2seq.translator import Translator
 
     return Translator.from_folder(folder)
+
+
+def _champion(name: str) -> Path:
+    """The files of what serves; where nothing does, the error says what else there is to translate with."""
+    from seq2seq.registry import download_model
+
+    try:
+        return download_model(f"models:/{name}@champion")
+    except UserError as error:
+        if not paths.MODEL.is_dir():
+            raise
+        raise UserError(
+            f"{error}; `--model {paths.MODEL}` translates with what was trained here last"
+        ) from None
 
 
 def _warn_of_unknown(translator: Translator, texts: Iterable[str], warned: set[str]) -> None:

@@ -36,7 +36,7 @@ COPIED = (Path("seq2seq"), Path("dvc.yaml"), Path(".dvc/config"), Path(".dvcigno
 
 @dataclass(frozen=True)
 class Bin:
-    """BLEU of the test sentences whose source has so many words."""
+    """BLEU of the sentences whose source has so many words."""
 
     words: str  # "3-7"
     mean_words: float
@@ -45,7 +45,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Result:
-    """What one kind of attention reached on the test split."""
+    """What one kind of attention reached on the frozen evaluation set."""
 
     bleu: float
     chrf: float
@@ -76,10 +76,10 @@ def compare(kinds: Iterable[str], figure: Path = FIGURE) -> None:
             raise UserError("another comparison is running in this project") from None
         cache = _dvc_cache()
         for kind in chosen:  # all before the first trains: what is edited meanwhile must change none
-            _prepare(kind, checked.ingest.path, cache)
+            _prepare(kind, (checked.ingest.path, checked.ingest.evaluation_folder), cache)
         results = {kind: _result(kind) for kind in chosen}
         if len({result.test_digest for result in results.values()}) > 1:
-            raise UserError("the corpus has changed meanwhile, and with it the test split: compare again")
+            raise UserError("the corpus has changed meanwhile, and with it the evaluation set: compare again")
         _save(checked.register.name, results)
     show([checked.register.name], figure)
 
@@ -174,23 +174,24 @@ def read_reports(folder: Path) -> Result:
         least, _, most = row["words"].partition("-")
         inside = [length for length in lengths if int(least) <= length <= int(most or least)]
         bins.append(Bin(row["words"], round(mean(inside), 2), float(row["bleu"])))
-    test = metrics["test"]
+    name = metrics["frozen_set"]
+    ours = metrics[name]
     return Result(
-        test["bleu"],
-        test["chrf"],
+        ours["bleu"],
+        ours["chrf"],
         bins,
         updates=int(_rows(folder / paths.CURVE)[-1]["update"]),
-        test_digest=metrics["test_digest"],
-        error_rate=test.get("alignment_error_rate"),
-        aligned=test.get("aligned_sentences", 0),
+        test_digest=metrics["digests"][name],
+        error_rate=ours.get("alignment_error_rate"),
+        aligned=ours.get("aligned_sentences", 0),
     )
 
 
-def _prepare(kind: str, corpus: str, cache: Path) -> None:
+def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
     """Make a DVC project of its own that shares this one's cache, or renew its code and parameters."""
     folder = FOLDER / kind
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
-    inside = [Path(corpus)] if not Path(corpus).is_absolute() else []
+    inside = [Path(name) for name in data if not Path(name).is_absolute()]
     for path in dict.fromkeys([*COPIED, paths.PARAMS, *inside]):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SPLITS = ("train", "validation", "test")
 BATCH = 10_000  # rows held in memory at once
 
 SCHEMA = pa.schema(

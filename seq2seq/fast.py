@@ -21,8 +21,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from seq2seq.batches import Batch
-from seq2seq.device import wide
 from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State, cross_entropy
+from seq2seq.precision import wide
 from seq2seq.vocabulary import PAD
 
 ROWS = 2048  # of the logits made at once: bounds the memory they take

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq.device import has_products, wide
 from seq2seq.model import AdditiveAttention, Seq2Seq, State
+from seq2seq.precision import has_products, wide
 from seq2seq.search import NEVER, Hypothesis
 from seq2seq.vocabulary import BOS, EOS
 

@@ -5,6 +5,7 @@ Why: everything later reads one format, and for each model it can be said which 
 
 from __future__ import annotations
 
+import difflib
 import heapq
 import json
 import time
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from seq2seq import formats, grammar, hub, layout, paths
-from seq2seq.corpus import SPLITS, Pair, digest, write_split
+from seq2seq.corpus import Pair, digest, write_split
 from seq2seq.errors import UserError
 from seq2seq.formats import Malformed, Table
 from seq2seq.layout import File
@@ -49,9 +50,11 @@ def ingest(params: Params) -> None:
     else:
         corpus = _from_hub(path) if "hub" in document else _from_disk(path)
         facts, rows = _write_files(corpus, settings)
-    facts["rows"] = {split: rows[split] for split in SPLITS}
+    facts["rows"] = {split: rows[split] for split in paths.SPLITS}
+    facts["evaluation_sets"] = {name: _evaluation_set(name, settings) for name in settings.evaluation_sets}
     paths.PROVENANCE.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    counts = ", ".join(f"{rows[split]:,} {split}" for split in SPLITS)
+    counts = ", ".join(f"{rows[split]:,} {split}" for split in paths.SPLITS)
+    counts += "".join(f", {one['rows']:,} {name}" for name, one in facts["evaluation_sets"].items())
     print(f"ingest: {counts} pairs from {path} in {duration(time.monotonic() - began)}")
 
 
@@ -88,18 +91,20 @@ def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
         splits = grammar.write_splits(path, sizes, settings.seed)
     except ValueError as error:
         raise UserError(str(error)) from None
-    rows = {split: write_split(paths.RAW, split, map(Pair._make, splits[split])) for split in SPLITS}
+    rows = {split: write_split(paths.RAW, split, map(Pair._make, splits[split])) for split in paths.SPLITS}
     _show(splits["train"][:2])
     return {"kind": "grammar", "path": settings.path, **about, **_files([File(path.name, path)])}, rows
 
 
-def _from_disk(path: Path) -> Corpus:
+def _from_disk(path: Path, needed: str = "train") -> Corpus:
+    """The corpus of a file or folder; a file is all of the split that is `needed`."""
     if path.is_dir():
-        return Corpus(layout.ours(layout.find(path), {}, str(path)), {"kind": "folder", "path": str(path)})
-    return Corpus({"train": [File(path.name, path)]}, {"kind": "file", "path": str(path)})
+        files = layout.ours(layout.find(path), {}, str(path), needed)
+        return Corpus(files, {"kind": "folder", "path": str(path)})
+    return Corpus({needed: [File(path.name, path)]}, {"kind": "file", "path": str(path)})
 
 
-def _from_hub(path: Path) -> Corpus:
+def _from_hub(path: Path, needed: str = "train") -> Corpus:
     pin = hub.load(path)
     copy = hub.fetch(path, pin)
     print(f"ingest: {copy.said}")
@@ -112,7 +117,7 @@ def _from_hub(path: Path) -> Corpus:
         "mirror": copy.mirror,
         "licence": pin.licence or copy.licence,
     }
-    return Corpus(layout.ours(copy.files, pin.splits, pin.hub), facts)
+    return Corpus(layout.ours(copy.files, pin.splits, pin.hub, needed), facts)
 
 
 def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
@@ -122,7 +127,7 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
     rows = {}
     with Progress("ingest", "rows") as progress:
         reader = Reader(settings, progress)
-        for split in SPLITS:
+        for split in paths.SPLITS:
             pairs = reader.pairs(corpus.files.get(split, ()))
             if split == "train":
                 pairs = _show_first(_train(pairs, made, settings.train_size), progress)
@@ -130,7 +135,7 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
                 pairs = iter(made[split].pairs())
             rows[split] = write_split(paths.RAW, split, pairs)
         reader.check(final=True)
-    for split in SPLITS:
+    for split in paths.SPLITS:
         if not rows[split]:
             raise UserError(_empty(split, split in made, str(settings.path)))
         if split in made:
@@ -138,8 +143,34 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
     columns = {"source": reader.columns[0], "target": reader.columns[1]}
     facts = corpus.facts | {"columns": columns, "made_splits": sorted(made)}
     facts["malformed_rows"] = len(reader.malformed)
-    files = [file for split in SPLITS for file in corpus.files.get(split, ())]
+    files = [file for split in paths.SPLITS for file in corpus.files.get(split, ())]
     return facts | _files(files), rows
+
+
+def _evaluation_set(name: str, settings: Ingest) -> dict[str, Any]:
+    """Write a further evaluation set; returns what provenance.json says of it."""
+    folder = Path(settings.evaluation_folder)
+    known = {path.name.split(".")[0]: path for path in sorted(folder.glob("*")) if _is_corpus(path)}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise UserError(
+            f"ingest.evaluation_sets: {folder} has no set {name!r}{hint}; there are: "
+            f"{', '.join(known) or 'none'}; a set is a corpus file, a folder or a pin, named as the set"
+        )
+    path = known[name]
+    corpus = _from_hub(path, "test") if "hub" in _document(path) else _from_disk(path, "test")
+    with Progress("ingest", "rows") as progress:
+        reader = Reader(settings, progress)
+        rows = write_split(paths.RAW, name, reader.pairs(corpus.files["test"]))
+        reader.check(final=True)
+    if not rows:
+        raise UserError(_empty(name, False, str(path)))
+    return {**corpus.facts, "rows": rows, **_files(corpus.files["test"])}
+
+
+def _is_corpus(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (".yaml", ".yml") or formats.suffix(path) in formats.KINDS
 
 
 class Reader:

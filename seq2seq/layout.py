@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq import formats
-from seq2seq.corpus import SPLITS
+from seq2seq import formats, paths
 from seq2seq.errors import UserError
 
 CARDS = {"README.md", ".huggingface.yaml"}  # what describes a folder in the hub's layout
@@ -58,10 +57,12 @@ def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
     }
 
 
-def ours(found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: str) -> dict[str, list[File]]:
+def ours(
+    found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: str, needed: str = "train"
+) -> dict[str, list[File]]:
     """Of the splits found train, validation and test, by our names; `mapping` is from ours to theirs.
 
-    Raises UserError if there is no train split, or none that `mapping` names.
+    Raises UserError if there is no split that is `needed`, or none that `mapping` names.
     """
     if missing := set(mapping.values()) - found.keys():
         raise UserError(f"{corpus} has no split {', '.join(missing)}, only {', '.join(found)}")
@@ -69,10 +70,10 @@ def ours(found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: st
     splits: dict[str, list[File]] = {}
     for name, files in found.items():
         split = renamed.get(name, NAMES.get(name, name))
-        if split in SPLITS and split not in mapping.keys() - {renamed.get(name)}:
+        if split in paths.SPLITS and split not in mapping.keys() - {renamed.get(name)}:
             splits.setdefault(split, []).extend(files)
         else:
             print(f"ingest: split {name} of {corpus} is not used")
-    if "train" not in splits:
-        raise UserError(f"{corpus} has no train split, only {', '.join(found)}")
+    if needed not in splits:
+        raise UserError(f"{corpus} has no {needed} split, only {', '.join(found)}")
     return splits

@@ -29,6 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Precision = Literal["fp32", "bf16"]
 Column = str | Annotated[int, Field(ge=0)]
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
 
 
@@ -48,6 +49,8 @@ class Ingest(Section):
     path: Annotated[str, Field(min_length=1)]
     source_column: Column
     target_column: Column
+    evaluation_folder: Annotated[str, Field(min_length=1)]
+    evaluation_sets: list[SetName]
     train_size: Positive | None
     validation_size: Positive
     test_size: Positive
@@ -66,6 +69,8 @@ class Clean(Section):
     target_script: Script
     min_script: Share
     drop_identical: bool
+    contamination: Literal["drop", "report", "fail"]
+    contamination_share: Annotated[float, Field(gt=0, le=1)]
 
 
 class Tokenize(Section):
@@ -114,12 +119,28 @@ class Evaluate(Section):
     batch_size: Positive
     length_bins: Positive
     pictures: Annotated[int, Field(ge=0)]
+    frozen_set: SetName
+    rare_words: Annotated[int, Field(ge=0)]
+    negations: list[str]
 
 
 class Register(Section):
     """The registered model's name."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Promote(Section):
+    """The policy by which a registered version becomes champion."""
+
+    frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    minimum_bleu: Annotated[float, Field(ge=0)]
+    significance: Annotated[float, Field(gt=0, lt=1)]
+    margin: Annotated[float, Field(ge=0)]
+    worst_slice: Annotated[float, Field(ge=0)]
+    smallest_slice: Positive
+    maximum_contaminated: Annotated[int, Field(ge=0)]
+    behaviour: Annotated[str, Field(min_length=1)] | None
 
 
 with warnings.catch_warnings():
@@ -135,6 +156,7 @@ with warnings.catch_warnings():
         train: Train
         evaluate: Evaluate
         register: Register
+        promote: Promote
 
 
 def load(path: Path = paths.PARAMS) -> Params:
@@ -145,10 +167,13 @@ def load(path: Path = paths.PARAMS) -> Params:
 def check(values: Mapping[str, Any], path: Path) -> Params:
     """Check parsed values; `path` is named in the error."""
     try:
-        return Params.model_validate(values)
+        checked = Params.model_validate(values)
     except ValidationError as error:
         problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
         raise ParamsError(f"{path} cannot be used:\n{problems}") from None
+    if problem := _disagreement(checked):
+        raise ParamsError(f"{path} cannot be used:\n  {problem}")
+    return checked
 
 
 def apply(
@@ -256,6 +281,17 @@ def _parse(text: str, origin: str) -> Any:
 def _suggest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _disagreement(checked: Params) -> str:
+    """What one key says against another; empty if they agree."""
+    sets = checked.ingest.evaluation_sets
+    if taken := [name for name in sets if name in paths.SPLITS or sets.count(name) > 1]:
+        return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is taken"
+    if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
+        known = ", ".join(["test", *sets])
+        return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+    return ""
 
 
 def _explain(error: Any) -> str:

@@ -8,10 +8,7 @@ last line does something on import.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,11 +28,6 @@ from seq2seq.translator import DECODING, Translator
 
 # What `seq2seq.translator` imports; the versions are those that the scores were made with.
 REQUIREMENTS = ("torch", "sentencepiece", "safetensors", "numpy")
-QUERY = """
-import json, sys, mlflow
-model = mlflow.pyfunc.load_model(sys.argv[1])
-print(json.dumps(model.predict(json.load(sys.stdin))))
-"""
 
 
 class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -92,28 +84,6 @@ def log_model(
 def requirements() -> list[str]:
     """Pinned requirements as a registry knows them: `2.13.0`, also where `2.13.0+cpu` is installed."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
-
-
-def query(model_uri: str, tracking_uri: str, texts: Sequence[str]) -> list[str]:
-    """What a logged model answers in a process of its own, which sees none of this project's code.
-
-    Raises RuntimeError with the other process's last words.
-    """
-    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryDirectory() as elsewhere:
-        done = subprocess.run(
-            [sys.executable, "-c", QUERY, model_uri],
-            input=json.dumps(list(texts)),
-            capture_output=True,
-            text=True,
-            cwd=elsewhere,
-            env=settings | {"MLFLOW_TRACKING_URI": tracking_uri},
-            check=False,
-        )
-    if done.returncode:
-        raise RuntimeError(f"{model_uri} does not load or answer:\n{done.stderr.strip()[-2000:]}")
-    answers: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return answers
 
 
 mlflow.models.set_model(TranslationModel())

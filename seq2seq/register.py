@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import paths, pyfunc, registry, store, tracking, workspace
+from seq2seq import answers, paths, pyfunc, registry, store, tracking, workspace
 from seq2seq.errors import UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
@@ -50,18 +50,18 @@ def register(params: Params) -> None:
     _write(paths.SUMMARY, summary(record, metrics, samples, provenance))
     print(
         f"register: {name} version {version.version} {did}, alias {registry.CHALLENGER}, "
-        f"BLEU {metrics['test']['bleu']:.2f}, in {duration(time.monotonic() - began)}"
+        f"BLEU {float(scores['bleu']):.2f}, in {duration(time.monotonic() - began)}"
     )
 
 
 def score_tags(metrics: Mapping[str, Any]) -> dict[str, str]:
     """What is needed to compare a version with another: scores, how they were made, and on what."""
+    name = metrics["frozen_set"]
     return {
-        "bleu": str(metrics["test"]["bleu"]),
-        "chrf": str(metrics["test"]["chrf"]),
-        "bleu_signature": metrics["signatures"]["bleu"],
-        "chrf_signature": metrics["signatures"]["chrf"],
-        "test_digest": metrics["test_digest"],
+        **{key: str(metrics[name][key]) for key in (*metrics["signatures"], "contaminated")},
+        **{f"{key}_signature": signature for key, signature in metrics["signatures"].items()},
+        "frozen_set": name,
+        "frozen_digest": metrics["digests"][name],
     }
 
 
@@ -93,7 +93,8 @@ def summary(
         "revision": provenance.get("revision"),
         "licence": provenance.get("licence"),
         "rows": provenance["rows"],
-        **metrics["test"],
+        "frozen_set": metrics["frozen_set"],
+        **metrics[metrics["frozen_set"]],
         "signatures": metrics["signatures"],
         "samples": samples,
     }
@@ -121,9 +122,9 @@ def _make(
 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
     """Raise RuntimeError unless the logged model, loaded elsewhere, answers as the model folder does."""
-    answers = pyfunc.query(uri, store.uri(), sentences)
+    said = answers.query(uri, store.uri(), sentences)
     expected = Translator.from_folder(paths.MODEL).translate(list(sentences), *decoding)
-    for sentence, answer, wanted in zip(sentences, answers, expected, strict=True):
+    for sentence, answer, wanted in zip(sentences, said, expected, strict=True):
         if answer != wanted:
             raise RuntimeError(f"{uri} translates {sentence!r} as {answer!r}, the model as {wanted!r}")
 

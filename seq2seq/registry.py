@@ -22,7 +22,8 @@ from seq2seq import store
 from seq2seq.errors import UserError
 from seq2seq.store import answering, client, known
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+VERDICT = "promotion.verdict"  # tag of a version: what the gate, or a rollback, said last
 FOLDER = "artifacts/model"  # of a version's files: the model folder
 DOWNLOADS = Path(".cache/models")
 NAME = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -105,6 +106,13 @@ def download_model(name: str) -> Path:
     return folder
 
 
+def check_exists() -> None:
+    """Raise UserError where there is no registry yet: who only asks must not make one."""
+    database = store.sqlite_file(store.uri())
+    if database is not None and not database.is_file():
+        raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
+
+
 def _beside_the_project(model: str, alias: str | None, number: str | None) -> Path | None:
     """The folder by a look into the SQLite registry; None if MLflow has to be asked.
 
@@ -114,8 +122,7 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
     database = store.sqlite_file(store.uri())
     if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
         return None
-    if not database.is_file():
-        raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
+    check_exists()
     which, values = "?", [model, number]
     if alias is not None:
         which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
@@ -134,7 +141,7 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     """The folder as MLflow finds it, fetched if it lies elsewhere."""
     version = version_by_alias(model, alias) if alias else get_version(model, str(number))
     if version is None:
-        raise UserError(f"{name}: {_what_there_is(model)}")
+        raise UserError(f"{name} is not there: {what_there_is(model)}")
     with answering():
         location = client().get_model_version_download_uri(version.name, version.version)
         parts = urlsplit(location)
@@ -156,7 +163,8 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     return folder
 
 
-def _what_there_is(model: str) -> str:
+def what_there_is(model: str) -> str:
+    """What to say to who asked for a model, version or alias that is not there."""
     with answering():
         models = {m.name: m for m in client().search_registered_models()}
     if model not in models:
@@ -164,11 +172,14 @@ def _what_there_is(model: str) -> str:
         hint = f" (did you mean {close[0]}?)" if close else ""
         return f"no such model{hint}; there are: {', '.join(sorted(models)) or 'none'}"
     with answering():
-        numbers = sorted(int(v.version) for v in client().search_model_versions(f"name = '{model}'"))
-    aliases = client().get_registered_model(model).aliases
-    named = {n: [a for a, v in aliases.items() if int(v) == n] for n in numbers}
-    listed = [f"{n} ({', '.join(named[n])})" if named[n] else str(n) for n in numbers]
-    return f"no such version or alias; the versions are: {', '.join(listed) or 'none'}"
+        versions = client().search_model_versions(f"name = '{model}'")
+        aliases = client().get_registered_model(model).aliases
+    listed = []
+    for version in sorted(versions, key=lambda v: int(v.version)):
+        notes = [alias for alias, number in sorted(aliases.items()) if int(number) == int(version.version)]
+        notes += [version.tags[VERDICT]] if VERDICT in version.tags else []
+        listed.append(f"{version.version} ({', '.join(notes)})" if notes else str(version.version))
+    return f"the versions of {model} are: {', '.join(listed) or 'none'}"
 
 
 def _version(found: Any) -> Version | None:

@@ -1,25 +1,52 @@
-"""How good translations are: BLEU and chrF with signatures, by source length, and alignment errors.
+"""How good translations are: BLEU, chrF and TER, with signatures, intervals and paired tests.
 
-Why: a score can be compared only with scores made the same way, so each is given with the signature
-that says how (Post 2018, "A Call for Clarity in Reporting BLEU Scores").
+Why: a score can be compared only with scores made the same way on the same sentences, so each is given
+with the signature that says how (Post 2018, "A Call for Clarity in Reporting BLEU Scores") and a set
+of sentences with its digest; and a difference means something only if chance would not make it as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.significance import PairedTest
 
-Links = set[tuple[int, int]]  # (source word, target word), counted from 0
+from seq2seq.corpus import Pair
+
 DIGITS = 4  # kept of a score
+SEED, SEED_VARIABLE = 12345, "SACREBLEU_SEED"  # sacreBLEU's own default, and where it looks for another
+RESAMPLES, SHUFFLES = 1000, 10_000  # for an interval, for a test
+MOST_DRAWN, FEWEST = 10_000_000, 200  # sentences in all of them: sacreBLEU holds them in memory at once
+
+# `force` only silences advice about text that looks tokenised: it would come with every slice.
+MAKE: Mapping[str, Callable[..., Any]] = {"bleu": partial(BLEU, force=True), "chrf": CHRF, "ter": TER}
+METRICS = tuple(MAKE)
 
 
 class Scores(NamedTuple):
-    """Scores of a corpus, 0 to 100, the higher the better; the brevity penalty is 1 at best."""
+    """Scores of a corpus, in per cent: the higher the better BLEU and chrF, the lower the better TER.
+
+    Low and high bound 95 % of bootstrap resamples, taken evenly around their mean. The brevity penalty
+    is 1 at best.
+    """
 
     bleu: float
+    bleu_low: float
+    bleu_high: float
     chrf: float
+    chrf_low: float
+    chrf_high: float
+    ter: float
+    ter_low: float
+    ter_high: float
     brevity_penalty: float
     signatures: dict[str, str]
 
@@ -33,16 +60,38 @@ class LengthBin(NamedTuple):
     chrf: float
 
 
+class Difference(NamedTuple):
+    """What a system has more than a baseline, and how often chance alone gives as much, either way."""
+
+    delta: float
+    p: float
+
+
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
-    """BLEU and chrF over all sentences together, as sacreBLEU counts them by default."""
-    bleu, chrf = BLEU(), CHRF()
-    found = bleu.corpus_score(hypotheses, [references])
+    """All metrics over all sentences together, as sacreBLEU counts them by default, with intervals."""
+    whole = BLEU().corpus_score(hypotheses, [references])  # here the advice is given, once
+    made = {name: make(references=[references]) for name, make in MAKE.items()}
+    # A "paired" test of one system: Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails
+    # where some resamples have no match at all, and it puts the resampling into the signature.
+    with _seeded():
+        drawn = _drawn(RESAMPLES, len(references))
+        _, columns = PairedTest([("system", hypotheses)], made, None, test_type="bs", n_samples=drawn)()
+    figures: dict[str, float] = {}
+    for name, (result,) in _by_metric(columns, METRICS):
+        most = math.inf if name == "ter" else 100.0  # even around a mean, an interval could reach beyond
+        figures[name] = round(result.score, DIGITS)
+        figures[f"{name}_low"] = round(max(float(result.mean - result.ci), 0.0), DIGITS)
+        figures[f"{name}_high"] = round(min(float(result.mean + result.ci), most), DIGITS)
     return Scores(
-        round(found.score, DIGITS),
-        round(chrf.corpus_score(hypotheses, [references]).score, DIGITS),
-        round(found.bp, DIGITS),
-        {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())},
+        **figures,
+        brevity_penalty=round(whole.bp, DIGITS),
+        signatures={name: str(metric.get_signature()) for name, metric in made.items()},
     )
+
+
+def score(metric: str, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """One metric over all sentences together, without an interval."""
+    return round(float(MAKE[metric]().corpus_score(hypotheses, [references]).score), DIGITS)
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
@@ -50,18 +99,38 @@ def sentence_chrf(hypothesis: str, reference: str) -> float:
     return round(float(CHRF().sentence_score(hypothesis, [reference]).score), DIGITS)
 
 
-def by_length(
-    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], bins: int
-) -> list[LengthBin]:
-    """Scores by the source's number of words, in at most `bins` bins of equal count."""
-    lengths = [len(source.split()) for source in sources]
-    rows = []
-    for shortest, longest in equal_bins(lengths, bins):
-        chosen = [i for i, length in enumerate(lengths) if shortest <= length <= longest]
-        scores = corpus_scores([hypotheses[i] for i in chosen], [references[i] for i in chosen])
-        words = f"{shortest}-{longest}" if shortest < longest else str(shortest)
-        rows.append(LengthBin(words, len(chosen), scores.bleu, scores.chrf))
-    return rows
+def paired_test(
+    baseline: Sequence[str],
+    system: Sequence[str],
+    references: Sequence[str],
+    metrics: Sequence[str] = METRICS,
+) -> dict[str, Difference]:
+    """sacreBLEU's paired approximate randomisation of two systems' answers to the same sentences.
+
+    Its p says how often a random exchange of answers makes a *larger* difference. An equal one counts
+    here as well where it weighs: with n answers that differ there are 2^n exchanges, of which at least
+    two (none, and all) make the difference that was found. So one lucky sentence proves nothing.
+    """
+    differing = sum(one != other for one, other in zip(baseline, system, strict=True))
+    least = min(1.0, math.ldexp(1.0, 1 - differing))
+    made = {name: MAKE[name](references=[references]) for name in metrics}
+    with _seeded():
+        shuffles = _drawn(SHUFFLES, len(references))
+        systems = [("baseline", baseline), ("system", system)]
+        _, columns = PairedTest(systems, made, None, test_type="ar", n_samples=shuffles)()
+    found = {}
+    for name, (before, after) in _by_metric(columns, metrics):
+        delta = after.score - before.score
+        found[name] = Difference(round(delta, DIGITS), max(after.p_value, least) if delta else 1.0)
+    return found
+
+
+def set_digest(pairs: Iterable[Pair]) -> str:
+    """sha256 of an evaluation set: scores of two models compare only on the same one."""
+    total = hashlib.sha256()
+    for pair in pairs:
+        total.update((json.dumps([pair.source, pair.target]) + "\n").encode())
+    return total.hexdigest()
 
 
 def equal_bins(values: Sequence[int], bins: int) -> list[tuple[int, int]]:
@@ -78,16 +147,25 @@ def equal_bins(values: Sequence[int], bins: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def parse_alignment(pharaoh: str) -> Links:
-    """The links of an alignment written as "0-0 1-2"."""
-    links = (link.split("-") for link in pharaoh.split())
-    return {(int(source), int(target)) for source, target in links}
+def _by_metric(columns: Mapping[str, Any], metrics: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    """A paired test's results under our names: they come in order, after a column with the systems'."""
+    return zip(metrics, list(columns.values())[1:], strict=True)
 
 
-def alignment_error_rate(pairs: Iterable[tuple[Links, Links]]) -> float | None:
-    """AER of (found, gold) links, 0 at best (Och & Ney 2003, every gold link sure); None without."""
-    shared = size = 0
-    for found, gold in pairs:
-        shared += len(found & gold)
-        size += len(found) + len(gold)
-    return round(1 - 2 * shared / size, DIGITS) if size else None
+def _drawn(wanted: int, sentences: int) -> int:
+    """How many resamples or shuffles of so many sentences: as wanted, but for very large sets."""
+    return max(FEWEST, min(wanted, MOST_DRAWN // sentences))
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """sacreBLEU takes its seed from the environment alone; what is set there must change no figure."""
+    before = os.environ.get(SEED_VARIABLE)
+    os.environ[SEED_VARIABLE] = str(SEED)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SEED_VARIABLE]
+        else:
+            os.environ[SEED_VARIABLE] = before

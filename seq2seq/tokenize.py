@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from itertools import chain, islice
 
 from seq2seq import paths
-from seq2seq.corpus import SPLITS, Pair, count_pairs, read_split
+from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.errors import UserError
 from seq2seq.params import Params
 from seq2seq.params import Tokenize as Settings
@@ -52,7 +52,7 @@ def tokenize(params: Params) -> None:
 
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     seen: set[str] = set()
-    coverage = {split: _encode(split, vocabulary, seen if split == "train" else None) for split in SPLITS}
+    coverage = {s: _encode(s, vocabulary, seen if s == "train" else None) for s in paths.SPLITS}
     if len(seen) <= MOST_WORDS:
         text = "".join(f"{word}\n" for word in sorted(seen))
         (paths.VOCABULARY / WORDS_FILE).write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ stop it, and a run that this server does not know is made again from what lies o
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import sys
 import time
@@ -24,6 +25,8 @@ FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
 SECTIONS = ("ingest", "clean", "tokenize", "train")  # whose values made the model
 SECONDS_BETWEEN_BATCHES = 5.0
 LARGEST_BATCH = 1000  # metrics in one request, MLflow's own limit
+LONGEST_SOURCE = 65_000  # characters of a dataset's source, MLflow's own limit is a little above
+ELSEWHERE = "among the run's files"  # said instead of a list that is too long
 FIRST_WAIT, LONGEST_WAIT = 60.0, 3600.0  # seconds before a server that failed is tried again
 
 
@@ -111,16 +114,17 @@ class Run:
             "git.dirty": workspace.dirty(),
             "prefect.flow_run_id": workspace.flow_run(),
             "dvc.corpus": workspace.data_hash(paths.CORPUS),
+            **workspace.recipe_tags(params),
         }.items():
             self.set_tag(name, value)
         self.log_text(json.dumps(workspace.machine(), indent=2), f"{folder}/machine.json")
         self.log_workspace(folder)
 
     def log_workspace(self, folder: str) -> None:
-        """Keep `git diff HEAD`, params.yaml, dvc.lock and the list of packages as they are now."""
+        """Keep changes to the code, params.yaml, dvc.lock, provenance and packages as they are now."""
         self.log_text(workspace.diff(), f"{folder}/git.diff")
         self.log_text(workspace.packages(), f"{folder}/packages.txt")
-        for path in (paths.PARAMS, workspace.LOCK):
+        for path in (paths.PARAMS, paths.PROVENANCE, workspace.LOCK):
             if path.is_file():
                 self.log_artifact(path, folder)
 
@@ -205,11 +209,11 @@ def model_run() -> Iterator[Run]:
 
 
 def log_evaluation(run: Run) -> None:
-    """Add what `evaluate` has written to the run: final metrics, segments, pictures."""
+    """Add what `evaluate` has written to the run: final metrics of each set, segments, slices, pictures."""
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
-    for split in ("validation", "test"):
-        run.log_metrics({f"{split}.{name}": value for name, value in metrics[split].items()})
-    for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS):
+    for name in metrics["digests"]:
+        run.log_metrics({f"{name}.{key}": value for key, value in metrics[name].items()})
+    for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS, paths.SLICES):
         run.log_artifact(path, "evaluation")
     run.log_artifact(paths.PICTURES, "evaluation/pictures")
 
@@ -242,10 +246,11 @@ def _create_run(params: Params, fingerprint: str) -> str:
         "mlflow.source.name": "seq2seq train",
     }
     with answering():
-        return str(client().create_run(_experiment(name), tags=tags).info.run_id)
+        return str(client().create_run(experiment(name), tags=tags).info.run_id)
 
 
-def _experiment(name: str) -> str:
+def experiment(name: str) -> str:
+    """The id of an experiment, which is made where there is none; raises UserError if it is deleted."""
     found = client().get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":
         raise UserError(f"MLflow's experiment {name!r} is deleted: restore it, or change register.name")
@@ -271,17 +276,21 @@ def _find_run(experiment: str, fingerprint: str, *, ours: bool = False, finished
 
 
 def _datasets() -> list[Any]:
-    """The corpus as MLflow's inputs: where it came from, and the hash that DVC knows it by."""
+    """The corpus as MLflow's input: where it came from."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if not paths.PROVENANCE.is_file():
         return []
-    provenance = json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))
+    text = paths.PROVENANCE.read_text(encoding="utf-8")
+    provenance = json.loads(text)
+    # MLflow keeps one source for a name and digest, but other files may come to the same data/corpus.
+    digest = hashlib.sha256((workspace.data_hash(paths.CORPUS) + text).encode()).hexdigest()
+    fits = len(json.dumps(provenance)) <= LONGEST_SOURCE
     dataset = Dataset(
         name=str(provenance.get("id") or provenance["path"])[:500],
-        digest=workspace.data_hash(paths.CORPUS)[:36],
+        digest=digest[:36],
         source_type="hugging_face" if provenance["kind"] == "hub" else "local",
-        source=json.dumps(provenance),
+        source=json.dumps(provenance if fits else {**provenance, "files": ELSEWHERE}),
         profile=json.dumps(provenance.get("rows", {})),
     )
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from seq2seq import checkpoints, fast, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
-from seq2seq.device import choose_device, choose_dtype
+from seq2seq.device import choose_device
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.params import Params
 from seq2seq.params import Train as Settings
+from seq2seq.precision import choose_dtype
 from seq2seq.progress import Progress, duration
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary

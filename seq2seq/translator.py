@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 
 from seq2seq.batches import collate, source_batch
-from seq2seq.device import PRECISIONS, choose_dtype
 from seq2seq.errors import UserError
 from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import CONFIG, WEIGHTS, Seq2Seq
+from seq2seq.precision import PRECISIONS, choose_dtype
 from seq2seq.search import Hypothesis, forced
 from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
 
@@ -94,7 +94,8 @@ class Translator:
         What is not given is as the model's registration says (beam 5, length penalty 1, fp32 without one).
         Raises UserError for a text of more than 500 tokens.
         """
-        found = self._search(texts, self._decoding(beam, length_penalty, max_length, precision), batch_size)
+        how = self._decoding(beam, length_penalty, max_length, precision)
+        found = self._search(self._encode(texts), how, batch_size)
         return self.vocabulary.decode_all([h.ids if h else [] for h in found])
 
     def translate_fully(
@@ -108,8 +109,9 @@ class Translator:
     ) -> list[Translation]:
         """As `translate`, with scores, pieces and where attention looked at each word."""
         how = self._decoding(beam, length_penalty, max_length, precision)
-        found = self._search(texts, how, batch_size)
-        shown = self._attend(texts, [h.ids if h else [] for h in found], batch_size)
+        sources = self._encode(texts)
+        found = self._search(sources, how, batch_size)
+        shown = self._attend(sources, [h.ids if h else [] for h in found], batch_size)
         return [
             t._replace(score=h.score(how.length_penalty)) if h else Translation("", 0.0, [], [], None)
             for t, h in zip(shown, found, strict=True)
@@ -120,7 +122,7 @@ class Translator:
 
         Their score is their log-probability by length^length_penalty.
         """
-        return self._attend(texts, self.vocabulary.encode_all(targets), batch_size)
+        return self._attend(self._encode(texts), self.vocabulary.encode_all(targets), batch_size)
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that training never saw; none if what it saw was not kept."""
@@ -151,8 +153,8 @@ class Translator:
             self._fast[precision] = FastModel(self.model, choose_dtype(precision, self.device))
         return self._fast[precision]
 
-    def _search(self, texts: list[str], how: Decoding, batch_size: int) -> list[Hypothesis | None]:
-        """A hypothesis for each text that has any token, searched in batches of like length."""
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        """The ids of each text; raises UserError for one that is too long."""
         ids = self.vocabulary.encode_all(texts)
         for text, sentence in zip(texts, ids, strict=True):
             if len(sentence) > LONGEST:
@@ -160,23 +162,28 @@ class Translator:
                     f"a text of {len(sentence):,} tokens is too long, at most {LONGEST}: split it into "
                     f"sentences ({text[:60]!r} ...)"
                 )
+        return ids
+
+    def _search(self, sources: list[list[int]], how: Decoding, batch_size: int) -> list[Hypothesis | None]:
+        """A hypothesis for each source that has any token, searched in batches of like length."""
         fast = self._fast_model(how.precision)
-        found: list[Hypothesis | None] = [None] * len(texts)
-        order = sorted((i for i, sentence in enumerate(ids) if sentence), key=lambda i: len(ids[i]))
+        found: list[Hypothesis | None] = [None] * len(sources)
+        order = sorted((i for i, source in enumerate(sources) if source), key=lambda i: len(sources[i]))
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
-            source_BS, lengths_B = source_batch([ids[i] for i in rows])
+            source_BS, lengths_B = source_batch([sources[i] for i in rows])
             source_BS, lengths_B = source_BS.to(self.device), lengths_B.to(self.device)
             hypotheses = beam_search(fast, source_BS, lengths_B, how.beam, how.length_penalty, how.max_length)
             for i, hypothesis in zip(rows, hypotheses, strict=True):
                 found[i] = hypothesis
         return found
 
-    def _attend(self, texts: list[str], targets: list[list[int]], batch_size: int) -> list[Translation]:
+    def _attend(
+        self, sources: list[list[int]], targets: list[list[int]], batch_size: int
+    ) -> list[Translation]:
         """Teacher forcing, in batches of like length."""
-        sources = self.vocabulary.encode_all(texts)
         said: dict[int, Translation] = {}
-        order = sorted(range(len(texts)), key=lambda i: (len(targets[i]), len(sources[i])))
+        order = sorted(range(len(sources)), key=lambda i: (len(targets[i]), len(sources[i])))
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(self.device)
@@ -195,7 +202,7 @@ class Translator:
                     [*target, "</s>"],
                     attention_TS,
                 )
-        return [said[i] for i in range(len(texts))]
+        return [said[i] for i in range(len(sources))]
 
 
 def model_digest(folder: Path) -> str:

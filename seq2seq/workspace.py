@@ -14,15 +14,19 @@ import socket
 import subprocess
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
-from seq2seq.params import Params
+from seq2seq import params, paths
+from seq2seq.params import Params, ParamsError, flatten
 
 UNKNOWN = "unknown"
 LOCK = Path("dvc.lock")
 # Code and parameters: what of the tree decides a result. dvc.lock is written by the run itself.
 CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
+TEXTS = (".py", ".yaml", ".yml", ".toml")
+SEARCHED = 50  # commits of a file
 
 
 def commit() -> str:
@@ -39,8 +43,52 @@ def dirty() -> str:
 
 
 def diff() -> str:
-    """`git diff HEAD`; empty where there is no difference or no repository."""
-    return _git("diff", "HEAD") or ""
+    """`git diff HEAD`, with new files of code and parameters; empty without difference or repository."""
+    new = (_git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or "").split("\0")
+    # Somebody's corpus may lie there as well, and DVC knows that by its hash.
+    texts = [path for path in new if path.endswith(TEXTS)]
+    added = (_git("diff", "--no-index", "--", os.devnull, path, differs=True) or "" for path in texts)
+    return "".join([_git("diff", "HEAD") or "", *added])
+
+
+def commit_with(path: str, md5: str) -> str | None:
+    """The newest of the last commits in which a file had this content; None if in none of them."""
+    for known in (_git("log", f"-{SEARCHED}", "--format=%H", "--", path) or "").split():
+        content = _run("show", f"{known}:./{path}")
+        if content is not None and hashlib.md5(content.stdout, usedforsecurity=False).hexdigest() == md5:
+            return known
+    return None
+
+
+def lines_changed(path: str, commit: str) -> tuple[int, int] | None:
+    """How many lines of a file were added and removed since a commit; None if git counts none."""
+    counts = (_git("diff", "--numstat", commit, "--", path) or "").split()
+    return (int(counts[0]), int(counts[1])) if counts and counts[0].isdigit() else None
+
+
+def closest_recipe(
+    current: Params, recipes: Path = paths.RECIPES
+) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+    """The recipe the parameters differ from least, and what differs: key -> (the recipe's, ours).
+
+    None if there is no recipe that can be used.
+    """
+    mine = flatten(current.model_dump())
+    found = []
+    for path in sorted(recipes.glob("*.yaml")):
+        try:
+            theirs = flatten(params.load(path).model_dump())
+        except ParamsError:
+            continue  # not what is run; `seq2seq use` complains about it
+        differing = {key: (theirs[key], mine[key]) for key in mine if mine[key] != theirs[key]}
+        found.append((path.stem, differing))
+    return min(found, key=lambda one: len(one[1]), default=None)
+
+
+def recipe_tags(current: Params) -> dict[str, str]:
+    """The closest recipe and the changes to it, as tags of a run; none without a recipe."""
+    closest = closest_recipe(current)
+    return {"recipe": closest[0], "recipe.changes": json.dumps(closest[1])} if closest else {}
 
 
 def flow_run() -> str:
@@ -91,16 +139,16 @@ def machine() -> dict[str, str]:
     }
 
 
-def _git(*arguments: str) -> str | None:
-    """The output of a git command; None if it fails or there is no git."""
+def _git(*arguments: str, differs: bool = False) -> str | None:
+    """The output of a git command; None if it fails (1, if it `differs`, is no failure) or without git."""
+    done = _run(*arguments)
+    if done is None or done.returncode > differs:
+        return None
+    return done.stdout.decode("utf-8", errors="replace")
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[bytes] | None:
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        return subprocess.run(["git", "--no-optional-locks", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         return None
-    return done.stdout if done.returncode == 0 else None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seq2seq import clean as stage
 from seq2seq import params, paths
-from seq2seq.corpus import SPLITS, Pair, normalise, read_split, write_split
+from seq2seq.corpus import Pair, normalise, read_split, write_split
 from seq2seq.errors import UserError
 from seq2seq.filters import NAMES
 
@@ -21,11 +21,11 @@ HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1
 
 def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
-    for split, pairs in zip(SPLITS, (train, validation, test), strict=True):
+    for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
         write_split(paths.RAW, split, pairs)
     cleaning = PARAMS.clean.model_copy(update=changes)
     stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
-    return {split: list(read_split(paths.CORPUS, split)) for split in SPLITS}
+    return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
         "empty": 1,
         "identical": 1,
         "duplicate": 1,
-        "source_in_evaluation": 1,
-        "target_in_evaluation": 1,
+        "contaminated_exact": 2,
     }
     assert report["test"] == {"read": 1, "kept": 1, "flagged": dict.fromkeys(NAMES, 0)}
 
@@ -76,8 +75,8 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
         (1, "empty"),
         (2, "identical"),
         (4, "duplicate"),
-        (5, "source_in_evaluation"),
-        (6, "target_in_evaluation"),
+        (5, "contaminated_exact"),
+        (6, "contaminated_exact"),
     }
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("clean: 3 of 8 train pairs kept in ")
@@ -185,3 +184,48 @@ def squeezed(text):
     """What tidying never changes: the visible characters, their spelling aside."""
     visible = text.replace("\u200b", "").replace("\ufeff", "")
     return "".join(normalise(visible).split())
+
+
+NEARLY = [
+    Pair("Der MOND scheint, hell!", "Whatever this may be."),
+    Pair("Ganz etwas anderes.", "The moon shines bright."),
+]
+
+
+def test_contamination_is_listed_with_both_texts(root):
+    assert run(numbered(3) + NEARLY)["train"] == numbered(3)
+    report = json.loads(paths.CONTAMINATION.read_text())
+    assert report["action"] == "drop"
+    assert report["sets"]["test"] == {"sentences": 1, "contaminated": 1, "pairs": 2, "exact": 1, "near": 1}
+    of_test = [hit for hit in report["hits"] if hit["set"] == "test"]
+    assert [(hit["kind"], hit["side"], hit["train_row"]) for hit in of_test] == [
+        ("exact", "source", 3),
+        ("near", "target", 4),
+    ]
+    assert of_test[1]["train_target"] == NEARLY[1].target
+    assert of_test[1]["target"] == HELD_OUT[0].target
+
+
+def test_contamination_can_be_left_and_told(root, capsys):
+    assert run(numbered(3) + NEARLY, contamination="report")["train"] == numbered(3) + NEARLY
+    assert json.loads(paths.CLEANING.read_text())["train"]["dropped"]["contaminated_exact"] == 0
+    assert (
+        "left in train: 2 of train too like 1 of validation, 2 of train too like 1 of test;"
+        in capsys.readouterr().out
+    )
+
+
+def test_contamination_can_stop_the_run(root):
+    with pytest.raises(UserError, match=r"2 of train too like 1 of .*e\.g\. pair 3 of train, 'Der MOND"):
+        run(numbered(3) + NEARLY, contamination="fail")
+    assert run(numbered(3), contamination="fail")["train"] == numbered(3)
+
+
+def test_further_evaluation_sets_are_kept_out_of_train_too(root):
+    write_split(paths.RAW, "news", NEARLY[1:])
+    for split, pairs in zip(paths.SPLITS, (numbered(3) + NEARLY[1:], [], []), strict=True):
+        write_split(paths.RAW, split, pairs)
+    ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": ["news"]})
+    stage.clean(PARAMS.model_copy(update={"ingest": ingest}))
+    assert list(read_split(paths.CORPUS, "news")) == NEARLY[1:]
+    assert list(read_split(paths.CORPUS, "train")) == numbered(3)

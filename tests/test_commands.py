@@ -1,6 +1,7 @@
 """What a person types: what is read, what is printed, what is said when it cannot be done."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import commands, hub, params, paths
+from seq2seq import commands, history, hub, params, paths, registry
 from seq2seq.__main__ import main
 from seq2seq.errors import UserError
 from seq2seq.translator import Translation
@@ -151,6 +152,27 @@ def test_pin_prints_what_changed(monkeypatch, capsys):
     monkeypatch.setattr(hub, "pin", lambda path: [("revision", "main", "0" * 40)])
     assert main(["pin", "corpora/x.yaml"]) == 0
     assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"
+
+
+def test_history_is_a_table_or_json(project, monkeypatch, capsys):
+    entries = [
+        history.Entry("m", "rolled back", "2", "1", "it lost numbers", "2026-01-02", "me@here", state="done"),
+        history.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="struck out"),
+    ]
+    monkeypatch.setattr(registry, "check_exists", lambda: None)
+    monkeypatch.setattr(history, "entries", lambda name: entries if name == "grammar-de-en" else [])
+    monkeypatch.setattr(registry, "what_there_is", lambda name: "no such model")
+    assert main(["history"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "when        what               version         who      why",
+        "2026-01-02  rolled back        2 -> 1          me@here  it lost numbers",
+        "2026-01-01  kept (struck out)  2 (champion 1)  me@here  not better",
+    ]
+    assert main(["history", "--json"]) == 0
+    assert [entry["what"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
+    assert "nothing was judged yet of n: no such model" in failure(capsys, "history", "n")
+    paths.PARAMS.unlink()
+    assert "params.yaml is not here, so say which model: seq2seq history NAME" in failure(capsys, "history")
 
 
 def run_python(code: str, **options) -> subprocess.CompletedProcess:

@@ -43,8 +43,9 @@ def test_without_a_gold_alignment_nothing_is_said_of_its_errors():
 
 def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
     (tmp_path / paths.REPORTS).mkdir()
-    test = {"bleu": 91.25, "chrf": 94.0, "alignment_error_rate": 0.0625, "aligned_sentences": 1012}
-    (tmp_path / paths.METRICS).write_text(json.dumps({"test": test, "test_digest": "d"}))
+    ours = {"bleu": 91.25, "chrf": 94.0, "alignment_error_rate": 0.0625, "aligned_sentences": 1012}
+    metrics = {"news": ours, "frozen_set": "news", "digests": {"test": "e", "news": "d"}}
+    (tmp_path / paths.METRICS).write_text(json.dumps(metrics))
     (tmp_path / paths.LENGTHS).write_text("words,sentences,bleu,chrf\n3-7,3,95.0,96.0\n8,1,88.0,90.0\n")
     (tmp_path / paths.CURVE).write_text("update,loss\n600,1.5\n1200,1.0\n")
     with (tmp_path / paths.SEGMENTS).open("w") as file:
@@ -54,8 +55,8 @@ def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
     additive = RESULTS["additive"]
     expected = replace(additive, by_length=[Bin("3-7", 5.33, 95.0), Bin("8", 8.0, 88.0)])
     assert comparison.read_reports(tmp_path) == expected
-    del test["alignment_error_rate"], test["aligned_sentences"]
-    (tmp_path / paths.METRICS).write_text(json.dumps({"test": test, "test_digest": "d"}))
+    del ours["alignment_error_rate"], ours["aligned_sentences"]
+    (tmp_path / paths.METRICS).write_text(json.dumps(metrics))
     assert comparison.read_reports(tmp_path) == replace(expected, error_rate=None, aligned=0)
 
 
@@ -73,7 +74,7 @@ def project(tmp_path, monkeypatch) -> Path:
     shutil.copyfile("recipes/tiny.yaml", paths.PARAMS)
     draw = random.Random(1)
     words = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "sechs": "six"}
-    Path("corpora").mkdir()
+    shutil.copytree(ROOT / "corpora/evaluation", "corpora/evaluation")
     with Path("corpora/numbers.tsv").open("w") as file:
         file.write("source\ttarget\n")
         for _ in range(600):

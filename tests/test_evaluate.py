@@ -28,13 +28,17 @@ TEST = [
 ]
 VALIDATION = [Pair("Der Mond scheint sehr hell", "The moon shines very brightly")]
 TRAIN = [Pair("Der Vogel singt", "The bird sings")]
+NEWS = [
+    Pair("Nein, Anna kommt 1987 nicht?", "No, is Anna not coming in 1987?"),
+    Pair("Die Regierung tagt heute in Bonn", "The government meets in Bonn today"),
+]
 
 
 class ByHeart:
     """Says the reference, or what `wrong` holds for it; attention is on the word of the same place."""
 
     def __init__(self, attends=True, wrong=()):
-        self.known = {pair.source: pair.target for pair in [*TEST, *VALIDATION]} | dict(wrong)
+        self.known = {pair.source: pair.target for pair in [*TEST, *VALIDATION, *NEWS]} | dict(wrong)
         self.attends = attends
         self.vocabulary = self  # of which `evaluate` only asks how long texts are
 
@@ -79,9 +83,11 @@ def run(tmp_path, monkeypatch):
     """A function that evaluates in an empty folder and returns (metrics.json, what MLflow got)."""
     monkeypatch.chdir(tmp_path)
 
-    def go(translator=None, test=TEST, train=TRAIN, validation=VALIDATION, **changes):
-        for split, pairs in (("train", train), ("validation", validation), ("test", test)):
-            write_split(paths.CORPUS, split, pairs)
+    def go(translator=None, test=TEST, train=TRAIN, validation=VALIDATION, news=None, **changes):
+        sets = {"train": train, "validation": validation, "test": test}
+        further = {} if news is None else {"news": news}
+        for name, pairs in {**sets, **further}.items():
+            write_split(paths.CORPUS, name, pairs)
         recorder = Recorder()
         paths.REPORTS.mkdir(exist_ok=True)
         paths.RUN.write_text('{"fingerprint": "f00"}')
@@ -96,7 +102,8 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or ByHeart())
         monkeypatch.setattr(stage, "model_digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
-        stage.evaluate(PARAMS.model_copy(update={"evaluate": how}))
+        ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": list(further)})
+        stage.evaluate(PARAMS.model_copy(update={"evaluate": how, "ingest": ingest}))
         left = [path.name for path in paths.CHECKPOINTS.iterdir()]
         assert left == ["another"]  # a training that DVC has committed need not be gone on with
         return json.loads(paths.METRICS.read_text()), recorder
@@ -111,21 +118,60 @@ def read_lines(path):
 def test_metrics_of_one_who_knows_all(run, capsys):
     metrics, recorder = run()
     ours = metrics["test"]
-    assert (ours["bleu"], ours["chrf"], ours["brevity_penalty"]) == (100.0, 100.0, 1.0)
+    assert (ours["bleu"], ours["chrf"], ours["ter"], ours["brevity_penalty"]) == (100.0, 100.0, 0.0, 1.0)
+    assert (ours["bleu_low"], ours["bleu_high"], ours["ter_low"], ours["ter_high"]) == (100, 100, 0, 0)
     assert ours["bleu_greedy"] < 5
-    assert (ours["sentences"], ours["seen_in_training"]) == (5, 0)
+    assert (ours["sentences"], ours["contaminated"]) == (5, 0)
     assert metrics["validation"]["bleu"] == 100.0
+    assert metrics["frozen_set"] == "test"
+    assert metrics["signatures"].keys() == set(scores.METRICS)
     assert metrics["signatures"]["bleu"].startswith("nrefs:1|case:mixed")
     assert metrics["model_digest"] == "0123abcd"
-    assert len(metrics["test_digest"]) == 64
+    sets = {"validation": VALIDATION, "test": TEST}
+    assert metrics["digests"] == {name: scores.set_digest(pairs) for name, pairs in sets.items()}
     assert recorder.metrics["test.bleu"] == 100.0
     assert recorder.metrics["validation.sentences"] == 1
-    assert {paths.METRICS, paths.SEGMENTS, paths.PICTURES} <= set(recorder.artifacts)
-    device, first, second = capsys.readouterr().out.splitlines()
+    assert {paths.METRICS, paths.SEGMENTS, paths.SLICES, paths.PICTURES} <= set(recorder.artifacts)
+    device, validation, test, how, _ = capsys.readouterr().out.splitlines()
     assert device.startswith("evaluate: on cpu")
-    assert first.startswith("evaluate: test BLEU 100.0, chrF 100.0 (greedy BLEU ")
-    assert "0 of 5 test sentences seen in training" in first
-    assert second == f"evaluate: signature BLEU|{metrics['signatures']['bleu']}"
+    assert validation.startswith("evaluate: validation BLEU 100.0, 95 % between 100.0 and 100.0, chrF 100.0")
+    assert test.startswith("evaluate: test BLEU 100.0 (greedy ")
+    assert test.endswith("TER 0.0; 0 of 5 sentences in training, exactly or nearly")
+    assert how == f"evaluate: test decides; signature BLEU|{metrics['signatures']['bleu']}"
+
+
+def test_every_set_is_scored_and_the_frozen_one_in_detail(run, capsys):
+    metrics, recorder = run(ByHeart(wrong={TEST[2].source: "?"}), news=NEWS, frozen_set="news")
+    assert list(metrics)[:3] == ["validation", "test", "news"] == list(metrics["digests"])
+    assert metrics["news"]["bleu"] == 100.0 > metrics["test"]["bleu"]
+    assert metrics["frozen_set"] == "news"
+    assert "bleu_greedy" in metrics["news"]
+    assert not {"bleu_greedy", "alignment_error_rate"} & metrics["test"].keys()
+    assert [segment["source"] for segment in read_lines(paths.SEGMENTS)] == [pair.source for pair in NEWS]
+    assert {sample["source"] for sample in json.loads(paths.SAMPLES.read_text())} <= {p.source for p in NEWS}
+    assert recorder.metrics["news.ter"] == 0.0
+    said = capsys.readouterr().out
+    assert "evaluate: news BLEU 100.0 (greedy" in said
+    assert "evaluate: news decides" in said
+
+
+def test_slices_of_the_frozen_set_are_scored_and_named_with_each_sentence(run):
+    train = [Pair(f"Die {word}", "x") for word in ("Regierung tagt heute", "in Bonn", "kommt Anna nicht") * 9]
+    metrics, _ = run(news=NEWS, train=train, frozen_set="news", negations=["nicht"], length_bins=1)
+    with paths.SLICES.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["slice"], row["sentences"]) for row in rows] == [
+        ("all", "2"),
+        ("length 5-6", "2"),
+        *((name, "1") for name in ("rare words", "unknown words", "numbers")),  # "Nein"
+        ("capitalised", "2"),
+        *((name, "1") for name in ("negation", "questions")),
+    ]
+    assert float(rows[0]["bleu"]) == metrics["news"]["bleu"]
+    assert [segment["slices"] for segment in read_lines(paths.SEGMENTS)] == [
+        [row["slice"] for row in rows[1:]],
+        ["length 5-6", "capitalised"],
+    ]
 
 
 def test_segments_lengths_and_pictures(run):
@@ -203,16 +249,18 @@ def test_alignment_error_is_of_attention_to_the_references_whatever_was_translat
         assert metrics["test"]["alignment_error_rate"] == pytest.approx(1 - 14 / 16, abs=1e-4)
 
 
-def test_what_was_seen_in_training_is_counted(run, capsys):
+def test_what_train_holds_of_each_set_is_counted_anew(run, capsys):
     train = [
         *TRAIN,
-        Pair("DER Hund  schläft heute", "Something else"),  # the first test source, however spelt
-        Pair("Etwas anderes", "yes indeed"),
-        Pair("Noch etwas", "Yes indeed"),
+        Pair("DER Hund  schläft heute!", "Something else"),  # the first test source, however spelt
+        Pair("Etwas anderes", "we " + "know " * 18 + "IT"),
+        Pair("Noch etwas", "We " + "know " * 18 + "it."),
+        Pair("Der Mond scheint heute sehr hell", "The moon shines brightly today"),  # validation's, nearly
     ]
-    metrics, _ = run(train=train)
-    assert metrics["test"]["seen_in_training"] == 2
-    assert "2 of 5 test sentences seen in training" in capsys.readouterr().out
+    metrics, _ = run(train=train, validation=[*VALIDATION, Pair("Wer bist du eigentlich", "Who are you")])
+    assert (metrics["test"]["contaminated"], metrics["test"]["sentences"]) == (2, 5)
+    assert metrics["validation"]["contaminated"] == 1
+    assert "2 of 5 sentences in training, exactly or nearly" in capsys.readouterr().out
 
 
 def test_a_sentence_too_long_for_the_model_is_left_untranslated_and_said_aloud(run, capsys):
@@ -222,10 +270,10 @@ def test_a_sentence_too_long_for_the_model_is_left_untranslated_and_said_aloud(r
     assert f"evaluate: 1 test sentences exceed {LONGEST} tokens" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_an_empty_split_is_named(run, split):
-    with pytest.raises(UserError, match=f"no {split} pair"):
-        run(**{split: []})
+@pytest.mark.parametrize("name", ["validation", "test", "news"])
+def test_an_empty_set_is_named(run, name):
+    with pytest.raises(UserError, match=f"no {name} pair: give ingest a {name} set"):
+        run(**{name: []})
 
 
 def test_the_same_model_gives_the_same_bytes(run):
@@ -234,20 +282,3 @@ def test_the_same_model_gives_the_same_bytes(run):
         return {path: path.read_bytes() for path in paths.REPORTS.rglob("*") if path.is_file()}
 
     assert written() == written()
-
-
-def test_split_digest_depends_on_every_pair_and_its_order():
-    digests = {
-        stage.split_digest(pairs)
-        for pairs in (TEST, TEST[::-1], TEST[1:], [Pair(p.target, p.source) for p in TEST])
-    }
-    assert len(digests) == 4
-    assert stage.split_digest(TEST) == stage.split_digest([Pair(*pair[:2]) for pair in TEST])
-
-
-@pytest.mark.parametrize(
-    ("links", "jump"),
-    [("0-0 1-1 2-2", 0), ("0-0 5-1 1-2", 4), ("0-0 1-1 7-1 2-2", 0), ("5-0 0-1", 0), ("0-0 6-2", 0), ("", 0)],
-)
-def test_largest_jump(links, jump):
-    assert stage.largest_jump(scores.parse_alignment(links)) == jump

@@ -19,12 +19,13 @@ import projects
 import pytest
 from test_schedule import listener
 
-from flows import clone, graph, lock, notify, pipeline, promote, screen, server, stages, summary
-from flows.graph import Node
+from flows import clone, lock, notify, pipeline, screen, server, stages, summary
 from flows.stages import StageError
-from seq2seq import params, registry
+from flows.verdict import Verdict, markdown, notice
+from seq2seq import graph, params, paths
 from seq2seq.errors import TransientError, UserError
-from seq2seq.registry import Version
+from seq2seq.graph import Node
+from seq2seq.policy import Criterion
 
 # A library of DVC's own warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -205,6 +206,31 @@ def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
     assert_gone(int((toy / "started").read_text()))
 
 
+def test_a_module_that_is_no_stage_fails_by_its_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.py").write_text(
+        "import sys, time\nprint('  works')\n"
+        "if sys.argv[1] == 'sleep': time.sleep(60)\n"
+        "if sys.argv[1] == 'bug': raise KeyError('x')\n"
+        "print('error: no answer', file=sys.stderr)\nsys.exit(int(sys.argv[1]))\n"
+    )
+    lines: list[str] = []
+    stages.call("t", "here", ["0"], lines.append)
+    assert lines[0] == "  works"
+    for argument, kind, message in (
+        ("2", "user", "no answer"),
+        ("75", "transient", "no answer"),
+        ("bug", "bug", "KeyError: 'x'"),
+    ):
+        with pytest.raises(StageError) as caught:
+            stages.call("t", "here", [argument], lines.append)
+        assert (caught.value.stage, caught.value.kind, caught.value.message) == ("t", kind, message)
+    with pytest.raises(StageError, match=r"t \(timeout\): here took longer"):
+        stages.call("t", "here", ["sleep"], lines.append, 3.0)
+
+
 def assert_gone(pid: int) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -317,7 +343,8 @@ FACTS = {
     "corpus_kind": "grammar",
     "bleu": 91.234,
     "chrf": 95.55,
-    "seen_in_training": 0,
+    "frozen_set": "news",
+    "contaminated": 0,
     "sentences": 1000,
     "samples": [
         {"kind": "short", "source": "Ja, 'so'.", "hypothesis": "Yes.", "reference": "Yes!", "drawing": None},
@@ -330,7 +357,7 @@ def test_the_last_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     text = "\n".join(summary.last_screen(FACTS, "promoted", full=True))
-    assert "m version 3 (champion): BLEU 91.2, chrF 95.5; 0 of 1,000 test sentences seen in training" in text
+    assert "m version 3 (champion): BLEU 91.2, chrF 95.5; 0 of 1,000 news sentences in training" in text
     assert "    h ███" in text
     assert "synthetic" in text
     assert "ui --backend-store-uri sqlite:///mlflow.db" in text
@@ -340,101 +367,12 @@ def test_the_last_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "(challenger)" in short
     assert "███" not in short
     assert "synthetic" not in short
+    rejected = "\n".join(summary.last_screen(FACTS, "rejected", full=False))
+    assert "m version 3 (rejected): " in rejected
+    assert """translate --model model 'Ja, '""" in rejected  # else the champion would answer
+    assert "--model" not in text + short
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert "look  http://127.0.0.1:5000" in "\n".join(summary.last_screen(FACTS, "kept", full=False))
-
-
-# --- promotion ------------------------------------------------------------------------------------
-
-
-def version(number: str, bleu: float, **tags: str) -> Version:
-    told = {"bleu": str(bleu), "test_digest": "d" * 64, "bleu_signature": "s", "model_digest": number, **tags}
-    return Version("m", number, "run", told)
-
-
-@pytest.mark.parametrize(
-    ("champion", "what", "reason"),
-    [
-        (None, "promoted", "version 2 has BLEU 30.00, and there was no champion"),
-        (29.99, "promoted", "version 2 has BLEU 30.00, the champion, version 1, 29.99"),
-        (30.0, "kept", "version 2 has BLEU 30.00, the champion, version 1, 30.00"),
-        (31.0, "kept", "version 2 has BLEU 30.00, the champion, version 1, 31.00"),
-    ],
-)
-def test_a_champion_falls_only_to_a_better_one(champion: float | None, what: str, reason: str) -> None:
-    old = version("1", champion) if champion is not None else None
-    assert promote.decide(version("2", 30.0), old) == (what, reason)
-
-
-@pytest.mark.parametrize("tag", ["test_digest", "bleu_signature"])
-def test_figures_made_otherwise_are_made_again(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """29 on the champion's own terms counts nothing; 35 on the challenger's does."""
-    asked, noted = [], {}
-
-    def answer(command: list[str], **_: Any) -> SimpleNamespace:
-        asked.append(command[-1])
-        told = json.dumps({"bleu": 35.0, "chrf": 50.0, "bleu_signature": "s"})
-        return SimpleNamespace(returncode=0, stdout=f"some talk\n{told}\n", stderr="")
-
-    monkeypatch.setattr(promote.subprocess, "run", answer)
-    monkeypatch.setattr(registry, "tag_version", lambda name, number, tags: noted.update(tags))
-    old = version("1", 29.0, **{tag: "other"})
-    what, reason = promote.decide(version("2", 30.0), old)
-    assert (what, asked) == ("kept", ["models:/m/1"])
-    assert reason.endswith("35.00 when scored again on this evaluation split")
-    # The next verdict remembers.
-    remembered = version("1", 29.0, **{tag: "other", **noted})
-    assert promote.decide(version("3", 36.0), remembered)[0] == "promoted"
-    assert asked == ["models:/m/1"]
-
-
-def test_a_champion_that_cannot_be_scored_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nits files are gone")
-    monkeypatch.setattr(promote.subprocess, "run", lambda *_, **__: broken)
-    with pytest.raises(UserError, match=r"models:/m/1, the champion, cannot be scored .*its files are gone"):
-        promote.decide(version("2", 30.0), version("1", 29.0, test_digest="other"))
-
-
-def test_the_verdict_is_written_and_the_alias_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    Path("reports").mkdir()
-    record = {"name": "m", "version": "2", "model_digest": "2", "run_id": "run"}
-    Path("reports/registration.json").write_text(json.dumps(record))
-    world = {"1": version("1", 20.0), "2": version("2", 30.0)}
-    aliases = {"champion": "1"}
-    tags: dict[str, Any] = {}
-
-    def tag(name: str, number: str, new: dict[str, str]) -> None:
-        tags[number] = new
-        world[number].tags.update(new)
-
-    monkeypatch.setattr(registry, "get_version", lambda name, number: world.get(number))
-    monkeypatch.setattr(registry, "version_by_alias", lambda name, alias: world.get(aliases.get(alias, "")))
-    monkeypatch.setattr(registry, "set_alias", lambda name, alias, number: aliases.update({alias: number}))
-    monkeypatch.setattr(registry, "tag_version", tag)
-
-    assert promote.missing_from_registry() == ""
-    assert promote.promote().what == "promoted"
-    assert aliases == {"champion": "2", "challenger": "2"}
-    assert tags["2"]["promotion.verdict"] == "promoted"
-    assert "20.00" in tags["2"]["promotion.reason"]
-    assert promote.promote().what == "unchanged"
-
-    aliases |= {"champion": "1", "challenger": "1"}  # somebody went back, and DVC restored what they left
-    verdict = promote.promote()
-    assert (verdict.what, aliases) == ("kept", {"champion": "1", "challenger": "2"})
-    assert "move the alias by hand" in verdict.reason
-
-    aliases["champion"] = "2"
-    del world["2"].tags["promotion.verdict"]  # killed after moving the alias
-    assert promote.promote().what == "unchanged"
-    assert tags["2"]["promotion.verdict"] == "promoted"
-
-    world["2"] = version("2", 30.0, model_digest="another's")  # a registry that counted anew
-    assert "does not know m version 2 of this tree" in promote.missing_from_registry()
-    del world["2"]
-    assert "does not know m version 2 of this tree" in promote.missing_from_registry()
 
 
 # --- alerts ---------------------------------------------------------------------------------------
@@ -463,6 +401,38 @@ def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert posted[2]["text"] == "retrain failed: (crash) it says why"
 
 
+def test_a_rejection_is_told_with_the_sentences_that_got_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.REPORTS.mkdir()
+    lost = {
+        "source": "Drei | Hunde",
+        "reference": "Three dogs",
+        "champion": "Three dogs",
+        "challenger": "A dog",
+    }
+    paths.EVIDENCE.write_text(json.dumps({"regressions": [lost] * 10}))
+    criteria = (Criterion("gain", False, "-1.00 BLEU", "more"), Criterion("slice x", None, "30 | 1", "none"))
+    verdict = Verdict("rejected", "it lost", "m", "3", "2", "now", "me@here", "42", criteria, 1.5)
+    body = notice("retrain", verdict)
+    assert body["text"].startswith(
+        "retrain: m is rejected, version 2 stays: it lost\n\nsource: Drei | Hunde\n"
+    )
+    assert body["text"].count("challenger: A dog") == 3
+    assert (body["class"], body["flow_run_id"], body["message"]) == ("rejected", "42", "it lost")
+
+    page = markdown(verdict).splitlines()
+    assert page[0] == "**rejected**: it lost"
+    assert "| gain | **not met** | -1.00 BLEU | more |" in page
+    assert "| slice x |  | 30 \\| 1 | none |" in page
+    assert page.count("- source: Drei \\| Hunde") == 3
+    with listener() as (posted, url):
+        monkeypatch.setenv(notify.URL, url)
+        notify.post_if_asked(lambda: body)
+    assert posted == [body]
+
+
 def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,7 +440,7 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
         notify.tell(*a_run(UserError("x")))
-    assert "the notice of failure could not be sent" in caplog.text
+    assert "the notice could not be sent" in caplog.text
 
 
 # --- the clone of a schedule ----------------------------------------------------------------------

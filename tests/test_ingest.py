@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq import params
-from seq2seq.corpus import SPLITS, Pair, digest, normalise, read_split
+from seq2seq import params, paths
+from seq2seq.corpus import Pair, digest, normalise, read_split
 from seq2seq.errors import UserError
 from seq2seq.ingest import BUCKETS, HeldOut, _train, ingest
 
@@ -35,7 +35,7 @@ def run(recipe=LOCAL, **keys):
     document = params.load(recipe).model_dump()
     document["ingest"] |= keys
     ingest(params.check(document, recipe))
-    splits = {split: list(read_split(RAW, split)) for split in SPLITS}
+    splits = {split: list(read_split(RAW, split)) for split in paths.SPLITS}
     return splits, json.loads(Path("data/provenance.json").read_text(encoding="utf-8"))
 
 
@@ -73,6 +73,7 @@ def test_one_file_without_splits(capsys):
                 "bytes": Path("deu eng.tsv").stat().st_size,
             }
         ],
+        "evaluation_sets": {},
         "rows": {split: len(pairs) for split, pairs in splits.items()},
     }
     said = capsys.readouterr().out
@@ -170,7 +171,7 @@ def test_growing_data_moves_no_sentence(corpus, more, size):
 @given(CORPUS, st.integers(1, 4))
 def test_no_sentence_in_two_splits(corpus, size):
     splits = split_of(corpus, size)
-    train, validation, test = ({normalise(pair.source) for pair in splits[s]} for s in SPLITS)
+    train, validation, test = ({normalise(pair.source) for pair in splits[s]} for s in paths.SPLITS)
     assert train.isdisjoint(validation | test)
     assert validation.isdisjoint(test)
     for split in ("test", "validation"):
@@ -254,3 +255,38 @@ def test_the_stage_needs_no_torch():
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr == ""
     assert not Path(".cache").exists()
+
+
+def test_further_evaluation_sets_are_files_folders_and_told_of(capsys):
+    write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
+    Path("sets/speech").mkdir(parents=True)
+    write("sets/news.tsv", [("Guten Tag", "Good day"), ("Guten Tag", "Good day")])
+    write("sets/speech/test.tsv", [("Hallo", "Hello")])
+    Path("sets/README.md").write_text("what these are")
+    before, _ = run(path="corpus.tsv", test_size=5, validation_size=5)
+    keys = {"evaluation_folder": "sets", "evaluation_sets": ["news", "speech"]}
+    splits, facts = run(path="corpus.tsv", test_size=5, validation_size=5, **keys)
+    assert splits == before  # they move nothing
+    assert [pair[:2] for pair in read_split(RAW, "news")] == [("Guten Tag", "Good day")] * 2
+    assert [pair[:2] for pair in read_split(RAW, "speech")] == [("Hallo", "Hello")]
+    news = facts["evaluation_sets"]["news"]
+    assert (news["kind"], news["path"], news["rows"]) == ("file", "sets/news.tsv", 2)
+    assert news["files"][0]["sha256"] == hashlib.sha256(Path("sets/news.tsv").read_bytes()).hexdigest()
+    assert facts["evaluation_sets"]["speech"]["kind"] == "folder"
+    assert "2 news, 1 speech pairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nevs", "has no set 'nevs' .did you mean news..*there are: news, void"),
+        ("void", "void.tsv: holds no line"),
+    ],
+)
+def test_an_evaluation_set_that_is_not_there_is_named(name, said):
+    write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
+    Path("sets").mkdir()
+    write("sets/news.tsv", [("Guten Tag", "Good day")])
+    write("sets/void.tsv", [])
+    with pytest.raises(UserError, match=said):
+        run(path="corpus.tsv", evaluation_folder="sets", evaluation_sets=[name])

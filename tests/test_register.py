@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq import params, paths, pyfunc, register, registry, store, translator
+from seq2seq import answers, params, paths, pyfunc, register, registry, store, translator
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
@@ -18,10 +18,12 @@ ROOT = Path(__file__).parents[1]
 SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
 CHECKED = params.load(ROOT / "recipes/tiny.yaml")
 METRICS = {
-    "validation": {"bleu": 11.0, "chrf": 31.0, "sentences": 2},
-    "test": {"bleu": 12.5, "chrf": 30.0, "sentences": 3, "seen_in_training": 0},
-    "signatures": {"bleu": "tok:13a", "chrf": "nc:6"},
-    "test_digest": "ab" * 32,
+    "validation": {"bleu": 11.0, "chrf": 31.0, "ter": 50.0, "sentences": 2, "contaminated": 1},
+    "test": {"bleu": 11.5, "chrf": 32.0, "ter": 51.0, "sentences": 2, "contaminated": 1},
+    "news": {"bleu": 12.5, "chrf": 30.0, "ter": 52.0, "sentences": 3, "contaminated": 0},
+    "frozen_set": "news",
+    "digests": {"validation": "ef" * 32, "test": "0e" * 32, "news": "ab" * 32},
+    "signatures": {"bleu": "tok:13a", "chrf": "nc:6", "ter": "tok:tercom"},
 }
 PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}}
 
@@ -64,6 +66,7 @@ def project(tmp_path, monkeypatch) -> Path:
     write(paths.SAMPLES, samples)
     paths.SEGMENTS.write_text("{}\n")
     paths.LENGTHS.write_text("words,sentences,bleu,chrf\n")
+    paths.SLICES.write_text("slice,sentences,bleu,chrf\n")
     paths.PICTURES.mkdir()
     (paths.PICTURES / "attention.png").write_bytes(b"")
     return tmp_path
@@ -73,6 +76,20 @@ def write(path: Path, value) -> None:
     path.write_text(json.dumps(value))
 
 
+def test_tags_compare_a_version_on_what_decides():
+    assert register.score_tags(METRICS) == {
+        "bleu": "12.5",
+        "chrf": "30.0",
+        "ter": "52.0",
+        "bleu_signature": "tok:13a",
+        "chrf_signature": "nc:6",
+        "ter_signature": "tok:tercom",
+        "frozen_set": "news",
+        "frozen_digest": "ab" * 32,
+        "contaminated": "0",
+    }
+
+
 def test_scores_of_another_model_are_refused(project):
     write(paths.METRICS, METRICS | {"model_digest": "0"})
     with pytest.raises(UserError, match=r"metrics\.json scores another model than model"):
@@ -80,7 +97,7 @@ def test_scores_of_another_model_are_refused(project):
 
 
 def test_a_model_that_answers_otherwise_is_refused(project, monkeypatch):
-    monkeypatch.setattr(pyfunc, "query", lambda *_: ["something else"] * len(SENTENCES))
+    monkeypatch.setattr(answers, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
@@ -114,20 +131,17 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert (record["name"], record["version"]) == (name, "1") == (version.name, version.version)
     assert summary["bleu"] == 12.5
     assert summary["rows"] == PROVENANCE["rows"]
-    assert (summary["corpus"], summary["seen_in_training"], len(summary["samples"])) == (
-        "corpora/x.tsv",
-        0,
-        4,
-    )
+    assert (summary["frozen_set"], summary["sentences"], summary["contaminated"]) == ("news", 3, 0)
+    assert (summary["corpus"], len(summary["samples"])) == ("corpora/x.tsv", 4)
     # The run was made again from what lies on disk: with its evaluation.
     made = store.client().get_run(version.run_id)
-    assert made.data.metrics["test.bleu"] == 12.5
+    assert made.data.metrics["news.bleu"] == 12.5
+    assert made.data.metrics["validation.ter"] == 50.0
     kept = {file.path for file in store.client().list_artifacts(version.run_id, "evaluation")}
-    assert {"evaluation/metrics.json", "evaluation/segments.jsonl", "evaluation/pictures"} <= kept
+    assert {f"evaluation/{name}" for name in ("metrics.json", "segments.jsonl", "slices.csv")} <= kept
+    assert "evaluation/pictures" in kept
     assert version.tags["model_digest"] == record["model_digest"]
-    assert version.tags["bleu"] == "12.5"
-    assert version.tags["test_digest"] == METRICS["test_digest"]
-    assert version.tags["bleu_signature"] == "tok:13a"
+    assert register.score_tags(METRICS).items() <= version.tags.items()
     for key in (
         "git.commit",
         "git.dirty",
@@ -156,11 +170,12 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         loaded.predict(["Hund", None])
 
     # Again: no second version. New scores of the same model are noted on the version it has.
-    write(paths.METRICS, json.loads(paths.METRICS.read_text()) | {"test_digest": "cd" * 32})
+    digests = METRICS["digests"] | {"news": "cd" * 32}
+    write(paths.METRICS, json.loads(paths.METRICS.read_text()) | {"digests": digests})
     register.register(CHECKED)
     assert "version 1 is registered already" in capsys.readouterr().out
     assert registry.get_version(name, "2") is None
-    assert registry.get_version(name, "1").tags["test_digest"] == "cd" * 32
+    assert registry.get_version(name, "1").tags["frozen_digest"] == "cd" * 32
 
     # Other decoding is another translator.
     other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})

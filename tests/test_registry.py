@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import environment, registry, store, tracking
+from seq2seq import commands, environment, history, params, registry, store, tracking
 from seq2seq.errors import UserError
 
 
@@ -37,7 +37,7 @@ def register(folder: Path, name: str, **tags: str) -> registry.Version:
     (files / registry.FOLDER).mkdir(parents=True)
     (files / registry.FOLDER / "note").write_text(name)
     client = store.client()
-    experiment = tracking._experiment(name)
+    experiment = tracking.experiment(name)
     run_id = client.create_run(experiment).info.run_id
     model = client.create_logged_model(experiment, source_run_id=run_id)
     client.log_model_artifacts(model.model_id, str(files))
@@ -92,17 +92,30 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
     ("name", "message"),
     [
         ("models:/grammer@champion", r"no such model \(did you mean grammar\?\); there are: grammar"),
-        ("models:/grammar@best", r"no such version or alias; the versions are: 1 \(champion\), 2$"),
-        ("models:/grammar/9", r"no such version or alias; the versions are: 1 \(champion\), 2$"),
+        ("models:/grammar@best", r"is not there: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
+        ("models:/grammar/9", r"is not there: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
         ("models:/grammar", r"write models:/NAME@ALIAS or models:/NAME/VERSION"),
     ],
 )
 def test_a_wrong_name_lists_what_there_is(project, name, message):
     register(project, "grammar")
-    register(project, "grammar")
+    register(project, "grammar", **{registry.VERDICT: "kept"})
     registry.set_alias("grammar", "champion", "1")
     with pytest.raises(UserError, match=message):
         registry.download_model(name)
+
+
+def test_where_nothing_serves_it_is_said_what_else_translates(project):
+    register(project, "m", **{registry.VERDICT: "rejected"})
+    registry.set_alias("m", "challenger", "1")
+    shutil.copyfile(Path(__file__).parents[1] / "params.yaml", "params.yaml")
+    params.apply(None, ["register.name=m"])
+    told = r"models:/m@champion is not there: the versions of m are: 1 \(challenger, rejected\)"
+    with pytest.raises(UserError, match=f"{told}$"):
+        commands._translator(None)
+    Path("model").mkdir()
+    with pytest.raises(UserError, match=f"{told}; `--model model` translates with what was trained here"):
+        commands._translator(None)
 
 
 def test_files_that_are_gone_are_missed(project):
@@ -169,3 +182,26 @@ def test_a_server_keeps_the_files_and_they_are_fetched_once(server, project, mon
     assert registry.download_model("models:/a/1") == folder
     with pytest.raises(UserError, match=r"no such model; there are: a$"):
         registry.download_model("models:/nothing@champion")
+
+
+@pytest.mark.slow
+def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp_path):
+    first, second = register(project, "a"), register(project, "a")
+    for number, (what, version) in enumerate([("promoted", first), ("rejected", second), ("forced", second)]):
+        champion = "1" if number else None
+        entry = history.Entry("a", what, champion, version.version, "why", *history.now_and_here())
+        history.carry_out(entry, {"what": what})
+    done = [(e.what, e.champion, e.version, e.state) for e in history.entries("a")]
+    assert done == [
+        ("forced", "1", "2", "done"),
+        ("rejected", "1", "2", "done"),
+        ("promoted", None, "1", "done"),
+    ]
+    assert registry.version_by_alias("a", registry.PREVIOUS).version == "1"
+    (project / "verdict.json").write_text("{}")
+    history.publish(second, [project / "verdict.json", project / "nothing.html"], "today")
+    assert registry.get_version("a", "2").tags[history.PUBLISHED] == "today"
+    (project / "back").mkdir()
+    history.bring_back(second, project / "back")
+    assert [path.name for path in (project / "back").iterdir()] == ["verdict.json"]
+    history.bring_back(first, project / "back")  # nothing was published for it

@@ -1,16 +1,32 @@
-"""Scores agree with sacreBLEU, and bins by length are fair."""
+"""Scores agree with sacreBLEU, chance is told from difference, and bins are fair."""
 
+import logging
+import os
+import random
+import re
 from itertools import pairwise
 
 import pytest
 import sacrebleu
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import scores
+from seq2seq.corpus import Pair
 
 REFERENCES = ["The dog sleeps in the garden.", "The cat eats the fish today.", "I know that."]
 HYPOTHESES = ["The dog sleeps in a garden.", "The cat eats a fish.", "I know that."]
+MANY = [f"{name} saw {count} birds near the {place}." for name in ("Ann", "Bo") for count in range(20)
+        for place in ("lake", "old mill")]  # fmt: skip
+
+
+def worse(texts, share, seed=1):
+    """Every word is another with that chance, but for the first."""
+    draw = random.Random(seed)
+    return [
+        " ".join([first, *("nothing" if draw.random() < share else word for word in rest)])
+        for first, *rest in map(str.split, texts)
+    ]
 
 
 def test_corpus_scores_are_sacrebleus_and_carry_its_signatures():
@@ -19,26 +35,132 @@ def test_corpus_scores_are_sacrebleus_and_carry_its_signatures():
     assert found.bleu == pytest.approx(bleu.score, abs=1e-4)
     assert found.brevity_penalty == pytest.approx(bleu.bp, abs=1e-4)
     assert found.chrf == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score, abs=1e-4)
-    assert "tok:13a" in found.signatures["bleu"]
-    assert f"version:{sacrebleu.__version__}" in found.signatures["chrf"]
+    assert found.ter == pytest.approx(sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score, abs=1e-4)
+    for name in scores.METRICS:
+        assert scores.score(name, HYPOTHESES, REFERENCES) == getattr(found, name)
+
+
+def test_signatures_say_how_a_score_was_made_and_nothing_of_its_interval():
+    found = scores.corpus_scores(HYPOTHESES, REFERENCES).signatures
+    version = f"version:{sacrebleu.__version__}"
+    assert found == {
+        "bleu": f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|{version}",
+        "chrf": f"nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|{version}",
+        "ter": f"nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|{version}",
+    }
 
 
 def test_a_perfect_translation_scores_100_and_an_empty_one_0():
-    assert scores.corpus_scores(REFERENCES, REFERENCES)[:3] == (100.0, 100.0, 1.0)
-    assert scores.corpus_scores(["", "", ""], REFERENCES)[:2] == (0.0, 0.0)
+    perfect = scores.corpus_scores(REFERENCES, REFERENCES)
+    assert perfect[:9] == (100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 0.0, 0.0, 0.0)
+    assert perfect.brevity_penalty == 1.0
+    empty = scores.corpus_scores(["", "", ""], REFERENCES)
+    assert empty[:9] == (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100.0, 100.0, 100.0)
     assert scores.sentence_chrf("The dog.", "The dog.") == 100.0
     assert scores.sentence_chrf("", "The dog.") == 0.0
 
 
-def test_by_length_scores_each_bin_by_itself():
-    sources = ["a b c", "a b", "a b c d e f", "a b c d"]
-    references = ["one two three four", "the dog sleeps here", "no word of this", "the cat eats now"]
-    hypotheses = [*references[:2], "entirely different text", references[3]]
-    rows = scores.by_length(sources, hypotheses, references, 2)
-    assert [(row.words, row.sentences) for row in rows] == [("2-3", 2), ("4-6", 2)]
-    assert rows[0].bleu == 100.0
-    assert rows[1].bleu < 100.0
-    assert scores.by_length(sources, hypotheses, references, 1)[0].sentences == 4
+def test_intervals_are_sacrebleus_and_narrow_as_sentences_grow():
+    few, many = (scores.corpus_scores(worse(texts, 0.3), texts) for texts in (MANY[:10], MANY))
+    metric = sacrebleu.metrics.TER()
+    ter = metric.corpus_score(worse(MANY, 0.3), [MANY], n_bootstrap=1000)
+    told = ter.format(4, signature=str(metric.get_signature()))
+    mean, half = map(float, re.search(r"μ = (\S+) ± ([\d.]+)", told).groups())
+    assert (many.ter_low, many.ter_high) == pytest.approx((mean - half, mean + half), abs=2e-4)
+    for name in scores.METRICS:
+        value, low, high = (getattr(many, f"{name}{end}") for end in ("", "_low", "_high"))
+        assert low < value < high
+        assert high - low < getattr(few, f"{name}_high") - getattr(few, f"{name}_low")
+
+
+def test_an_interval_is_found_where_some_resamples_match_nothing():
+    found = scores.corpus_scores(["one two three four five", ""], ["one two three four five", "six seven"])
+    assert found.bleu_low < found.bleu < found.bleu_high
+
+
+def test_an_interval_ends_where_scores_end():
+    found = scores.corpus_scores([*MANY[:9], "no"], MANY[:10])
+    assert (found.bleu_high, found.chrf_high, found.ter_low) == (100.0, 100.0, 0.0)
+
+
+def test_the_environment_changes_no_figure(monkeypatch):
+    bad = worse(MANY, 0.3)
+    monkeypatch.setattr(scores, "SHUFFLES", 200)
+    before = scores.corpus_scores(bad, MANY), scores.paired_test(bad, worse(MANY, 0.2), MANY, ["bleu"])
+    monkeypatch.setenv(scores.SEED_VARIABLE, "none")  # which would draw from the system's entropy
+    after = scores.corpus_scores(bad, MANY), scores.paired_test(bad, worse(MANY, 0.2), MANY, ["bleu"])
+    assert after == before
+    assert os.environ[scores.SEED_VARIABLE] == "none"
+
+
+def test_a_clear_difference_is_found_in_every_metric_and_nothing_is_logged(caplog, capfd):
+    caplog.set_level(logging.WARNING)
+    baseline, system = worse(MANY, 0.4), worse(MANY, 0.1)
+    found = scores.paired_test(baseline, system, MANY)
+    assert tuple(found) == scores.METRICS
+    assert all(difference.p < 0.001 for difference in found.values())
+    assert found["bleu"].delta > 0 > found["ter"].delta
+    for name, difference in found.items():
+        both = [scores.score(name, texts, MANY) for texts in (baseline, system)]
+        assert difference.delta == pytest.approx(both[1] - both[0], abs=2e-4)
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
+def test_turning_the_systems_turns_the_sign_and_little_else():
+    one, other = worse(MANY, 0.32, 1), worse(MANY, 0.3, 2)
+    there = scores.paired_test(one, other, MANY, ["bleu"])["bleu"]
+    back = scores.paired_test(other, one, MANY, ["bleu"])["bleu"]
+    assert there.delta == -back.delta
+    assert there.p == pytest.approx(back.p, abs=0.02)
+    assert there.p > 0.1
+
+
+@pytest.mark.parametrize(("differing", "least"), [(0, 1.0), (1, 1.0), (2, 0.5), (5, 0.0625), (8, 0.0078125)])
+def test_a_few_lucky_sentences_prove_nothing(differing, least):
+    """Each of 2^n exchanges is as likely; two of them make the difference that was found."""
+    lost = [text.replace("birds", "nothing") for text in MANY]
+    system = MANY[:differing] + lost[differing:]
+    found = scores.paired_test(lost, system, MANY, ["bleu"])["bleu"]
+    assert (found.delta > 0) == (differing > 0)
+    assert least <= found.p <= least + 0.005
+
+
+def test_answers_that_differ_but_score_the_same_do_not_differ():
+    found = scores.paired_test(["The cat"] * 9, ["the CAT"] * 9, ["the cat"] * 9, ["ter"])["ter"]
+    assert found == (0.0, 1.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(["a b c d e", "a b c", "x", ""]), min_size=2, max_size=12), st.randoms())
+def test_a_p_is_a_probability_and_no_difference_is_certain(texts, draw):
+    references = ["a b c d e"] * len(texts)
+    shuffled = draw.sample(texts, len(texts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "SHUFFLES", 200)
+        tests = scores.paired_test(texts, shuffled, references, ["bleu", "chrf"])
+    for name, found in tests.items():
+        assert 0 < found.p <= 1
+        assert found == (0.0, 1.0), name  # the same answers in another order score the same as a whole
+
+
+def test_very_large_sets_are_drawn_from_less_often():
+    assert [scores._drawn(scores.SHUFFLES, n) for n in (100, 1000, 5000, 10**6)] == [
+        10_000,
+        10_000,
+        2000,
+        200,
+    ]
+    assert [scores._drawn(scores.RESAMPLES, n) for n in (100, 10_000, 10**6)] == [1000, 1000, 200]
+
+
+def test_a_sets_digest_depends_on_every_pair_and_its_order():
+    pairs = [Pair("Hund", "dog", "0-0"), Pair("Katze", "cat"), Pair("Fisch", "fish")]
+    digests = {
+        scores.set_digest(some)
+        for some in (pairs, pairs[::-1], pairs[1:], [Pair(p.target, p.source) for p in pairs])
+    }
+    assert len(digests) == 4
+    assert scores.set_digest(pairs) == scores.set_digest([Pair(*pair[:2]) for pair in pairs])
 
 
 @pytest.mark.parametrize(
@@ -68,14 +190,3 @@ def test_bins_cover_all_values_once_and_never_part_equal_ones(values, bins):
 @given(st.integers(1, 8), st.integers(1, 10))
 def test_bins_of_distinct_values_are_of_equal_count(bins, size):
     assert [b - a + 1 for a, b in scores.equal_bins(range(bins * size), bins)] == [size] * bins
-
-
-def test_alignment_error_rate():
-    gold = scores.parse_alignment("0-0 1-1 2-2")
-    assert gold == {(0, 0), (1, 1), (2, 2)}
-    assert scores.alignment_error_rate([(gold, gold)]) == 0.0
-    assert scores.alignment_error_rate([({(0, 1)}, gold)]) == 1.0
-    # 2 of 3 found links are right, 2 of 3 gold links are found
-    assert scores.alignment_error_rate([({(0, 0), (1, 1), (2, 1)}, gold)]) == pytest.approx(1 / 3, abs=1e-4)
-    assert scores.alignment_error_rate([]) is None
-    assert scores.parse_alignment("") == set()

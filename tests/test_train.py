@@ -15,8 +15,8 @@ import torch
 
 from seq2seq import params, train
 from seq2seq.checkpoints import Checkpoints, fingerprint
-from seq2seq.device import choose_dtype
 from seq2seq.errors import UserError
+from seq2seq.precision import choose_dtype
 from seq2seq.tokens import TokenWriter
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,6 @@
 """What is said of the workspace: commit, differences, locks, packages."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -41,6 +42,45 @@ def test_a_new_module_is_dirty(repository):
     (repository / "seq2seq").mkdir()
     (repository / "seq2seq/new.py").touch()
     assert workspace.dirty() == "true"
+
+
+def test_new_code_is_among_the_differences_and_a_new_corpus_is_not(repository):
+    for folder, name in (("seq2seq", "new.py"), ("corpora", "mine.tsv")):
+        (repository / folder).mkdir()
+        (repository / folder / name).write_text("a line\n")
+    (repository / "params.yaml").write_text("a: 2\n")
+    told = workspace.diff()
+    assert "+a: 2" in told
+    assert "+++ b/seq2seq/new.py" in told
+    assert "mine.tsv" not in told
+    git("stash", "--include-untracked")
+    subprocess.run(["git", "apply"], input=told, text=True, check=True)  # it is all that is needed
+    assert (repository / "seq2seq/new.py").read_text() == "a line\n"
+    assert (repository / "params.yaml").read_text() == "a: 2\n"
+
+
+def test_the_commit_in_which_a_file_was_so_is_found(repository):
+    commits, contents = [], ["a: 2\n", "a: 3\r\nb: 1\r\n", "a: 4\n"]
+    for content in contents:
+        (repository / "params.yaml").write_bytes(content.encode())
+        git("commit", "-qam", "next")
+        commits.append(workspace.commit())
+    for commit, content in zip(commits, contents, strict=True):
+        assert workspace.commit_with("params.yaml", hashlib.md5(content.encode()).hexdigest()) == commit
+    assert workspace.commit_with("params.yaml", "0" * 32) is None
+    assert workspace.commit_with("nowhere.yaml", "0" * 32) is None
+    assert workspace.lines_changed("params.yaml", commits[1]) == (1, 2)
+    assert workspace.lines_changed("params.yaml", commits[2]) is None
+
+
+def test_the_closest_recipe_and_what_differs_from_it(tmp_path, monkeypatch):
+    tiny = params.load(ROOT / "recipes/tiny.yaml")
+    assert workspace.closest_recipe(tiny, ROOT / "recipes") == ("tiny", {})
+    changed = tiny.model_copy(update={"train": tiny.train.model_copy(update={"seed": 7})})
+    assert workspace.closest_recipe(changed, ROOT / "recipes") == ("tiny", {"train.seed": (1, 7)})
+    assert workspace.closest_recipe(tiny, ROOT / "tests") is None
+    monkeypatch.chdir(tmp_path)  # where there are no recipes
+    assert workspace.recipe_tags(tiny) == {}
 
 
 def test_what_the_run_itself_writes_is_not_dirty(repository):

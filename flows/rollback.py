@@ -1,0 +1,100 @@
+"""`python -m flows.rollback`: an older version becomes champion again, once it has answered.
+
+Why: the way back is needed in a hurry and without the data, the model or the reports of any workspace.
+The older version is loaded and queried first, in a process of its own; then, under the lock of all
+promotions, the aliases move and the log says who did it and why. `previous` is then the version left.
+
+exit status: 0 done; 1 a failure, which may pass by itself where it says so; 2 refused, or a mistake
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from flows import lock, screen, status
+from flows.stages import StageError, call
+from seq2seq import environment, history, params, paths, registry
+from seq2seq.errors import UserError
+from seq2seq.history import Entry
+from seq2seq.registry import CHAMPION, PREVIOUS, Version
+
+
+def rollback(name: str, to: str | None, reason: str) -> Entry:
+    """Make version `to` (default: the alias `previous`) the champion of a model; returns the log's entry.
+
+    Raises UserError if there is no such version, it serves already, it does not answer, or somebody
+    moved the champion meanwhile; TransientError for the server.
+    """
+    environment.prepare()
+    registry.check_exists()
+    with lock.promotions():
+        history.settle(name)
+        champion, target = _choose(name, to)
+    try:
+        call("rollback", "seq2seq.query", [target.uri], screen.current.get().line)
+    except StageError as failure:
+        if failure.kind != "user":
+            raise
+        raise UserError(f"{name}: version {target.version} is not gone back to: {failure.message}") from None
+    with lock.promotions():
+        history.settle(name)
+        now, _ = _choose(name, target.version)
+        if now != champion and to is None:
+            raise UserError(
+                f"{name}@{CHAMPION} was changed from version {champion} to {now} while version "
+                f"{target.version} was tried: look at `seq2seq history {name}`, then name one by --to"
+            )
+        entry = Entry(name, history.ROLLED_BACK, now, target.version, reason, *history.now_and_here())
+        history.carry_out(entry, asdict(entry))
+    return entry
+
+
+def _choose(name: str, to: str | None) -> tuple[str | None, Version]:
+    """The champion's number and the version to go back to."""
+    champion = registry.version_by_alias(name, CHAMPION)
+    target = registry.get_version(name, to) if to else registry.version_by_alias(name, PREVIOUS)
+    if target is None:
+        asked = f"version {to}" if to else f"alias {PREVIOUS}, so name a version by --to"
+        raise UserError(f"{name} has no {asked}: {registry.what_there_is(name)}")
+    if champion is not None and champion.version == target.version:
+        raise UserError(f"version {target.version} is {name}@{CHAMPION} already: name another by --to")
+    return champion.version if champion else None, target
+
+
+def model_of_the_tree() -> str:
+    """`register.name` of params.yaml, where there is one."""
+    if not paths.PARAMS.is_file():
+        raise UserError(f"{paths.PARAMS} is not here, so say which model: --name NAME")
+    return params.load().register.name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.rollback", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--to", metavar="VERSION", help="default: the version that served before this one")
+    parser.add_argument("--name", help="registered model; default: register.name of params.yaml")
+    parser.add_argument("--reason", required=True, help="why; kept in the log")
+    options = parser.parse_args(arguments)
+    if not options.reason.strip():
+        parser.error("--reason must say something")
+    display = screen.terminal()
+
+    def body() -> int:
+        token = screen.current.set(display)
+        try:
+            done = rollback(options.name or model_of_the_tree(), options.to, options.reason)
+        finally:
+            screen.current.reset(token)
+        display.line(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
+        return 0
+
+    return status.of(body, display, "run it again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""How a command ends: failures in a line or two on stderr, and an exit status that scripts can use.
+
+Why: pipeline, promote and rollback are called by the same people and schedulers, and fail alike.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from flows.screen import Screen
+from flows.stages import StageError
+from seq2seq import environment
+from seq2seq.errors import TransientError, UserError
+
+
+def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
+    """The exit status of a command: what `body` returns, or 1, 2, 130, 141 for how it failed.
+
+    `interrupted` says what becomes of the work after Ctrl-C.
+    """
+    environment.prepare()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return body()
+    except StageError as failure:
+        display.line()
+        return _fail(f"{failure.stage} failed ({failure.kind}): {failure.message}", failure.remedy, 1)
+    except TransientError as error:
+        return _fail(str(error), "it may pass by itself: run again; finished stages are kept", 1)
+    except UserError as error:
+        return _fail(str(error), "", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", interrupted, 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _fail(message: str, remedy: str, status: int) -> int:
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    if remedy:
+        print(f"       {remedy}", file=sys.stderr)
+    return status
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

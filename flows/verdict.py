@@ -1,0 +1,96 @@
+"""A verdict, and how people see it: on the screen, on Prefect's page, in a notice.
+
+Why: whoever reads that a model was rejected wants the figure, the limit and a sentence it got wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flows.screen import Screen
+from seq2seq import paths
+from seq2seq.history import Entry
+from seq2seq.policy import GAIN, Criterion
+
+SENTENCES = 3  # shown where a model was rejected
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """promoted | kept | rejected | forced | unchanged, and why: what reports/verdict.json holds."""
+
+    what: str
+    reason: str
+    name: str
+    version: str
+    champion: str | None  # the version that served before
+    when: str  # ISO 8601, UTC
+    who: str
+    flow_run_id: str
+    criteria: tuple[Criterion, ...]
+    seconds: float
+    is_new: bool = True  # not one that was given earlier
+
+    def facts(self) -> dict[str, Any]:
+        """What is written."""
+        return {key: value for key, value in asdict(self).items() if key != "is_new"}
+
+    def entry(self, grounds: str) -> Entry:
+        """The verdict as the log has it; `grounds` is the digest of what it rests upon."""
+        about = (self.name, self.what, self.champion, self.version, self.reason, self.when, self.who)
+        return Entry(*about, grounds)
+
+    def show(self, screen: Screen) -> None:
+        """The closing line, and below it what failed, with figure and limit."""
+        screen.closing("", "promote", self.what, self.seconds, self.reason)
+        if self.what in ("rejected", "forced"):
+            for failed in (c for c in self.criteria if c.ok is False and c.name != GAIN):
+                screen.line(f"        {failed.name}: {failed.figure}; asked for: {failed.limit}")
+
+
+def markdown(verdict: Verdict) -> str:
+    """The verdict as an artifact of Prefect."""
+    lines = [f"**{verdict.what}**: {verdict.reason}"]
+    if verdict.criteria:
+        lines += ["", "| criterion | | figure | limit |", "|---|---|---|---|"]
+        marks = {True: "met", False: "**not met**", None: ""}
+        for c in verdict.criteria:
+            lines.append("| " + " | ".join(map(_cell, (c.name, marks[c.ok], c.figure, c.limit))) + " |")
+    if verdict.what in ("rejected", "kept") and (worst := list(regressions())):
+        lines += ["", "Worse than the champion:"]
+        for pair in worst:
+            lines += ["", *(f"- {what}: {_cell(text)}" for what, text in pair.items())]
+    return "\n".join(lines)
+
+
+def notice(flow: str, verdict: Verdict) -> dict[str, str]:
+    """What a webhook is told of a rejection."""
+    stays = f"version {verdict.champion} stays" if verdict.champion else "there is no champion"
+    lines = [f"{flow}: {verdict.name} is rejected, {stays}: {verdict.reason}"]
+    for pair in regressions():
+        lines += ["", *(f"{what}: {text}" for what, text in pair.items())]
+    return {
+        "text": "\n".join(lines),
+        "flow": flow,
+        "flow_run_id": verdict.flow_run_id,
+        "state": "Rejected",
+        "stage": "promote",
+        "class": "rejected",
+        "message": verdict.reason,
+        "remedy": "reports/report.html says more; the champion goes on serving",
+    }
+
+
+def regressions() -> Iterator[Mapping[str, str]]:
+    """The sentences that lost most against the champion, in words."""
+    if paths.EVIDENCE.is_file():
+        evidence = json.loads(paths.EVIDENCE.read_text(encoding="utf-8"))
+        for pair in evidence["regressions"][:SENTENCES]:
+            yield {name: pair[name] for name in ("source", "reference", "champion", "challenger")}
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,105 @@
+"""`seq2seq explain`: for each stage, will it run, and what has changed since it last did.
+
+Why: a stage takes hours, and whoever starts it should know beforehand what makes it run. What DVC
+finds is told with the values, files and lines behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seq2seq import graph, params, paths, workspace
+
+TRAINS = "train"  # the stage that keeps checkpoints
+DIGITS = 7  # shown of a hash
+
+
+def explain(stage: str | None = None) -> list[dict[str, Any]]:
+    """What will become of each stage, or of one, and why; raises UserError for an unknown stage."""
+    checked = params.load()
+    nodes = graph.choose(graph.read(thoroughly=True), None, [stage] if stage else [])
+    return [
+        {
+            "stage": step.node.name,
+            "what": step.what,
+            "after": list(step.after),
+            # What is missing of its inputs a stage before it brings.
+            "changes": [
+                _with_lines(c) for c in step.node.changes if (c.kind, c.verb) != ("input", "missing")
+            ],
+            "goes_on_from": _checkpoint(checked, step),
+        }
+        for step in graph.foresee(nodes)
+        if stage in (None, step.node.name)
+    ]
+
+
+def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What `explain` found, for a person."""
+    found = list(found)
+    if all(step["what"] == "unchanged" for step in found):
+        yield f"nothing to do: {', '.join(step['stage'] for step in found)} up to date with dvc.lock"
+        return
+    width = max(len(step["stage"]) for step in found)
+    for step in found:
+        note = ""
+        if step["after"]:
+            note = f", after {', '.join(step['after'])}"
+        if step["what"] == "may run":
+            note += ": only if what it reads comes out otherwise"
+        elif step["what"] == "would be restored":
+            note += ": DVC has what a run with these inputs wrote"
+        yield f"{step['stage']:<{width}}  {step['what']}{note}"
+        for change in step["changes"]:
+            for line in _told(change):
+                yield f"{'':<{width}}    {line}"
+        if (checkpoint := step["goes_on_from"]) is not None:
+            yield f"{'':<{width}}    goes on from its checkpoint at update {checkpoint['update']:,}"
+
+
+def _with_lines(change: graph.Change) -> dict[str, Any]:
+    """A change as JSON; of a file that git knows, since which commit and by how many lines."""
+    told = {**change._asdict(), "files": change.files and change.files._asdict(), "git": None}
+    if change.kind == "input" and change.verb == "changed" and change.files is None:
+        commit = workspace.commit_with(change.name, str(change.before))
+        counts = workspace.lines_changed(change.name, commit) if commit else None
+        if commit and counts:
+            added, removed = counts
+            command = f"git diff {commit[:DIGITS]} -- {change.name}"
+            told["git"] = {"since": commit, "added": added, "removed": removed, "command": command}
+    return told
+
+
+def _told(change: Mapping[str, Any]) -> Iterator[str]:
+    if change["kind"] == "parameter" or not change["verb"]:
+        yield str(graph.Change(**{name: change[name] for name in graph.Change._fields}))
+        return
+    text = f"{'output ' if change['kind'] == 'output' else ''}{change['name']} {change['verb']}"
+    if change["files"]:
+        counts = [f"{count} {what}" for what, count in change["files"].items() if count]
+        text += f": files {', '.join(counts)}"
+    if change["git"]:
+        text += f": +{change['git']['added']} -{change['git']['removed']} lines, {change['git']['command']}"
+    elif change["before"] and change["after"]:
+        text += f" ({change['before'][:DIGITS]} -> {change['after'][:DIGITS]})"
+    yield text
+
+
+def _checkpoint(checked: params.Params, step: graph.Step) -> dict[str, Any] | None:
+    """Where a training that will run goes on; None if it begins anew, or nobody can tell yet."""
+    known = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
+    if step.node.name != TRAINS or step.what != "would run" or step.after or not known:
+        return None
+    from safetensors import safe_open
+
+    from seq2seq import checkpoints  # imports torch
+
+    key = checkpoints.fingerprint(TRAINS, getattr(checked, TRAINS).model_dump())
+    file = paths.CHECKPOINTS / key / checkpoints.FILE
+    if not file.is_file():
+        return None
+    with safe_open(file, framework="np") as tensors:
+        state = json.loads(tensors.metadata()["state"])
+    return {"checkpoint": str(file), "update": state["update"]}

@@ -1,0 +1,182 @@
+"""The promotion log: what was promoted, kept, rejected, forced or rolled back, by whom and why.
+
+Why: an alias shows only what serves now. Each decision is an entry, a run of the experiment
+NAME-promotions on the MLflow server, written before anything moves and closed afterwards. Who is killed
+in between leaves an open entry, which the next one brings to its end or strikes out. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seq2seq import registry, tracking
+from seq2seq.registry import CHAMPION, PREVIOUS, VERDICT
+from seq2seq.store import answering, client, known
+
+ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
+MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
+SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
+REASON, JUDGED, PUBLISHED = "promotion.reason", "promotion.judged", "promotion.published"
+NOBODY = "none"  # in the log, for no champion
+FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
+STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A decision: `version` was judged against `champion`, or took its place."""
+
+    name: str
+    what: str
+    champion: str | None
+    version: str
+    reason: str
+    when: str  # ISO 8601, UTC
+    who: str  # user@host
+    judged: str = ""  # digest of what the verdict rested upon; empty: to be judged again
+    state: str = "open"  # open | done | struck out
+    run_id: str = ""
+
+
+def now_and_here() -> tuple[str, str]:
+    """When and who, as an entry has them."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = str(os.getuid())
+    return datetime.now(UTC).isoformat(timespec="seconds"), f"{user}@{socket.gethostname()}"
+
+
+def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
+    """Log a decision and do what it says; `verdict` is kept with it. The caller holds the promotion lock.
+
+    Raises TransientError if the server fails: `settle` then knows what was under way.
+    """
+    tags = {
+        **{"name": decision.name, "what": decision.what, "to": decision.version, "reason": decision.reason},
+        **{"from": decision.champion or NOBODY, "when": decision.when, "who": decision.who},
+        "judged": decision.judged,
+        "mlflow.runName": f"{decision.version} {decision.what}",
+    }
+    with answering():
+        experiment = tracking.experiment(_log(decision.name))
+        run_id = str(client().create_run(experiment, tags=tags).info.run_id)
+        client().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
+    _apply(decision)
+    _close(run_id, "FINISHED")
+
+
+def settle(name: str) -> None:
+    """Bring open entries to an end: what has moved the champion is completed, what has not is struck out.
+
+    The caller holds the promotion lock.
+    """
+    for left in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
+        champion = registry.version_by_alias(name, CHAMPION)
+        gone = registry.get_version(name, left.version) is None
+        if gone or (left.what in MOVES and (champion is None or champion.version != left.version)):
+            _close(left.run_id, "KILLED")
+        else:
+            _apply(left)
+            _close(left.run_id, "FINISHED")
+
+
+def entries(name: str) -> list[Entry]:
+    """All entries of a model, the newest first."""
+    return list(_find(name))
+
+
+def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
+    """Keep what a verdict rested upon with the run that made the version; a tag tells that it is there."""
+    run = tracking.Run(version.run_id)
+    for path in files:
+        if path.is_file():
+            run.log_artifact(path, FOLDER.format(version))
+    registry.tag_version(version.name, version.version, {PUBLISHED: when})
+
+
+def bring_back(version: registry.Version, folder: Path) -> None:
+    """Put what was published for a version back into `folder`."""
+    with tempfile.TemporaryDirectory() as scratch, answering():
+        got = known(lambda: client().download_artifacts(version.run_id, FOLDER.format(version), scratch))
+        for path in Path(got).iterdir() if got else ():
+            shutil.copy(path, folder / path.name)
+
+
+def table(found: Iterable[Entry]) -> Iterator[str]:
+    """The log for a person: when, what, which version, who, why."""
+    rows = [("when", "what", "version", "who", "why")]
+    for e in found:
+        moved = f"{e.champion or NOBODY} -> {e.version}"
+        against = f"champion {e.champion}" if e.champion else "no champion"
+        version = moved if e.what in MOVES else f"{e.version} ({against})"
+        what = e.what if e.state == "done" else f"{e.what} ({e.state})"
+        rows.append((e.when, what, version, e.who, e.reason))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for *cells, why in rows:
+        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), why])
+
+
+def _apply(decision: Entry) -> None:
+    """The aliases, then the tags; doing it twice changes nothing."""
+    name, version = decision.name, decision.version
+    left = registry.get_version(name, decision.champion) if decision.champion else None
+    if decision.what in MOVES:
+        registry.set_alias(name, CHAMPION, version)
+        if left is not None:
+            registry.set_alias(name, PREVIOUS, left.version)
+    told = {REASON: decision.reason, JUDGED: decision.judged}
+    if decision.what != ROLLED_BACK:
+        registry.tag_version(name, version, {**told, VERDICT: decision.what})
+        return
+    registry.tag_version(name, version, {REASON: decision.reason, VERDICT: RESTORED})
+    if left is not None:
+        registry.tag_version(name, left.version, {REASON: decision.reason, VERDICT: ROLLED_BACK})
+
+
+def _close(run_id: str, status: str) -> None:
+    with answering():
+        client().set_terminated(run_id, status)
+
+
+def _log(name: str) -> str:
+    return f"{name}-promotions"
+
+
+def _find(name: str, wanted: str = "") -> Iterator[Entry]:
+    with answering():
+        experiment = client().get_experiment_by_name(_log(name))
+        token = None
+        while experiment is not None:
+            page = client().search_runs(
+                [experiment.experiment_id],
+                wanted,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            for run in page:
+                tags = run.data.tags
+                yield Entry(
+                    name,
+                    tags["what"],
+                    None if tags["from"] == NOBODY else tags["from"],
+                    tags["to"],
+                    tags["reason"],
+                    tags["when"],
+                    tags["who"],
+                    tags["judged"],
+                    STATES.get(run.info.status, "struck out"),
+                    run.info.run_id,
+                )
+            if not (token := page.token):
+                return

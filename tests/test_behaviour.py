@@ -1,0 +1,262 @@
+"""Suites of behaviour: which cases a set gives, what passes, and that the shipped floors catch breaks."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from seq2seq import behaviour, checks
+from seq2seq.corpus import Pair
+from seq2seq.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+SUITES = sorted((ROOT / "seq2seq/suites").glob("*.yaml"))
+HEAD = "seed: 1\ncases: []\nchecks:\n"
+ALL = "threshold: 0.5, most: 100, fewest: 1"
+NAMES = ["Anna", "Paul", "Julia", "Peter", "Maria"]
+THINGS = [("Äpfel", "apples"), ("Bücher", "books"), ("Stühle", "chairs"), ("Lampen", "lamps")]
+ENDS = ".??"
+PAIRS = [
+    Pair(
+        f"Gestern hat {NAMES[i % 5]} auf dem Markt {17 * i + 11} {THINGS[i % 4][0]} gekauft{ENDS[i % 3]}",
+        f"{NAMES[i % 5]} bought {17 * i + 11} {THINGS[i % 4][1]} at the market yesterday{ENDS[i % 3]}",
+    )
+    for i in range(60)
+]
+WORDS = {
+    "Gestern": "yesterday",
+    "hat": "has",
+    "auf": "on",
+    "dem": "the",
+    "Markt": "market",
+    "gekauft": "bought",
+}
+TEXT = st.text("aäbcdeXYZ019٣ .?!。'-字", max_size=40)
+SENTENCES = st.lists(st.builds(Pair, TEXT.filter(str.strip), TEXT.filter(str.strip)), max_size=8)
+
+
+def one(tmp_path: Path, line: str, pairs=tuple(PAIRS)) -> behaviour.Trial:
+    """A suite of one check, on a set."""
+    path = tmp_path / "suite.yaml"
+    path.write_text(f"{HEAD}  - {{{line}, {ALL}}}\n")
+    return behaviour.load(path).on(pairs)
+
+
+def ideal(trial: behaviour.Trial, pairs=tuple(PAIRS)) -> dict[str, str]:
+    """What a translator says that makes no mistake: references, by looking up what the sources came from."""
+    known = {pair.source: pair.target for pair in pairs}
+
+    def translate(case: checks.Case) -> str:
+        if case.clean is not None:
+            return known[case.clean]
+        numberless = {re.sub(r"\d+", "#", s): re.sub(r"\d+", "#", t) for s, t in known.items()}
+        if template := numberless.get(re.sub(r"\d+", "#", case.source)):
+            return template.replace("#", re.search(r"\d+", case.source)[0])
+        parts = re.findall(r".*?[.?]", case.source)
+        return " ".join(known[part.strip()] for part in parts) or WORDS.get(case.source, case.source.strip())
+
+    said = {text: translate(case) for _, cases in trial.asked for case in cases for text in [case.source]}
+    return known | said
+
+
+def broken(said: dict[str, str]) -> dict[str, tuple[dict[str, str], set[str]]]:
+    """Staged translators, and checks that each must fail."""
+    rng = random.Random(1)
+    other = list(said.values())
+    rng.shuffle(other)
+
+    def each(change):
+        return {source: change(source, text) for source, text in said.items()}
+
+    return {
+        "copies": (each(lambda s, t: s), {"copy", "empty"}),
+        "loses numbers": (each(lambda s, t: re.sub(r"\d", "", t)), {"numbers", "new_numbers"}),
+        "invents numbers": (each(lambda s, t: re.sub(r"\d", "7", t)), {"numbers", "new_numbers"}),
+        "stammers": (each(lambda s, t: t + " ha ha ha ha"), {"repetition", "long", "empty"}),
+        "says nothing": (each(lambda s, t: ""), {"names", "repetition", "length", "ending", "long"}),
+        "says one thing": (each(lambda s, t: "A man." if s.strip() else ""), {"names", "ending"}),
+        "mixes up": (dict(zip(said, other, strict=True)), {"ending"}),
+        "stops early": (each(lambda s, t: t[: len(t) // 3]), {"length", "ending"}),
+        "lower case": (each(lambda s, t: t.lower()), {"names"}),
+        "refuses": ({}, {"names", "empty", "repetition", "copy", "typos"}),
+    }
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_a_shipped_suite_passes_what_is_right_and_no_staged_mistake(path):
+    trial = behaviour.load(path).on(PAIRS)
+    said = ideal(trial)
+    good = trial.judge(said, None)
+    assert {result["check"]: result["ok"] for result in good} == dict.fromkeys(
+        [check.check for check, _ in trial.asked], True
+    )
+    assert all(result["champion_share"] is result["p"] is None for result in good)
+    for name, (answers, wanted) in broken(said).items():
+        results = trial.judge(answers, said)
+        failed = {result["check"] for result in results if result["ok"] is False}
+        assert failed >= wanted & {result["check"] for result in results}, name
+        for result in results:
+            assert result["champion_share"] == 1.0
+            assert result["lost"] == result["cases"] - result["passed"], name
+            assert len(result["failures"]) == min(behaviour.FAILURES, result["lost"])
+            assert all(failure["why"] for failure in result["failures"])
+
+
+def test_the_general_suite_asks_every_kind_of_check_but_one():
+    classes = checks.AnyCheck.__origin__.__args__
+    kinds = {kind for check in classes for kind in check.model_fields["check"].annotation.__args__}
+    asked = {check.check for check in behaviour.load(ROOT / "seq2seq/suites/general.yaml").checks}
+    assert kinds - asked == {"uppercase"}
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "reference", "right", "wrong"),
+    [
+        ("check: numbers", "Am 12.5. um 1 Uhr", "On 12/5 at 1", "12 May, at one", "On the twelfth"),
+        ("check: numbers", "im Jahr ١٩٩٩", "in 1999", "the year 1999", "the year 1998"),
+        ("check: names", "Da kam Anna-Lena.", "Anna-Lena came.", "Then Anna-Lena came", "Then Anna came"),
+        ("check: ending", "你好吗？", "How are you?", "Are you well? ", "Are you well."),
+        ("check: length, low: 0.5, high: 2.0", "一二三四", "one two", "1 and 2", "one and two and three"),
+        ("check: copy", "Der Hund", "The dog", "A dog", "der  hund"),
+        ("check: repetition, times: 3, characters: 1", "Ja, ja!", "Yes, yes!", "yes yes", "a b a b a b"),
+        ("check: repetition, times: 3, characters: 1", "Ja", "Yes", "1000000 - - -", "Yesssesese"),
+    ],
+)
+def test_what_passes(tmp_path, line, source, reference, right, wrong):
+    trial = one(tmp_path, line, [Pair(source, reference)])
+    assert trial.sources() == [source]
+    passed, failed = (trial.judge({source: text}, None)[0] for text in (right, wrong))
+    assert (passed["ok"], passed["failures"]) == (True, [])
+    assert failed["ok"] is False
+    assert (failed["failures"][0]["source"], failed["failures"][0]["translation"]) == (source, wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "reference"),
+    [
+        ("check: numbers", "Es ist 3 Uhr", "It is 3"),  # a digit may be spelt
+        ("check: new_numbers", "Es ist drei", "It is three"),
+        ("check: names", "Paul schläft", "Paul sleeps"),  # any word is capital there
+        ("check: names", "Der Hund schläft", "The dog sleeps"),
+        ("check: ending", "Hund.", "dog"),
+        ("check: copy", "Taxi", "taxi"),
+        ("check: lowercase, similarity: 40", "你好", "hello"),
+        ("check: typos, similarity: 40", "Da ist es", "There it is"),
+        ("check: one_word, longest: 3", "Da ist es", "There it is"),  # no word twice
+        ("check: repetition, times: 3, characters: 1", "ja ja ja", "yes"),
+        ("check: long, times: 3, characters: 200", "ja", "yes"),
+    ],
+)
+def test_a_check_without_a_case_decides_nothing(tmp_path, line, source, reference):
+    trial = one(tmp_path, line, [Pair(source, reference)])
+    assert trial.sources() == []
+    result = trial.judge({}, {})[0]
+    assert (result["cases"], result["share"], result["ok"], result["p"]) == (0, None, None, 1.0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(SENTENCES)
+def test_a_reference_passes_all_that_is_made_of_it(pairs):
+    """Of its own sentence; and the same set gives the same cases."""
+    suite = behaviour.load(ROOT / "seq2seq/suites/general.yaml")
+    assume(len({pair.source for pair in pairs}) == len(pairs))
+    trial = suite.on(pairs)
+    assert trial == suite.on(pairs)
+    said = {pair.source: pair.target for pair in pairs}
+    for result in trial.judge(said, said):
+        if result["check"] in ("numbers", "names", "repetition", "length", "ending"):
+            assert result["passed"] == result["cases"], result
+        assert result["lost"] == result["gained"] == 0
+
+
+@given(st.text("abcdeäö ßA-'1", max_size=60), st.integers(0, 99))
+def test_a_typo_swaps_two_neighbours(text, seed):
+    found = checks.misspelt(text, random.Random(seed))
+    changed = [i for i, (one, other) in enumerate(zip(text, found, strict=True)) if one != other]
+    if changed:
+        i, j = changed
+        assert j == i + 1
+        assert (found[i], found[j]) == (text[j], text[i])
+        assert text[i - 1].isalpha() or text[i - 1] in "'-"  # never a word's first letter
+    else:
+        assert found == text
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text("ab字", min_size=1, max_size=3), min_size=1, max_size=4), *[st.integers(2, 5)] * 2)
+def test_a_phrase_is_repeated_if_said_so_often(words, said, asked):
+    phrase = " ".join(words)
+    found = checks.repetition(f"Then {' '.join([phrase] * said)}", asked)
+    assert bool(found) >= (said >= asked)
+    assert found == "" or any(joint.join([found] * asked) in f"{phrase} " * said for joint in ("", " "))
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_sign_test_is_fair(lost, gained):
+    p = behaviour.sign_test(lost, gained)
+    assert 0 < p <= 1
+    assert p == behaviour.sign_test(gained, lost)
+    assert behaviour.sign_test(lost, lost) == 1.0
+    assert behaviour.sign_test(5, 0) == pytest.approx(2 / 2**5)
+
+
+def test_new_numbers_are_asked_until_there_are_enough(tmp_path):
+    trial = one(tmp_path, "check: new_numbers", PAIRS[:3])
+    sources = trial.sources()
+    assert len(trial.asked[0][1]) == 100
+    assert all(len(re.findall(r"\d+", source)[0]) == 2 for source in sources)
+    assert not {pair.source for pair in PAIRS[:3]} & set(sources)
+
+
+def test_own_sentences_must_all_pass(tmp_path):
+    path = tmp_path / "suite.yaml"
+    cases = ["{source: Köln, equals: Cologne}", "{source: am 3. Mai, matches: '3(rd)?'}"]
+    cases += ["{source: Köln, matches: ^C}", "{source: Der Hund, contains: dog}"]
+    path.write_text("seed: 1\nchecks: []\ncases:\n" + "".join(f"  - {case}\n" for case in cases))
+    trial = behaviour.load(path).on(PAIRS)
+    assert trial.sources() == ["Köln", "am 3. Mai", "Der Hund"]
+    said = {"Köln": "Cologne", "am 3. Mai": "on 3 May", "Der Hund": "a dog"}
+    assert (
+        trial.judge(said, None)[0] | {"check": "cases", "passed": 3, "ok": True} == trial.judge(said, None)[0]
+    )
+    result = trial.judge({"Köln": "Chemnitz", "am 3. Mai": "in May"}, said)[0]
+    assert (result["passed"], result["ok"], result["lost"], result["champion_share"]) == (0, False, 3, 1.0)
+    why = [failure["why"] for failure in result["failures"]]
+    assert why == ["it should be 'Cologne'", "it should match '3(rd)?'", checks.NO_ANSWER]
+
+
+NONE = "seed: 1\nchecks: []\n"
+FIRST = HEAD + "  - {check: "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NONE, "cases: missing"),
+        (NONE + "cases: []\nmore: 1\n", "more: unknown key"),
+        (NONE + "cases: [{source: a}]\n", "cases[1]: should have one of equals, contains, matches"),
+        (NONE + "cases: [{source: a, matches: '('}]\n", "cases[1].matches: should be a regular expression"),
+        (HEAD + "  - {threshold: 1.0}\n", "checks[1]: has no key `check`"),
+        (FIRST + "number, threshold: 1.0}\n", "checks[1]: no check 'number'; there are: 'numbers',"),
+        (FIRST + f"copy, {ALL}, low: 1}}\n", "checks[1].copy.low: unknown key"),
+        (FIRST + f"typos, {ALL}}}\n", "checks[1].typos.similarity: missing"),
+        (
+            FIRST + "names, threshold: 2.0, most: 1, fewest: 1}\n",
+            "threshold: 2.0 is not allowed, it should be",
+        ),
+        ("- 1\n", "the file: [1] is not allowed"),
+        ("a: [\n", "is not valid YAML"),
+        (None, "is missing: promote.behaviour"),
+    ],
+)
+def test_a_suite_that_cannot_be_used_is_explained(tmp_path, text, said):
+    path = tmp_path / "suite.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError) as told:
+        behaviour.load(path)
+    assert said in str(told.value)
+    assert str(path) in str(told.value)

@@ -1,0 +1,89 @@
+"""The card's metadata as the hub reads it, and text that stays text in Markdown."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from hypothesis import given
+from hypothesis import strategies as st
+from report_record import HOSTILE, lay, record
+
+from seq2seq import card, paths, report
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+
+
+def written(files):
+    lay(files)
+    report.write()
+    return paths.CARD.read_text("utf-8")
+
+
+def test_the_hub_reads_the_card():
+    text = written(record())
+    found = ModelCard(text).data
+    assert found.language == ["no", "en"]  # not false
+    assert (found.license, found.pipeline_tag, found.datasets) == (
+        "cc-by-4.0",
+        "translation",
+        ["some/corpus"],
+    )
+    results = {(one.dataset_name, one.dataset_split, one.metric_type): one for one in found.eval_results}
+    assert len(results) == 9
+    assert results["some/corpus", "test", "bleu"].metric_value == 40.0
+    assert results["some/corpus", "test", "bleu"].dataset_revision == "abc"
+    assert ("some/corpus, validation held out by ingest", "validation", "ter") in results
+    assert results["news", None, "chrf"].dataset_args == {"sha256": "c"}
+
+
+def test_what_is_not_known_is_not_claimed():
+    files = record()
+    files[paths.PROVENANCE] |= {
+        "kind": "file",
+        "id": None,
+        "licence": None,
+        "columns": {"source": "src", "target": "en"},
+    }
+    text = written(files)
+    assert ModelCard(text).data.to_dict().keys().isdisjoint({"language", "license", "datasets"})
+    stated = {"kind": "grammar", "path": "g.yaml", "source_language": "gsw", "target_language": "de"}
+    assert card.languages(stated) == ["gsw", "de"]
+
+
+def test_a_score_that_is_no_number_is_left_out():
+    files = record()
+    files[paths.METRICS]["test"] |= {"bleu": float("nan"), "ter": float("inf")}
+    [test, *_] = ModelCard(written(files)).data.to_dict()["model-index"][0]["results"]
+    assert [metric["type"] for metric in test["metrics"]] == ["chrf"]
+
+
+def test_nothing_at_all_makes_a_card():
+    text = written({})
+    assert "not judged yet" in text
+    assert "No record of it lies with the report" in text
+    assert ModelCard(text).data.to_dict().keys() == {"library_name", "pipeline_tag", "tags"}
+
+
+def test_a_hostile_corpus_is_harmless():
+    text = written(record(HOSTILE))
+    _, _, body = text.split("---\n", 2)
+    assert "<script" not in body
+    assert "![" not in body.replace("!\\[", "")
+    assert not re.search(r"[\x00-\x08\x7f-\x9f\u202a-\u202e]", text)
+
+
+@given(st.text())
+def test_a_code_span_and_escaped_text_hold_any_text(text):
+    span = card.code(text)
+    fence = re.match("`+", span)[0]
+    assert span.endswith(fence)
+    assert fence not in span[len(fence) : -len(fence)].replace("`" * len(fence) + "`", "") or not text.strip()
+    assert not re.search(r"(?<!\\)[<>\[\]*_|]", card.escape(text))

@@ -1,0 +1,122 @@
+"""Contamination: planted duplicates are found, other sentences are not, and nothing depends on the batch."""
+
+import random
+from itertools import chain, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.contamination import BATCH, Index, contaminated, fold
+from seq2seq.corpus import Pair
+
+SHARE = 0.8
+ANIMALS = ["Hund", "Vogel", "Elefant", "Schmetterling", "Igel", "Maulwurf", "Fuchs", "Dachs"]
+PLACES = ["hinter dem alten Bahnhof", "neben einer roten Scheune", "auf dem gefrorenen Teich", "am Hafen"]
+DEEDS = ["sucht seit Stunden nach Futter", "schläft friedlich ein", "jagt 3 Mücken", "gräbt ein tiefes Loch"]
+
+
+def sentences() -> list[str]:
+    """Sentences of which any two differ in at least one of three parts; shuffled, always the same."""
+    made = [f"Der {a} {d} {p}." for a, p, d in product(ANIMALS, PLACES, DEEDS)]
+    random.Random(1).shuffle(made)
+    return made
+
+
+def pairs(texts: list[str]) -> list[Pair]:
+    """Each with a translation of letters drawn by chance."""
+    draw = random.Random(2)
+    return [Pair(text, "".join(draw.choices("abcdefghijkl", k=30))) for text in texts]
+
+
+LONG = [
+    "Eine ältere Dame mit zwei großen Taschen wartet an der Haltestelle auf den Bus.",
+    "Drei Kinder bauen am Strand eine Burg aus nassem Sand und bunten Muscheln.",
+    "Der Schreiner hobelt in seiner Werkstatt ein langes Brett aus hellem Eichenholz.",
+    "Vor dem Rathaus spielt eine Kapelle in 1998 genähten Uniformen alte Märsche.",
+]
+TEST = [Pair(text, f"Something quite unlike: {' '.join(reversed(text.split()))}") for text in LONG]
+OTHER = "Nobody would have written precisely this as its translation, number"
+PLANTED = {
+    "exact": lambda text: text,
+    "case": str.upper,
+    "punctuation": lambda text: text.replace(" ", ", ").rstrip(".") + "!?",
+    "figures": lambda text: text.replace("1998", "2005"),
+    "form": lambda text: text.replace("ä", "a\u0308").replace("ß", "ss"),
+    "one word": lambda text: " ".join(w if i != 4 else "irgendetwas" for i, w in enumerate(text.split())),
+    "inside": lambda text: f"Wie man im Hintergrund deutlich erkennen kann: {text} Das Bild ist von 2003.",
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("side", ["source", "target", "both"])
+def test_what_is_planted_is_found(kind, side):
+    index = Index({"test": TEST}, SHARE)
+    for row, pair in enumerate(TEST):
+        source, target = f"{OTHER[::-1]} {row}", f"{OTHER} {'x' * row}"
+        if side != "target":
+            source = PLANTED[kind](pair.source)
+        if side != "source":
+            target = PLANTED[kind](pair.target)
+        [hits] = index.match([Pair(source, target)])
+        assert [(hit.set, hit.row, hit.side) for hit in hits] == [("test", row, side)]
+        assert hits[0].kind == ("near" if kind in ("one word", "inside") else "exact")
+        assert (hits[0].share == 1.0) == (hits[0].kind == "exact") or kind == "inside"
+
+
+def test_other_sentences_are_left_alone():
+    train = [Pair(f"{OTHER} {i} {i * i}", text) for i, text in enumerate(sentences())]
+    assert contaminated({"test": TEST}, train, SHARE) == {"test": set()}
+
+
+def test_short_sentences_are_not_found_in_everything():
+    test = [Pair("Ein Mann.", "A man."), Pair("…", "!")]
+    train = [Pair("Ein Mann geht über die Straße.", "A man crosses the street."), Pair("?", "!!")]
+    assert contaminated({"test": test}, train, SHARE) == {"test": set()}
+    assert contaminated({"test": test}, [Pair("ein  MANN", "somebody")], SHARE) == {"test": {0}}
+
+
+def test_texts_without_spaces_and_of_marks():
+    test = [Pair("彼女は毎朝公園で犬と散歩します。", "x"), Pair("वह हर सुबह पार्क में टहलती है।", "y")]
+    train = [Pair("彼女は毎晩公園で犬と散歩します", "a"), Pair("वह हर सुबह पार्क में टहलती है", "b")]
+    index = Index({"test": test}, SHARE)
+    assert [[(h.row, h.kind) for h in hits] for hits in index.match(train)] == [[(0, "near")], [(1, "exact")]]
+
+
+def test_a_lower_share_finds_more():
+    train = pairs(sentences()[20:])
+    test = {"test": pairs(sentences()[:20])}
+    train = [pair._replace(target=pair.target[::-1]) for pair in train]
+    found = [len(contaminated(test, train, share)["test"]) for share in (0.99, 0.8, 0.6)]
+    assert found == sorted(found)
+    assert found[0] < found[-1]
+
+
+def test_every_set_has_its_answer_and_batches_do_not_matter():
+    sets = {"empty": [], "one": pairs(sentences()[:9]), "two": pairs(sentences()[5:14])}
+    train = pairs(sentences()) * (BATCH // 128 + 1)
+    index = Index(sets, SHARE)
+    whole = index.match(train)
+    assert whole == [hits for pair in train for hits in index.match([pair])]
+    rows = contaminated(sets, iter(train), SHARE)
+    assert rows == {name: {h.row for h in chain(*whole) if h.set == name} for name in sets}
+    assert rows["empty"] == set()
+    assert rows["one"] == set(range(9))
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+@given(TEXTS)
+def test_folding_ignores_spaces_and_marks(text):
+    assert fold(text) == fold(f"  {text}\t")
+    assert fold(f"x{text}") == fold(f"X, {text}!")
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.data())
+def test_a_sentence_is_always_like_itself(texts, data):
+    test = [Pair(text, "") for text in texts]
+    text = data.draw(st.sampled_from(texts))
+    [hits] = Index({"test": test}, SHARE).match([Pair(text, "unlike")])
+    found = {hit.row for hit in hits if hit.kind == "exact"}
+    assert found >= {row for row, other in enumerate(texts) if other == text and fold(other)}

@@ -1,0 +1,221 @@
+"""Evidence: what is found out about two versions, that no bad challenger hides, and what is asked twice."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seq2seq import evidence, params, paths, scores, slices, witness
+from seq2seq.corpus import Pair, write_split
+from seq2seq.errors import TransientError
+from seq2seq.registry import Version
+from seq2seq.witness import Witness
+
+ROOT = Path(__file__).parents[1]
+PAIRS = [
+    Pair(f"{name} hat {n} rote Äpfel und {n + 3} Birnen.", f"{name} has {n} red apples and {n + 3} pears.")
+    for n in range(11, 15)
+    for name in ("Anna", "Paul", "Julia", "Peter", "Maria")
+]
+SUITE = """
+seed: 1
+cases: []
+checks:
+  - {check: numbers, threshold: 0.9, most: 100, fewest: 5}
+  - {check: empty, threshold: 1.0, most: 3, fewest: 1}
+  - {check: copy, threshold: 0.9, most: 100, fewest: 5}
+"""
+RIGHT = [pair.target for pair in PAIRS]
+WRONG = [text.replace("red", "blue") for text in RIGHT]
+
+
+def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> params.Params:
+    """What lies in a project whose model was evaluated to say this; its parameters."""
+    Path("suite.yaml").write_text(SUITE)
+    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
+    params.apply(None, ["promote.behaviour=suite.yaml"])
+    write_split(paths.CORPUS, "test", pairs)
+    paths.REPORTS.mkdir(exist_ok=True)
+    parts = {"length 7": list(range(len(pairs))), "names": [0, 1, 2]}
+    with paths.SLICES.open("w") as file:
+        csv.writer(file).writerows(
+            [slices.Slice._fields, ["all", 1, 2, 3], *([name, 1, 2, 3] for name in parts)]
+        )
+    with paths.SEGMENTS.open("w") as file:
+        for row, (pair, text) in enumerate(zip(pairs, hypotheses, strict=True)):
+            within = [name for name, rows in parts.items() if row in rows]
+            segment = {"source": pair.source, "reference": pair.target, "hypothesis": text, "slices": within}
+            file.write(json.dumps(segment, ensure_ascii=False) + "\n")
+    metrics = {
+        "test": {"contaminated": 3},
+        "frozen_set": "test",
+        "digests": {"test": scores.set_digest(pairs)},
+        "signatures": scores.corpus_scores(["a"], ["a"]).signatures,
+        "model_digest": "d",
+    }
+    paths.METRICS.write_text(json.dumps(metrics))
+    return params.load()
+
+
+def gather(monkeypatch, challenger, champion=None, checked=None):
+    """The evidence on versions that answer so to the set, and copy what else they are asked."""
+
+    def hear(_, other, requests):
+        said = [
+            Witness(v, says and [*says, *requests[-1]], "" if says else "it is broken") for v, says in both
+        ]
+        return said[0], said[1] if other else None
+
+    both = [(Version("m", "2", "run", {}), challenger), (Version("m", "1", "run", {}), champion)]
+    monkeypatch.setattr(evidence, "hear", hear)
+    return evidence.gather(checked or params.load(), "models:/m/2", champion and "models:/m/1")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_two_versions_are_compared_in_every_way(here, monkeypatch):
+    lay(RIGHT)
+    found = gather(monkeypatch, RIGHT, [WRONG[0], *RIGHT[1:5], *WRONG[5:]])
+    assert found["set"] == {"name": "test", "digest": scores.set_digest(PAIRS), "sentences": 20}
+    assert found["metrics"]["digest"] == found["set"]["digest"]
+    assert found["metrics"]["signatures"] == found["signatures"]
+    assert found["contaminated"] == 3
+    challenger, champion = found["challenger"], found["champion"]
+    assert (challenger["uri"], challenger["version"], challenger["problem"]) == ("models:/m/2", "2", "")
+    assert challenger["answers_as_evaluated"] is True
+    assert challenger["scores"]["bleu"] == pytest.approx(100)
+    assert champion["scores"]["ter"] > challenger["scores"]["ter"] == 0
+    assert {name: test["delta"] > 0 for name, test in found["tests"].items()} == {
+        "bleu": True,
+        "chrf": True,
+        "ter": False,
+    }
+    assert all(0 < test["p"] < 0.05 for test in found["tests"].values())
+    whole, some = found["slices"]
+    assert (whole["slice"], whole["sentences"], some["slice"], some["sentences"]) == (
+        "length 7",
+        20,
+        "names",
+        3,
+    )
+    assert whole["delta"] == pytest.approx(found["tests"]["bleu"]["delta"])
+    assert some["p"] == 1.0  # one sentence proves nothing
+    assert found["regressions"] == []
+    assert len(found["gains"]) == evidence.SHOWN
+    gains = [row["challenger_chrf"] - row["champion_chrf"] for row in found["gains"]]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] > 0
+    numbers, empty, copy = found["behaviour"]
+    assert (numbers["check"], numbers["ok"], numbers["champion_share"]) == ("numbers", True, 1.0)
+    assert (empty["ok"], copy["ok"]) == (False, True)
+
+    back = gather(monkeypatch, WRONG, RIGHT)
+    assert back["gains"] == []
+    assert back["regressions"][0].keys() == found["gains"][0].keys()
+    assert back["tests"]["bleu"]["delta"] < 0
+    json.dumps(back, allow_nan=False)
+
+
+def test_without_a_champion_there_is_nothing_to_compare(here, monkeypatch):
+    lay(RIGHT)
+    found = gather(monkeypatch, RIGHT)
+    assert found["champion"] is found["tests"] is None
+    assert found["regressions"] == found["gains"] == []
+    assert {row["champion"] for row in found["slices"]} == {row["p"] for row in found["slices"]} == {None}
+    assert {check["champion_share"] for check in found["behaviour"]} == {None}
+
+
+def test_no_suite_asks_nothing(here, monkeypatch):
+    lay(RIGHT)
+    params.apply(None, ["promote.behaviour=null"])
+    assert gather(monkeypatch, RIGHT)["behaviour"] == []
+
+
+@pytest.mark.parametrize("champion", [None, RIGHT])
+def test_a_challenger_without_answers_leaves_the_rest_to_be_told(here, monkeypatch, champion):
+    lay(RIGHT)
+    found = gather(monkeypatch, [], champion)
+    assert found["challenger"]["problem"] == "it is broken"
+    assert (found["challenger"]["scores"], found["challenger"]["answers_as_evaluated"]) == (None, False)
+    assert found["behaviour"] == found["slices"] == found["gains"] == []
+    assert found["tests"] is None
+    assert (found["champion"] is None) == (champion is None)
+    assert not champion or found["champion"]["scores"]["bleu"] == pytest.approx(100)
+    assert found["set"]["sentences"] == 20
+
+
+def test_answers_that_are_not_those_evaluated_are_told(here, monkeypatch):
+    lay(WRONG)
+    found = gather(monkeypatch, [*WRONG[:5], *RIGHT[5:]])["challenger"]
+    assert found["answers_as_evaluated"] is False
+    assert found["problem"].startswith(
+        "15 of 20 sentences are translated otherwise than when evaluated: 'Anna"
+    )
+    assert found["scores"]["bleu"] > 50
+    many = [Pair(f"{pair.source} {i}", pair.target) for i in range(5) for pair in PAIRS]
+    lay(RIGHT * 5, many)
+    assert gather(monkeypatch, [WRONG[0], *RIGHT[1:], *RIGHT * 4])["challenger"]["answers_as_evaluated"]
+    assert not gather(monkeypatch, [*WRONG[:2], *RIGHT[2:], *RIGHT * 4])["challenger"]["answers_as_evaluated"]
+
+
+def test_another_test_set_than_the_evaluated_one_is_told(here, monkeypatch):
+    lay(RIGHT)
+    write_split(paths.CORPUS, "test", [*PAIRS[1:], PAIRS[0]])
+    found = gather(monkeypatch, [*RIGHT[1:], RIGHT[0]])
+    assert found["metrics"]["digest"] != found["set"]["digest"]
+    assert (
+        "segments.jsonl is of other sentences than data/corpus/test.parquet" in found["challenger"]["problem"]
+    )
+    assert found["slices"] == []
+
+
+def test_mistakes_and_dead_servers_end_with_their_status(here, monkeypatch, capsys):
+    lay(RIGHT)
+    assert evidence.main(["models:/m@champion"]) == 2
+    assert "'models:/m@champion' is no version: write models:/NAME/VERSION" in capsys.readouterr().err
+
+    def dead(*_):
+        raise TransientError("nobody there")
+
+    monkeypatch.setattr(evidence, "hear", dead)
+    assert evidence.main(["models:/m/1"]) == os.EX_TEMPFAIL
+    assert capsys.readouterr().err == "error: nobody there\n"
+    paths.METRICS.write_text("{}")
+    assert evidence.main(["models:/m/1"]) == 2
+    assert "metrics.json knows no evaluation set 'test'" in capsys.readouterr().err
+    paths.SEGMENTS.unlink()
+    assert evidence.main(["models:/m/1"]) == 2
+    assert "segments.jsonl is missing: `dvc repro evaluate`" in capsys.readouterr().err
+    assert not paths.EVIDENCE.exists()
+
+
+def test_kept_answers_are_of_one_model_and_one_question(here, monkeypatch):
+    def version(**tags):
+        return Version("m", "1", "run", {"model_digest": "a", "decoding": "b", **tags})
+
+    asked = []
+    monkeypatch.setattr(witness, "_ask", lambda uri, requests: asked.append(uri) or (["é", None], ""))
+    for _ in range(2):
+        assert witness._recall(version(), [["x"], ["y"]]) == (["é", None], "")
+    assert len(asked) == 1
+    for other in (version(model_digest="c"), version(decoding="c"), Version("m", "2", "run", version().tags)):
+        witness._recall(other, [["x"], ["y"]])
+    witness._recall(version(), [["x", "y"]])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    witness._recall(version(), [["x"], ["y"]])
+    assert len(asked) == 6
+    for _ in range(2):  # what it is nobody knows
+        witness._recall(Version("m", "1", "run", {}), [["x"]])
+    assert len(asked) == 8
+    monkeypatch.setattr(witness, "_ask", lambda *_: ([], "it is broken"))
+    assert witness._recall(version(decoding="d"), [["x"]]) == ([], "it is broken")
+    monkeypatch.setattr(witness, "_ask", lambda *_: (["z"], ""))
+    assert witness._recall(version(decoding="d"), [["x"]]) == (["z"], "")  # failures are not kept

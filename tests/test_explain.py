@@ -1,0 +1,221 @@
+"""What is foretold of each stage, and why: held against what DVC then does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seq2seq import checkpoints, explain, graph, params
+from seq2seq.errors import UserError
+
+# A library of DVC's own warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+ROOT = Path(__file__).parents[1]
+DAG = """
+stages:
+  clean: {cmd: exec sh code.sh clean, params: [clean], deps: [corpus, code.sh], outs: [one, one.txt]}
+  train: {cmd: exec sh code.sh train, params: [train], deps: [one], outs: [two.txt]}
+  evaluate: {cmd: exec sh code.sh evaluate, params: [evaluate], deps: [two.txt, one.txt], outs: [three.txt]}
+"""
+# `clean` drops spaces, so that some changes of the corpus end there.
+CODE = """
+case $1 in
+  clean) mkdir one; for f in corpus/*; do tr -d " " < $f > one/${f#corpus/}; done; echo one > one.txt;;
+  train) grep updates: params.yaml | cat - one/a.txt > two.txt;;
+  evaluate) cat two.txt one.txt > three.txt;;
+esac
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of three stages that have run, with a git history."""
+    folder = tmp_path_factory.mktemp("explain") / "project"
+    for name, text in {
+        ".dvc/config": "[core]\n    analytics = false\n    no_scm = true\n",
+        "dvc.yaml": DAG,
+        "code.sh": CODE,
+        "corpus/a.txt": "a",
+        "corpus/b.txt": "b",
+        "params.yaml": (ROOT / "recipes/tiny.yaml").read_text(),
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with contextlib.chdir(folder):
+        git("init", "-q")
+        git("add", "--all")
+        git("commit", "-qm", "first")
+        assert set(repro().values()) == {"would run"}
+    return folder
+
+
+@pytest.fixture
+def toy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, the current folder."""
+    project = shutil.copytree(finished, tmp_path / "project")
+    monkeypatch.chdir(project)
+    return project
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def repro() -> dict[str, str]:
+    """Run what is not fresh; what DVC said of each stage."""
+    from dvc.repo import Repo
+
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger, level = logging.getLogger("dvc"), logging.getLogger("dvc").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with Repo(".") as repo:
+            repo.reproduce()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    kinds = {"Running stage '(.*)'": "would run", "Stage '(.*)' is cached": "would be restored"}
+    became = dict.fromkeys(("clean", "train", "evaluate"), "unchanged")
+    for text in said:
+        for pattern, what in kinds.items():
+            if found := re.match(pattern, text):
+                became[found[1]] = what
+    return became
+
+
+def use(**values: object) -> None:
+    """Set values of params.yaml, e.g. train_updates=9."""
+    params.apply(None, [f"{key.replace('_', '.', 1)}={value}" for key, value in values.items()])
+
+
+def switch_back_without_outputs() -> None:
+    use(train_updates=7)
+    repro()
+    use(train_updates=60)
+    shutil.rmtree("one")
+    Path("three.txt").unlink()
+
+
+EDITS: dict[str, Callable[[], object]] = {
+    "nothing": lambda: None,
+    "a parameter": lambda: use(train_updates=9),
+    "a parameter of the last": lambda: use(evaluate_beam=3),
+    "code of the first": lambda: Path("code.sh").write_text(CODE + "#"),
+    "a corpus that grew": lambda: Path("corpus/c.txt").write_text("c"),
+    "a change that ends with the first": lambda: Path("corpus/a.txt").write_text("a "),
+    "an output that is gone": lambda: Path("two.txt").unlink(),
+    "an output written over": lambda: Path("one/a.txt").write_text("z"),
+    "back to what was run before": switch_back_without_outputs,
+    "another command": lambda: Path("dvc.yaml").write_text(DAG.replace("code.sh train", "code.sh train now")),
+    "all outputs and the cache gone": lambda: [
+        *map(shutil.rmtree, ("one", ".dvc/cache/files")),
+        *(Path(name).unlink() for name in ("one.txt", "two.txt", "three.txt")),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_is_foretold_is_what_dvc_does(toy: Path, edit: str) -> None:
+    EDITS[edit]()
+    foretold = {step["stage"]: step["what"] for step in explain.explain()}
+    became = repro()
+    for stage, what in foretold.items():
+        assert became[stage] in ((what,) if what != "may run" else became.values()), (stage, foretold, became)
+    assert {step["what"] for step in explain.explain()} == {"unchanged"}
+
+
+def told(stage: str | None = None) -> list[str]:
+    return list(explain.lines(explain.explain(stage)))
+
+
+def test_nothing_to_do_is_one_line(toy: Path) -> None:
+    assert told() == ["nothing to do: clean, train, evaluate up to date with dvc.lock"]
+    assert told("train") == ["nothing to do: train up to date with dvc.lock"]
+
+
+def test_values_files_and_lines_are_told(toy: Path) -> None:
+    Path("code.sh").write_text(CODE + "# one\n# two\n")
+    Path("corpus/a.txt").write_text("aa")
+    Path("corpus/c.txt").write_text("c")
+    use(train_updates=61, clean_source_script="null")
+    since = git("rev-parse", "HEAD")
+    lines = told()
+    assert lines[0] == "clean     would run"
+    assert re.fullmatch(r" {12}corpus changed: files 1 added, 1 changed \(7e373e6 -> \w{7}\)", lines[1])
+    assert lines[2] == f"            code.sh changed: +2 -0 lines, git diff {since[:7]} -- code.sh"
+    assert lines[3:] == [
+        "train     would run, after clean",
+        "            train.updates: 60 -> 61",
+        "evaluate  may run, after clean, train: only if what it reads comes out otherwise",
+    ]
+    [clean] = explain.explain("clean")
+    code = next(change for change in clean["changes"] if change["name"] == "code.sh")
+    assert (code["git"]["since"], code["git"]["added"], code["git"]["removed"]) == (since, 2, 0)
+    assert code["before"] != code["after"]
+    assert json.loads(json.dumps(clean)) == clean
+
+
+def test_a_change_that_is_committed_is_shown_since_the_commit_that_ran(toy: Path) -> None:
+    ran = git("rev-parse", "HEAD")
+    for number in range(3):
+        Path("code.sh").write_text(CODE + "# and\n" * (number + 1))
+        git("commit", "-qam", "more")
+    assert f"         code.sh changed: +3 -0 lines, git diff {ran[:7]} -- code.sh" in told("clean")
+
+
+def test_code_that_no_commit_has_is_told_by_its_hash(toy: Path) -> None:
+    Path("code.sh").write_text(CODE + "# tried out\n")
+    repro()
+    Path("code.sh").write_text(CODE + "# otherwise\n")
+    assert re.fullmatch(r" +code.sh changed \(\w{7} -> \w{7}\)", told("clean")[1])
+
+
+def test_what_was_run_before_is_restored_and_what_is_missing_is_named(toy: Path) -> None:
+    switch_back_without_outputs()
+    assert told() == [
+        "clean     would be restored: DVC has what a run with these inputs wrote",
+        "            output one missing",
+        "train     would be restored, after clean: DVC has what a run with these inputs wrote",
+        "            train.updates: 7 -> 60",
+        "evaluate  would be restored, after clean, train: DVC has what a run with these inputs wrote",
+        "            output three.txt missing",
+    ]
+
+
+def test_a_training_says_where_it_goes_on_and_only_if_it_does(toy: Path) -> None:
+    import torch
+
+    use(train_updates=61)
+    assert explain.explain("train")[0]["goes_on_from"] is None
+    key = checkpoints.fingerprint("train", params.load().train.model_dump())
+    checkpoints.Checkpoints(key).save({"weight": torch.zeros(1)}, {"update": 1200})
+    assert told("train")[-1] == "         goes on from its checkpoint at update 1,200"
+    use(train_updates=62)  # that of another training
+    assert explain.explain("train")[0]["goes_on_from"] is None
+    use(train_updates=61, clean_max_characters=7)  # nobody knows yet on what it will train
+    assert explain.explain("train")[0]["goes_on_from"] is None
+
+
+def test_a_stage_that_is_none_is_the_users_slip(toy: Path) -> None:
+    with pytest.raises(UserError, match="no stage 'trian'; there are: clean, train, evaluate"):
+        explain.explain("trian")
+
+
+def test_a_forced_stage_runs_although_it_is_fresh(toy: Path) -> None:
+    steps = [(step.node.name, step.what) for step in graph.foresee(graph.read(), ["train"])]
+    assert steps == [("clean", "unchanged"), ("train", "would run"), ("evaluate", "may run")]

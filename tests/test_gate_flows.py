@@ -1,0 +1,73 @@
+"""What Prefect, its pages and the webhook are told of verdicts and of going back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gate import World, aliases
+from prefect import flow, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.testing.utilities import prefect_test_harness
+from test_pipeline import task_states
+from test_registry import empty_database, project
+from test_schedule import listener
+
+from flows import notify, tasks
+from flows.stages import Outcome
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+__all__ = ["empty_database", "project"]
+
+
+@flow(name="judging")
+def judging() -> list[Outcome]:
+    run = tasks._Run([], None)
+    run.promote()
+    return run.outcomes
+
+
+@pytest.fixture
+def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with prefect_test_harness(server_startup_timeout=180):
+        yield World(monkeypatch)
+
+
+def artifact(key: str) -> str:
+    """The newest one under a key."""
+    with get_client(sync_client=True) as client:
+        chosen = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        return str(client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.CREATED_DESC)[0].data)
+
+
+def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listener() as (posted, url):
+        monkeypatch.setenv(notify.URL, url)
+        world.make()
+        assert [outcome.what for outcome in judging()] == ["promoted"]
+        assert task_states() == {"promote": ("Promoted", 1)}
+        assert "| minimum BLEU | met | 30.00 | at least 20.00 |" in artifact("promotion")
+
+        lost = {"source": "zwei", "reference": "two", "champion": "two", "challenger": "three"}
+        world.make(-2.0, 0.01, regressions=[{**lost, "champion_chrf": 100.0, "challenger_chrf": 9.0}])
+        assert posted == []
+        judging()
+        assert task_states() == {"promote": ("Rejected", 1)}
+        assert "| no loss | **not met** | -2.00 BLEU, p = 0.010 |" in artifact("promotion")
+        assert "- challenger: three" in artifact("promotion")
+        [notice] = posted
+        assert notice["text"].startswith("judging: m is rejected, version 1 stays: version 2 fails 'no loss'")
+        assert notice["text"].endswith("champion: two\nchallenger: three")
+        judging()  # nobody is told twice
+        assert task_states() == {"promote": ("Rejected", 1)}
+        assert len(posted) == 1
+
+        world.make(1.0, 0.01)
+        judging()
+        assert tasks.rollback("m", "it is slow") == "1"
+        assert aliases()["champion"] == "1"
+        assert "it is slow" in artifact("rollback")
+        judging()
+        assert task_states() == {"promote": ("Kept", 1)}

@@ -1,0 +1,262 @@
+"""What a stage really opens is what dvc.yaml says it depends on, or DVC would not run it when it must.
+
+Two means: an audit hook that sees every file Python opens and every parameter that is read, and, because
+readers in C++ and Rust open files unseen, a run of each stage in a folder that holds nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import projects
+import pytest
+from ruamel.yaml import YAML
+from test_architecture import DECIDES_NOTHING
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
+SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]
+EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"
+
+# What is read undeclared, and why no result depends on it.
+ALWAYS = {
+    "params.yaml": "it is checked whole; the keys that decide are declared, and traced below",
+    "dvc.lock": "goes into the record of the run",
+    ".git": "likewise: commit and changes",
+    "mlflow.db": "the record itself",
+    "mlruns": "likewise",
+    ".cache": "what libraries keep for themselves",
+}
+EXPLAINED = {
+    "train": {
+        ".checkpoints": "of this very training only: they are named by all it depends on",
+        "dvc.yaml": "from it a checkpoint's name is made",
+        "data/provenance.json": "goes into the record of the run",
+        "recipes": "likewise: the closest is named",
+    },
+    "evaluate": {
+        "reports/run.json": "which run its record goes on in",
+        "reports/curve.csv": "what that run lacks of it is sent",
+    },
+    "register": {
+        "seq2seq": "goes along with the model, whole",
+        "reports/run.json": "which run the model belongs to",
+        "reports/curve.csv": "what that run lacks of it is sent",
+    },
+}
+NEEDED = ("params.yaml", "dvc.yaml", "reports/run.json")  # of these, without which a stage stops
+
+# Every Python process of a stage runs this first.
+HOOK = """
+import os, sys
+if log := os.environ.get("OPENS_LOG"):
+    root = os.environ["OPENS_ROOT"]
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    def hook(event, arguments):
+        if event == "open":
+            path, _, flags = arguments
+            # What is removed as a tree is opened as folders, by names that are not from here.
+            if isinstance(path, int) or flags & os.O_ACCMODE == os.O_WRONLY or not os.path.isfile(path):
+                return
+        elif event in ("os.listdir", "os.scandir"):
+            path = arguments[0] or "."
+        else:
+            return
+        if isinstance(path, (str, bytes)):
+            path = os.path.abspath(os.fsdecode(path))
+            if path.startswith(root):
+                os.write(out, f"{event}\\t{path}\\n".encode())
+    sys.addaudithook(hook)
+"""
+# A stage whose reading of parameters is seen as well.
+RUNNER = """
+import os, sys
+from seq2seq import params
+from seq2seq.__main__ import main
+out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+sections = {type(value).__name__: name for name, value in params.load()}
+def say(section, key):
+    caller = sys._getframe(2).f_globals["__name__"]
+    os.write(out, f"{caller}\\t{sections[type(section).__name__]}.{key}\\n".encode())
+def read(self, name):
+    if type(self).__name__ in sections and name in type(self).model_fields:
+        say(self, name)
+    return object.__getattribute__(self, name)
+dump = params.Section.model_dump
+def dumped(self, **options):
+    if type(self).__name__ in sections:
+        say(self, "*")
+    return dump(self, **options)
+params.Section.__getattribute__, params.Section.model_dump = read, dumped
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Trace(NamedTuple):
+    """What a stage has read: files and listed folders of the project, and parameters."""
+
+    paths: set[str]
+    keys: set[str]
+
+
+class World(NamedTuple):
+    """A finished project, what each of its stages read, and the record as it was before `register`."""
+
+    project: Path
+    traces: dict[str, Trace]
+    record: Path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("opens")
+    project = projects.make(folder, [*projects.TINY, *SETTINGS])
+    (project / "corpora/evaluation/extra.tsv").write_text(EXTRA)
+    (folder / "hook").mkdir()
+    (folder / "hook/sitecustomize.py").write_text(HOOK)
+    traces = {}
+    for stage in STAGES:
+        if stage == "register":
+            shutil.copyfile(project / "mlflow.db", folder / "before-register.db")
+        log = folder / f"{stage}.log"
+        hook = {"PYTHONPATH": str(folder / "hook"), "OPENS_LOG": str(log), "OPENS_ROOT": str(project)}
+        projects.call(project, "-c", RUNNER, stage, **hook)
+        traces[stage] = Trace(set(opened(log, project)), set(read_keys(Path(f"{log}.params"))))
+    return World(project, traces, folder / "before-register.db")
+
+
+def opened(log: Path, project: Path) -> Iterator[str]:
+    """What of the project was read, without its code, which test_architecture holds against dvc.yaml."""
+    for line in log.read_text("utf-8").splitlines():
+        event, _, name = line.partition("\t")
+        path = Path(name).relative_to(project)
+        # Importing lists the folders of code, and looks into them for modules.
+        is_code = path.suffix in (".py", ".pyc") or path.name == "__pycache__"
+        if not is_code and (event == "open" or path not in (Path(), Path("seq2seq"))):
+            yield path.as_posix()
+
+
+def read_keys(log: Path) -> Iterator[str]:
+    """Parameters read by modules that decide bytes."""
+    for line in log.read_text("utf-8").splitlines():
+        caller, _, key = line.partition("\t")
+        if caller.removeprefix("seq2seq.") not in DECIDES_NOTHING:
+            yield key
+
+
+def declared(project: Path) -> dict[str, Any]:
+    """The stages of dvc.yaml with ${section.key} filled in."""
+    yaml = YAML(typ="safe")
+    values = yaml.load(project / "params.yaml")
+    text = (project / "dvc.yaml").read_text("utf-8")
+    return yaml.load(re.sub(r"\$\{(\w+)\.(\w+)\}", lambda m: str(values[m[1]][m[2]]), text))["stages"]
+
+
+def outs(stage: Mapping[str, Any]) -> list[str]:
+    items = [item for kind in ("outs", "metrics", "plots") for item in stage.get(kind, [])]
+    return [item if isinstance(item, str) else next(iter(item)) for item in items]
+
+
+def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
+    """What a stage has read without saying so in dvc.yaml."""
+    known = {*stage["deps"], *outs(stage), *ALWAYS, *EXPLAINED.get(name, {})}
+    files = {
+        path
+        for path in trace.paths
+        if not any(path == one or path.startswith((f"{one}/", "mlflow.db")) for one in known)
+    }
+    keys = {
+        key for key in trace.keys if key not in stage["params"] and key.split(".")[0] not in stage["params"]
+    }
+    return files | keys
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_opens_what_it_declares(world: World, name: str) -> None:
+    assert undeclared(name, declared(world.project)[name], world.traces[name]) == set()
+
+
+def test_nothing_is_explained_that_no_stage_does(world: World) -> None:
+    for name, explained in EXPLAINED.items():
+        seen = world.traces[name].paths
+        for one in explained:
+            assert any(path == one or path.startswith(f"{one}/") for path in seen), (name, one)
+
+
+# Of each stage something it depends on, without which the trace must say so.
+SEEN = {
+    "ingest": "seq2seq/grammars/de-en.yaml",
+    "train": "data/vocabulary",
+    "evaluate": "model",
+    "register": "data/provenance.json",
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_dep_that_is_not_declared_is_seen(world: World, name: str) -> None:
+    stage = copy.deepcopy(declared(world.project)[name])
+    stage["deps"].remove(SEEN[name])
+    assert any(path.startswith(SEEN[name]) for path in undeclared(name, stage, world.traces[name]))
+
+
+def test_a_parameter_that_is_not_declared_is_seen(world: World) -> None:
+    stage = copy.deepcopy(declared(world.project)["clean"])
+    stage["params"] = ["ingest.evaluation_sets"]
+    assert "clean.max_characters" in undeclared("clean", stage, world.traces["clean"])
+
+
+def alone(
+    world: World, name: str, stage: Mapping[str, Any], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a stage where there is nothing but what it declares, and what it stops without."""
+    code = [f"seq2seq/{module}.py" for module in (*DECIDES_NOTHING, "__main__")]
+    for dep in (*stage["deps"], *code, *NEEDED):
+        source, target = world.project / dep, folder / dep
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        elif source.exists():
+            shutil.copyfile(source, target)
+    record = shutil.copyfile(world.record, folder / "mlflow.db")
+    return subprocess.run(
+        [sys.executable, "-m", "seq2seq", name],
+        cwd=folder,
+        env=projects.environment(MLFLOW_TRACKING_URI=f"sqlite:///{record}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def digests(folder: Path, names: list[str]) -> dict[str, str]:
+    """sha256 of files, and of all in folders."""
+    found = [path for name in names for path in (folder / name, *(folder / name).rglob("*"))]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_needs_nothing_else_and_writes_the_same(world: World, name: str, tmp_path: Path) -> None:
+    stage = declared(world.project)[name]
+    done = alone(world, name, stage, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = [out for out in outs(stage) if out != "reports/run.json"]  # of that very run
+    assert digests(tmp_path, written) == digests(world.project, written) != {}
+
+
+def test_a_dep_that_no_hook_can_see_is_missed(world: World, tmp_path: Path) -> None:
+    stage = copy.deepcopy(declared(world.project)["clean"])
+    stage["deps"].remove("data/raw")
+    assert alone(world, "clean", stage, tmp_path).returncode != 0

@@ -1,0 +1,280 @@
+"""The gate's policy on staged challengers, and what holds of every verdict."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.params import Promote
+from seq2seq.policy import DECISIVE, LOADS, Judgement, judge
+
+POLICY = Promote(
+    frozen_digest=None,
+    minimum_bleu=20.0,
+    significance=0.05,
+    margin=0.0,
+    worst_slice=3.0,
+    smallest_slice=50,
+    maximum_contaminated=0,
+    behaviour="suite.yaml",
+)
+HERE, ELSEWHERE = "a" * 64, "b" * 64
+
+
+def evidence(delta: float = 0.0, p: float = 1.0, **challenger: Any) -> dict[str, Any]:
+    """A fit challenger, version 2, that is `delta` BLEU better than the champion, version 1, at 30."""
+    bleu = 30.0 + delta
+    scores = {"bleu": bleu, "chrf": 55.0, "ter": 50.0}
+    test = {"delta": delta, "p": p}
+    rows = [("all", 1000, delta, p), ("numbers", 80, 0.0, 1.0), ("questions", 12, -9.0, 0.001)]
+    names = ("slice", "sentences", "delta", "p")
+    return {
+        "set": {"name": "test", "digest": HERE, "sentences": 1000},
+        "signatures": {"bleu": "B|v:2", "chrf": "C|v:2", "ter": "T|v:2"},
+        "challenger": {
+            **{"uri": "models:/m/2", "version": "2", "problem": "", "answers_as_evaluated": True},
+            **{"scores": scores, **challenger},
+        },
+        "champion": {"uri": "models:/m/1", "version": "1", "problem": "", "scores": {"bleu": 30.0}},
+        "tests": {"bleu": test, "chrf": test, "ter": test},
+        "slices": [
+            {**dict(zip(names, row, strict=True)), "champion": 30.0, "challenger": 30.0 + row[2]}
+            for row in rows
+        ],
+        "behaviour": [check("numbers", 40, 40), check("names", 30, 29), check("own cases", 0, 0)],
+        "contaminated": 0,
+        "metrics": {
+            "digest": HERE,
+            "signatures": {"bleu": "B|v:2", "chrf": "C|v:2", "ter": "T|v:2"},
+            "model_digest": "m",
+        },
+        "regressions": [],
+        "gains": [],
+    }
+
+
+def check(name: str, cases: int, passed: int) -> dict[str, Any]:
+    share = passed / cases if cases else None
+    told = {"check": name, "cases": cases, "passed": passed, "share": share, "threshold": 0.9}
+    even = {"champion_share": share, "lost": 0, "gained": 0, "p": 1.0}
+    return {**told, "ok": None if share is None else share >= 0.9, "failures": [], **even}
+
+
+def changed(base: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """A copy with dotted keys (`set__digest`) set."""
+    told = copy.deepcopy(base)
+    for path, value in values.items():
+        *keys, last = path.split("__")
+        place = told
+        for key in keys:
+            place = place[key]
+        place[last] = value
+    return told
+
+
+def unanswering(problem: str) -> dict[str, Any]:
+    """What is known of a challenger that does not load."""
+    told = evidence(problem=problem, answers_as_evaluated=False, scores=None)
+    return {**told, "tests": None, "behaviour": [], "slices": []}
+
+
+NO_NUMBERS = [check("numbers", 40, 12), check("names", 30, 29)]
+STAGED = {
+    "better": (evidence(1.2, 0.01), "promoted", r"better than .* version 1: \+1.20 BLEU, p = 0.010"),
+    "equal": (evidence(), "kept", r"not shown to be better .*\+0.00 BLEU, p = 1.000; asked for: more BLEU"),
+    "slightly worse": (evidence(-0.4, 0.2), "kept", r"not shown to be better .*: -0.40 BLEU, p = 0.200"),
+    "worse": (evidence(-1.5, 0.0001), "rejected", r"fails 'no loss': -1.50 BLEU, p < 0.001; asked"),
+    "better BLEU, broken numbers": (
+        changed(evidence(1.2, 0.01), behaviour=NO_NUMBERS),
+        "rejected",
+        r"fails 'behaviour numbers': 12 of 40 cases \(the champion: 30 %\); asked for: at least 90 %",
+    ),
+    "contaminated": (
+        changed(evidence(4.0, 0.001), contaminated=17),
+        "rejected",
+        r"fails 'contamination': 17 of 1,000 sentences of test are in train; asked for: at most 0",
+    ),
+    "wrong test set": (
+        changed(evidence(4.0, 0.001), metrics__digest=ELSEWHERE),
+        "rejected",
+        r"'same evaluation set': evaluated on bbbbbbbbbbbb; .* `dvc repro evaluate`; asked for: .*aaa",
+    ),
+    "not the frozen set": (
+        evidence(4.0, 0.001),
+        "rejected",
+        r"'frozen set': aaaaaaaaaaaa: bring that set back, or .*frozen_digest.*; asked for: bbbbbbbbbbbb",
+    ),
+    "unloadable": (unanswering("No file:\n weights"), "rejected", "'loads and answers': No file: weights;"),
+    "NaN weights": (unanswering("weights hold NaN"), "rejected", "'loads and answers': weights hold NaN;"),
+    "NaN scores": (evidence(scores={"bleu": math.nan, "chrf": 1.0}), "rejected", "'minimum BLEU': bleu nan"),
+    "copy-only": (
+        changed(evidence(-28.0, 0.0001), behaviour=[check("copies", 40, 0)]),
+        "rejected",
+        r"'minimum BLEU': 2.00; .*; fails besides: no loss, behaviour copies, slice all",
+    ),
+    "other signature": (
+        changed(evidence(4.0, 0.001), metrics__signatures__bleu="B|v:1"),
+        "rejected",
+        r"'same signatures': bleu B\|v:1; score again: `dvc repro evaluate`.*; asked for: bleu B\|v:2",
+    ),
+    "another model's answers": (
+        evidence(4.0, 0.001, problem="3 of 1,000 answers differ", answers_as_evaluated=False),
+        "rejected",
+        r"'answers as evaluated': 3 of 1,000 answers differ; asked for: yes",
+    ),
+    "one slice lost": (
+        changed(evidence(1.0, 0.01), slices=[{**evidence()["slices"][1], "delta": -3.4, "p": 0.02}]),
+        "rejected",
+        r"'slice numbers': 80 sentences, BLEU 30.00, -3.40 BLEU, p = 0.020; asked for: loses at most 3.00",
+    ),
+    "the first": (
+        changed(evidence(), champion=None, tests=None),
+        "promoted",
+        r"version 2 is fit, BLEU 30.00, and there is no champion",
+    ),
+    "a broken champion": (
+        changed(evidence(), champion__problem="its files are gone", tests=None),
+        "kept",
+        "champion, version 1, cannot be compared: its files are gone; go back by `python -m flows",
+    ),
+    "never tested": (changed(evidence(5.0, 0.001), tests=None), "kept", "not shown .*: not tested"),
+}
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_staged_challengers(name: str) -> None:
+    told, what, reason = STAGED[name]
+    policy = POLICY
+    if name == "not the frozen set":
+        policy = POLICY.model_copy(update={"frozen_digest": ELSEWHERE})
+    judgement = judge(told, policy)
+    assert judgement.what == what
+    assert re.search(reason, judgement.reason), judgement.reason
+
+
+def by_name(judgement: Judgement) -> dict[str, tuple[bool | None, str, str]]:
+    return {c.name: (c.ok, c.figure, c.limit) for c in judgement.criteria}
+
+
+def test_every_criterion_is_listed_with_figure_and_limit() -> None:
+    loss = "loses at most 3.00 BLEU, or p >= 0.05"
+    assert [(c.name, c.ok, c.figure, c.limit) for c in judge(evidence(1.2, 0.01), POLICY).criteria] == [
+        ("loads and answers", True, "yes", "yes"),
+        ("answers as evaluated", True, "yes", "yes, nearly every sentence"),
+        ("same evaluation set", True, f"evaluated on {HERE[:12]}", f"test as it lies here, {HERE[:12]}"),
+        ("frozen set", None, HERE[:12], "any (promote.frozen_digest: null)"),
+        ("same signatures", True, "as here", "bleu B|v:2, chrf C|v:2, ter T|v:2"),
+        ("minimum BLEU", True, "31.20", "at least 20.00"),
+        ("contamination", True, "0 of 1,000 sentences of test are in train", "at most 0"),
+        ("behaviour numbers", True, "40 of 40 cases (the champion: 100 %)", "at least 90 %"),
+        ("behaviour names", True, "29 of 30 cases (the champion: 96.67 %)", "at least 90 %"),
+        ("behaviour own cases", None, "0 of 0 cases", "at least 90 %"),
+        ("no loss", True, "+1.20 BLEU, p = 0.010", "no loss of BLEU with p < 0.05"),
+        ("slice all", True, "1,000 sentences, BLEU 31.20, +1.20 BLEU, p = 0.010", loss),
+        ("slice numbers", True, "80 sentences, BLEU 30.00, +0.00 BLEU, p = 1.000", loss),
+        (
+            "slice questions",
+            None,
+            "12 sentences, BLEU 21.00, -9.00 BLEU, p = 0.001",
+            "none: fewer than 50 sentences",
+        ),
+        ("gain", True, "+1.20 BLEU, p = 0.010", "more BLEU with p < 0.05"),
+    ]
+    for told, _, _ in STAGED.values():
+        for criterion in judge(told, POLICY).criteria:
+            assert criterion.figure
+            assert criterion.limit
+            assert criterion.name.startswith((*DECISIVE, "gain"))
+
+
+def test_a_margin_and_a_missing_suite() -> None:
+    margin = POLICY.model_copy(update={"margin": 0.5})
+    assert judge(evidence(0.4, 0.001), margin).what == "kept"
+    assert judge(evidence(0.5, 0.001), margin).what == "promoted"
+    asked = changed(evidence(1.2, 0.01), behaviour=[])
+    assert by_name(judge(asked, POLICY))["behaviour"] == (False, "not checked", "suite.yaml")
+    nobody = judge(asked, POLICY.model_copy(update={"behaviour": None}))
+    assert (nobody.what, by_name(nobody)["behaviour"][0]) == ("promoted", None)
+
+
+# --- what holds of every verdict -------------------------------------------------------------------
+
+chances = st.floats(0, 1)
+bleus = st.floats(0, 100) | st.just(math.nan)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> dict[str, Any]:
+    """Evidence of any kind, fit or not."""
+    told = evidence(draw(st.floats(-40, 40)), draw(chances))
+    told["challenger"]["scores"]["bleu"] = draw(bleus)
+    told["contaminated"] = draw(st.sampled_from([0, 0, 1]))
+    told["metrics"]["digest"] = draw(st.sampled_from([HERE, HERE, ELSEWHERE]))
+    told["metrics"]["signatures"]["ter"] = draw(st.sampled_from(["T|v:2", "T|v:2", "T|v:1"]))
+    told["behaviour"] = [check(f"check {n}", 10, k) for n, k in enumerate(draw(st.lists(st.integers(7, 10))))]
+    told["slices"] = [
+        {"slice": f"s{n}", "sentences": size, "champion": 30.0, "challenger": 30 + d, "delta": d, "p": p}
+        for n, (size, d, p) in enumerate(
+            draw(st.lists(st.tuples(st.integers(1, 200), st.floats(-9, 9), chances), max_size=4))
+        )
+    ]
+    match draw(st.integers(0, 6)):
+        case 0:
+            told |= {"champion": None, "tests": None}
+        case 1:
+            told["champion"]["problem"] = "gone"
+            told["tests"] = None
+        case 2:
+            told["challenger"] |= {"problem": "does not load", "scores": None, "answers_as_evaluated": False}
+        case 3:
+            told["challenger"] |= {"problem": "2 differ", "answers_as_evaluated": False}
+    return told
+
+
+@given(anything())
+def test_never_promoted_unfit_or_unproven(told: dict[str, Any]) -> None:
+    judgement = judge(told, POLICY)
+    found = by_name(judgement)
+    assert len(found) == len(judgement.criteria)
+    fit = all(ok is not False for name, (ok, _, _) in found.items() if name != "gain")
+    assert (judgement.what == "rejected") == (not fit)
+    if judgement.what == "promoted":
+        assert found[LOADS][0]
+        assert found["answers as evaluated"][0]
+        assert found["minimum BLEU"][0]
+        assert found["gain"][0] or told["champion"] is None
+    if judgement.what == "rejected":
+        first = min(
+            (name for name, (ok, _, _) in found.items() if ok is False and name != "gain"),
+            key=lambda name: (next(n for n, d in enumerate(DECISIVE) if name.startswith(d)), name),
+        )
+        assert f"fails {first!r}: {found[first][1]}; asked for: {found[first][2]}" in judgement.reason
+
+
+@given(anything(), st.randoms())
+def test_order_means_nothing(told: dict[str, Any], random: Any) -> None:
+    other = copy.deepcopy(told)
+    random.shuffle(other["slices"])
+    random.shuffle(other["behaviour"])
+    other = dict(random.sample(sorted(other.items()), len(other)))
+    before, after = judge(told, POLICY), judge(other, POLICY)
+    assert (before.what, before.reason) == (after.what, after.reason)
+    assert by_name(before) == by_name(after)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "p", "what"), [(14, 0, 0.0001, "rejected"), (0, 14, 0.0001, "promoted")]
+)
+def test_what_the_champion_could_must_not_be_lost_although_the_floor_is_held(lost, gained, p, what):
+    weaker = {**check("numbers", 100, 95), "champion_share": 1.0, "lost": lost, "gained": gained, "p": p}
+    verdict = judge(changed(evidence(1.2, 0.01), behaviour=[weaker]), POLICY)
+    assert verdict.what == what
+    by_chance = {**weaker, "p": 0.03}
+    several = changed(evidence(1.2, 0.01), behaviour=[by_chance, check("names", 30, 29)])
+    assert judge(several, POLICY).what == "promoted"  # of two checks one may differ so

@@ -1,0 +1,250 @@
+"""The page: whole, harmless and readable, whatever lies on disk."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_record import HOSTILE, lay, record
+
+from seq2seq import facts, params, paths, report
+from seq2seq.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+VOID = {"meta", "link"}
+HEBREW = "שלושה כלבים (2) משחקים בשלג."
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+
+
+def written(files):
+    lay(files)
+    report.write()
+    return Page(paths.REPORT.read_text("utf-8"))
+
+
+class Page(HTMLParser):
+    """Parses a page and fails where tags do not close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.source, self.open, self.tags, self.text = text, [], set(), ""
+        self.attributes, self.ids = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes += attributes
+        self.ids += [value for name, value in attributes if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def check_harmless(page):
+    assert not page.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    loaded = [value for name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")]
+    assert {value for value in loaded if not value.startswith("#")} == {"data:,"}
+    assert "url(" not in page.source
+    assert "@import" not in page.source
+    assert page.source.isprintable() or not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page.source
+    )
+
+
+SECTIONS = {
+    "criteria": paths.VERDICT, "metrics": paths.METRICS, "curve": paths.CURVE, "attention": paths.SAMPLES,
+    "regressions": paths.EVIDENCE, "gains": paths.EVIDENCE, "behaviour": paths.EVIDENCE,
+    "cleaning": paths.CLEANING, "contamination": paths.CONTAMINATION, "tokenizer": paths.COVERAGE,
+}  # fmt: skip
+
+
+def test_a_page_of_everything_is_whole():
+    page = written(record())
+    check_harmless(page)
+    assert set(SECTIONS) | {"slices", "provenance"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    for said in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
+        assert said in page.text
+    again = paths.REPORT.read_bytes(), paths.CARD.read_bytes()
+    report.write()
+    assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
+
+
+@pytest.mark.parametrize("missing", facts.FILES.values(), ids=str)
+def test_what_is_not_there_leaves_its_section_out(missing):
+    files = record()
+    del files[missing]
+    page = written(files)
+    check_harmless(page)
+    gone = {section for section, path in SECTIONS.items() if path == missing}
+    if missing == paths.REGISTRATION:  # then nothing says which version was judged
+        gone = {"criteria", "regressions", "gains", "behaviour"}
+    assert set(SECTIONS) - set(page.ids) == gone
+    assert ("Not judged yet" in page.text) == ("criteria" in gone)
+
+
+def test_nothing_at_all_is_told_as_well():
+    page = written({})
+    assert "Not judged yet" in page.text
+    assert page.ids == ["contents", "provenance", "provenance-title"]
+
+
+def test_a_hostile_corpus_is_harmless():
+    page = written(record(HOSTILE))
+    check_harmless(page)
+    assert "<script>alert(1)</script>" in page.text  # it is shown
+    assert "␀" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_text_of_any_direction_stands_in_an_element_of_its_own():
+    page = written(record(HEBREW))
+    assert page.source.count(f'<bdi dir="auto" lang="">{HEBREW}</bdi>') > 10
+
+
+def test_figures_that_are_none_are_said_and_not_drawn():
+    files = record()
+    files[paths.METRICS]["test"] |= {"bleu": float("nan"), "bleu_low": float("nan"), "ter": float("inf")}
+    files[paths.EVIDENCE]["challenger"]["scores"] = None
+    files[paths.EVIDENCE]["tests"]["bleu"] = {"delta": float("nan"), "p": float("nan")}
+    files[paths.EVIDENCE]["slices"][0] |= {"champion": None, "delta": None, "p": None}
+    page = written(files)
+    assert "NaN" in page.text
+    assert not [value for _, value in page.attributes if value and re.search(r"\b(nan|inf)\b", value)]
+
+
+def test_a_first_version_has_nothing_to_compare():
+    files = record()
+    files[paths.EVIDENCE] |= {"champion": None, "tests": None, "slices": [], "regressions": [], "gains": []}
+    page = written(files)
+    assert {"regressions", "gains"}.isdisjoint(page.ids)
+    assert {"slices", "behaviour"} <= set(page.ids)  # the slices of evaluate
+    assert "Against" not in page.text
+
+
+@pytest.mark.parametrize(("path", "key"), [(paths.VERDICT, "version"), (paths.VERDICT, "name")])
+def test_a_verdict_about_another_version_is_left_out_and_said_to_be(path, key):
+    files = record()
+    files[path][key] = "7"
+    page = written(files)
+    assert "criteria" not in page.ids
+    assert "Not judged yet" in page.text
+    assert f"{path} judges" in page.text
+
+
+def test_evidence_of_another_model_is_left_out_and_said_to_be():
+    files = record()
+    files[paths.EVIDENCE]["metrics"]["model_digest"] = "another"
+    page = written(files)
+    assert "behaviour" not in page.ids
+    assert f"{paths.EVIDENCE} is about" in page.text
+
+
+def test_only_slices_large_enough_are_judged():
+    rows = facts.slices(record()[paths.EVIDENCE], None, params.load().promote)["rows"]
+    assert [row["tone"] for row in rows] == ["good", ""]
+
+
+def test_a_file_that_is_cut_off_is_named(capsys):
+    lay({paths.METRICS: '{"test": '})
+    with pytest.raises(UserError, match="is not valid JSON"):
+        facts.read(paths.METRICS)
+    assert report.main() == 2
+    assert "metrics.json" in capsys.readouterr().err
+
+
+def test_metrics_of_older_code_are_named():
+    lay({paths.METRICS: {"test": {"bleu": 40.0}, "test_digest": "b"}})
+    with pytest.raises(UserError, match="older code wrote it"):
+        report.write()
+
+
+def test_a_large_record_makes_a_small_page():
+    long = "word " * 400
+    files = record(long)
+    pieces = [f"▁{i}" for i in range(200)]
+    files[paths.SAMPLES] = [
+        {"kind": "longest", "source": long, "hypothesis": long, "reference": long}
+        | {"source_pieces": pieces, "target_pieces": pieces, "attention": [[0.05] * 20 + [0.0] * 180] * 200}
+    ] * 3
+    files[paths.CONTAMINATION]["hits"] *= 500
+    files[paths.DROPPED] *= 500
+    files[paths.EVIDENCE]["gains"] *= 10
+    written(files)
+    assert paths.REPORT.stat().st_size < 1_000_000
+
+
+def test_every_text_stands_out_from_every_ground():
+    """WCAG 2: 4.5 to 1 for text, in light and dark."""
+
+    def luminance(colour):
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    style = (report.TEMPLATES / "report.css").read_text()
+    themes = [
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", theme)) for theme in style.split("@media", 2)[:2]
+    ]
+    assert themes[0].keys() == themes[1].keys()
+    for theme in themes:
+        grounds = ["paper", "card", "sunk"]
+        pairs = [(text, ground) for text in theme if text.endswith("-text") for ground in grounds]
+        pairs += [(text, ground) for text in ("ink", "muted") for ground in grounds]
+        pairs += [(f"{tone}-text", f"{tone}-wash") for tone in ("good", "bad", "odd", "calm")]
+        pairs += [
+            (text, f"{tone}-wash")
+            for text in ("ink", "calm-text", "muted")
+            for tone in ("good", "bad", "odd")
+        ]
+        for text, ground in pairs:
+            low, high = sorted(luminance(theme[name]) for name in (text, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
+def test_a_browser_shows_it_without_a_complaint(tmp_path):
+    def shown(page):
+        command = [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'user'}",
+        ]
+        command += ["--disable-background-networking", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, re.findall(".*CONSOLE.*", done.stderr)
+
+    written(record(HOSTILE))
+    dom, complaints = shown(paths.REPORT.resolve())
+    assert complaints == []  # whatever it loaded from elsewhere would be one, see below
+    assert dom.count("<section") == len(SECTIONS) + 2
+    assert not re.search("<(script|img)", dom)
+
+    other = tmp_path / "other.html"
+    image = '<img src="http://127.0.0.1:9/x.png"><script>1</script>'
+    other.write_text(paths.REPORT.read_text("utf-8").replace("<footer>", f"{image}<footer>"), "utf-8")
+    _, complaints = shown(other)
+    assert len(complaints) >= 2
+    assert all("Content Security Policy" in complaint for complaint in complaints)

@@ -1,0 +1,143 @@
+"""Registered versions asked for real: a good one, and every way in which a challenger may be bad."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from test_evidence import lay
+from test_register import SENTENCES, project  # noqa: F401
+
+from seq2seq import answers, evidence, paths, pyfunc, registry, store, tracking, witness
+from seq2seq.corpus import Pair
+from seq2seq.errors import TransientError, UserError
+from seq2seq.translator import Decoding, Translator, model_digest
+
+DECODING = Decoding(2, 1.0, 12)
+PAIRS = [Pair(text, "the dog sleeps") for text in (*SENTENCES, "Hund " * 900)]  # the last is too long for it
+# A model of somebody else's; `{}` are its predict's body and its signature's input.
+FOREIGN = """
+import mlflow.pyfunc
+
+class Foreign(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        texts = model_input.iloc[:, 0].tolist()
+        {}
+
+mlflow.models.set_model(Foreign())
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def register(uri: str, run_id: str, **tags: str) -> str:
+    return registry.register_version("m", uri, run_id, tags).uri
+
+
+def ours(run_id: str, folder: Path = paths.MODEL, decoding: Decoding = DECODING) -> str:
+    """A version with a model folder of ours, tagged as `register` does."""
+    uri = pyfunc.log_model(folder, run_id, store.uri(), decoding._asdict(), SENTENCES)
+    return register(uri, run_id, model_digest=model_digest(folder), decoding=json.dumps(decoding))
+
+
+def foreign(run_id: str, body: str, columns: list[str]) -> str:
+    """A version whose code is somebody else's."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    code = Path("foreign.py")
+    code.write_text(FOREIGN.format(body))
+    schema = Schema([ColSpec("string", name) for name in columns] or [ColSpec("string")])
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # MLflow wants an example and hints
+        made = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(code),
+            signature=ModelSignature(inputs=schema, outputs=Schema([ColSpec("string")])),
+            pip_requirements=[],
+        )
+    return register(made.model_uri, run_id)
+
+
+def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F811
+    import mlflow
+
+    mlflow.set_tracking_uri(store.uri())
+    run_id = store.client().create_run(tracking.experiment("m")).info.run_id
+    said = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
+    lay(said, PAIRS)
+    good, short = ours(run_id), ours(run_id, decoding=Decoding(2, 1.0, 2))
+
+    # As it was evaluated, against a champion that says less.
+    assert evidence.main([good, short]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("evidence: challenger version 1 BLEU ")
+    assert "champion version 2 BLEU" in line
+    assert "on test (4 sentences); " in line
+    found = json.loads(paths.EVIDENCE.read_text())
+    assert (found["challenger"]["problem"], found["challenger"]["answers_as_evaluated"]) == ("", True)
+    assert found["tests"]["chrf"].keys() == {"delta", "p"}
+    assert len(list(witness.ANSWERS.iterdir())) == 2
+
+    # What both have said is known; a challenger is asked all the same.
+    asked = []
+    monkeypatch.setattr(witness, "query", lambda uri, *rest: asked.append(uri) or answers.query(uri, *rest))
+    assert evidence.main([short, good]) == 0
+    assert asked == [short]
+    told = json.loads(paths.EVIDENCE.read_text())
+    assert told["challenger"]["scores"] == found["champion"]["scores"]
+    assert told["champion"]["scores"] == found["challenger"]["scores"]
+    assert "3 of 4 sentences are translated otherwise than when evaluated" in told["challenger"]["problem"]
+
+    # Weights that are no numbers answer anything, and are not even asked.
+    poisoned = Path("poisoned")
+    shutil.copytree(paths.MODEL, poisoned)
+    weights = load_file(poisoned / "weights.safetensors")
+    weights["decoder.embedding.weight"][3, 3] = np.nan
+    save_file(weights, poisoned / "weights.safetensors")
+    requests = [SENTENCES, ["", "Hund"]]
+    nan = ours(run_id, poisoned)
+    voice, other = witness.hear(nan, good, requests)
+    assert voice.problem == f"{nan}: NaN or infinity among the weights of decoder.embedding.weight"
+    assert other.said(requests)["Hund"]
+    assert asked == [short, good]
+
+    # A file that is gone, and code that is not ours.
+    unloadable = ours(run_id)
+    (registry.download_model(unloadable) / "weights.safetensors").unlink()
+    copies = foreign(run_id, "return texts", [])
+    raises = foreign(run_id, "raise KeyError('no such\\\\nthing')", [])
+    numbers = foreign(run_id, "return list(range(len(texts)))", [])
+    columns = foreign(run_id, "return texts", ["source", "language"])
+    expected = {
+        unloadable: "UserError: ",
+        raises: "KeyError: ",
+        numbers: "TypeError: it does not answer with a text for a text, but with [0]",
+        columns: "MlflowException: Failed to enforce schema",
+    }
+    for pair in ((unloadable, raises), (numbers, columns)):
+        for uri, voice in zip(pair, witness.hear(*pair, requests), strict=True):
+            assert voice.problem.startswith(f"{uri} does not load or answer: {expected[uri]}")
+            assert voice.answers == []
+            assert len(voice.problem.splitlines()) == 1
+    assert witness.hear(copies, None, requests)[0].said(requests) == {t: t for r in requests for t in r}
+    with pytest.raises(UserError, match=r"models:/m/99: .*1, 2, 3"):
+        witness.hear("models:/m/99", None, requests)
+
+
+def test_a_process_that_is_killed_is_no_verdict_on_the_model(project, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(answers, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(TransientError, match=r"models:/m/1 was killed by signal 9"):
+        answers.query("models:/m/1", store.uri(), ["a"])
+    monkeypatch.setattr(answers, "QUERY", "raise SystemExit(7)")
+    with pytest.raises(RuntimeError, match=r"models:/m/1 does not load or answer: exit status 7"):
+        answers.query("models:/m/1", store.uri(), ["a"])
+
+
+def test_an_alias_is_no_version():
+    with pytest.raises(UserError, match=r"'models:/m@champion' is no version"):
+        witness.hear("models:/m/1", "models:/m@champion", [["a"]])
