@@ -239,19 +239,22 @@ class _Alike:
     def share(self, sentence: str) -> float:
         """The share of a sentence with the text; 0.0 if it is certainly below the least."""
         length, width = len(sentence), len(self._text)
-        inside = length >= LONG
-        # The fewest letters in common: their share is 2 * letters / (length + piece), letters <= piece
-        fewest = self._least * (length / (2 - self._least) if inside else (length + width) / 2)
+        inside = length >= LONG and width > length
+        fewest = self._least * (length if inside else (length + width) / 2)
         if _covered(sentence, self._runs) < fewest - SLACK:
             return 0.0
         self._matcher.set_seq1(sentence)
         runs = [run for run in self._matcher.get_matching_blocks() if run.size >= RUN]
+        whole = 2 * sum(run.size for run in runs) / (length + width)
         if not inside:
-            return 2 * sum(run.size for run in runs) / (length + width)
-        pieces = (runs[first : last + 1] for last in range(len(runs)) for first in range(last + 1))
+            return whole
+        pieces = [runs[first : last + 1] for last in range(len(runs)) for first in range(last + 1)]
         return max(
-            2 * sum(run.size for run in piece) / (length + piece[-1].b + piece[-1].size - piece[0].b)
-            for piece in pieces
+            whole,
+            *(
+                sum(run.size for run in piece) / max(length, piece[-1].b + piece[-1].size - piece[0].b)
+                for piece in pieces
+            ),
         )
 
 
