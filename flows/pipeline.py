@@ -24,6 +24,7 @@ from flows import lock, screen, status, summary
 from flows.server import PrivateServer, check_answering, is_configured
 from flows.stages import clear_stale_locks
 from seq2seq import graph, params, paths
+from seq2seq.errors import UserError
 
 if TYPE_CHECKING:
     from flows.stages import Outcome
@@ -81,6 +82,8 @@ def dry(options: argparse.Namespace, display: screen.Screen) -> int:
 
 def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, list[graph.Node]]:
     """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
+    if not paths.PARAMS.is_file():
+        raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(shutil.copy(paths.PARAMS, folder))
         changes = apply(options.recipe, options.set, draft)

@@ -201,7 +201,9 @@ def _keep_company(version: Version, standing: Verdict) -> None:
     DVC may have put another model's outputs back, and who gave the verdict may have been killed.
     """
     told = json.loads(paths.VERDICT.read_text(encoding="utf-8")) if paths.VERDICT.is_file() else {}
-    if (told.get("name"), told.get("version")) != (version.name, version.version):
+    given = {version.tags.get(tag) for tag in (history.WHEN, history.PUBLISHED)} - {None}
+    ours = (told.get("name"), told.get("version")) == (version.name, version.version)
+    if not ours or told["when"] not in given:
         for path in FILES:
             path.unlink(missing_ok=True)
         try:

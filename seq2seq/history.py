@@ -26,7 +26,9 @@ from seq2seq.store import answering, client, known
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
 MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
-REASON, JUDGED, PUBLISHED = "promotion.reason", "promotion.judged", "promotion.published"
+# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED: `when` of what was kept.
+REASON, WHEN = "promotion.reason", "promotion.when"
+JUDGED, PUBLISHED = "promotion.judged", "promotion.published"
 NOBODY = "none"  # in the log, for no champion
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
 STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be
@@ -135,7 +137,7 @@ def _apply(decision: Entry) -> None:
         registry.set_alias(name, CHAMPION, version)
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
-    told = {REASON: decision.reason, JUDGED: decision.judged}
+    told = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
     if decision.what != ROLLED_BACK:
         registry.tag_version(name, version, {**told, VERDICT: decision.what})
         return

@@ -7,8 +7,9 @@ workspace counts.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import takewhile
 from typing import Any
@@ -17,16 +18,18 @@ from seq2seq import history, registry, store
 from seq2seq.errors import UserError
 from seq2seq.graph import show
 from seq2seq.progress import duration
-from seq2seq.records import CORPUS, Facts, files, of_corpus, of_run, of_version
+from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.registry import NAME, VERDICT
 from seq2seq.store import answering, client, known
+from seq2seq.workspace import DIGITS as TAGGED
+from seq2seq.workspace import ELSEWHERE, FILES, files
 
 HASH = re.compile(r"[0-9a-f]{7,64}(\.dir)?")
 OURS = f"tags.`{CORPUS}` LIKE '%'"  # a server may keep other people's runs
 EVERY, PAGE = 3, 1000  # MLflow's ViewType.ALL, and its most rows in one answer
-NEAREST = 5  # runs named to who asked for one that is not there
+NEAREST, NEWEST = 5, 200  # runs named to who asked for one that is not there, of so many
 
-DIGITS = 12  # shown of a hash
+DIGITS, LISTED = 12, 10  # shown of a hash; files shown of a corpus
 PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "mlflow", "dvc", "prefect")  # shown
 SCORES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 
@@ -58,10 +61,16 @@ def _search(what: str) -> tuple[str, list[Any]]:
     if runs := _find(f"tags.`{CORPUS}` LIKE '{what}%'"):
         _check_one(what, "corpora", {run.data.tags[CORPUS] for run in runs})
         return "corpus", runs
-    every = _find(OURS)
-    if runs := [r for r in every if any(f["sha256"].startswith(what) for f in files(of_corpus(r)))]:
+    # Of a run with too many files for its tag the list itself is read.
+    named = f"tags.`{FILES}` LIKE '% {what[:TAGGED]}%'", f'tags.`{FILES}` = "{ELSEWHERE}"'
+    runs = [run for wanted in named for run in _find(wanted) if _holds(run, what)]
+    if runs:
         return "file", runs
-    raise UserError(f"{what} is no run, corpus or file that {store.uri()} knows: {_nearest(what, every)}")
+    raise UserError(f"{what} is no run, corpus or file that {store.uri()} knows: {_nearest(what)}")
+
+
+def _holds(run: Any, digest: str) -> bool:
+    return any(file["sha256"].startswith(digest) for file in files(of_corpus(run)))
 
 
 def _answer(what: str, kind: str, runs: list[Facts]) -> Facts:
@@ -95,11 +104,13 @@ def _of_version(what: str) -> Facts:
     return of_run(run, [made])
 
 
-def _find(wanted: str) -> list[Any]:
+def _find(wanted: str, most: int | None = None) -> list[Any]:
     """Trainings of all experiments, the newest first, deleted ones too: their versions may serve."""
     with answering():
         experiments = _all(lambda page: client().search_experiments(EVERY, PAGE, page_token=page))
         ids, newest = [e.experiment_id for e in experiments], ["attributes.start_time DESC"]
+        if most:
+            return list(client().search_runs(ids, wanted, EVERY, most, newest))
         return _all(lambda page: client().search_runs(ids, wanted, EVERY, PAGE, newest, page))
 
 
@@ -131,19 +142,21 @@ def _check_one(what: str, kind: str, found: set[str]) -> None:
         raise UserError(f"{what} begins the names of several {kind}: {', '.join(sorted(found))}")
 
 
-def _nearest(what: str, runs: Iterable[Any]) -> str:
-    """The runs whose names begin most like what was asked for, the newest of them first."""
+def _nearest(what: str) -> str:
+    """Of the newest runs those whose names begin most like what was asked for."""
 
     def shared(run: Any) -> int:
         names = (run.info.run_id, run.data.tags[CORPUS], *(f["sha256"] for f in files(of_corpus(run))))
         pairs = (zip(what, name, strict=False) for name in names)
         return max(len(list(takewhile(lambda pair: pair[0] == pair[1], both))) for both in pairs)
 
+    nearest = sorted(_find(OURS, NEWEST), key=shared, reverse=True)[:NEAREST]
+    if not nearest:
+        return "it knows no training at all"
     listed = [
-        f"{run.info.run_id} ({run.data.tags.get('mlflow.runName')}, corpus {run.data.tags['dvc.corpus']})"
-        for run in sorted(runs, key=shared, reverse=True)[:NEAREST]
+        f"{r.info.run_id} ({r.data.tags.get('mlflow.runName')}, {r.data.tags[CORPUS]})" for r in nearest
     ]
-    return "the nearest runs are:\n  " + "\n  ".join(listed) if listed else "it knows no training at all"
+    return "\n  ".join(["the nearest of the newest runs (with their corpora) are:", *listed])
 
 
 # --- for a person ---------------------------------------------------------------------------------
@@ -160,9 +173,10 @@ def lines(found: Facts) -> Iterator[str]:
             for number, text in enumerate(texts):
                 yield f"  {'' if number else label:<{width}}  {text}"
         return
+    # Other files may have come to the same data/corpus.
     corpora: dict[str, list[Facts]] = {}
     for run in found["runs"]:
-        corpora.setdefault(run["corpus"]["hash"], []).append(run)
+        corpora.setdefault(json.dumps(run["corpus"], sort_keys=True), []).append(run)
     for runs in corpora.values():
         first, *more = _told_corpus(runs[0]["corpus"])
         yield f"corpus {first}"
@@ -203,15 +217,19 @@ def _told_corpus(corpus: Facts) -> Iterator[str]:
     about = [f"{key} {corpus[key]}" for key in ("revision", "licence") if corpus.get(key)]
     yield ", ".join([f"{corpus.get('id') or corpus.get('path')}", *about])
     yield f"data/corpus {corpus['hash']}"
-    for file in files(corpus):
-        yield f"{file['sha256'][:DIGITS]}  {file.get('name', file.get('path', ''))}"
+    named = [f"{file['sha256'][:DIGITS]}  {file['name']}" for file in files(corpus)]
+    yield from named[:LISTED]
+    if len(named) > LISTED:
+        yield f"and {len(named) - LISTED:,} more files, with --json"
     if rows := corpus.get("rows"):
         yield "rows: " + ", ".join(f"{count:,} {name}" for name, count in rows.items())
 
 
 def _told_code(run: Facts) -> str:
-    changed = {"true": ", with changes that are in train/git.diff of the run", "false": ""}
-    return f"commit {run['commit']}{changed.get(run['dirty'], ', of which nobody knows whether it is all')}"
+    changed = {"true": ", with changes: git.diff among the run's files", "false": ""}
+    told = changed.get(run["dirty"], ", of which nobody knows whether it is all")
+    again = " (not of the training: of when this server got its record again)"
+    return f"commit {run['commit']}{told}{again if run['described'] == RECREATED else ''}"
 
 
 def _told_params(run: Facts) -> Iterator[str]:
@@ -226,7 +244,7 @@ def _told_params(run: Facts) -> Iterator[str]:
 
 def _told_packages(run: Facts) -> str:
     named = [f"{name} {run['packages'][name]}" for name in PACKAGES if name in run["packages"]]
-    return f"{', '.join(named)}; {len(run['packages'])} with --json"
+    return f"{', '.join(named)}; all {len(run['packages'])} with --json"
 
 
 def _told_run(run: Facts) -> str:
@@ -244,8 +262,11 @@ def _told_version(version: Facts) -> Iterator[str]:
     changed = " with changes" if tags.get("git.dirty") == "true" else ""
     yield f"{made} at commit {tags.get('git.commit', 'unknown')[:DIGITS]}{changed}"
     for entry in version["log"]:
-        state = "" if entry["state"] == "done" else f" ({entry['state']})"
-        yield f"{entry['when']}  {entry['what']}{state} by {entry['who']}: {entry['reason']}"
+        what = entry["what"] + ("" if entry["state"] == "done" else f" ({entry['state']})")
+        if entry["version"] != version["version"]:
+            beside = "in its place" if entry["what"] in history.MOVES else "against it"
+            what = f"version {entry['version']} {what} {beside}"
+        yield f"{_minute(entry['when'])}  {what} by {entry['who']}: {entry['reason']}"
     if not version["log"] and VERDICT in tags:
         yield f"{tags[VERDICT]}: {tags.get(history.REASON, '')}"
 

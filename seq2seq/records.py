@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seq2seq import paths, tracking
+from seq2seq import paths, tracking, workspace
 from seq2seq.store import answering, client
 
 CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
-FOLDERS = ("train", "recreated")  # of a run's files: how things stood when it was trained
+# Of a run's files: how things stood when it was trained, or when a server that did not know it got it again.
+TRAINED, RECREATED = "train", "recreated"
 
 Facts = dict[str, Any]
 
@@ -53,28 +54,19 @@ def of_corpus(run: Any) -> Facts:
     facts: Facts = {"hash": run.data.tags.get(CORPUS)}
     for used in run.inputs.dataset_inputs:
         facts |= json.loads(used.dataset.source)
-    if facts.get("files") == tracking.ELSEWHERE:
-        facts |= json.loads(_texts(run.info.run_id)[paths.PROVENANCE.name])
+    if facts.get("files") == workspace.ELSEWHERE:
+        _, texts = _described(run.info.run_id)
+        facts |= json.loads(texts.get(paths.PROVENANCE.name, "{}"))
     return facts
-
-
-def files(facts: Any) -> Iterator[Mapping[str, Any]]:
-    """Every file that a provenance names, wherever in it."""
-    if isinstance(facts, Mapping):
-        if "sha256" in facts:
-            yield facts
-        facts = list(facts.values())
-    if isinstance(facts, list):
-        for one in facts:
-            yield from files(one)
 
 
 def _kept(run_id: str) -> Facts:
     """What a training has left among its run's files: packages, machine, dvc.lock, changes to the code."""
-    texts = _texts(run_id)
+    folder, texts = _described(run_id)
     packages = (line.partition("==") for line in texts.get("packages.txt", "").splitlines())
     lock = texts.get("dvc.lock")
     return {
+        "described": folder,
         "packages": {name: version for name, _, version in packages},
         "machine": json.loads(texts.get("machine.json", "{}")),
         "lock_sha256": lock and hashlib.sha256(lock.encode()).hexdigest(),
@@ -82,14 +74,14 @@ def _kept(run_id: str) -> Facts:
     }
 
 
-def _texts(run_id: str) -> dict[str, str]:
-    """The files that tell how things stood at a training; none if the server has lost them."""
+def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
+    """The folder with what was written down about a training, and its files; None if there is none."""
     with answering(), tempfile.TemporaryDirectory() as scratch:
-        for folder in FOLDERS:
+        for folder in (TRAINED, RECREATED):
             if client().list_artifacts(run_id, folder):
                 got = Path(client().download_artifacts(run_id, folder, scratch))
-                return {path.name: path.read_bytes().decode() for path in got.iterdir() if path.is_file()}
-    return {}
+                return folder, {path.name: path.read_bytes().decode() for path in got.iterdir()}
+    return None, {}
 
 
 def of_version(made: Any) -> Facts:

@@ -24,9 +24,8 @@ from seq2seq.store import answering, client, known, sqlite_file, uri
 FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
 SECTIONS = ("ingest", "clean", "tokenize", "train")  # whose values made the model
 SECONDS_BETWEEN_BATCHES = 5.0
-LARGEST_BATCH = 1000  # metrics in one request, MLflow's own limit
-LONGEST_SOURCE = 65_000  # characters of a dataset's source, MLflow's own limit is a little above
-ELSEWHERE = "among the run's files"  # said instead of a list that is too long
+# MLflow's own limits: metrics in one request, and (a little below it) characters of a dataset's source.
+LARGEST_BATCH, LONGEST_SOURCE = 1000, 65_000
 FIRST_WAIT, LONGEST_WAIT = 60.0, 3600.0  # seconds before a server that failed is tried again
 
 
@@ -114,7 +113,7 @@ class Run:
             "git.dirty": workspace.dirty(),
             "prefect.flow_run_id": workspace.flow_run(),
             "dvc.corpus": workspace.data_hash(paths.CORPUS),
-            **workspace.recipe_tags(params),
+            **(workspace.recipe_tags(params) | workspace.file_tags()),
         }.items():
             self.set_tag(name, value)
         self.log_text(json.dumps(workspace.machine(), indent=2), f"{folder}/machine.json")
@@ -281,16 +280,17 @@ def _datasets() -> list[Any]:
 
     if not paths.PROVENANCE.is_file():
         return []
-    text = paths.PROVENANCE.read_text(encoding="utf-8")
-    provenance = json.loads(text)
+    provenance = json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))
+    source = json.dumps(provenance)
     # MLflow keeps one source for a name and digest, but other files may come to the same data/corpus.
-    digest = hashlib.sha256((workspace.data_hash(paths.CORPUS) + text).encode()).hexdigest()
-    fits = len(json.dumps(provenance)) <= LONGEST_SOURCE
+    digest = hashlib.sha256((workspace.data_hash(paths.CORPUS) + source).encode()).hexdigest()
+    if len(source) > LONGEST_SOURCE:
+        source = json.dumps({**provenance, "files": workspace.ELSEWHERE})
     dataset = Dataset(
         name=str(provenance.get("id") or provenance["path"])[:500],
         digest=digest[:36],
         source_type="hugging_face" if provenance["kind"] == "hub" else "local",
-        source=json.dumps(provenance if fits else {**provenance, "files": ELSEWHERE}),
+        source=source,
         profile=json.dumps(provenance.get("rows", {})),
     )
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]

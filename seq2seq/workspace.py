@@ -12,6 +12,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ LOCK = Path("dvc.lock")
 CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
 TEXTS = (".py", ".yaml", ".yml", ".toml")
 SEARCHED = 50  # commits of a file
+FILES, DIGITS = "corpus.files", 16  # a run's tag, and how much of each file's sha256 is in it
+LONGEST_TAG = 8000  # characters, MLflow's own limit
+ELSEWHERE = "in provenance.json"  # of the run's files: said instead of a list that is too long for MLflow
 
 
 def commit() -> str:
@@ -89,6 +93,26 @@ def recipe_tags(current: Params) -> dict[str, str]:
     """The closest recipe and the changes to it, as tags of a run; none without a recipe."""
     closest = closest_recipe(current)
     return {"recipe": closest[0], "recipe.changes": json.dumps(closest[1])} if closest else {}
+
+
+def files(facts: Any) -> Iterator[Mapping[str, Any]]:
+    """Every file that a provenance names, wherever in it: of the corpus and of evaluation sets."""
+    if isinstance(facts, Mapping):
+        if "sha256" in facts:
+            yield facts
+        facts = list(facts.values())
+    if isinstance(facts, list):
+        for one in facts:
+            yield from files(one)
+
+
+def file_tags() -> dict[str, str]:
+    """The beginnings of the files' sha256, each after a space, as a tag by which a run is found."""
+    if not paths.PROVENANCE.is_file():
+        return {}
+    named = files(json.loads(paths.PROVENANCE.read_text(encoding="utf-8")))
+    text = "".join(sorted({f" {file['sha256'][:DIGITS]}" for file in named}))
+    return {FILES: text if len(text) <= LONGEST_TAG else ELSEWHERE}
 
 
 def flow_run() -> str:

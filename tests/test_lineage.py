@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,11 @@ def test_all_that_came_of_a_corpus_is_found(runs: dict[str, str]) -> None:
         found = lineage.trace(what)
         assert (found["kind"], names(found)) == ("corpus", came)
     assert names(lineage.trace(SECOND)) == {runs["other corpus"]: ["3"]}
+    told = text(FIRST)
+    assert told.count(f"data/corpus {FIRST}") == 2  # it was made of either file
+    assert "bbbbbbbbbbbb  train.tsv" in told
+    assert "version 3 rejected against it by" in told
+    assert "version 2 promoted in its place by" in told
     told = text(SECOND)
     assert "toy version 3: BLEU" in told
     assert "rejected by" in told
@@ -186,7 +192,9 @@ def test_what_is_not_there_names_what_is(runs: dict[str, str]) -> None:
         with pytest.raises(UserError, match=message):
             lineage.trace(what)
     asked = nearest[:12] + ("0" if nearest[12] != "0" else "1") * 8
-    with pytest.raises(UserError, match=rf"the nearest runs are:\n  {nearest}"):
+    with pytest.raises(
+        UserError, match=rf"the nearest of the newest runs \(with their corpora\) are:\n  {nearest}"
+    ):
         lineage.trace(asked)
 
 
@@ -201,6 +209,7 @@ def test_a_list_too_long_for_the_record_is_found_among_the_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "LONGEST_SOURCE", 50)
+    monkeypatch.setattr(workspace, "LONGEST_TAG", 10)
     run_id = train(FIRST, "aa" * 32, "1")
     assert list(names(lineage.trace("aa" * 32))) == [run_id]
 
@@ -212,6 +221,17 @@ def test_a_deleted_run_is_still_told_of(runs: dict[str, str]) -> None:
         assert "FINISHED, deleted" in text("models:/toy@champion")
     finally:
         store.client().restore_run(runs["changed"])
+
+
+def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) -> None:
+    run_id = train(FIRST, "aa" * 32, "1")
+    version = register(run_id, "d1", **{"corpus.id": "a/x", "corpus.revision": "7" * 40})
+    with sqlite3.connect("mlflow.db") as database:  # as `mlflow gc` does
+        database.execute("DELETE FROM runs WHERE run_uuid = ?", [run_id])
+    told = text(version.uri)
+    assert f"{run_id} is gone from the server" in told
+    assert f"a/x, revision {'7' * 40}" in told
+    assert "model d1" in told
 
 
 def test_without_a_registry_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

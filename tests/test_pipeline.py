@@ -112,7 +112,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     assert closing_lines(first.stdout) == [(stage, "ran") for stage in STAGES]
     assert "promote    promoted" in first.stdout
     assert "grammar-tiny version 1 (champion): BLEU" in first.stdout
-    assert "0 of 40 test sentences seen in training" in first.stdout
+    assert "0 of 40 test sentences in training, exactly or nearly" in first.stdout
     assert re.search(r"warn|deprecat|alembic|telemetry", first.stdout + first.stderr, re.IGNORECASE) is None
 
     began = time.monotonic()

@@ -110,6 +110,11 @@ def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:
     assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
     assert "about 1" in paths.REPORT.read_text()
 
+    other = json.loads(first)  # another registry's verdict on a version of that number
+    paths.VERDICT.write_text(json.dumps({**other, "when": "yesterday"}))
+    promote.promote()
+    assert paths.VERDICT.read_text() == first
+
     shutil.rmtree("mlruns")
     world.restore("2")
     promote.promote()  # what is gone is gone, and what belongs to another version goes as well
