@@ -51,13 +51,14 @@ def workspace(path: Path = FILE) -> Iterator[None]:
 
 @contextmanager
 def promotions() -> Iterator[None]:
-    """Wait for one's turn to move an alias of the registry in use; covers the processes of this host.
+    """Wait for one's turn to move an alias of the registry in use; covers one user's processes on this host.
 
     Hold it for moments only: nothing is to be loaded or counted under it.
     """
     address = store.uri()
     name = hashlib.sha256(address.encode()).hexdigest()[:16]
     beside = store.sqlite_file(address) or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
+    beside.parent.mkdir(parents=True, exist_ok=True)
     with beside.with_name(f"{beside.name}.promotion").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

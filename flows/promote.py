@@ -5,8 +5,8 @@ without a lock (reports/evidence.json); the policy judges it (seq2seq/policy.py,
 params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged and
 carried out. On the same grounds a version keeps its verdict: then no model is loaded.
 
-exit status: 0 promoted, forced or unchanged; 3 kept (the champion stays); 4 rejected; 1 a failure, which
-may pass by itself where it says so; 2 a mistake to mend
+exit status: 0 promoted, forced or unchanged; 3 kept (the champion stays); 4 rejected; 1 a failure while
+finding out, with its remedy; 2 a mistake in the command, the parameters or the tree
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
 TRIES = 3  # rounds until a champion that keeps moving is given up
+ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
+JUDGES = [
+    Path(policy.__file__).with_name(f"{name}.py") for name in ("policy", "evidence", "checks", "scores")
+]
 # What speaks of a verdict. DVC does not know them, so it is seen to here that they are of this tree.
 FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
@@ -154,12 +158,12 @@ def _standing(contest: Contest, current: params.Params, force: str | None) -> tu
 
 
 def _grounds(contest: Contest, current: params.Params) -> str:
-    """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores."""
+    """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores, who judges."""
     told = [contest.incumbent, current.promote.model_dump()]
     grounds = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     suite = current.promote.behaviour
     frozen = paths.CORPUS / f"{current.evaluate.frozen_set}.parquet"
-    for path in (paths.METRICS, frozen, *([Path(suite)] if suite else [])):
+    for path in (paths.METRICS, frozen, *([Path(suite)] if suite else []), *JUDGES):
         if not path.is_file():
             raise UserError(f"{path} is missing: `dvc checkout` or `dvc repro` brings it")
         grounds.update(hashlib.sha256(path.read_bytes()).digest())
@@ -191,7 +195,8 @@ def _verdict(
 ) -> Verdict:
     name, version = contest.challenger.name, contest.challenger.version
     seconds = round(time.monotonic() - began, 1)
-    about = (*history.now_and_here(), flow_run_id, criteria, seconds, is_new)
+    origin = {tag: contest.challenger.tags.get(tag, "unknown") for tag in ORIGIN}
+    about = (*history.now_and_here(), flow_run_id, criteria, seconds, origin, is_new)
     return Verdict(what, reason, name, version, contest.incumbent, *about)
 
 
@@ -215,6 +220,11 @@ def _keep_company(version: Version, standing: Verdict) -> None:
         if not paths.VERDICT.is_file():
             _write(paths.VERDICT, standing.facts())
             _publish(version, standing.when)
+    elif (standing.what == "unchanged") != (told["what"] in ("unchanged", *history.MOVES)):
+        # Rolled back or brought back since: the figures are those of then, what they led to is not.
+        kept = {"criteria": told["criteria"], "seconds": told["seconds"]}
+        _write(paths.VERDICT, standing.facts() | kept)
+        _publish(version, standing.when)
     elif version.tags.get(history.PUBLISHED) != told["when"]:
         _publish(version, told["when"])
 

@@ -25,13 +25,17 @@ from seq2seq.registry import CHAMPION, PREVIOUS, Version
 def rollback(name: str, to: str | None, reason: str) -> Entry:
     """Make version `to` (default: the alias `previous`) the champion of a model; returns the log's entry.
 
-    Raises UserError if there is no such version, it serves already, it does not answer, or somebody
-    moved the champion meanwhile; TransientError for the server.
+    One that was begun and killed half way is completed instead. Raises UserError if there is no such
+    version, it serves already, it does not answer, or (without `to`) somebody moved the champion
+    meanwhile; TransientError for the server.
     """
     environment.prepare()
     registry.check_exists()
     with lock.promotions():
-        history.settle(name)
+        for done in history.settle(name):
+            # Begun by somebody who was killed: to begin anew would go back to what was left.
+            if done.what == history.ROLLED_BACK and to in (None, done.version):
+                return done
         champion, target = _choose(name, to)
     try:
         call("rollback", "seq2seq.query", [target.uri], screen.current.get().line)

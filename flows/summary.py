@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq import params, paths, store
-from seq2seq.params import Params, ParamsError, flatten
+from seq2seq import paths, store, workspace
+from seq2seq.params import Params
 
 WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
@@ -26,17 +26,11 @@ def first_line(current: Params, recipes: Path = paths.RECIPES) -> str:
 
 def closest_recipe(current: Params, recipes: Path = paths.RECIPES) -> str:
     """`grammar`, or `grammar + 2 changes`: the recipe that params.yaml differs from least."""
-    mine = flatten(current.model_dump())
-    distances = []
-    for path in sorted(recipes.glob("*.yaml")):
-        try:
-            theirs = flatten(params.load(path).model_dump())
-        except ParamsError:
-            continue  # not what is run; `seq2seq use` complains about it
-        distances.append((sum(mine[key] != theirs[key] for key in mine), path.stem))
-    if not distances:
+    found = workspace.closest_recipe(current, recipes)
+    if found is None:
         return "params.yaml"
-    changes, name = min(distances)
+    name, differing = found
+    changes = len(differing)
     return name if not changes else f"{name} + {changes} change{'s' * (changes > 1)}"
 
 

@@ -137,9 +137,9 @@ class _Run:
                 verdict.show(screen_)
             finally:
                 screen_.log = None
-            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
             if verdict.what == "rejected" and verdict.is_new:
                 notify.post_if_asked(lambda: notice(str(flow_run.flow_name), verdict))
+            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 
         _as_task("promote", body)()

@@ -32,6 +32,7 @@ class Verdict:
     flow_run_id: str
     criteria: tuple[Criterion, ...]
     seconds: float
+    origin: Mapping[str, str]  # tags of the version: what code, lock and run made it
     is_new: bool = True  # not one that was given earlier
 
     def facts(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def notice(flow: str, verdict: Verdict) -> dict[str, str]:
         "stage": "promote",
         "class": "rejected",
         "message": verdict.reason,
-        "remedy": "reports/report.html says more; the champion goes on serving",
+        "remedy": "reports/report.html says more",
     }
 
 

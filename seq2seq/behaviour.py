@@ -35,7 +35,7 @@ class Failure(TypedDict):
 
 
 class Result(TypedDict):
-    """How a check went; `ok` is None where it had too few cases to decide.
+    """How a check went; `ok`, whether the floor is held, is None where there are too few cases.
 
     Beside a champion: how many cases that one passed and this model fails are `lost`, the other way round
     `gained`, and p says how often chance alone parts them as unevenly (exact sign test, both ways).
@@ -140,8 +140,8 @@ def load(path: Path) -> Suite:
     try:
         return Suite.model_validate(document)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
-        raise UserError(f"{path} cannot be used:\n{problems}") from None
+        problems = "; ".join(_explain(e) for e in error.errors())
+        raise UserError(f"{path} cannot be used: {problems}") from None
 
 
 def sign_test(lost: int, gained: int) -> float:
@@ -161,7 +161,7 @@ def _result(
         passed=passed,
         share=_share(faults),
         threshold=check.threshold,
-        ok=passed >= check.threshold * len(cases) if len(cases) >= check.fewest else None,
+        ok=passed / len(cases) >= check.threshold if len(cases) >= check.fewest else None,
         failures=[
             Failure(source=case.source, translation=said.get(case.source, ""), why=why)
             for case, why in zip(cases, faults, strict=True)

@@ -194,7 +194,8 @@ class Length(Check):
     high: Annotated[float, Field(gt=1)]
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
-        yield from (Case(pair.source, pair.target) for pair in pairs)
+        full = (pair for pair in pairs if pair.source.strip() and pair.target.strip())
+        yield from (Case(pair.source, pair.target) for pair in full)
 
     def _fault(self, case: Case, said: Mapping[str, str]) -> str:
         ratio = len(said[case.source]) / len(case.reference)
@@ -207,7 +208,8 @@ class Copy(Check):
     check: Literal["copy"]
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
-        different = (pair for pair in pairs if normalise(pair.source) != normalise(pair.target))
+        full = (pair for pair in pairs if pair.source.strip())
+        different = (pair for pair in full if normalise(pair.source) != normalise(pair.target))
         yield from (Case(pair.source) for pair in different)
 
     def _fault(self, case: Case, said: Mapping[str, str]) -> str:

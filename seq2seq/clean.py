@@ -172,10 +172,12 @@ def _fit(pairs: Iterable[Pair], params: Clean, watch: Watch, tally: Tally) -> It
     while batch := list(islice(pairs, BATCH)):
         form = params.unicode_form
         tidied = [Pair(filters.tidy(pair.source, form), filters.tidy(pair.target, form)) for pair in batch]
-        found = watch.hits(tidied)
-        for pair, tidy, hits in zip(batch, tidied, found, strict=True):
-            reason = filters.reason(tidy.source, tidy.target, params)
-            if reason is None and hits:
+        reasons = [filters.reason(tidy.source, tidy.target, params) for tidy in tidied]
+        # Only what the filters leave is compared: a whole book on one line would take hours.
+        fit = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
+        found = iter(watch.hits(fit))
+        for pair, tidy, reason in zip(batch, tidied, reasons, strict=True):
+            if reason is None and (hits := next(found)):
                 contaminated = watch.note(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:

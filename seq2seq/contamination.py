@@ -10,8 +10,9 @@ What counts, on either side of a pair, is which letters two sentences share once
 - *near*: their share reaches the threshold: twice the letters in common runs, taken in the same order
   (Ratcliff and Metzener 1988), by the letters of both. So a change counts by its length, wherever
   it is, also in languages that write no spaces. A sentence of LONG letters is looked for inside
-  longer ones too, and compared with the piece that its runs span there; a shorter one would be
-  found in too many (Ein Mann.), and is compared with whole sentences only.
+  longer ones too: its share is then that of its own letters, or of the piece's that its runs span if
+  that is longer. A shorter one would be found in too many (Ein Mann.), and is compared with whole
+  sentences only.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
-from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, combinations_with_replacement, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -135,9 +135,9 @@ _LETTERS = _Letters()
 class _Side:
     """The sources, or the targets, of all sets; those that fold alike are one.
 
-    Only sentences that have half the wanted share of one's n-grams are compared with it: whatever is so
-    like it, has. Of these n-grams they lack so few that they must have ENOUGH of the rarest, if all but
-    the commonest are indexed. The index is of hashes: two that collide cost a look, and hide nothing.
+    A near duplicate also has at least half the wanted share of a sentence's n-grams. It lacks so few
+    that it must have ENOUGH of the rarest, so that the commonest need not be indexed. The index is of
+    hashes: two that collide cost a closer look, and neither hide a duplicate nor make one.
     """
 
     def __init__(self, texts: Iterable[str], share: float) -> None:
@@ -147,7 +147,7 @@ class _Side:
             if key := fold(text):
                 self._rows.setdefault(key, []).append(row)
         self._keys = [key for key in self._rows if len(key) >= N and any(map(str.isalpha, key))]
-        self._grams = [_grams(key, N) for key in self._keys]
+        self._grams = [{key[at : at + N] for at in range(len(key) - N + 1)} for key in self._keys]
         self._needed = [math.ceil(share / 2 * len(grams)) for grams in self._grams]
         self._enough = np.array([min(needed, ENOUGH) for needed in self._needed], np.int64)
 
@@ -163,7 +163,7 @@ class _Side:
                 indexed.setdefault(gram, []).append(number)
         self._shift = np.uint64(64 - min(MOST_BITS, (16 * len(indexed)).bit_length() + 1))
         slots = np.repeat(self._slots("".join(indexed))[::N], list(map(len, indexed.values())))
-        self._postings = np.fromiter(chain.from_iterable(indexed.values()), np.int64)[np.argsort(slots)]
+        self._postings = np.fromiter(chain.from_iterable(indexed.values()), np.int32)[np.argsort(slots)]
         sizes = np.bincount(slots, minlength=1 << (64 - int(self._shift)))
         self._ends = np.cumsum(sizes).astype(np.int32)
         self._sizes = sizes.astype(np.int32)
@@ -172,18 +172,13 @@ class _Side:
         """For each text the sentences it is like."""
         keys = [fold(text) for text in texts]
         found: list[Found] = [dict.fromkeys(self._rows.get(key, ()), (True, 1.0)) for key in keys]
-        texts_alike: dict[int, _Alike] = {}
         for at, number in self._candidates(keys):
             key, sentence = keys[at], self._keys[number]
-            if sentence == key:
-                continue
-            if at not in texts_alike:
-                texts_alike[at] = _Alike(key, self._share)
-            alike = texts_alike[at]
-            if len(alike.grams & self._grams[number]) < self._needed[number]:
-                continue
-            if (share := alike.share(sentence)) >= self._share:
-                found[at] |= dict.fromkeys(self._rows[sentence], (False, share))
+            common = sum(map(key.__contains__, self._grams[number]))
+            if sentence != key and common >= self._needed[number]:
+                share = _share(sentence, key, self._share)
+                if share >= self._share:
+                    found[at] |= dict.fromkeys(self._rows[sentence], (False, share))
         return found
 
     def _candidates(self, keys: list[str]) -> Iterable[tuple[int, int]]:
@@ -193,12 +188,14 @@ class _Side:
         starts = np.flatnonzero(sizes)
         sizes, slots = sizes[starts], slots[starts]
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-        owners = np.searchsorted(np.cumsum(lengths + 1), starts, side="right")
+        owners = np.searchsorted(np.cumsum(lengths + 1), starts, side="right") * len(self._keys)
+        if len(keys) * len(self._keys) < 2**31:
+            owners = owners.astype(np.int32)  # sorted in half the time
 
         # Every posting of every n-gram, as one number for key and sentence; then how often each is there
         ends = np.cumsum(sizes)
         postings = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self._ends[slots] - ends, sizes)
-        pairs = np.repeat(owners * len(self._keys), sizes) + self._postings[postings]
+        pairs = np.repeat(owners, sizes) + self._postings[postings]
         pairs.sort()
         edges = np.flatnonzero(np.diff(pairs, prepend=-1))
         counts = np.diff(edges, append=len(pairs))
@@ -221,52 +218,28 @@ class _Side:
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # Knuth: 2**64 by the golden ratio spreads best
 
 
-class _Alike:
-    """One text, to say how much of it sentences share."""
-
-    def __init__(self, text: str, least: float) -> None:
-        self.grams = _grams(text, N)
-        self._text, self._least = text, least
-
-    @cached_property
-    def _runs(self) -> set[str]:
-        return _grams(self._text, RUN)
-
-    @cached_property
-    def _matcher(self) -> SequenceMatcher[str]:
-        return SequenceMatcher(None, "", self._text, autojunk=False)
-
-    def share(self, sentence: str) -> float:
-        """The share of a sentence with the text; 0.0 if it is certainly below the least."""
-        length, width = len(sentence), len(self._text)
-        inside = length >= LONG and width > length
-        fewest = self._least * (length if inside else (length + width) / 2)
-        if _covered(sentence, self._runs) < fewest - SLACK:
-            return 0.0
-        self._matcher.set_seq1(sentence)
-        runs = [run for run in self._matcher.get_matching_blocks() if run.size >= RUN]
-        whole = 2 * sum(run.size for run in runs) / (length + width)
-        if not inside:
-            return whole
-        pieces = [runs[first : last + 1] for last in range(len(runs)) for first in range(last + 1)]
-        return max(
-            whole,
-            *(
-                sum(run.size for run in piece) / max(length, piece[-1].b + piece[-1].size - piece[0].b)
-                for piece in pieces
-            ),
-        )
+def _share(sentence: str, text: str, least: float) -> float:
+    """The share of a sentence with a text, both folded; 0.0 if it is certainly below the least."""
+    length, width = len(sentence), len(text)
+    inside = length >= LONG and width > length
+    fewest = least * (length if inside else (length + width) / 2)
+    if _covered(sentence, text) < fewest - SLACK:
+        return 0.0
+    blocks = SequenceMatcher(None, sentence, text, autojunk=False).get_matching_blocks()
+    runs = [run for run in blocks if run.size >= RUN]
+    shares = [2 * sum(run.size for run in runs) / (length + width)]
+    if inside:
+        for first, last in combinations_with_replacement(range(len(runs)), 2):
+            piece = runs[last].b + runs[last].size - runs[first].b
+            shares.append(sum(run.size for run in runs[first : last + 1]) / max(length, piece))
+    return max(shares)
 
 
-def _grams(text: str, n: int) -> set[str]:
-    return {text[start : start + n] for start in range(len(text) - n + 1)}
-
-
-def _covered(text: str, runs: set[str]) -> int:
-    """How many letters of a text lie in any of some n-grams of RUN letters."""
+def _covered(sentence: str, text: str) -> int:
+    """How many letters of a sentence lie in runs of RUN letters or more that the text has, anywhere."""
     covered = end = 0
-    for start in range(len(text) - RUN + 1):
-        if text[start : start + RUN] in runs:
+    for start in range(len(sentence) - RUN + 1):
+        if sentence[start : start + RUN] in text:
             covered += start + RUN - max(start, end)
             end = start + RUN
     return covered

@@ -88,6 +88,17 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
     if evidence and not _about(evidence, registration, metrics):
         notes.append(f"{paths.EVIDENCE} is about {evidence['challenger']['uri']} on other scores: left out.")
         evidence = None
+    if evidence and verdict:
+        # A check that holds its floor may have lost against the champion: the verdict says so.
+        judged = {one["name"]: one["ok"] for one in verdict["criteria"]}
+        checks = [{**c, "ok": judged.get(f"behaviour {c['check']}", c["ok"])} for c in evidence["behaviour"]]
+        evidence = {**evidence, "behaviour": checks}
+    origin = (verdict and verdict["origin"]) or {
+        "git.commit": workspace.commit(),
+        "git.dirty": workspace.dirty(),
+        "dvc.lock.sha256": workspace.lock_digest(),
+        "prefect.flow_run_id": workspace.flow_run(),
+    }
     return {
         "name": registration["name"],
         "version": registration["version"],
@@ -112,10 +123,10 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "tokenizer": found["tokenizer"],
         "provenance": found["provenance"],
         "run": found["run"],
-        "commit": workspace.commit(),
-        "dirty": workspace.dirty(),
-        "lock": workspace.lock_digest(),
-        "flow_run": (verdict and verdict["flow_run_id"]) or workspace.flow_run(),
+        "commit": origin["git.commit"],
+        "dirty": origin["git.dirty"],
+        "lock": origin["dvc.lock.sha256"],
+        "flow_run": origin["prefect.flow_run_id"],
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "METRICS": METRICS,
     }

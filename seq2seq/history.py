@@ -78,11 +78,12 @@ def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
     _close(run_id, "FINISHED")
 
 
-def settle(name: str) -> None:
+def settle(name: str) -> list[Entry]:
     """Bring open entries to an end: what has moved the champion is completed, what has not is struck out.
 
-    The caller holds the promotion lock.
+    Returns those completed. The caller holds the promotion lock.
     """
+    completed = []
     for left in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
         champion = registry.version_by_alias(name, CHAMPION)
         gone = registry.get_version(name, left.version) is None
@@ -91,6 +92,8 @@ def settle(name: str) -> None:
         else:
             _apply(left)
             _close(left.run_id, "FINISHED")
+            completed.append(left)
+    return completed
 
 
 def entries(name: str) -> list[Entry]:

@@ -17,7 +17,6 @@ from typing import Any
 from seq2seq import history, registry, store
 from seq2seq.errors import UserError
 from seq2seq.graph import show
-from seq2seq.progress import duration
 from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.registry import NAME, VERDICT
 from seq2seq.store import answering, client, known
@@ -248,8 +247,7 @@ def _told_packages(run: Facts) -> str:
 
 
 def _told_run(run: Facts) -> str:
-    took = f" in {duration(run['seconds'])}" if run["seconds"] else ""
-    return f"{run['name']}, {run['status']}{took}, began {_minute(run['began'])}"
+    return f"{run['name']}, {run['status']}, began {_minute(run['began'])}"
 
 
 def _told_version(version: Facts) -> Iterator[str]:

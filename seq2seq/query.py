@@ -22,6 +22,8 @@ def query(model: str) -> list[str]:
     except RuntimeError as error:
         if isinstance(error, TransientError):
             raise
+        with store.answering():  # a server that is away is no fault of the model
+            store.client().search_registered_models(max_results=1)
         raise UserError(str(error)) from None
     said = [answer for answer in found if answer is not None]
     if len(said) != len(TEXTS):

@@ -31,7 +31,6 @@ def of_run(run: Any, versions: Iterable[Any], *, short: bool = False) -> Facts:
         "name": tags.get("mlflow.runName", ""),
         "status": info.status if info.lifecycle_stage == "active" else f"{info.status}, deleted",
         "began": _moment(info.start_time),
-        "seconds": (info.end_time - info.start_time) / 1000 if info.end_time else None,
         "place": tags.get(tracking.PLACE),
         "fingerprint": tags.get(tracking.FINGERPRINT),
         "flow_run": tags.get("prefect.flow_run_id") or None,

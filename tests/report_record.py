@@ -8,6 +8,10 @@ HOSTILE = (
     "<script>alert(1)</script> \"><img src=x onerror='alert(2)'> ![x](http://evil.example/x.png) | a_b `c` "
     "\x00\x1b[31m\x9b \u202egnorw\u202c \ud800 {{ 7 * 7 }} " + "long" * 200
 )
+ORIGIN = {
+    **{"git.commit": "c" * 40, "git.dirty": "false"},
+    **{"dvc.lock.sha256": "d" * 64, "prefect.flow_run_id": "flow"},
+}
 SIGNATURES = {"bleu": "nrefs:1|tok:13a", "chrf": "nrefs:1|nc:6", "ter": "nrefs:1|tok:tercom"}
 
 
@@ -61,6 +65,7 @@ def record(text="Ein Hund schläft."):
         paths.VERDICT: {
             "what": "rejected", "reason": text, "name": "de-en", "version": "2", "champion": "1",
             "when": "2026-11-22T20:31:07+00:00", "who": text, "flow_run_id": "f", "seconds": 4.0,
+            "origin": ORIGIN,
             "criteria": [{"name": "minimum BLEU", "ok": True, "figure": text, "limit": "50"},
                          {"name": "behaviour", "ok": False, "figure": "0.5", "limit": "0.9"},
                          {"name": "worst slice", "ok": None, "figure": "-", "limit": "3"}],

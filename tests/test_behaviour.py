@@ -261,3 +261,26 @@ def test_a_suite_that_cannot_be_used_is_explained(tmp_path, text, said):
         behaviour.load(path)
     assert said in str(told.value)
     assert str(path) in str(told.value)
+
+
+def test_blank_sides_of_an_evaluation_set_are_no_cases():
+    pairs = [Pair("Ein Hund.", ""), Pair("", "A dog."), Pair(" ", " ")]
+    trial = behaviour.load(SUITES[0]).on(pairs)
+    results = trial.judge(dict.fromkeys(trial.sources(), "A dog."), None)
+    assert {r["check"]: r["cases"] for r in results if r["check"] in ("length", "copy")} == {
+        "length": 0,
+        "copy": 1,
+    }
+
+
+def test_a_share_that_is_the_threshold_holds_it():
+    document = {
+        "seed": 1,
+        "cases": [],
+        "checks": [{"check": "copy", "threshold": 0.55, "most": 100, "fewest": 1}],
+    }
+    pairs = [Pair(f"Satz {chr(97 + i // 10)}{chr(97 + i % 10)}", "x") for i in range(100)]
+    trial = behaviour.Suite.model_validate(document).on(pairs)
+    said = {source: source if i < 45 else "y" for i, source in enumerate(trial.sources())}
+    [result] = trial.judge(said, None)
+    assert (result["passed"], result["ok"]) == (55, True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seq2seq import clean as stage
 from seq2seq import params, paths
+from seq2seq.contamination import contaminated
 from seq2seq.corpus import Pair, normalise, read_split, write_split
 from seq2seq.errors import UserError
 from seq2seq.filters import NAMES
@@ -166,6 +167,10 @@ def test_laws_for_any_corpus(train, validation, test, form):
         held_out = [*validation, *test]
         assert not {normalise(p.source) for p in once["train"]} & {normalise(p.source) for p in held_out}
         assert not {normalise(p.target) for p in once["train"]} & {normalise(p.target) for p in held_out}
+        # nor anything nearly the same, as whoever counts anew will find
+        sets = {"validation": validation, "test": test}
+        found = contaminated(sets, once["train"], PARAMS.clean.contamination_share)
+        assert found == {"validation": set(), "test": set()}
         # no pair twice
         pairs = [(normalise(p.source), normalise(p.target)) for p in once["train"]]
         assert len(set(pairs)) == len(pairs)

@@ -76,6 +76,12 @@ def test_short_sentences_are_not_found_in_everything():
     assert contaminated({"test": test}, [Pair("ein  MANN", "somebody")], SHARE) == {"test": {0}}
 
 
+def test_a_sentence_that_begins_alike_is_not_found_inside_a_longer_one():
+    test = [Pair("Ein Mann in einem blauen Hemd bläst auf einer Posaune.", "A man blows a trumpet.")]
+    other = "Ein Mann in einem blauen Hemd steht auf einer Leiter, um ein Licht zu reparieren."
+    assert contaminated({"test": test}, [Pair(other, "He mends a light.")], SHARE) == {"test": set()}
+
+
 def test_texts_without_spaces_and_of_marks():
     test = [Pair("彼女は毎朝公園で犬と散歩します。", "x"), Pair("वह हर सुबह पार्क में टहलती है।", "y")]
     train = [Pair("彼女は毎晩公園で犬と散歩します", "a"), Pair("वह हर सुबह पार्क में टहलती है", "b")]
@@ -102,6 +108,21 @@ def test_every_set_has_its_answer_and_batches_do_not_matter():
     assert rows == {name: {h.row for h in chain(*whole) if h.set == name} for name in sets}
     assert rows["empty"] == set()
     assert rows["one"] == set(range(9))
+
+
+WORDS = st.sampled_from(
+    "der die eine Katze Hund Gärtner schläft sucht findet unter neben Bäumen 7 12".split()
+)
+SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=14).map(" ".join), min_size=1, max_size=12)
+
+
+@given(SENTENCES, SENTENCES)
+def test_a_sentence_is_found_whatever_else_the_set_holds(evaluation, training):
+    """Which n-grams are indexed depends on all sentences of a set; what is found must not."""
+    train = [Pair(text, "") for text in training + [f"{text} unter" for text in evaluation]]
+    whole = contaminated({"test": [Pair(text, "") for text in evaluation]}, train, SHARE)["test"]
+    alone = [contaminated({"test": [Pair(text, "")]}, train, SHARE)["test"] for text in evaluation]
+    assert whole == {row for row, found in enumerate(alone) if found}
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)

@@ -414,7 +414,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     }
     paths.EVIDENCE.write_text(json.dumps({"regressions": [lost] * 10}))
     criteria = (Criterion("gain", False, "-1.00 BLEU", "more"), Criterion("slice x", None, "30 | 1", "none"))
-    verdict = Verdict("rejected", "it lost", "m", "3", "2", "now", "me@here", "42", criteria, 1.5)
+    verdict = Verdict("rejected", "it lost", "m", "3", "2", "now", "me@here", "42", criteria, 1.5, {})
     body = notice("retrain", verdict)
     assert body["text"].startswith(
         "retrain: m is rejected, version 2 stays: it lost\n\nsource: Drei | Hunde\n"

@@ -179,6 +179,18 @@ def test_killed_at_any_write_and_run_again(world: World, monkeypatch: pytest.Mon
     assert len(done) == step == 9
 
 
+@pytest.mark.parametrize("step", [0, 2, 4, 6, 8])
+def test_killed_and_the_same_command_again(world: World, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    with monkeypatch.context() as patch:
+        kill_at(step, patch)
+        with pytest.raises(Killed):
+            rollback.rollback("m", None, "x")
+    entry = rollback.rollback("m", None, "x")  # `previous` may by now be the version that was left
+    assert (entry.champion, entry.version) == ("2", "1")
+    assert {**aliases(), "challenger": ""} == {"champion": "1", "previous": "2", "challenger": ""}
+    assert (said("1"), said("2")) == ("restored", "rolled back")
+
+
 def test_the_log_as_a_table(world: World) -> None:
     rollback.rollback("m", None, "numbers")
     world.make(-2.0, 0.01)
