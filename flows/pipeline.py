@@ -68,15 +68,11 @@ def dry(options: argparse.Namespace, display: screen.Screen) -> int:
     """Say what would run and why; changes nothing, not even for a recipe."""
     wanted, changes, shown = plan(options)
     _announce(display, wanted, changes)
-    going: set[str] = set()
-    for number, node in enumerate(shown, start=1):
-        before_it = [name for name in node.upstream if name in going]
-        reasons = (["--force"] if node.name in options.force else []) + list(node.reasons)
-        if reasons or before_it:
-            going.add(node.name)
-        what = "would run" if reasons else "may run" if before_it else "unchanged"
-        note = "; ".join(reasons) or (f"after {', '.join(before_it)}" if before_it else "")
-        display.closing(f"[{number}/{len(shown)}]", node.name, what, 0, note)
+    for number, step in enumerate(graph.foresee(shown, options.force), start=1):
+        reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
+        after = f"after {', '.join(step.after)}" if step.after else ""
+        note = "; ".join(reasons) or after
+        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.what, 0, note)
     return 0
 
 

@@ -39,7 +39,7 @@ def explain(stage: str | None = None) -> list[dict[str, Any]]:
 def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """What `explain` found, for a person."""
     found = list(found)
-    if all(step["what"] == "unchanged" for step in found):
+    if all(step["what"] == graph.UNCHANGED for step in found):
         yield f"nothing to do: {', '.join(step['stage'] for step in found)} up to date with dvc.lock"
         return
     width = max(len(step["stage"]) for step in found)
@@ -47,14 +47,13 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         note = ""
         if step["after"]:
             note = f", after {', '.join(step['after'])}"
-        if step["what"] == "may run":
+        if step["what"] == graph.MAY_RUN:
             note += ": only if what it reads comes out otherwise"
-        elif step["what"] == "would be restored":
+        elif step["what"] == graph.RESTORED:
             note += ": DVC has what a run with these inputs wrote"
         yield f"{step['stage']:<{width}}  {step['what']}{note}"
         for change in step["changes"]:
-            for line in _told(change):
-                yield f"{'':<{width}}    {line}"
+            yield f"{'':<{width}}    {_told(change)}"
         if (checkpoint := step["goes_on_from"]) is not None:
             yield f"{'':<{width}}    goes on from its checkpoint at update {checkpoint['update']:,}"
 
@@ -72,25 +71,22 @@ def _with_lines(change: graph.Change) -> dict[str, Any]:
     return told
 
 
-def _told(change: Mapping[str, Any]) -> Iterator[str]:
-    if change["kind"] == "parameter" or not change["verb"]:
-        yield str(graph.Change(**{name: change[name] for name in graph.Change._fields}))
-        return
-    text = f"{'output ' if change['kind'] == 'output' else ''}{change['name']} {change['verb']}"
+def _told(change: Mapping[str, Any]) -> str:
+    text = str(graph.Change(**{name: change[name] for name in graph.Change._fields}))
     if change["files"]:
         counts = [f"{count} {what}" for what, count in change["files"].items() if count]
         text += f": files {', '.join(counts)}"
     if change["git"]:
         text += f": +{change['git']['added']} -{change['git']['removed']} lines, {change['git']['command']}"
-    elif change["before"] and change["after"]:
+    elif change["verb"] and change["before"] and change["after"]:
         text += f" ({change['before'][:DIGITS]} -> {change['after'][:DIGITS]})"
-    yield text
+    return text
 
 
 def _checkpoint(checked: params.Params, step: graph.Step) -> dict[str, Any] | None:
     """Where a training that will run goes on; None if it begins anew, or nobody can tell yet."""
     known = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
-    if step.node.name != TRAINS or step.what != "would run" or step.after or not known:
+    if step.node.name != TRAINS or step.what != graph.RUN or step.after or not known:
         return None
     from safetensors import safe_open
 

@@ -215,6 +215,7 @@ def log_evaluation(run: Run) -> None:
     for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS, paths.SLICES):
         run.log_artifact(path, "evaluation")
     run.log_artifact(paths.PICTURES, "evaluation/pictures")
+    run.set_tag("model_digest", metrics["model_digest"])
 
 
 def is_evaluated(run: Run) -> bool:
