@@ -176,14 +176,16 @@ def _gain(evidence: Facts, policy: Promote) -> Criterion:
 
 
 def _slices(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    large = [part for part in evidence["slices"] if part["sentences"] >= policy.smallest_slice]
+    chance = policy.significance / max(1, len(large))  # so many are looked at, one will lose by chance
     for part in evidence["slices"]:
-        limit = f"loses at most {policy.worst_slice:.2f} BLEU, or p >= {policy.significance:g}"
+        limit = f"loses at most {policy.worst_slice:.2f} BLEU, or p >= {chance:.2g}"
         figure = f"{part['sentences']:,} sentences, BLEU {part['challenger']:.2f}"
         ok = None
         if part["delta"] is not None:
             figure += f", {_difference(part)}"
             lost = -part["delta"] > policy.worst_slice and part["p"] is not None
-            ok = not (lost and part["p"] < policy.significance)
+            ok = not (lost and part["p"] < chance)
         if part["sentences"] < policy.smallest_slice:
             ok, limit = None, f"none: fewer than {policy.smallest_slice} sentences"
         yield Criterion(f"slice {part['slice']}", ok, figure, limit)

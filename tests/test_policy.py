@@ -163,7 +163,7 @@ def by_name(judgement: Judgement) -> dict[str, tuple[bool | None, str, str]]:
 
 
 def test_every_criterion_is_listed_with_figure_and_limit() -> None:
-    loss = "loses at most 3.00 BLEU, or p >= 0.05"
+    loss = "loses at most 3.00 BLEU, or p >= 0.025"
     assert [(c.name, c.ok, c.figure, c.limit) for c in judge(evidence(1.2, 0.01), POLICY).criteria] == [
         ("loads and answers", True, "yes", "yes"),
         ("answers as evaluated", True, "yes", "yes, nearly every sentence"),
