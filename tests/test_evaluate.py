@@ -69,7 +69,10 @@ class ByHeart:
 
 class Recorder:
     def __init__(self):
-        self.metrics, self.artifacts = {}, []
+        self.metrics, self.artifacts, self.tags = {}, [], {}
+
+    def set_tag(self, name, value):
+        self.tags[name] = value
 
     def log_metrics(self, values, step=None):
         self.metrics |= values
