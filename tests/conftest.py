@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sys
+
+import pytest
 
 from seq2seq import environment
 
@@ -10,3 +13,11 @@ environment.prepare()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts a runner in the background has it ignore Ctrl-C, which tests send to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_server():
+    """Who logs a model names its server for the whole process; the next test has another."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
