@@ -15,6 +15,7 @@ MODEL ?=
 CORPUS ?=
 ONLY ?=
 KINDS ?=
+IN_PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
 # pip's own sources serve uv too, so that a machine whose pip finds a CPU build of torch uses it.
 define INSTALL
@@ -63,11 +64,11 @@ worker: .venv/.run ## run what that server schedules, on this machine, until Ctr
 
 .PHONY: test
 test: .venv/.dev ## the fast tests (minutes, no network)
-	@exec $(BIN)/python -m pytest
+	@exec $(BIN)/python -m pytest $(IN_PARALLEL)
 
 .PHONY: test-slow
 test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a real schedule
-	@exec $(BIN)/python -m pytest -m slow
+	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 .PHONY: lint
 lint: .venv/.dev ## ruff and mypy --strict
