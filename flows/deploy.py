@@ -44,9 +44,10 @@ def main() -> int:
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{DEPLOYMENT} is deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
+    print(f"{DEPLOYMENT} and rollback/rollback are deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
     print("  work it    make worker")
     print(f"  run it now prefect deployment run {DEPLOYMENT}")
+    print("  go back    prefect deployment run rollback/rollback -p name=MODEL -p reason=WHY")
     return 0
 
 

@@ -24,8 +24,11 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
     post_if_asked(lambda: notice(flow.name, flow_run, state))
 
 
-def post_if_asked(body: Callable[[], dict[str, str]]) -> None:
-    """Post what `body` makes where somebody wants to be told; never raises, but says so."""
+def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
+    """Post what `make` returns where somebody wants to be told; returns whether all who want to know do.
+
+    Never raises, but says so.
+    """
     from prefect.logging import get_logger
     from prefect.variables import Variable
 
@@ -33,13 +36,15 @@ def post_if_asked(body: Callable[[], dict[str, str]]) -> None:
     try:
         url = os.environ.get(URL) or Variable.get(URL.lower(), default=None)
         if url:
-            post(str(url), body())
+            post(str(url), make())
     except Exception as error:
         logger.error(f"the notice could not be sent: {error}")
+        return False
+    return True
 
 
 def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
-    """What is posted."""
+    """What is posted of a run that failed."""
     failure = None
     if state.is_failed():
         failure = state.result(raise_on_failure=False)
@@ -49,25 +54,33 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
     elif isinstance(failure, BaseException):
         kind, message = type(failure).__name__, str(failure)
     where = f"stage {stage} " if stage else ""
+    text = f"{flow} {state.name.lower()}: {where}({kind}) {message}"
+    return body(text, flow, run, str(state.name), stage, kind, message, REMEDIES.get(kind, ""))
+
+
+def body(
+    text: str, flow: str, run: Any, state: str, stage: str, kind: str, message: str, remedy: str
+) -> dict[str, str]:
+    """What every notice holds: `text` for people, the rest for programs."""
     return {
-        "text": f"{flow} {state.name.lower()}: {where}({kind}) {message}",
+        "text": text,
         "flow": flow,
         "flow_run": str(run.name),
         "flow_run_id": str(run.id),
-        "state": str(state.name),
+        "state": state,
         "stage": stage,
         "class": kind,
         "message": message,
-        "remedy": REMEDIES.get(kind, ""),
+        "remedy": remedy,
         "host": socket.gethostname(),
     }
 
 
-def post(url: str, body: dict[str, str]) -> None:
+def post(url: str, content: dict[str, str]) -> None:
     """POST as JSON; raises OSError if it is not taken."""
     request = urllib.request.Request(
         url,
-        data=json.dumps(body).encode(),
+        data=json.dumps(content).encode(),
         headers={"Content-Type": "application/json"},
         method="POST",
     )

@@ -66,7 +66,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
         with lock.promotions():
             contest = _contest()
         if standing := _standing(contest, current, force):
-            verdict = _verdict(contest, *standing, flow_run_id, began, is_new=False)
+            verdict = _verdict(contest, *standing, flow_run_id, began)
             _keep_company(contest.challenger, verdict)
             return verdict
         grounds = _grounds(contest, current)
@@ -85,6 +85,14 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
         raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
     _publish(contest.challenger, verdict.when)
     return verdict
+
+
+def told(verdict: Verdict) -> None:
+    """Remember that those who want to know have this verdict; until then each run tells them."""
+    version = registry.get_version(verdict.name, verdict.version)
+    if version is not None and not verdict.is_told:
+        when = version.tags.get(history.WHEN, verdict.when)
+        registry.tag_version(version.name, version.version, {history.TOLD: when})
 
 
 def registered() -> Version | None:
@@ -189,14 +197,14 @@ def _verdict(
     reason: str,
     flow_run_id: str,
     began: float,
-    criteria: tuple[policy.Criterion, ...] = (),
-    *,
-    is_new: bool = True,
+    criteria: tuple[policy.Criterion, ...] | None = None,
 ) -> Verdict:
-    name, version = contest.challenger.name, contest.challenger.version
+    """A verdict; without `criteria` one that was given earlier."""
+    name, version, tags = contest.challenger.name, contest.challenger.version, contest.challenger.tags
+    is_told = criteria is None and tags.get(history.TOLD) == tags.get(history.WHEN)
     seconds = round(time.monotonic() - began, 1)
-    origin = {tag: contest.challenger.tags.get(tag, "unknown") for tag in ORIGIN}
-    about = (*history.now_and_here(), flow_run_id, criteria, seconds, origin, is_new)
+    origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
+    about = (*history.now_and_here(), flow_run_id, criteria or (), seconds, origin, is_told)
     return Verdict(what, reason, name, version, contest.incumbent, *about)
 
 
@@ -273,6 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             screen.current.reset(token)
         verdict.show(display)
+        if verdict.what == "rejected":
+            told(verdict)
         return STATUS[verdict.what]
 
     return status.of(body, display, "run again: nothing is left half done")

@@ -28,7 +28,8 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
         return body()
     except StageError as failure:
         display.line()
-        return _fail(f"{failure.stage} failed ({failure.kind}): {failure.message}", failure.remedy, 1)
+        said = f"{failure.stage} failed ({failure.kind}): {failure.message}"
+        return _fail(said, failure.remedy, 2 if failure.kind == "user" else 1)
     except TransientError as error:
         return _fail(str(error), "it may pass by itself: run again; finished stages are kept", 1)
     except UserError as error:

@@ -137,8 +137,9 @@ class _Run:
                 verdict.show(screen_)
             finally:
                 screen_.log = None
-            if verdict.what == "rejected" and verdict.is_new:
-                notify.post_if_asked(lambda: notice(str(flow_run.flow_name), verdict))
+            untold = verdict.what == "rejected" and not verdict.is_told
+            if untold and notify.post_if_asked(lambda: notice(flow_run.flow_name, flow_run, verdict)):
+                promote.told(verdict)
             create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 

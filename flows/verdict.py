@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flows import notify
 from flows.screen import Screen
 from seq2seq import paths
 from seq2seq.history import Entry
@@ -33,11 +34,11 @@ class Verdict:
     criteria: tuple[Criterion, ...]
     seconds: float
     origin: Mapping[str, str]  # tags of the version: what code, lock and run made it
-    is_new: bool = True  # not one that was given earlier
+    is_told: bool = False  # given earlier, and known to those who want to know
 
     def facts(self) -> dict[str, Any]:
         """What is written."""
-        return {key: value for key, value in asdict(self).items() if key != "is_new"}
+        return {key: value for key, value in asdict(self).items() if key != "is_told"}
 
     def entry(self, grounds: str) -> Entry:
         """The verdict as the log has it; `grounds` is the digest of what it rests upon."""
@@ -67,22 +68,14 @@ def markdown(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def notice(flow: str, verdict: Verdict) -> dict[str, str]:
-    """What a webhook is told of a rejection."""
+def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:
+    """What a webhook is told of a rejection, in a run that has a name and an id."""
     stays = f"version {verdict.champion} stays" if verdict.champion else "there is no champion"
     lines = [f"{flow}: {verdict.name} is rejected, {stays}: {verdict.reason}"]
     for pair in regressions():
         lines += ["", *(f"{what}: {text}" for what, text in pair.items())]
-    return {
-        "text": "\n".join(lines),
-        "flow": flow,
-        "flow_run_id": verdict.flow_run_id,
-        "state": "Rejected",
-        "stage": "promote",
-        "class": "rejected",
-        "message": verdict.reason,
-        "remedy": "reports/report.html says more",
-    }
+    remedy = f"{paths.REPORT} says more"
+    return notify.body("\n".join(lines), flow, run, "Rejected", "promote", "rejected", verdict.reason, remedy)
 
 
 def regressions() -> Iterator[Mapping[str, str]]:

@@ -26,9 +26,10 @@ from seq2seq.store import answering, client, known
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
 MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
-# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED: `when` of what was kept.
+# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED and TOLD: `when` of the
+# verdict that was kept with the model's run, and of the one that people were told of.
 REASON, WHEN = "promotion.reason", "promotion.when"
-JUDGED, PUBLISHED = "promotion.judged", "promotion.published"
+JUDGED, PUBLISHED, TOLD = "promotion.judged", "promotion.published", "promotion.told"
 NOBODY = "none"  # in the log, for no champion
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
 STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be

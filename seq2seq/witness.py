@@ -1,17 +1,13 @@
 """What registered versions answer to the same texts, each asked once.
 
 Why: challenger and champion are judged by what they say when MLflow loads them. Translating is what a gate
-spends its time on, so that both are asked at once, and answers are kept for the next gate.
+spends its time on, so that both are asked at once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +18,6 @@ from seq2seq import registry, store
 from seq2seq.answers import query
 from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import Version
-
-ANSWERS = Path(".cache/answers")  # of versions: the next gate asks the champion the same
 
 Requests = Sequence[Sequence[str]]
 
@@ -47,7 +41,7 @@ class Witness(NamedTuple):
 
 
 def hear(challenger: str, champion: str | None, requests: Requests) -> tuple[Witness, Witness | None]:
-    """Ask versions, given as models:/NAME/VERSION, all requests; the champion only if it has not been yet.
+    """Ask versions, given as models:/NAME/VERSION, all requests.
 
     Raises UserError for what is no version, TransientError for a server that does not answer.
     """
@@ -56,16 +50,14 @@ def hear(challenger: str, champion: str | None, requests: Requests) -> tuple[Wit
     with ThreadPoolExecutor() as pool:
         # Begun before MLflow is imported here: that takes as long as in the other process.
         first = pool.submit(_ask, challenger, requests)
+        second = pool.submit(_ask, champion, requests) if champion else None
         one = _version(challenger)
         other = _version(champion) if champion else None
-        second = pool.submit(_recall, other, requests) if other else None
     ours = Witness(one, *first.result())
     theirs = Witness(other, *second.result()) if other and second else None
     for witness in filter(None, (ours, theirs)):
         if witness.problem:
             _version(witness.version.uri)  # that a server has gone is no fault of the model: this raises
-        elif witness is ours:
-            _keep(witness, requests)
     return ours, theirs
 
 
@@ -79,35 +71,6 @@ def _ask(uri: str, requests: Requests) -> tuple[Sequence[str | None], str]:
         raise
     except RuntimeError as error:
         return [], str(error)
-
-
-def _recall(version: Version, requests: Requests) -> tuple[Sequence[str | None], str]:
-    """As `_ask`, without asking if the same version has answered the same before."""
-    path = _place(version, requests)
-    if path and path.is_file():
-        return json.loads(path.read_text(encoding="utf-8")), ""
-    answers, problem = _ask(version.uri, requests)
-    if not problem:
-        _keep(Witness(version, answers, ""), requests)
-    return answers, problem
-
-
-def _keep(witness: Witness, requests: Requests) -> None:
-    if path := _place(witness.version, requests):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.new")
-        draft.write_text(json.dumps(witness.answers, ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
-
-
-def _place(version: Version, requests: Requests) -> Path | None:
-    """Where answers of this very model to these texts are kept; None if its tags do not say what it is."""
-    what = [version.tags.get("model_digest"), version.tags.get("decoding")]
-    if None in what:
-        return None
-    # The run and the server besides, for versions that were tagged by hand.
-    key = json.dumps([*what, version.run_id, version.uri, store.uri(), requests])
-    return ANSWERS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
 def _broken_weights(uri: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import evidence, params, paths, scores, slices, witness
+from seq2seq import evidence, params, paths, scores, slices
 from seq2seq.corpus import Pair, write_split
 from seq2seq.errors import TransientError
 from seq2seq.registry import Version
@@ -195,27 +195,3 @@ def test_mistakes_and_dead_servers_end_with_their_status(here, monkeypatch, caps
     assert evidence.main(["models:/m/1"]) == 2
     assert "segments.jsonl is missing: `dvc repro evaluate`" in capsys.readouterr().err
     assert not paths.EVIDENCE.exists()
-
-
-def test_kept_answers_are_of_one_model_and_one_question(here, monkeypatch):
-    def version(**tags):
-        return Version("m", "1", "run", {"model_digest": "a", "decoding": "b", **tags})
-
-    asked = []
-    monkeypatch.setattr(witness, "_ask", lambda uri, requests: asked.append(uri) or (["é", None], ""))
-    for _ in range(2):
-        assert witness._recall(version(), [["x"], ["y"]]) == (["é", None], "")
-    assert len(asked) == 1
-    for other in (version(model_digest="c"), version(decoding="c"), Version("m", "2", "run", version().tags)):
-        witness._recall(other, [["x"], ["y"]])
-    witness._recall(version(), [["x", "y"]])
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    witness._recall(version(), [["x"], ["y"]])
-    assert len(asked) == 6
-    for _ in range(2):  # what it is nobody knows
-        witness._recall(Version("m", "1", "run", {}), [["x"]])
-    assert len(asked) == 8
-    monkeypatch.setattr(witness, "_ask", lambda *_: ([], "it is broken"))
-    assert witness._recall(version(decoding="d"), [["x"]]) == ([], "it is broken")
-    monkeypatch.setattr(witness, "_ask", lambda *_: (["z"], ""))
-    assert witness._recall(version(decoding="d"), [["x"]]) == (["z"], "")  # failures are not kept

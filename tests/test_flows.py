@@ -415,12 +415,13 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     paths.EVIDENCE.write_text(json.dumps({"regressions": [lost] * 10}))
     criteria = (Criterion("gain", False, "-1.00 BLEU", "more"), Criterion("slice x", None, "30 | 1", "none"))
     verdict = Verdict("rejected", "it lost", "m", "3", "2", "now", "me@here", "42", criteria, 1.5, {})
-    body = notice("retrain", verdict)
+    body = notice("retrain", SimpleNamespace(name="otter", id="42"), verdict)
     assert body["text"].startswith(
         "retrain: m is rejected, version 2 stays: it lost\n\nsource: Drei | Hunde\n"
     )
     assert body["text"].count("challenger: A dog") == 3
     assert (body["class"], body["flow_run_id"], body["message"]) == ("rejected", "42", "it lost")
+    assert body.keys() == notify.notice(*a_run(UserError("x"))).keys()
 
     page = markdown(verdict).splitlines()
     assert page[0] == "**rejected**: it lost"
@@ -429,7 +430,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     assert page.count("- source: Drei \\| Hunde") == 3
     with listener() as (posted, url):
         monkeypatch.setenv(notify.URL, url)
-        notify.post_if_asked(lambda: body)
+        assert notify.post_if_asked(lambda: body)
     assert posted == [body]
 
 
@@ -439,7 +440,7 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch.setenv(notify.URL, "http://127.0.0.1:1/")
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
-        notify.tell(*a_run(UserError("x")))
+        assert not notify.post_if_asked(lambda: notify.notice(*a_run(UserError("x"))))
     assert "the notice could not be sent" in caplog.text
 
 

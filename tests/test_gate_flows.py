@@ -53,9 +53,12 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
         lost = {"source": "zwei", "reference": "two", "champion": "two", "challenger": "three"}
         world.make(-2.0, 0.01, regressions=[{**lost, "champion_chrf": 100.0, "challenger_chrf": 9.0}])
         assert posted == []
-        judging()
+        with monkeypatch.context() as away:
+            away.setenv(notify.URL, "http://127.0.0.1:1/")
+            judging()
         assert task_states() == {"promote": ("Rejected", 1)}
         assert "| no loss | **not met** | -2.00 BLEU, p = 0.010 |" in artifact("promotion")
+        judging()  # nobody could be told then
         assert "- challenger: three" in artifact("promotion")
         [notice] = posted
         assert notice["text"].startswith("judging: m is rejected, version 1 stays: version 2 fails 'no loss'")

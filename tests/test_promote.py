@@ -28,7 +28,7 @@ def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) -> None:
     version = world.make()
     verdict = promote.promote(flow_run_id="flow 1")
-    assert (verdict.what, verdict.champion, verdict.is_new) == ("promoted", None, True)
+    assert (verdict.what, verdict.champion) == ("promoted", None)
     assert aliases() == {"champion": "1", "challenger": "1"}
     assert log() == [("promoted", None, "1", "done")]
     tags = registry.get_version("m", "1").tags
@@ -53,10 +53,10 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
     assert promote.promote().what == "unchanged"
     world.make(0.3, 0.4)
     first = promote.promote()
-    assert (first.what, first.is_new) == ("kept", True)
+    assert first.what == "kept"
     asked = len(world.asked)
     again = promote.promote()
-    assert (again.what, again.reason, again.is_new) == ("kept", first.reason, False)
+    assert (again.what, again.reason) == ("kept", first.reason)
     assert len(world.asked) == asked
     assert aliases() == {"champion": "1", "challenger": "2"}
 
@@ -68,9 +68,10 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
         lambda: paths.METRICS.write_text(json.dumps({"model_digest": "digest 2", "test": {}})),
     ):
         change()
-        assert promote.promote().is_new
-        assert not promote.promote().is_new
+        promote.promote()
         rounds += 1
+        assert len(world.asked_for_evidence()) == 2 + rounds
+        promote.promote()
     assert len(world.asked_for_evidence()) == 2 + rounds
     assert world.asked_for_evidence()[-1] == ["models:/m/2", "models:/m/1"]
 
@@ -272,5 +273,5 @@ def test_the_command_says_the_verdict_and_what_failed(
     assert "another run holds" in capsys.readouterr().err
     world.make()
     world.failing = "seq2seq.evidence"
-    assert promote.main([]) == 1
+    assert promote.main([]) == 2
     assert "error: promote failed (user): seq2seq.evidence does not work" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
         told = projects.call(project, "-m", "flows.deploy", **variables).stdout
-        assert "retrain/retrain is deployed" in told
+        assert "retrain/retrain and rollback/rollback are deployed" in told
         projects.call(project, "-m", "flows.deploy", **variables)  # again changes nothing
         pool = ("--pool", "seq2seq", "--type", "process", "--install-policy", "never")
         start("worker", "prefect", "worker", "start", *pool)
@@ -96,6 +96,15 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         notice = wait(lambda: notices[:1], 30, "the notice", log)[0]
         assert notice["flow_run_id"] == failed["id"]
         assert "xx.yaml, which does not exist" in notice["text"]
+
+        # The way back, by hand from the server's page: it sees the same registry.
+        [back] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["rollback"]}}})
+        asked = {"name": "grammar-tiny", "to": "9", "reason": "a trial"}
+        run = post(f"{api}/deployments/{back['id']}/create_flow_run", {"parameters": asked})
+        notice = wait(
+            lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
+        )[0]
+        assert notice["message"].startswith("grammar-tiny has no version 9: ")
 
 
 def shorten_schedule(file: Path) -> None:
