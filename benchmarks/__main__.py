@@ -62,23 +62,26 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     report = Report()
     report.lines += header(options.quiet)
+    status = 0
     try:
         measure(options, report)
     except ContestantError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        status = 1
     except subprocess.CalledProcessError as error:
         words = (error.stdout or "").splitlines()[-5:]
         print("\n  ".join([f"error: {error}", *words]), file=sys.stderr)
-        return 1
+        status = 1
     except KeyboardInterrupt:
-        return 130
+        status = 130
+    if not report.results:
+        return status
     report.lines += ["", LEGEND]
     say("")
     print("\n".join(report.lines))
     print(f"{duration(time.monotonic() - began)}; every step is in {RESULTS.relative_to(corpus.ROOT)}")
     RESULTS.write_text(json.dumps({"table": report.lines, **report.results}, indent=1) + "\n", "utf-8")
-    return 0
+    return status
 
 
 def measure(options: argparse.Namespace, report: Report) -> None:

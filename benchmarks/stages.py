@@ -21,7 +21,6 @@ from seq2seq.corpus import count_pairs, read_split, write_split
 from seq2seq.vocabulary import learn
 
 PAIRS = 200_000  # synthetic ones to clean
-COPIED = ("seq2seq", "flows", "recipes", "params.yaml", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
 # The whole graph in seconds.
 TINY = ["ingest.train_size=400", "ingest.validation_size=40", "ingest.test_size=40", "train.updates=20"]
 
@@ -113,13 +112,13 @@ def project() -> Path:
     """A copy of this project with a small graph, and a git history of its own."""
     folder = corpus.FOLDER / "project"
     shutil.rmtree(folder, ignore_errors=True)
-    for name in COPIED:
-        source, target = corpus.ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=corpus.ROOT, check=True, text=True, capture_output=True
+    )
+    for name in listed.stdout.split("\0")[:-1]:
+        if (source := corpus.ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, folder / name)
     params.apply(folder / paths.RECIPES / "tiny.yaml", TINY, folder / paths.PARAMS)
     identity = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
