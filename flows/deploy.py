@@ -19,10 +19,9 @@ from seq2seq.errors import TransientError, UserError
 
 FILE = "infra/prefect.yaml"
 POOL = "seq2seq"
-DEPLOYMENT = "retrain/retrain"
-RULE = "seq2seq: end retrain runs that fell silent"
-HEARTBEAT = 30  # seconds; Prefect's least. infra/prefect.yaml sets the same for the runs
-SILENCE = timedelta(seconds=120)
+DEPLOYMENT, WAY_BACK = "retrain/retrain", "rollback/rollback"
+RULE = "seq2seq: end runs that fell silent"
+SILENCE = timedelta(seconds=120)  # four of the heartbeats that infra/prefect.yaml asks for
 
 
 def main() -> int:
@@ -43,11 +42,11 @@ def main() -> int:
         _make_rule()
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{DEPLOYMENT} and rollback/rollback are deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
+        return 1 if isinstance(error, TransientError) else 2
+    print(f"{DEPLOYMENT} and {WAY_BACK} are deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
     print("  work it    make worker")
     print(f"  run it now prefect deployment run {DEPLOYMENT}")
-    print("  go back    prefect deployment run rollback/rollback -p name=MODEL -p reason=WHY")
+    print(f"  go back    prefect deployment run {WAY_BACK} -p name=MODEL -p reason=WHY [-p to=VERSION]")
     return 0
 
 
@@ -70,7 +69,7 @@ def _make_rule() -> None:
     from prefect.events.schemas.automations import EventTrigger, Posture
 
     with get_client(sync_client=True) as client:
-        identifier = client.read_deployment_by_name(DEPLOYMENT).id
+        found = [client.read_deployment_by_name(name).id for name in (DEPLOYMENT, WAY_BACK)]
     ends = ("Completed", "Failed", "Cancelled", "Crashed")
     trigger = EventTrigger(
         posture=Posture.Proactive,
@@ -78,7 +77,7 @@ def _make_rule() -> None:
         expect={f"prefect.flow-run.{name}" for name in ("heartbeat", *ends)},
         for_each={"prefect.resource.id"},
         match={"prefect.resource.id": "prefect.flow-run.*"},
-        match_related={"prefect.resource.id": f"prefect.deployment.{identifier}"},
+        match_related={"prefect.resource.id": [f"prefect.deployment.{identifier}" for identifier in found]},
         threshold=1,
         within=SILENCE,
     )

@@ -6,17 +6,17 @@ services show, and the parts for programs.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from flows.stages import REMEDIES, StageError
+from seq2seq.errors import TransientError, UserError
 
 URL = "ALERT_WEBHOOK"  # environment variable; or the Prefect variable `alert_webhook`
 PATIENCE = 10.0  # seconds
+KINDS: dict[type[BaseException], str] = {UserError: "user", TransientError: "transient"}
 
 
 def tell(flow: Any, flow_run: Any, state: Any) -> None:
@@ -25,7 +25,7 @@ def tell(flow: Any, flow_run: Any, state: Any) -> None:
 
 
 def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
-    """Post what `make` returns where somebody wants to be told; returns whether all who want to know do.
+    """Post what `make` returns where somebody wants to be told; returns whether it was taken.
 
     Never raises, but says so.
     """
@@ -35,8 +35,9 @@ def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
     logger = get_logger("prefect.flow_runs")
     try:
         url = os.environ.get(URL) or Variable.get(URL.lower(), default=None)
-        if url:
-            post(str(url), make())
+        if not url:
+            return False
+        post(str(url), make())
     except Exception as error:
         logger.error(f"the notice could not be sent: {error}")
         return False
@@ -52,10 +53,11 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
     if isinstance(failure, StageError):
         stage, kind, message = failure.stage, failure.kind, failure.message
     elif isinstance(failure, BaseException):
-        kind, message = type(failure).__name__, str(failure)
+        kind, message = KINDS.get(type(failure), type(failure).__name__), str(failure)
     where = f"stage {stage} " if stage else ""
-    text = f"{flow} {state.name.lower()}: {where}({kind}) {message}"
-    return body(text, flow, run, str(state.name), stage, kind, message, REMEDIES.get(kind, ""))
+    remedy = REMEDIES.get(kind, "")
+    text = f"{flow} {state.name.lower()}: {where}({kind}) {message}" + (f"; {remedy}" if remedy else "")
+    return body(text, flow, run, str(state.name), stage, kind, message, remedy)
 
 
 def body(
@@ -77,12 +79,7 @@ def body(
 
 
 def post(url: str, content: dict[str, str]) -> None:
-    """POST as JSON; raises OSError if it is not taken."""
-    request = urllib.request.Request(
-        url,
-        data=json.dumps(content).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE):
-        pass
+    """POST as JSON; raises httpx.HTTPError if it is not taken, and sent elsewhere is not taken."""
+    import httpx
+
+    httpx.post(url, json=content, timeout=PATIENCE, follow_redirects=False).raise_for_status()

@@ -16,7 +16,8 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,9 +31,8 @@ from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 TRIES = 3  # rounds until a champion that keeps moving is given up
 ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
-JUDGES = [
-    Path(policy.__file__).with_name(f"{name}.py") for name in ("policy", "evidence", "checks", "scores")
-]
+# What finds out and judges. All but the policy is run from the tree, which need not be this code's own.
+JUDGES = ("evidence", "witness", "behaviour", "checks", "scores")
 # What speaks of a verdict. DVC does not know them, so it is seen to here that they are of this tree.
 FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
@@ -49,7 +49,7 @@ class Contest(NamedTuple):
         return self.champion.version if self.champion else None
 
     def is_as(self, other: Contest) -> bool:
-        """Whether nobody has promoted or rolled back between the two."""
+        """Whether nobody has promoted, judged or rolled back between the two."""
         return (self.incumbent, *_said(self)) == (other.incumbent, *_said(other))
 
 
@@ -62,25 +62,28 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     environment.prepare()
     began = time.monotonic()
     current = params.load()
+    force = force if force is None else history.checked(force)
     for _ in range(TRIES):
         with lock.promotions():
             contest = _contest()
         if standing := _standing(contest, current, force):
             verdict = _verdict(contest, *standing, flow_run_id, began)
-            _keep_company(contest.challenger, verdict)
-            return verdict
+            return replace(verdict, criteria=_keep_company(contest.challenger, verdict))
         grounds = _grounds(contest, current)
         evidence = gather(contest, timeout)
         what, reason, criteria = _judge(evidence, current, force)
         with lock.promotions():
             if contest.is_as(_contest()):
-                verdict = _verdict(contest, what, reason, flow_run_id, began, criteria)
-                _write(paths.VERDICT, verdict.facts())
-                # What does not load today may load tomorrow: then it is judged again.
+                # What does not load today may load tomorrow: then it is judged again, and again logged
+                # and told only if there is something new to tell.
                 heard = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
-                history.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
+                stands = not heard and _told_before(contest.challenger) == (what, reason)
+                verdict = _verdict(contest, what, reason, flow_run_id, began, criteria, stands=stands)
+                _write(paths.VERDICT, verdict.facts())
+                if not stands:
+                    history.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
                 break
-        _say("the champion was changed while the challenger was judged: judging again")
+        _say("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
         raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
     _publish(contest.challenger, verdict.when)
@@ -88,7 +91,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
 
 
 def told(verdict: Verdict) -> None:
-    """Remember that those who want to know have this verdict; until then each run tells them."""
+    """Remember that those who want to know have this verdict; until then each flow run tells them."""
     version = registry.get_version(verdict.name, verdict.version)
     if version is not None and not verdict.is_told:
         when = version.tags.get(history.WHEN, verdict.when)
@@ -143,8 +146,13 @@ def _contest() -> Contest:
     return Contest(registered() or challenger, registry.version_by_alias(challenger.name, CHAMPION))
 
 
-def _said(contest: Contest) -> tuple[str, str | None]:
-    return contest.challenger.version, contest.challenger.tags.get(VERDICT)
+def _said(contest: Contest) -> tuple[str | None, ...]:
+    tags = contest.challenger.tags
+    return contest.challenger.version, tags.get(VERDICT), tags.get(history.WHEN)
+
+
+def _told_before(version: Version) -> tuple[str | None, str | None]:
+    return version.tags.get(VERDICT), version.tags.get(history.REASON)
 
 
 def _standing(contest: Contest, current: params.Params, force: str | None) -> tuple[str, str] | None:
@@ -155,11 +163,12 @@ def _standing(contest: Contest, current: params.Params, force: str | None) -> tu
         return "unchanged", f"version {number} is {challenger.name}@{CHAMPION} already"
     if force is not None or said is None:
         return None
-    if said in history.SERVED and champion is not None:
+    if said == history.ROLLED_BACK or (said in history.SERVED and champion is not None):
         told = challenger.tags.get(history.REASON, "")
         left = f"was rolled back ({told})" if said == history.ROLLED_BACK else "was champion before"
+        now = f"now version {champion.version} is" if champion else "and there is no champion"
         back = f"python -m flows.rollback --to {number} --reason ..."
-        return "kept", f"version {number} {left}, now version {champion.version} is; `{back}` serves it again"
+        return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
     if said in ("kept", "rejected") and challenger.tags.get(history.JUDGED) == _grounds(contest, current):
         return said, challenger.tags[history.REASON]
     return None
@@ -171,11 +180,21 @@ def _grounds(contest: Contest, current: params.Params) -> str:
     grounds = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     suite = current.promote.behaviour
     frozen = paths.CORPUS / f"{current.evaluate.frozen_set}.parquet"
-    for path in (paths.METRICS, frozen, *([Path(suite)] if suite else []), *JUDGES):
+    facts = (paths.METRICS, paths.SEGMENTS, paths.SLICES, frozen, *([Path(suite)] if suite else []))
+    for path in (*facts, *_judges()):
         if not path.is_file():
             raise UserError(f"{path} is missing: `dvc checkout` or `dvc repro` brings it")
         grounds.update(hashlib.sha256(path.read_bytes()).digest())
     return grounds.hexdigest()
+
+
+def _judges() -> Iterator[Path]:
+    """The files of JUDGES as `call` finds them, the tree's first, and the policy."""
+    own = Path(policy.__file__)
+    yield own
+    for name in JUDGES:
+        of_the_tree = Path("seq2seq", f"{name}.py")
+        yield of_the_tree if of_the_tree.is_file() else own.with_name(f"{name}.py")
 
 
 def _judge(
@@ -197,31 +216,49 @@ def _verdict(
     reason: str,
     flow_run_id: str,
     began: float,
-    criteria: tuple[policy.Criterion, ...] | None = None,
+    criteria: tuple[policy.Criterion, ...] = (),
+    *,
+    stands: bool = True,
 ) -> Verdict:
-    """A verdict; without `criteria` one that was given earlier."""
+    """A verdict, which `stands` if it was given earlier."""
     name, version, tags = contest.challenger.name, contest.challenger.version, contest.challenger.tags
-    is_told = criteria is None and tags.get(history.TOLD) == tags.get(history.WHEN)
+    is_told = stands and tags.get(history.TOLD) == tags.get(history.WHEN)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
-    about = (*history.now_and_here(), flow_run_id, criteria or (), seconds, origin, is_told)
+    about = (*history.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)
     return Verdict(what, reason, name, version, contest.incumbent, *about)
 
 
-def _keep_company(version: Version, standing: Verdict) -> None:
+def _keep_company(version: Version, standing: Verdict) -> tuple[policy.Criterion, ...]:
     """See to it that what lies in reports/ about a verdict is about this version, and published.
 
-    DVC may have put another model's outputs back, and who gave the verdict may have been killed.
+    DVC may have put another model's outputs back, and who gave the verdict may have been killed. Returns
+    the criteria by which it was given.
     """
-    told = json.loads(paths.VERDICT.read_text(encoding="utf-8")) if paths.VERDICT.is_file() else {}
+    _put_right(version, standing)
+    return tuple(policy.Criterion(**criterion) for criterion in _lying().get("criteria", ()))
+
+
+def _lying() -> dict[str, Any]:
+    """What lies in reports/ as verdict; nothing if that is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(paths.VERDICT.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _put_right(version: Version, standing: Verdict) -> None:
+    told = _lying()
     given = {version.tags.get(tag) for tag in (history.WHEN, history.PUBLISHED)} - {None}
     ours = (told.get("name"), told.get("version")) == (version.name, version.version)
-    if not ours or told["when"] not in given:
+    lost = history.PUBLISHED in version.tags and not paths.EVIDENCE.is_file()
+    if not ours or told["when"] not in given or lost:
         for path in FILES:
             path.unlink(missing_ok=True)
         try:
             if history.PUBLISHED in version.tags:
-                history.bring_back(version, paths.REPORTS)
+                history.bring_back(version, paths.REPORTS, paths.VERDICT.name)
         except (TransientError, UserError) as error:
             _say(f"warning: what was found out about version {version.version} is not fetched: {error}")
             return
@@ -281,8 +318,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             screen.current.reset(token)
         verdict.show(display)
-        if verdict.what == "rejected":
-            told(verdict)
         return STATUS[verdict.what]
 
     return status.of(body, display, "run again: nothing is left half done")

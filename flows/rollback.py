@@ -17,7 +17,7 @@ from dataclasses import asdict
 from flows import lock, screen, status
 from flows.stages import StageError, call
 from seq2seq import environment, history, params, paths, registry
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.history import Entry
 from seq2seq.registry import CHAMPION, PREVIOUS, Version
 
@@ -27,9 +27,10 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
 
     One that was begun and killed half way is completed instead. Raises UserError if there is no such
     version, it serves already, it does not answer, or (without `to`) somebody moved the champion
-    meanwhile; TransientError for the server.
+    meanwhile; TransientError for a server that failed before anything moved: it may be tried again.
     """
     environment.prepare()
+    reason, to = history.checked(reason), to or None
     registry.check_exists()
     with lock.promotions():
         for done in history.settle(name):
@@ -52,8 +53,27 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
                 f"{target.version} was tried: look at `seq2seq history {name}`, then name one by --to"
             )
         entry = Entry(name, history.ROLLED_BACK, now, target.version, reason, *history.now_and_here())
-        history.carry_out(entry, asdict(entry))
+        try:
+            history.carry_out(entry, asdict(entry))
+        except TransientError as error:
+            _look_after(entry, error)
     return entry
+
+
+def _look_after(entry: Entry, error: TransientError) -> None:
+    """Whether a server that failed in the midst of it has moved the alias; raises if that is not known.
+
+    To do it again is right only if it has not: else `previous` is the version that was left.
+    """
+    try:
+        champion = registry.version_by_alias(entry.name, CHAMPION)
+    except TransientError:
+        raise UserError(
+            f"{error}; whether {entry.name}@{CHAMPION} has moved is not known: when the server is back, "
+            f"look at `seq2seq history {entry.name}` and go on with --to {entry.version}"
+        ) from None
+    if champion is None or champion.version != entry.version:
+        raise error
 
 
 def _choose(name: str, to: str | None) -> tuple[str | None, Version]:
@@ -84,8 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="registered model; default: register.name of params.yaml")
     parser.add_argument("--reason", required=True, help="why; kept in the log")
     options = parser.parse_args(arguments)
-    if not options.reason.strip():
-        parser.error("--reason must say something")
     display = screen.terminal()
 
     def body() -> int:

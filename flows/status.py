@@ -31,7 +31,7 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
         said = f"{failure.stage} failed ({failure.kind}): {failure.message}"
         return _fail(said, failure.remedy, 2 if failure.kind == "user" else 1)
     except TransientError as error:
-        return _fail(str(error), "it may pass by itself: run again; finished stages are kept", 1)
+        return _fail(str(error), "it may pass by itself: run again", 1)
     except UserError as error:
         return _fail(str(error), "", 2)
     except KeyboardInterrupt:

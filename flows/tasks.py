@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -24,9 +24,10 @@ from flows import rollback as rollback_
 from flows.stages import Outcome
 from flows.verdict import markdown, notice
 from seq2seq import graph, history, params, paths
-from seq2seq.errors import TransientError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.graph import Node
 
+T = TypeVar("T")
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
 
@@ -37,14 +38,27 @@ def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outc
 
 
 @flow(name="rollback", on_failure=[notify.tell], on_crashed=[notify.tell])
-def rollback(name: str, reason: str, to: str | None = None) -> str:
+def rollback(name: str, reason: str, to: str | int | None = None) -> str:
     """Make an older version of a model the champion again: `to`, or the one before; returns its number.
 
     Needs nothing of the workspace but its registry. Raises UserError if that version does not answer.
     """
-    entry = rollback_.rollback(name, to, reason)
-    create_markdown_artifact("\n".join(history.table([entry])), key="rollback")
+    entry = patiently(lambda: rollback_.rollback(name, None if to is None else str(to), reason))
+    table = "\n".join(("```text", *history.table([entry]), "```"))
+    with suppress(Exception):  # it is done: a run that fails now would be run again
+        create_markdown_artifact(table, key="rollback")
     return entry.version
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """`act`, tried again after what may pass by itself; for what is no task."""
+    for delay in RETRY_DELAYS:
+        try:
+            return act()
+        except TransientError as error:
+            get_run_logger().warning(f"{error}; again in {delay:.0f} s")
+            time.sleep(delay)
+    return act()
 
 
 def bring_up_to_date(
@@ -62,7 +76,7 @@ def bring_up_to_date(
             run.do(node, force=node.name in force)
         registering = [node for node in run.nodes if paths.REGISTRATION.resolve() in node.outs]
         if registering:
-            if reason := promote.missing_from_registry():
+            if reason := patiently(promote.missing_from_registry):
                 screen.current.get().line(f"{reason}: registering it there")
                 run.do(registering[0], force=True)
             run.promote()
@@ -133,14 +147,17 @@ class _Run:
             screen_.log = get_run_logger().info
             try:
                 verdict = promote.promote(flow_run_id=str(flow_run.id), timeout=self.timeout)
-                self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
                 verdict.show(screen_)
             finally:
                 screen_.log = None
             untold = verdict.what == "rejected" and not verdict.is_told
             if untold and notify.post_if_asked(lambda: notice(flow_run.flow_name, flow_run, verdict)):
-                promote.told(verdict)
+                try:
+                    promote.told(verdict)
+                except (TransientError, UserError) as error:
+                    get_run_logger().warning(f"that it was told is not noted, so it is told again: {error}")
             create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
+            self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 
         _as_task("promote", body)()

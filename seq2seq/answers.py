@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 
 from seq2seq.errors import TransientError
 
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
 # The other process; it sees none of this project's code. A model may refuse single texts, one that is too
 # long say: then the others are asked for without it. One that refuses the shortest answers nothing.
 QUERY = """
@@ -71,11 +73,12 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
             env=settings | {"MLFLOW_TRACKING_URI": tracking_uri},
             check=False,
         )
-    if done.returncode < 0:
+    if -done.returncode in FROM_OUTSIDE:
         raise TransientError(
             f"{model_uri} was killed by signal {-done.returncode}: is there too little memory?"
         )
-    said: dict[str, Any] = {"problem": f"exit status {done.returncode}"}
+    ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+    said: dict[str, Any] = {"problem": f"it ended with {ended}"}
     if done.returncode == 0:
         said = json.loads(done.stdout.splitlines()[-1])
     if "problem" in said:

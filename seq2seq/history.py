@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import registry, tracking
+from seq2seq.errors import UserError
 from seq2seq.registry import CHAMPION, PREVIOUS, VERDICT
 from seq2seq.store import answering, client, known
 
@@ -49,6 +50,18 @@ class Entry:
     judged: str = ""  # digest of what the verdict rested upon; empty: to be judged again
     state: str = "open"  # open | done | struck out
     run_id: str = ""
+
+
+def checked(reason: str) -> str:
+    """Somebody's reason as one line; raises UserError if it says nothing, or is no text."""
+    line = " ".join(reason.split())
+    if not line:
+        raise UserError("a reason must say something: it is kept in the log")
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the reason {reason!r} is no UTF-8 text") from None
+    return line
 
 
 def now_and_here() -> tuple[str, str]:
@@ -111,12 +124,15 @@ def publish(version: registry.Version, files: Iterable[Path], when: str) -> None
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
-def bring_back(version: registry.Version, folder: Path) -> None:
-    """Put what was published for a version back into `folder`."""
+def bring_back(version: registry.Version, folder: Path, last: str) -> None:
+    """Put what was published for a version back into `folder`, the file of name `last` at the end."""
     with tempfile.TemporaryDirectory() as scratch, answering():
         got = known(lambda: client().download_artifacts(version.run_id, FOLDER.format(version), scratch))
-        for path in Path(got).iterdir() if got else ():
-            shutil.copy(path, folder / path.name)
+        # The verdict last: where it lies, the rest does.
+        for path in sorted(Path(got).iterdir() if got else (), key=lambda path: path.name == last):
+            draft = folder / f"{path.name}.new"
+            shutil.copy(path, draft)
+            draft.replace(folder / path.name)
 
 
 def table(found: Iterable[Entry]) -> Iterator[str]:

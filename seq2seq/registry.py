@@ -166,14 +166,14 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
 def what_there_is(model: str) -> str:
     """What to say to who asked for a model, version or alias that is not there."""
     with answering():
-        models = {m.name: m for m in client().search_registered_models()}
-    if model not in models:
-        close = difflib.get_close_matches(model, models, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"no such model{hint}; there are: {', '.join(sorted(models)) or 'none'}"
-    with answering():
+        found = known(lambda: client().get_registered_model(model))
+        if found is None:
+            models = sorted(m.name for m in client().search_registered_models())  # a hundred at most
+            close = difflib.get_close_matches(model, models, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            return f"no such model{hint}; there are: {', '.join(models) or 'none'}"
         versions = client().search_model_versions(f"name = '{model}'")
-        aliases = client().get_registered_model(model).aliases
+        aliases = found.aliases
     listed = []
     for version in sorted(versions, key=lambda v: int(v.version)):
         notes = [alias for alias, number in sorted(aliases.items()) if int(number) == int(version.version)]

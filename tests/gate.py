@@ -50,6 +50,8 @@ class World:
         record = {"name": "m", "version": number, "model_digest": f"digest {number}", "run_id": "?"}
         paths.REGISTRATION.write_text(json.dumps(record))
         paths.METRICS.write_text(json.dumps({"model_digest": f"digest {number}"}))
+        for path in (paths.SEGMENTS, paths.SLICES):
+            path.write_text(f"of {number}")
 
     def asked_for_evidence(self) -> list[tuple[str, ...]]:
         return [arguments for module, *arguments in self.asked if module == "seq2seq.evidence"]

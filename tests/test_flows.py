@@ -20,7 +20,7 @@ import pytest
 from test_schedule import listener
 
 from flows import clone, lock, notify, pipeline, screen, server, stages, summary
-from flows.stages import StageError
+from flows.stages import REMEDIES, StageError
 from flows.verdict import Verdict, markdown, notice
 from seq2seq import graph, params, paths
 from seq2seq.errors import TransientError, UserError
@@ -394,10 +394,11 @@ def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         notify.tell(*a_run(StageError("train", "system", "No space left on device: model")))
         notify.tell(*a_run(TransientError("no answer")))
         notify.tell(*a_run(None))
-    assert posted[0]["text"] == "retrain failed: stage train (system) No space left on device: model"
+    told = "retrain failed: stage train (system) No space left on device: model"
+    assert posted[0]["text"] == f"{told}; {REMEDIES['system']}"
     assert posted[0]["remedy"].startswith("see to the disk")
     assert (posted[0]["flow_run_id"], posted[0]["stage"], posted[0]["class"]) == ("42", "train", "system")
-    assert posted[1]["text"] == "retrain failed: (TransientError) no answer"
+    assert posted[1]["text"] == f"retrain failed: (transient) no answer; {REMEDIES['transient']}"
     assert posted[2]["text"] == "retrain failed: (crash) it says why"
 
 
@@ -441,7 +442,14 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
         assert not notify.post_if_asked(lambda: notify.notice(*a_run(UserError("x"))))
-    assert "the notice could not be sent" in caplog.text
+        assert "the notice could not be sent" in caplog.text
+        with listener(302) as (_, url):  # a login page is nobody who was told
+            monkeypatch.setenv(notify.URL, url)
+            assert not notify.post_if_asked(lambda: {"text": "x"})
+    assert "302 Found" in caplog.text
+    monkeypatch.delenv(notify.URL)
+    monkeypatch.setattr("prefect.variables.Variable.get", lambda *_, **__: None)
+    assert not notify.post_if_asked(lambda: {"text": "x"})
 
 
 # --- the clone of a schedule ----------------------------------------------------------------------

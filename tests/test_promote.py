@@ -56,7 +56,7 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
     assert first.what == "kept"
     asked = len(world.asked)
     again = promote.promote()
-    assert (again.what, again.reason) == ("kept", first.reason)
+    assert (again.what, again.reason, again.criteria) == ("kept", first.reason, first.criteria)
     assert len(world.asked) == asked
     assert aliases() == {"champion": "1", "challenger": "2"}
 
@@ -66,6 +66,9 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
         lambda: Path("suite.yaml").write_text("another"),
         lambda: (paths.CORPUS / "test.parquet").write_bytes(b"other sentences"),
         lambda: paths.METRICS.write_text(json.dumps({"model_digest": "digest 2", "test": {}})),
+        lambda: paths.SLICES.write_text("other slices"),
+        lambda: paths.SEGMENTS.write_text("other answers"),
+        lambda: (Path("seq2seq").mkdir(), Path("seq2seq/checks.py").write_text("")),
     ):
         change()
         promote.promote()
@@ -116,6 +119,14 @@ def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:
     promote.promote()
     assert paths.VERDICT.read_text() == first
 
+    paths.EVIDENCE.unlink()  # who was killed while finding out anew
+    promote.promote()
+    assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
+    for damaged in ("", first[:40]):
+        paths.VERDICT.write_text(damaged)
+        promote.promote()
+        assert paths.VERDICT.read_text() == first
+
     shutil.rmtree("mlruns")
     world.restore("2")
     promote.promote()  # what is gone is gone, and what belongs to another version goes as well
@@ -148,7 +159,13 @@ def test_what_does_not_load_is_tried_again(world: World) -> None:
     world.make()
     promote.promote()
     world.make(1.0, 0.01, champion__problem="no route to the files", champion__scores=None)
-    assert promote.promote().what == promote.promote().what == "kept"
+    first = promote.promote()
+    promote.told(first)
+    again = promote.promote()
+    assert (first.what, again.what) == ("kept", "kept")
+    assert (first.is_told, again.is_told) == (False, True)
+    assert len(world.asked_for_evidence()) == 3
+    assert len(log()) == 2  # there was nothing new to log
     world.evidence["champion"] |= {"problem": "", "scores": {"bleu": 30.0}}
     assert promote.promote().what == "promoted"
 

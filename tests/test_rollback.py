@@ -14,7 +14,7 @@ from gate import Killed, World, aliases, kill_at, log, said
 from test_registry import empty_database, project, register
 
 from flows import promote, rollback
-from seq2seq import answers, history, paths, query, registry
+from seq2seq import answers, history, paths, query, registry, store
 from seq2seq.errors import TransientError, UserError
 
 __all__ = ["empty_database", "project"]
@@ -78,8 +78,58 @@ def test_refused(
     assert rollback.main(["--to", to, "--reason", "x"]) == 2
     assert aliases()["champion"] == "2"
     assert len(log()) == 2
-    with pytest.raises(SystemExit, match="2"):
-        rollback.main(["--to", to, "--reason", " "])
+    for reason in (" ", "\udce4"):
+        assert rollback.main(["--to", to, "--reason", reason]) == 2
+
+
+@pytest.mark.parametrize("lost", ["set_terminated", "create_run", "set_registered_model_alias"])
+def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """The server does what it is asked, and its answer is lost."""
+    client = type(store.client())
+    real = getattr(client, lost)
+    with monkeypatch.context() as patch:
+
+        def deaf(*arguments: Any, **options: Any) -> Any:
+            real(*arguments, **options)
+            raise TransientError("no answer")
+
+        patch.setattr(client, lost, deaf)
+        if lost == "create_run":  # nothing has moved
+            with pytest.raises(TransientError, match="no answer"):
+                rollback.rollback("m", None, "bad")
+            assert aliases()["champion"] == "2"
+        else:
+            assert rollback.rollback("m", "", "bad").version == "1"
+            assert aliases()["champion"] == "1"
+    if lost == "create_run":
+        assert rollback.rollback("m", None, "bad").version == "1"
+    elif lost == "set_registered_model_alias":  # half done, and completed by the next, however it is asked
+        assert rollback.rollback("m", "", "bad").version == "1"
+    assert promote.promote().what == "kept"
+    assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
+
+
+def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*arguments: Any) -> None:
+        monkeypatch.setattr(rollback.registry, "version_by_alias", dead)
+        raise TransientError("no answer")
+
+    monkeypatch.setattr(history, "carry_out", dead)
+    with pytest.raises(UserError, match=r"no answer; whether m@champion has moved .*history m`.*--to 1"):
+        rollback.rollback("m", None, "bad")
+
+
+def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None:
+    rollback.rollback("m", None, "it forgot numbers")
+    store.client().delete_registered_model_alias("m", "champion")
+    verdict = promote.promote()
+    assert verdict.what == "kept"
+    assert "version 2 was rolled back (it forgot numbers), and there is no champion; `py" in verdict.reason
+    assert "champion" not in aliases()
 
 
 def test_without_a_way_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

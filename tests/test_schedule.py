@@ -188,14 +188,15 @@ def process(project: Path, log: Path, variables: dict[str, str], *module: str) -
 
 
 @contextmanager
-def listener() -> Iterator[tuple[list[Any], str]]:
+def listener(status: int = 204) -> Iterator[tuple[list[Any], str]]:
     """What was posted to an address, and the address."""
     posted: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:

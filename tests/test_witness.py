@@ -133,8 +133,11 @@ def test_a_process_that_is_killed_is_no_verdict_on_the_model(project, monkeypatc
     monkeypatch.setattr(answers, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(TransientError, match=r"models:/m/1 was killed by signal 9"):
         answers.query("models:/m/1", store.uri(), ["a"])
+    monkeypatch.setattr(answers, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(RuntimeError, match=r"models:/m/1 does not load or answer: it ended with signal 11"):
+        answers.query("models:/m/1", store.uri(), ["a"])
     monkeypatch.setattr(answers, "QUERY", "raise SystemExit(7)")
-    with pytest.raises(RuntimeError, match=r"models:/m/1 does not load or answer: exit status 7"):
+    with pytest.raises(RuntimeError, match=r"models:/m/1 does not load .*: it ended with exit status 7"):
         answers.query("models:/m/1", store.uri(), ["a"])
 
 
