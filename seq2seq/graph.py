@@ -164,7 +164,7 @@ def foresee(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
 
 def _check_inputs(stages: Iterable[Any], root: Path, changes: Changes) -> None:
     """Raise UserError for a dependency that no stage writes and that does not exist."""
-    moved = {before: after for _, before, after in changes}
+    moved = {before: after for _, before, after in changes if isinstance(before, str)}
     written = [Path(out.fs_path) for stage in stages for out in stage.outs]
     for stage in stages:
         for dep in stage.deps:
@@ -186,7 +186,8 @@ def _changes(stage: Any, status: Iterable[Any], changes: Changes) -> Iterator[Ch
     params = [dep for dep in stage.deps if _is_params(dep)]
     for dep in params:
         yield from _changed_params(dep, changes)
-    told = {before for _, before, _ in changes} | ({paths.PARAMS.name} if params else set())
+    told = {before for _, before, _ in changes if isinstance(before, str)}
+    told |= {paths.PARAMS.name} if params else set()
     for entry in status:
         if isinstance(entry, str):
             yield Change("other", entry)  # e.g. "changed command"

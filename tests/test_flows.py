@@ -524,6 +524,16 @@ def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[st
     assert projects.git(project, "status", "--porcelain") == ""
 
 
+def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("local", "tatoeba-ru-en"):  # what the user brings
+        corpus = Path(params.load(project / f"recipes/{name}.yaml").ingest.path)
+        corpus.write_text("a\tb\n")
+    for recipe in sorted((project / "recipes").glob("*.yaml")):
+        assert pipeline.main(["--dry", "--recipe", recipe.stem]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first.startswith(f"{recipe.stem}: ")
+
+
 def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in {
         ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
