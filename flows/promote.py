@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flows import lock, screen, status
-from flows.stages import StageError, call
+from flows import lock, papers, screen, status
+from flows.stages import call
 from flows.verdict import Verdict
 from seq2seq import environment, history, params, paths, policy, registry, store
 from seq2seq.errors import TransientError, UserError
@@ -33,8 +33,6 @@ ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
 # What finds out and judges. All but the policy is run from the tree, which need not be this code's own.
 JUDGES = ("evidence", "witness", "behaviour", "checks", "scores")
-# What speaks of a verdict. DVC does not know them, so it is seen to here that they are of this tree.
-FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
 
 class Contest(NamedTuple):
@@ -68,7 +66,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
             contest = _contest()
         if standing := _standing(contest, current, force):
             verdict = _verdict(contest, *standing, flow_run_id, began)
-            return replace(verdict, criteria=_keep_company(contest.challenger, verdict))
+            return replace(verdict, criteria=papers.keep_company(contest.challenger, verdict))
         grounds = _grounds(contest, current)
         evidence = gather(contest, timeout)
         what, reason, criteria = _judge(evidence, current, force)
@@ -79,14 +77,14 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
                 heard = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
                 stands = not heard and _told_before(contest.challenger) == (what, reason)
                 verdict = _verdict(contest, what, reason, flow_run_id, began, criteria, stands=stands)
-                _write(paths.VERDICT, verdict.facts())
+                papers.write(verdict)
                 if not stands:
                     history.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
                 break
         _say("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
         raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
-    _publish(contest.challenger, verdict.when)
+    papers.publish(contest.challenger, verdict.when)
     return verdict
 
 
@@ -227,71 +225,6 @@ def _verdict(
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*history.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)
     return Verdict(what, reason, name, version, contest.incumbent, *about)
-
-
-def _keep_company(version: Version, standing: Verdict) -> tuple[policy.Criterion, ...]:
-    """See to it that what lies in reports/ about a verdict is about this version, and published.
-
-    DVC may have put another model's outputs back, and who gave the verdict may have been killed. Returns
-    the criteria by which it was given.
-    """
-    _put_right(version, standing)
-    return tuple(policy.Criterion(**criterion) for criterion in _lying().get("criteria", ()))
-
-
-def _lying() -> dict[str, Any]:
-    """What lies in reports/ as verdict; nothing if that is damaged."""
-    try:
-        found: dict[str, Any] = json.loads(paths.VERDICT.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
-
-
-def _put_right(version: Version, standing: Verdict) -> None:
-    told = _lying()
-    given = {version.tags.get(tag) for tag in (history.WHEN, history.PUBLISHED)} - {None}
-    ours = (told.get("name"), told.get("version")) == (version.name, version.version)
-    lost = history.PUBLISHED in version.tags and not paths.EVIDENCE.is_file()
-    if not ours or told["when"] not in given or lost:
-        for path in FILES:
-            path.unlink(missing_ok=True)
-        try:
-            if history.PUBLISHED in version.tags:
-                history.bring_back(version, paths.REPORTS, paths.VERDICT.name)
-        except (TransientError, UserError) as error:
-            _say(f"warning: what was found out about version {version.version} is not fetched: {error}")
-            return
-        if not paths.VERDICT.is_file():
-            _write(paths.VERDICT, standing.facts())
-            _publish(version, standing.when)
-    elif (standing.what == "unchanged") != (told["what"] in ("unchanged", *history.MOVES)):
-        # Rolled back or brought back since: the figures are those of then, what they led to is not.
-        kept = {"criteria": told["criteria"], "seconds": told["seconds"]}
-        _write(paths.VERDICT, standing.facts() | kept)
-        _publish(version, standing.when)
-    elif version.tags.get(history.PUBLISHED) != told["when"]:
-        _publish(version, told["when"])
-
-
-def _publish(version: Version, when: str) -> None:
-    """Page and card, and all of it into the model's MLflow run; a verdict does not fail by its report."""
-    for path in (paths.REPORT, paths.CARD):
-        path.unlink(missing_ok=True)
-    try:
-        call("promote", "seq2seq.report", [], _say)
-    except StageError as error:
-        _say(f"warning: there is no report: {error.message}")
-    try:
-        history.publish(version, FILES, when)
-    except (TransientError, UserError) as error:
-        _say(f"warning: the report is not in MLflow yet, the next run tries again: {error}")
-
-
-def _write(path: Path, value: Any) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def _say(text: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from test_policy import changed, evidence
 from test_registry import register
 
-from flows import promote, rollback
+from flows import papers, promote, rollback
 from flows.stages import StageError
 from seq2seq import history, params, paths, registry, store
 from seq2seq.registry import Version
@@ -34,7 +34,7 @@ class World:
         self.asked: list[tuple[str, ...]] = []  # modules and arguments of all calls
         self.during: Callable[[], object] = lambda: None  # happens while evidence is gathered
         self.failing = ""  # a module that fails
-        for module in (promote, rollback):
+        for module in (papers, promote, rollback):
             monkeypatch.setattr(module, "call", self._call)
 
     def make(self, delta: float = 0.0, p: float = 1.0, **about: Any) -> Version:
