@@ -48,7 +48,7 @@ def _put_right(version: Version, standing: Verdict) -> None:
             path.unlink(missing_ok=True)
         try:
             if history.PUBLISHED in version.tags:
-                history.bring_back(version, paths.REPORTS, paths.VERDICT.name)
+                history.bring_back(version, paths.REPORTS)
         except (TransientError, UserError) as error:
             _warn(f"what was found out about version {version.version} is not fetched: {error}")
             return

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seq2seq import registry, tracking
+from seq2seq import paths, registry, tracking
 from seq2seq.errors import UserError
 from seq2seq.registry import CHAMPION, PREVIOUS, VERDICT
 from seq2seq.store import answering, client, known
@@ -124,12 +124,14 @@ def publish(version: registry.Version, files: Iterable[Path], when: str) -> None
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
-def bring_back(version: registry.Version, folder: Path, last: str) -> None:
-    """Put what was published for a version back into `folder`, the file of name `last` at the end."""
+def bring_back(version: registry.Version, folder: Path) -> None:
+    """Put what was published for a version back into `folder`."""
     with tempfile.TemporaryDirectory() as scratch, answering():
         got = known(lambda: client().download_artifacts(version.run_id, FOLDER.format(version), scratch))
         # The verdict last: where it lies, the rest does.
-        for path in sorted(Path(got).iterdir() if got else (), key=lambda path: path.name == last):
+        for path in sorted(
+            Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
+        ):
             draft = folder / f"{path.name}.new"
             shutil.copy(path, draft)
             draft.replace(folder / path.name)
