@@ -37,3 +37,8 @@ def choose_device(who: str) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
     print(f"{who}: on {name} ({reason})", flush=True)
     return device
+
+
+def wants_graphs(device: torch.device) -> bool:
+    """Whether SEQ2SEQ_CUDA_GRAPHS=1 asks for CUDA graphs, on a device that has them."""
+    return os.environ.get("SEQ2SEQ_CUDA_GRAPHS") == "1" and device.type == "cuda"

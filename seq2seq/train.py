@@ -23,7 +23,8 @@ from torch import Tensor
 
 from seq2seq import checkpoints, fast, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
-from seq2seq.device import choose_device
+from seq2seq.cuda_graphs import Graphs
+from seq2seq.device import choose_device, wants_graphs
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.params import Params
@@ -146,6 +147,9 @@ class Trainer:
             fused=True,
         )
         self.dtype = choose_dtype(settings.precision, device)
+        self._graphs: Graphs | None = None
+        if wants_graphs(device):
+            self._graphs = Graphs(self.model, settings.label_smoothing, self.dtype)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
         self.training = Batches(TokenSplit(tokens, "train"), *limits, world.share)
         self.validation = Batches(TokenSplit(tokens, "validation"), *limits, world.share)
@@ -234,15 +238,21 @@ class Trainer:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(standing.update, self.settings)
-        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
-        loss = loss.detach()
+        loss = self._gradients(batch)
         self.world.sum_([loss, *(p.grad for p in self.parameters.values() if p.grad is not None)])
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimizer.step()
         self._loss += loss
         standing.tokens += batch.tokens
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """The summed loss of a batch; leaves the gradients of the loss per token."""
+        if self._graphs is not None:
+            return self._graphs(batch)
+        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _check_loss(self) -> None:
         self.progress.loss = float(self._loss)

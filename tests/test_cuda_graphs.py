@@ -1,0 +1,100 @@
+"""CUDA graphs: padded and replayed, a batch has the loss and gradients it has by itself."""
+
+import pytest
+import torch
+
+from seq2seq import cuda_graphs, fast
+from seq2seq.batches import Batch, collate
+from seq2seq.cuda_graphs import Graphs
+from seq2seq.model import Config, Seq2Seq
+
+PIECES = 60
+
+
+def model(kind: str = "additive", dropout: float = 0.0) -> Seq2Seq:
+    torch.manual_seed(1)
+    return Seq2Seq(Config(PIECES, 16, 24, 12, 1, kind, dropout, True))
+
+
+def batch(pairs: int, longest: int, seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    sources = [
+        torch.randint(4, PIECES, (1 + i % longest,), generator=generator).tolist() for i in range(pairs)
+    ]
+    return collate(sources, [source[::-1] for source in sources])
+
+
+class Tape:
+    """Stands in for a CUDA recorder: work is done once, to set up, and then by whoever replays it."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def __call__(self, work: cuda_graphs.Work) -> cuda_graphs.Work:
+        self.records += 1
+        work()
+        return work
+
+
+BATCHES = [
+    batch(6, 5, 1),
+    batch(33, 9, 2),  # another shape
+    batch(9, 7, 3),  # the first one's shape, and all there must be overwritten
+    batch(3, 2, 4),
+    batch(33, 9, 5),
+]
+
+
+@pytest.mark.parametrize("kind", ["additive", "dot", "none"])
+def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
+    built, alone, tape = model(kind).double(), model(kind).double(), Tape()
+    graphs = Graphs(built, 0.1, torch.float64, tape)
+    grads = [p.grad for p in built.parameters()]
+    for pairs in BATCHES:
+        expected = fast.summed_loss(alone, pairs, 0.1, torch.float64)
+        alone.zero_grad()
+        (expected / pairs.tokens).backward()
+        assert graphs(pairs).item() == pytest.approx(expected.item(), rel=1e-12)
+        for (name, made), right in zip(built.named_parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(made.grad, right.grad, rtol=1e-9, atol=1e-11, msg=name)
+    assert tape.records == 2
+    # A graph writes to addresses: gradients must lie where they lay.
+    assert all(p.grad is grad for p, grad in zip(built.parameters(), grads, strict=True))
+
+
+def test_a_replay_sees_the_weights_as_they_are_now():
+    built, pairs = model(), batch(6, 5, 1)
+    graphs = Graphs(built, 0.1, torch.float32, Tape())
+    optimizer = torch.optim.AdamW(built.parameters(), lr=0.01, fused=True)
+    losses = []
+    for _ in range(20):
+        losses.append(graphs(pairs).item() / pairs.tokens)
+        torch.nn.utils.clip_grad_norm_(built.parameters(), 1.0)
+        optimizer.step()
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_shape_too_many_runs_without_a_graph(monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "MOST", 1)
+    built, tape = model().double(), Tape()
+    graphs = Graphs(built, 0.0, torch.float64, tape)
+    graphs(BATCHES[0])
+    expected = fast.summed_loss(built, BATCHES[1], 0.0, torch.float64).item()
+    assert graphs(BATCHES[1]).item() == pytest.approx(expected, rel=1e-12)
+    assert tape.records == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_a_replay_is_the_batch_itself_and_dropout_draws_anew():
+    built, alone = model().cuda(), model().cuda()
+    graphs = Graphs(built, 0.1, torch.float32)
+    for pairs in [pairs.to(torch.device("cuda")) for pairs in BATCHES]:
+        expected = fast.summed_loss(alone, pairs, 0.1, torch.float32)
+        alone.zero_grad()
+        (expected / pairs.tokens).backward()
+        assert graphs(pairs).item() == pytest.approx(expected.item(), rel=1e-4)
+        for (name, made), right in zip(built.named_parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(made.grad, right.grad, rtol=1e-3, atol=1e-5, msg=name)
+    drawn = Graphs(model(dropout=0.5).cuda(), 0.0, torch.float32)
+    pairs = BATCHES[0].to(torch.device("cuda"))
+    assert len({drawn(pairs).item() for _ in range(5)}) == 5
