@@ -82,4 +82,6 @@ def post(url: str, content: dict[str, str]) -> None:
     """POST as JSON; raises httpx.HTTPError if it is not taken, and sent elsewhere is not taken."""
     import httpx
 
-    httpx.post(url, json=content, timeout=PATIENCE, follow_redirects=False).raise_for_status()
+    # Streamed, and its body never read: what trickles in must not hold up a flow.
+    with httpx.stream("POST", url, json=content, timeout=PATIENCE, follow_redirects=False) as response:
+        response.raise_for_status()

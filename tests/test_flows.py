@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import projects
 import pytest
 from test_schedule import listener
@@ -38,6 +40,7 @@ stages:
 """
 STAGE = """
 import json, os, signal, sys, time
+from collections.abc import Iterator
 from pathlib import Path
 name = sys.argv[1]
 out = {"first": "one", "second": "two", "third": "three"}[name] + ".txt"
@@ -450,6 +453,24 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch.delenv(notify.URL)
     monkeypatch.setattr("prefect.variables.Variable.get", lambda *_, **__: None)
     assert not notify.post_if_asked(lambda: {"text": "x"})
+
+
+def test_an_answer_that_trickles_in_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    class Response(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            read.append("a byte")
+            yield b"."
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Response())
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(httpx, "stream", client.stream)
+    monkeypatch.setattr(httpx, "post", client.post)
+    notify.post("http://somewhere/", {"text": "x"})
+    assert not read
 
 
 # --- the clone of a schedule ----------------------------------------------------------------------
