@@ -70,6 +70,22 @@ def test_dropout_is_drawn_only_in_training():
     )
 
 
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+def test_dropout_has_torch_s_law(share):
+    torch.manual_seed(3)
+    dropout, ones = torch.nn.Dropout(share), torch.ones(401, 499, requires_grad=True)
+    dropped = fast.drop(ones, dropout)
+    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)], rel=1e-3)
+    zeros = dropped == 0
+    assert zeros.float().mean().item() == pytest.approx(share, abs=0.006)  # 5 sigmas
+    for other in (zeros.roll(1, 0), zeros.roll(1, 1)):  # neighbours are independent
+        assert (zeros & other).float().mean().item() == pytest.approx(share**2, abs=0.01)
+    dropped.sum().backward()
+    torch.testing.assert_close(ones.grad, dropped.detach())
+    assert not torch.equal(fast.drop(ones, dropout), dropped)
+    assert fast.drop(ones, dropout.eval()) is ones
+
+
 @pytest.mark.parametrize("kind", ["additive", "none"])
 def test_bfloat16_has_the_reference_s_loss_curve(kind):
     pairs = batch(32)
