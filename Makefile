@@ -80,5 +80,6 @@ lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU an
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean
-clean: ## remove what runs have written (registry and environment stay)
-	@rm -rf data model reports .checkpoints .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what runs have written (registry, environment and the clones of scheduled runs stay)
+	@rm -rf data model reports .checkpoints .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name retrain -exec rm -rf {} +; fi

@@ -74,8 +74,13 @@ def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:
     lines = [f"{flow}: {verdict.name} is rejected, {stays}: {verdict.reason}"]
     for pair in regressions():
         lines += ["", *(f"{what}: {text}" for what, text in pair.items())]
-    remedy = f"{paths.REPORT} says more"
+    remedy = f"{paths.REPORT.resolve()} says more; `{to_serve(verdict)}` has it serve all the same"
     return notify.body("\n".join(lines), flow, run, "Rejected", "promote", "rejected", verdict.reason, remedy)
+
+
+def to_serve(verdict: Verdict) -> str:
+    """The command that makes a version champion, whatever was said of it, from any folder."""
+    return f"python -m flows.rollback --name {verdict.name} --to {verdict.version} --reason ..."
 
 
 def regressions() -> Iterator[Mapping[str, str]]:

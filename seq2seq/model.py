@@ -1,12 +1,13 @@
 """The encoder-decoder: an LSTM reads the source, another writes the target, attention in between.
 
-Why: this is what the project is about, so it is written to be read. Training speed lives elsewhere.
+Why: this is what the project is about, so it is written to be read. What trains and what translates are
+faster writings of the same maths, fast.py and fast_search.py, and tests hold them to this page.
 
 Tensors are named by their shape; a letter is always the same size:
 
     B  sentences of a batch       S  source positions       T  target positions
     V  pieces of the vocabulary   E  embedding              H  units of an LSTM (one direction)
-    M  memory: 2 H, both directions of the encoder          A  inner size of the attention
+    M  memory: 2 H, both directions of the encoder          A  keys: attention_size (dot, general: H)
     L  layers
 
 The field's words: the *memory* h_1..h_S is what the encoder keeps of each source position; the
@@ -56,7 +57,7 @@ class Memory(NamedTuple):
     """What the encoder hands to the attention: made once per sentence, read at every step."""
 
     values_BSM: Tensor  # h_1 .. h_S
-    keys_BSA: Tensor  # what scores compare the query with (A: the attention's own size)
+    keys_BSA: Tensor  # what scores compare the query with
     mask_BS: Tensor  # True at real positions, False at padding
 
 
@@ -72,7 +73,7 @@ class Encoder(nn.Module):
 
     The second reads each sentence turned around within its own length. Padding thus always comes
     last and can never reach a real position, and no sequence has to be packed for it: packing made
-    the backward pass on a CPU half as slow again.
+    the backward pass on a CPU take half as long again.
     """
 
     def __init__(self, config: Config) -> None:
@@ -154,7 +155,7 @@ class AdditiveAttention(Attention):
 
 
 class DotAttention(Attention):
-    """score = d . h   (Luong et al. 2015), h taken as the sum of both directions to be of d's size."""
+    """score = d . h   (Luong et al. 2015, with d_i); h is the sum of both directions, to be of d's size."""
 
     def keys(self, values_BSM: Tensor) -> Tensor:
         """h forward + h backward."""
@@ -220,9 +221,9 @@ class Decoder(nn.Module):
     def _recur(self, read: Tensor, state: State) -> tuple[Tensor, State]:
         """The stacked LSTM cells: d_i of the top layer, and every layer's new state."""
         hidden, cell = [], []
-        for layer, lstm in enumerate(self.cells):
+        for layer, lstm_cell in enumerate(self.cells):
             read = self.dropout(read) if layer else read
-            read, c_BH = lstm(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
+            read, c_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
             hidden.append(read)
             cell.append(c_BH)
         return read, State(torch.stack(hidden), torch.stack(cell))

@@ -425,6 +425,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     )
     assert body["text"].count("challenger: A dog") == 3
     assert (body["class"], body["flow_run_id"], body["message"]) == ("rejected", "42", "it lost")
+    assert body["remedy"].startswith(f"{tmp_path}/reports/report.html says more; ")
     assert body.keys() == notify.notice(*a_run(UserError("x"))).keys()
 
     page = markdown(verdict).splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import shutil
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from gate import Killed, World, aliases, kill_at, log, said
 from test_registry import empty_database, project, register
 
 from flows import promote, rollback
+from flows.verdict import to_serve
 from seq2seq import answers, history, paths, query, registry, store
 from seq2seq.errors import TransientError, UserError
 
@@ -43,6 +45,17 @@ def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     assert verdict.what == "kept"
     assert "version 2 was rolled back (it forgot numbers), now version 1 is; `python" in verdict.reason
     assert rollback.rollback("m", None, "and forth").version == "2"
+    assert promote.promote().what == "unchanged"
+
+
+def test_a_rejected_version_serves_all_the_same_if_somebody_says_so(world: World) -> None:
+    world.make(-2.0, 0.01)
+    verdict = promote.promote()
+    assert verdict.what == "rejected"
+    module, *arguments = shlex.split(to_serve(verdict).removeprefix("python -m "))
+    assert module == "flows.rollback"
+    assert rollback.main(arguments) == 0
+    assert aliases() == {"champion": "3", "previous": "2", "challenger": "3"}
     assert promote.promote().what == "unchanged"
 
 
