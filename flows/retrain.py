@@ -30,7 +30,7 @@ def retrain(ref: str = "main", repository: str | None = None, hours_per_stage: f
     project = Path.cwd()
     environment.prepare(project)
     # What outlives a run is the project's: cache and registry, unless a server is named.
-    os.environ.setdefault("MLFLOW_TRACKING_URI", store.uri())
+    os.environ["MLFLOW_TRACKING_URI"] = store.uri()
     folder = project / CLONES / (deployment.name or "by-hand")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock.workspace(folder.with_suffix(".lock")):

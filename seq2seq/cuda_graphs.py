@@ -18,7 +18,9 @@ from seq2seq.model import Seq2Seq
 from seq2seq.precision import wide
 from seq2seq.vocabulary import EOS, PAD
 
-SENTENCES, POSITIONS = 32, 8  # the grid: B, and S and T, are rounded up to multiples of these
+# The grid: B, and S and T, are rounded up to multiples of these. On Multi30k 68 shapes in 12 epochs, a tenth
+# more decoder steps; (32, 8) has 26 shapes and a fifth more, (8, 2) 130 and 3 %.
+SENTENCES, POSITIONS = 8, 4
 MOST = 256  # graphs that are kept; a batch of a further shape runs without
 
 Work = Callable[[], None]
@@ -122,6 +124,6 @@ def fill(place: Batch, batch: Batch) -> None:
     for there, here in zip(place[:4], batch[:4], strict=True):
         there.fill_(PAD)
         there[tuple(map(slice, here.shape))].copy_(here, non_blocking=True)
-    spare = slice(len(batch.source_BS), None)
-    place.source_BS[spare, 0] = EOS  # else all of the source is padding, and a softmax over nothing is NaN
+    spare = slice(len(batch.source_BS), None)  # a source of eos alone: a softmax over nothing would be NaN
+    place.source_BS[spare, 0] = EOS
     place.source_lengths_B[spare] = 1

@@ -2,8 +2,8 @@
 
 Why: autograd walks the decoder word by word in many small operations, and adds up the gradient of
 each weight once a word. Here the loop holds only what depends on the word before; all else, gradients
-of weights included, is one large product after it. Products run in bfloat16 if asked, and the encoder's
-LSTMs; the decoder's cell, the softmaxes, the loss and the weights stay in float32.
+of weights included, is one large product after it. Products run in bfloat16 if asked, and on a CPU the
+encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the weights and sums stay in float32.
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
 forget, cell, output), O = H + M is what the decoder says [d_i; c_i], N = B T, and a name that begins
@@ -22,10 +22,10 @@ from torch.autograd.function import once_differentiable
 
 from seq2seq.batches import Batch
 from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State, cross_entropy
-from seq2seq.precision import wide
+from seq2seq.precision import casting, wide
 from seq2seq.vocabulary import PAD
 
-ROWS = 2048  # of the logits made at once: bounds the memory they take
+ROWS = 1024  # of the logits made at once: few enough to stay near the processor
 
 
 def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dtype) -> Tensor:
@@ -34,12 +34,13 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
     A decoder of more than one layer is walked by the loop of model.py, under autocast, its cell too.
     """
     device = batch.source_BS.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        if len(model.decoder.cells) > 1:
-            logits_BTV, _ = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
-            return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
-        decoder = model.decoder
+    decoder = model.decoder
+    with casting(dtype, device, encoder=True):
         memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+    with casting(dtype, device):
+        if len(decoder.cells) > 1:
+            logits_BTV, _ = decoder(batch.input_BT, state, memory)
+            return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
         output_BTO = outputs(decoder, batch.input_BT, state, memory, dtype)
         said_BTE = drop(torch.tanh(decoder.readout(drop(output_BTO, decoder.dropout))), decoder.dropout)
     loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -237,7 +238,8 @@ class AdditiveLooks(Looks):
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self.tanhs: list[Tensor] = []
-        self.slopes_BSA = torch.zeros_like(self.keys_BSA)  # sum over steps of d_score tanh^2
+        # The sum over steps of d_score tanh^2.
+        self.slopes_BSA = torch.zeros_like(self.keys_BSA, dtype=wide(self.keys_BSA.dtype))
 
     def score(self, query_BA: Tensor) -> Tensor:
         """scores_BS of a step."""
@@ -256,7 +258,8 @@ class AdditiveLooks(Looks):
 
     def key_gradients(self, d_scores_TBS: Tensor, before_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
         """d_keys_BSA and d_energy_A."""
-        d_keys_BSA = (d_scores_TBS.sum(dim=0).unsqueeze(2) - self.slopes_BSA) * self.energy_A
+        d_scores_BS = d_scores_TBS.sum(dim=0, dtype=self.slopes_BSA.dtype)
+        d_keys_BSA = ((d_scores_BS.unsqueeze(2) - self.slopes_BSA) * self.energy_A).to(self.keys_BSA.dtype)
         d_energy_A = torch.zeros_like(self.energy_A, dtype=wide(self.energy_A.dtype))
         for d_scores_BS, tanh_BSA in zip(d_scores_TBS, self.tanhs, strict=True):
             d_energy_A += d_scores_BS.flatten() @ tanh_BSA.flatten(0, 1)

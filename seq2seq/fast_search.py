@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seq2seq.errors import UserError
 from seq2seq.model import AdditiveAttention, Seq2Seq, State
-from seq2seq.precision import has_products, wide
+from seq2seq.precision import casting, has_products, wide
 from seq2seq.search import NEVER, Hypothesis
 from seq2seq.vocabulary import BOS, EOS
 
@@ -73,7 +74,7 @@ class FastModel:
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory | None, State]:
         """The memory, None without attention, and the decoder's first state."""
-        with torch.autocast(source_BS.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
+        with casting(self.dtype, source_BS.device.type, encoder=True):
             memory, state = self.model.encode(source_BS, lengths_B)
         state = State(*(part.to(self.exact) for part in state))
         if self.model.decoder.attention is None:
@@ -179,7 +180,10 @@ def beam_search(
     length_penalty: float,
     max_length: int,
 ) -> list[Hypothesis]:
-    """What search.beam_search finds; with a beam of 1, what search.greedy finds."""
+    """What search.beam_search finds; with a beam of 1, what search.greedy finds.
+
+    Raises UserError if the model's scores are no numbers.
+    """
     memory, state = fast.encode(source_BS, lengths_B)
     active = list(range(len(source_BS)))  # which sentence each K rows belong to
     finished: list[list[Hypothesis]] = [[] for _ in active]
@@ -216,6 +220,8 @@ def beam_search(
             if memory is not None:
                 memory = Memory(*(part.index_select(0, rows) for part in memory))
 
+    if active and logs_NK.isnan().any():  # what is no number never says eos
+        raise UserError("the model's scores are no numbers: its weights are damaged, or were never trained")
     for n, sentence in enumerate(active):
         if not finished[sentence]:
             ids = _spell(trail, n * logs_NK.shape[1])

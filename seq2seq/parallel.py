@@ -133,8 +133,10 @@ def _together() -> Iterator[None]:
     """Turns what gloo and NCCL raise when a rank does not answer into LostError."""
     try:
         yield
+    except torch.OutOfMemoryError:  # this rank's own
+        raise
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         what = f"was {SILENT}" if "imed out" in reason else "does not answer"
         raise LostError(
             f"another rank {what} ({reason}): run again, and training goes on from its last checkpoint"

@@ -291,6 +291,8 @@ def _disagreement(checked: Params) -> str:
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])
         return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+    if (train := checked.train).patience < train.validate_every:
+        return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""
 
 

@@ -27,6 +27,16 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return dtype
 
 
+def casting(dtype: torch.dtype, device: str, *, encoder: bool = False) -> torch.autocast:
+    """Within it products on a type of device run in `dtype`, if that is bfloat16.
+
+    Not those of an encoder on CUDA: autocast hands cuDNN's LSTMs float16, whatever type was asked for,
+    which is too narrow for gradients.
+    """
+    spared = encoder and device == "cuda"
+    return torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16 and not spared)
+
+
 def has_products(dtype: torch.dtype) -> bool:
     """Whether this CPU has oneDNN's products of a type."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]

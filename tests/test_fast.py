@@ -70,6 +70,44 @@ def test_dropout_is_drawn_only_in_training():
     )
 
 
+def test_in_bfloat16_what_is_summed_up_stays_in_float32(monkeypatch):
+    kinds = set()
+
+    def spied(function, kind):
+        def spy(*arguments):
+            result = function(*arguments)
+            kinds.add((kind, tuple(part.dtype for part in (*arguments, *result) if part is not None)))
+            return result
+
+        return spy
+
+    look, gradients_of_keys = fast.Looks.look, fast.AdditiveLooks.key_gradients
+
+    def spied_look(self, query_BA):
+        context_BM = look(self, query_BA)
+        kinds.add(("weights", (self.weights[-1].dtype,)))
+        return context_BM
+
+    def spied_gradients(self, *arguments):
+        kinds.add(("slopes", (self.slopes_BSA.dtype,)))
+        return gradients_of_keys(self, *arguments)
+
+    monkeypatch.setattr(fast, "lstm", spied(fast.lstm, "lstm"))
+    monkeypatch.setattr(fast, "lstm_backward", spied(fast.lstm_backward, "lstm_backward"))
+    monkeypatch.setattr(fast.Looks, "look", spied_look)
+    monkeypatch.setattr(fast.AdditiveLooks, "key_gradients", spied_gradients)
+    built, pairs = model("additive"), batch(32)
+    loss = fast.summed_loss(built, pairs, 0.1, torch.bfloat16)
+    made = gradients(built, loss)
+    assert {kind for kind, _ in kinds} == {"lstm", "lstm_backward", "weights", "slopes"}
+    assert {dtype for _, dtypes in kinds for dtype in dtypes} == {torch.float32}
+    expected = fast.summed_loss(built, pairs, 0.1, torch.float32)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+    for name, right in gradients(built, expected).items():
+        assert (made[name] - right).norm() <= 0.05 * right.norm() + 1e-6, name
+
+
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
 def test_dropout_has_torch_s_law(share):
     torch.manual_seed(3)

@@ -12,6 +12,7 @@ from test_search import model as trained
 
 from seq2seq import search
 from seq2seq.batches import collate, source_batch
+from seq2seq.errors import UserError
 from seq2seq.fast_search import BLOCK, FastModel, beam_search, tanh, topk
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import EOS
@@ -111,3 +112,12 @@ def test_the_best_lie_in_the_best_blocks(count):
 def test_tanh_is_tanh():
     x = torch.linspace(-30, 30, 1001)
     torch.testing.assert_close(tanh(x), torch.tanh(x), rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_a_model_whose_scores_are_no_numbers_is_refused(beam):
+    model = copy.deepcopy(build("additive"))
+    with torch.no_grad():
+        model.decoder.readout.weight[0, 0] = torch.nan
+    with pytest.raises(UserError, match="scores are no numbers: its weights are damaged"):
+        beam_search(FastModel(model, torch.float64), *batches(1)[0], beam, 1.0, max_length=5)

@@ -189,3 +189,17 @@ def test_one_process_is_a_world_that_changes_nothing():
     assert gradient.tolist() == [1, 1, 1]
     assert torch.rand(()) == expected
     assert not torch.distributed.is_initialized()
+
+
+def test_memory_that_runs_out_in_a_sum_is_this_rank_s_own(monkeypatch):
+    def all_reduce(*_):
+        raise raised
+
+    monkeypatch.setattr(parallel.dist, "all_reduce", all_reduce)
+    world = parallel.World(0, 2)
+    raised = torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(torch.OutOfMemoryError):
+        world.sum_([torch.ones(1)])
+    raised = RuntimeError("")
+    with pytest.raises(parallel.LostError, match="does not answer"):
+        world.sum_([torch.ones(1)])

@@ -48,6 +48,7 @@ def edit(file: Path, before: str, after: str) -> None:
         ("train_size: [0-9]+", "train_size: yes", "ingest.train_size: 'yes' is not allowed"),
         ("tie_embeddings: true", "tie_embeddings: 1", "train.tie_embeddings: 1 is not allowed"),
         ("ingest:\n", "ingest: [\n", "not valid YAML"),
+        ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
     ],
 )
 def test_a_wrong_file_is_refused_with_key_value_and_what_is_allowed(file, before, after, message):

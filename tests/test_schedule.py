@@ -36,6 +36,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",  # of the project, not of a run's clone
     }
     shorten_schedule(project / "infra/prefect.yaml")
     projects.commit(project)

@@ -12,8 +12,9 @@ import numpy as np
 import projects
 import pytest
 import torch
+from test_cuda_graphs import Tape
 
-from seq2seq import params, train
+from seq2seq import cuda_graphs, params, train
 from seq2seq.checkpoints import Checkpoints, fingerprint
 from seq2seq.errors import UserError
 from seq2seq.precision import choose_dtype
@@ -126,6 +127,26 @@ def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
     second = trainer(tokens, tmp_path)
     second.fit(Recorder())
     assert outcome(second) == uninterrupted
+
+
+def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, monkeypatch):
+    plain = trainer(tokens, tmp_path / "plain", dropout=0.0)
+    plain.fit(Recorder())
+    tape = Tape()
+    monkeypatch.setattr(train, "wants_graphs", lambda device: True)
+    monkeypatch.setattr(cuda_graphs, "Recorder", lambda device: tape)
+
+    def pull(step: int) -> None:
+        if step == 40:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        trainer(tokens, tmp_path / "store", dropout=0.0).fit(Recorder(pull))
+    resumed = trainer(tokens, tmp_path / "store", dropout=0.0)
+    resumed.fit(Recorder())
+    assert tape.records > 2
+    losses = [[p["validation_loss"] for p in one.progress.curve] for one in (resumed, plain)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_it_learns(tokens, tmp_path):
