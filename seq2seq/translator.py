@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -169,8 +170,7 @@ class Translator:
         fast = self._fast_model(how.precision)
         found: list[Hypothesis | None] = [None] * len(sources)
         order = sorted((i for i, source in enumerate(sources) if source), key=lambda i: len(sources[i]))
-        for begin in range(0, len(order), batch_size):
-            rows = order[begin : begin + batch_size]
+        for rows in portions(order, batch_size):
             source_BS, lengths_B = source_batch([sources[i] for i in rows])
             source_BS, lengths_B = source_BS.to(self.device), lengths_B.to(self.device)
             hypotheses = beam_search(fast, source_BS, lengths_B, how.beam, how.length_penalty, how.max_length)
@@ -184,8 +184,7 @@ class Translator:
         """Teacher forcing, in batches of like length."""
         said: dict[int, Translation] = {}
         order = sorted(range(len(sources)), key=lambda i: (len(targets[i]), len(sources[i])))
-        for begin in range(0, len(order), batch_size):
-            rows = order[begin : begin + batch_size]
+        for rows in portions(order, batch_size):
             batch = collate([sources[i] for i in rows], [targets[i] for i in rows]).to(self.device)
             logs_B, weights_BTS = forced(
                 self.model, batch.source_BS, batch.source_lengths_B, batch.input_BT, batch.output_BT
@@ -203,6 +202,14 @@ class Translator:
                     attention_TS,
                 )
         return [said[i] for i in range(len(sources))]
+
+
+def portions(order: list[int], size: int) -> Iterator[list[int]]:
+    """Runs of `size`, the last one shorter; raises UserError for a size that is none."""
+    if size < 1:
+        raise UserError(f"batch_size: {size} is not allowed, it should be 1 or more")
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
 
 
 def model_digest(folder: Path) -> str:

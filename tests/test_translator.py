@@ -135,6 +135,8 @@ def test_settings_that_make_no_search_are_refused(folder):
         translator.translate(["Hund"], beam=0)
     with pytest.raises(UserError, match="precision: 'fp16' is not allowed, it should be fp32 or bf16"):
         translator.translate(["Hund"], precision="fp16")
+    with pytest.raises(UserError, match="batch_size: 0 is not allowed"):
+        translator.translate(["Hund"], batch_size=0)
 
 
 def test_a_missing_folder_or_file_is_named(tmp_path):
