@@ -27,13 +27,19 @@ def gold(pair: Pair) -> Links:
 
 
 def attended(pair: Pair, translation: Translation) -> Links:
-    """For each target word the source word that attention looked at most; none if source words differ."""
+    """For each target word the source word that attention looked at most; none if source words differ.
+
+    With gold links none as well if target words do: what is to be compared must count the same words.
+    """
     if translation.attention_TS is None:
         return set()
     source, target, weights = figures.merge_words(
         translation.source_pieces, translation.target_pieces, translation.attention_TS
     )
-    if len(source) != len(pair.source.split()):  # the vocabulary's normalisation parted or joined some
+    # The vocabulary's normalisation may part words, or join some.
+    if len(source) != len(pair.source.split()):
+        return set()
+    if pair.alignment and len(target) != len(pair.target.split()):
         return set()
     return {(int(weights[word].argmax()), word) for word in range(len(target))}
 

@@ -68,7 +68,8 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
             [sys.executable, "-c", QUERY, model_uri],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # what libraries write there besides
             cwd=elsewhere,
             env=settings | {"MLFLOW_TRACKING_URI": tracking_uri},
             check=False,

@@ -37,8 +37,9 @@ class Failure(TypedDict):
 class Result(TypedDict):
     """How a check went; `ok`, whether the floor is held, is None where there are too few cases.
 
-    Beside a champion: how many cases that one passed and this model fails are `lost`, the other way round
-    `gained`, and p says how often chance alone parts them as unevenly (exact sign test, both ways).
+    Beside a champion: the sentences of which this model fails more cases than that one are `lost`, the
+    other way round `gained` (most checks make one case of a sentence), and p says how often chance alone
+    parts them as unevenly (exact sign test, both ways).
     """
 
     check: str
@@ -154,6 +155,7 @@ def _result(
     check: Check, cases: Sequence[Case], said: Mapping[str, str], champion: Mapping[str, str] | None
 ) -> Result:
     faults = [check.fault(case, said) for case in cases]
+    units = _by_unit(cases, faults)
     passed = faults.count("")
     result = Result(
         check=check.check,
@@ -161,7 +163,7 @@ def _result(
         passed=passed,
         share=_share(faults),
         threshold=check.threshold,
-        ok=passed / len(cases) >= check.threshold if len(cases) >= check.fewest else None,
+        ok=passed / len(cases) >= check.threshold if len(units) >= check.fewest else None,
         failures=[
             Failure(source=case.source, translation=said.get(case.source, ""), why=why)
             for case, why in zip(cases, faults, strict=True)
@@ -174,11 +176,20 @@ def _result(
     )
     if champion is not None:
         theirs = [check.fault(case, champion) for case in cases]
-        lost = sum(bool(ours) and not other for ours, other in zip(faults, theirs, strict=True))
-        gained = sum(bool(other) and not ours for ours, other in zip(faults, theirs, strict=True))
+        before = _by_unit(cases, theirs)
+        lost = sum(units[unit] > before[unit] for unit in units)
+        gained = sum(units[unit] < before[unit] for unit in units)
         p = round(sign_test(lost, gained), 4)
         result |= {"champion_share": _share(theirs), "lost": lost, "gained": gained, "p": p}
     return result
+
+
+def _by_unit(cases: Sequence[Case], faults: Sequence[str]) -> dict[str, int]:
+    """How many cases fail of each sentence that they come from."""
+    failed = dict.fromkeys((case.unit for case in cases), 0)
+    for case, fault in zip(cases, faults, strict=True):
+        failed[case.unit] += bool(fault)
+    return failed
 
 
 def _share(faults: Sequence[str]) -> float | None:

@@ -41,7 +41,8 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
     if known := languages(provenance):
         found["language"] = known
     if provenance.get("licence"):
-        found["license"] = provenance["licence"].lower()
+        several = provenance["licence"].lower().split(", ")
+        found["license"] = several if len(several) > 1 else several[0]
     found |= {"library_name": "seq2seq", "pipeline_tag": "translation"}
     found["tags"] = ["translation", "lstm", "pytorch", "mlflow"]
     if provenance.get("kind") == "hub":

@@ -35,6 +35,12 @@ class Case(NamedTuple):
     reference: str = ""
     wanted: frozenset[str] = frozenset()  # numbers or words that must be in it
     clean: str | None = None  # a source whose translation it should resemble
+    origin: str = ""  # the sentence of the set that it is one of several variants of
+
+    @property
+    def unit(self) -> str:
+        """What stands for itself: variants of a sentence are no evidence independent of each other."""
+        return self.origin or self.source
 
     @property
     def sources(self) -> set[str]:
@@ -54,7 +60,7 @@ class Check(Strict):
     check: str  # its name
     threshold: Share  # of the cases, that has to pass
     most: Positive  # cases taken, evenly drawn
-    fewest: Positive  # cases without which it decides nothing
+    fewest: Positive  # sentences without which it decides nothing
 
     def cases(self, pairs: Sequence[Pair], rng: random.Random) -> list[Case]:
         """What a model is asked, made from the pairs of an evaluation set and in their order."""
@@ -256,7 +262,7 @@ def other_numbers(case: Case, rng: random.Random) -> Case:
             new[old] = str(rng.randrange(least, 10 * least))
     parts = re.split(r"(\d+)", case.source)
     source = "".join(new.get(in_ascii(part), part) for part in parts)
-    return Case(source, wanted=frozenset(new.values()))
+    return Case(source, wanted=frozenset(new.values()), origin=case.source)
 
 
 def misspelt(text: str, rng: random.Random) -> str:

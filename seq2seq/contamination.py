@@ -21,7 +21,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import chain, combinations_with_replacement, islice
 from typing import NamedTuple
@@ -38,6 +38,7 @@ RUN = 4  # letters of the shortest common run that counts: shorter ones any two 
 LONG = 40  # letters of a sentence that is looked for inside longer ones: about eight words
 SLACK = 1e-6  # of a threshold computed in floating point
 MOST_BITS = 22  # of the index's table, 16 MiB
+MOST_POSTINGS = 4_000_000  # looked up at once: bounds the memory they take
 
 
 class Hit(NamedTuple):
@@ -181,10 +182,15 @@ class _Side:
                     found[at] |= dict.fromkeys(self._rows[sentence], (False, share))
         return found
 
-    def _candidates(self, keys: list[str]) -> Iterable[tuple[int, int]]:
+    def _candidates(self, keys: list[str]) -> Iterator[tuple[int, int]]:
         """Which keys may be near which sentences: a superset of those that are."""
         slots = self._slots("\n".join(keys))  # an n-gram over two keys is in no sentence
         sizes = self._sizes[slots]
+        if len(keys) > 1 and int(sizes.sum()) > MOST_POSTINGS:  # sentences made from one template
+            half = len(keys) // 2
+            for begin, part in ((0, keys[:half]), (half, keys[half:])):
+                yield from ((begin + at, number) for at, number in self._candidates(part))
+            return
         starts = np.flatnonzero(sizes)
         sizes, slots = sizes[starts], slots[starts]
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
@@ -202,7 +208,7 @@ class _Side:
         at, number = np.divmod(pairs[edges], max(1, len(self._keys)))
         near = (counts >= self._enough[number]) & (lengths[at] >= self._shortest[number])
         near &= lengths[at] <= self._longest[number]
-        return zip(at[near].tolist(), number[near].tolist(), strict=True)
+        yield from zip(at[near].tolist(), number[near].tolist(), strict=True)
 
     def _slots(self, text: str) -> npt.NDArray[np.int64]:
         """The slot of the index's table for the n-gram that starts at each letter of a text."""

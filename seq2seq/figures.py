@@ -24,6 +24,7 @@ from seq2seq.scores import LengthBin
 Matrix = npt.NDArray[np.float32]
 SPACE = "▁"  # SentencePiece's mark: a word begins here
 EOS = "</s>"
+MOST_PIECES = 60  # drawn of a side
 SHADES = " ░▒▓█"  # of attention from 0 to 1
 DPI = 110
 INK, ACCENT = "#333333", "#2b6cb0"
@@ -46,7 +47,12 @@ class Panel(NamedTuple):
 def attention_map(
     path: Path, source_pieces: Sequence[str], target_pieces: Sequence[str], attention_TS: Matrix
 ) -> None:
-    """Draw attention as a PNG: a row for each target piece, a column for each source piece."""
+    """Draw attention as a PNG: a row for each target piece, a column for each source piece.
+
+    Of a side the first MOST_PIECES are drawn: more would take gigabytes, and nobody could read them.
+    """
+    source_pieces, target_pieces = source_pieces[:MOST_PIECES], target_pieces[:MOST_PIECES]
+    attention_TS = attention_TS[:MOST_PIECES, :MOST_PIECES]
     rows, columns = len(target_pieces), len(source_pieces)
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.6 + 0.3 * rows), layout="constrained")
     axes = figure.add_subplot()

@@ -154,7 +154,11 @@ def _open_parquet(path: Path, source: str | int, target: str | int) -> Table:
         schema = pq.read_schema(path)
     except pa.ArrowException as error:
         raise UserError(f"{path}: not a Parquet file: {error}") from None
-    nested = NESTED in schema.names and source not in schema.names
+    nested = (
+        NESTED in schema.names
+        and source not in schema.names
+        and pa.types.is_struct(schema.field(NESTED).type)
+    )
     columns = [field.name for field in schema.field(NESTED).type] if nested else schema.names
     place, other = _find(path, columns, source, target)
     names = columns[place], columns[other]
@@ -218,10 +222,13 @@ def _cut(text: str) -> str:
 
 
 class _Lines:
-    """The decoded lines of a file; `number` is the last one's. Goes on after a UnicodeDecodeError."""
+    """The decoded lines of a file; `number` is the last one's. Goes on after a UnicodeDecodeError.
 
-    def __init__(self, path: Path) -> None:
-        self.number, self._path = 0, path
+    With `errors` as bytes.decode has it: a record of several lines is judged when it is whole.
+    """
+
+    def __init__(self, path: Path, errors: str) -> None:
+        self.number, self._path, self._errors = 0, path, errors
         # Latin-1 gives each byte a letter, so that the library cannot fail where we can say the line.
         self._tables = _tables(path, "text", encoding="latin-1", keep_linebreaks=True)
         self._lines = (line for table in self._tables for line in table.column("text").to_pylist())
@@ -234,7 +241,7 @@ class _Lines:
         self.number += 1
         if self.number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise UserError(f"{self._path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
-        return data.decode("utf-8-sig" if self.number == 1 else "utf-8")
+        return data.decode("utf-8-sig" if self.number == 1 else "utf-8", self._errors)
 
 
 def _fields(line: str) -> list[str]:
@@ -242,7 +249,10 @@ def _fields(line: str) -> list[str]:
 
 
 def _object(line: str) -> Any:
-    return json.loads(line) if not line.isspace() else []
+    if line.isspace():
+        return []
+    record = json.loads(line)
+    return record if record != [] else None
 
 
 # `map` goes on after an error, a generator would not
@@ -254,8 +264,11 @@ PARSERS: dict[str, Callable[[Iterator[str]], Iterator[Any]]] = {
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Every record that is not blank, or Malformed in its place, with the line on which it starts."""
-    lines = _Lines(path)
+    """Every record that is not blank, or Malformed in its place, with the line on which it starts.
+
+    A record that cannot be read is Malformed once for each line that it took.
+    """
+    lines = _Lines(path, "surrogateescape" if kind(path) == "csv" else "strict")
     records = PARSERS[kind(path)](lines)
     while True:
         start = lines.number + 1
@@ -269,13 +282,22 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
         except UserError:  # of the file, not of this row
             raise
         except csv.Error as error:
-            yield start, Malformed(start, f"not valid CSV: {error}; is a quote not closed or not doubled?")
+            reason = f"not valid CSV: {error}; is a quote not closed or not doubled?"
+            yield from ((line, Malformed(line, reason)) for line in range(start, lines.number + 1))
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             yield start, Malformed(start, f"not valid JSON: {reason}")
         else:
-            if record != []:
+            if kind(path) == "csv" and (bad := next(filter(_is_escaped, record), None)):
+                shown = _cut(repr(bad.encode("utf-8", "surrogateescape")))
+                yield start, Malformed(start, f"not valid UTF-8: {shown}")
+            elif record != []:
                 yield start, record
+
+
+def _is_escaped(field: str) -> bool:
+    """Whether a field holds bytes that are not UTF-8, as `surrogateescape` keeps them."""
+    return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None
 
 
 def _values(column: Any) -> list[Any]:

@@ -162,10 +162,18 @@ def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
 def _licence(folder: Path) -> str | None:
     """What the dataset card of a folder in the hub's layout states."""
     import huggingface_hub
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     card = folder / "README.md"
-    licence = huggingface_hub.DatasetCard.load(card).data.get("license") if card.is_file() else None
-    return str(licence) if licence else None
+    try:
+        return named(huggingface_hub.DatasetCard.load(card).data.get("license")) if card.is_file() else None
+    except (ValueError, YAMLError):  # the files are read all the same
+        return None
+
+
+def named(licence: Any) -> str | None:
+    """A card's licence, which may be a list of several."""
+    return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence) if licence else None
 
 
 def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[File]], is_cache: bool) -> int:
@@ -251,7 +259,7 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         return _classify(error)
     licence = info.card_data.get("license") if info.card_data else None
-    return {"revision": info.sha, "files": files, "licence": licence and str(licence)}
+    return {"revision": info.sha, "files": files, "licence": named(licence)}
 
 
 def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list[tuple[str, str]]]:

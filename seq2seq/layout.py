@@ -31,6 +31,7 @@ def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
     train, validation (or valid, val, dev) and test; files of any other name are train.
     """
     import datasets
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     with tempfile.TemporaryDirectory() as scratch:
         twin = Path(scratch, "corpus")  # of links: a path in which the library finds no wildcard
@@ -42,7 +43,7 @@ def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
                 link.symlink_to(file.resolve())
         try:
             builder = datasets.load_dataset_builder(str(twin), name=config, cache_dir=scratch)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        except (OSError, ValueError, YAMLError, datasets.exceptions.DatasetsError) as error:
             reason = str(error).replace(str(twin), str(folder))
             raise UserError(
                 f"{folder} cannot be used as a corpus: {reason}\n"
@@ -65,7 +66,7 @@ def ours(
     Raises UserError if there is no split that is `needed`, or none that `mapping` names.
     """
     if missing := set(mapping.values()) - found.keys():
-        raise UserError(f"{corpus} has no split {', '.join(missing)}, only {', '.join(found)}")
+        raise UserError(f"{corpus} has no split {', '.join(sorted(missing))}, only {', '.join(found)}")
     renamed = {theirs: ours for ours, theirs in mapping.items()}
     splits: dict[str, list[File]] = {}
     for name, files in found.items():

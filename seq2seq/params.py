@@ -22,6 +22,7 @@ from ruamel.yaml.error import YAMLError
 from seq2seq import paths
 from seq2seq.errors import UserError
 
+BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
 OWN = {"ingest.path", "ingest.source_column", "ingest.target_column"}  # what makes a corpus another one
 
 Positive = Annotated[int, Field(gt=0)]
@@ -286,7 +287,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def _disagreement(checked: Params) -> str:
     """What one key says against another; empty if they agree."""
     sets = checked.ingest.evaluation_sets
-    if taken := [name for name in sets if name in paths.SPLITS or sets.count(name) > 1]:
+    if taken := [name for name in sets if name in (*paths.SPLITS, *BESIDE) or sets.count(name) > 1]:
         return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is taken"
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])

@@ -68,7 +68,10 @@ def figure(value: float | None, digits: int = 1) -> str:
     """A number as people read it; what is not known is a dash."""
     if value is None:
         return "–"
-    return f"{value:,.{digits}f}".replace("-", "−") if charts.is_number(value) else "NaN"
+    if not charts.is_number(value):
+        return "NaN"
+    rounded = round(value, digits) + 0  # never minus zero
+    return f"{rounded:,.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 1) -> str:
@@ -85,11 +88,15 @@ def chance(p: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.925 as "92.5 %"; only all of them are 100 %."""
+    """0.925 as "92.5 %"; only all of them are 100 %, and only none are 0 %."""
     if share is None or not charts.is_number(share):
         return figure(share)
     text = f"{100 * share:.1f}".removesuffix(".0")
-    return f"{'> 99.9' if text == '100' and share < 1 else text} %"
+    if text == "100" and share < 1:
+        text = "> 99.9"
+    elif text == "0" and share > 0:
+        text = "< 0.1"
+    return f"{text} %"
 
 
 def told(name: str) -> str:

@@ -103,7 +103,7 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[s
                     vocabulary.normalise(text) != decoded
                     for text, decoded in zip(texts, vocabulary.decode_all(ids), strict=True)
                 )
-                if seen is not None and side == "source":
+                if seen is not None and side == "source" and len(seen) <= MOST_WORDS:
                     for text in texts:
                         seen.update(words(text))
             progress.advance(len(batch))

@@ -25,6 +25,7 @@ def test_attention_is_counted_over_words_of_the_text():
     translation = Translation("x y", 0.0, *pieces, attention)
     assert alignment.attended(Pair("a bc", "x y"), translation) == {(1, 0), (0, 1)}
     assert alignment.attended(Pair("abc", "x y"), translation) == set()  # other words than the text's
+    assert alignment.attended(Pair("a bc", "x-y", "0-0"), translation) == set()  # gold links count others
     assert alignment.attended(Pair("a bc", "x y"), translation._replace(attention_TS=None)) == set()
 
 

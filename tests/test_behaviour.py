@@ -212,6 +212,17 @@ def test_new_numbers_are_asked_until_there_are_enough(tmp_path):
     assert not {pair.source for pair in PAIRS[:3]} & set(sources)
 
 
+def test_variants_of_one_sentence_prove_no_more_than_one(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(f"{HEAD}  - {{check: new_numbers, threshold: 1.0, most: 100, fewest: 2}}\n")
+    trial = behaviour.load(path).on(PAIRS[:1])
+    copied = {source: source for source in trial.sources()}
+    result = trial.judge(dict.fromkeys(copied, "nothing"), copied)[0]
+    assert (result["cases"], result["passed"], result["champion_share"]) == (100, 0, 1.0)
+    assert (result["lost"], result["gained"], result["p"]) == (1, 0, 1.0)
+    assert result["ok"] is None  # fewer sentences than are asked for
+
+
 def test_own_sentences_must_all_pass(tmp_path):
     path = tmp_path / "suite.yaml"
     cases = ["{source: Köln, equals: Cologne}", "{source: am 3. Mai, matches: '3(rd)?'}"]

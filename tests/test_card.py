@@ -44,6 +44,12 @@ def test_the_hub_reads_the_card():
     assert results["news", None, "chrf"].dataset_args == {"sha256": "c"}
 
 
+def test_several_licences_are_a_list():
+    files = record()
+    files[paths.PROVENANCE] |= {"licence": "cc-by-4.0, mit"}
+    assert ModelCard(written(files)).data.license == ["cc-by-4.0", "mit"]
+
+
 def test_what_is_not_known_is_not_claimed():
     files = record()
     files[paths.PROVENANCE] |= {

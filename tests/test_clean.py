@@ -84,6 +84,11 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
     assert second == "clean: untouched: 1 validation (flagged: none); 1 test (flagged: none)"
 
 
+def test_a_pair_turned_round_is_another_pair(root):
+    turned = [Pair("Radio", "Hotel"), Pair("Hotel", "Radio")]
+    assert run([*numbered(3), *turned, turned[0]])["train"][3:] == turned
+
+
 def test_evaluation_splits_pass_untouched_and_are_only_counted(root):
     odd = [Pair(" a\u00a0 b\ufeff ", "###", "0-0"), Pair("same", "same"), Pair("same", "same")]
     cleaned = run(numbered(2), validation=odd, test=odd[:1])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq import contamination
 from seq2seq.contamination import BATCH, Index, contaminated, fold
 from seq2seq.corpus import Pair
 
@@ -80,6 +81,21 @@ def test_a_sentence_that_begins_alike_is_not_found_inside_a_longer_one():
     test = [Pair("Ein Mann in einem blauen Hemd bläst auf einer Posaune.", "A man blows a trumpet.")]
     other = "Ein Mann in einem blauen Hemd steht auf einer Leiter, um ein Licht zu reparieren."
     assert contaminated({"test": test}, [Pair(other, "He mends a light.")], SHARE) == {"test": set()}
+
+
+def test_a_sentence_scattered_over_a_longer_text_is_not_in_it():
+    words = LONG[0].split()
+    scattered = "".join(f"{word} {'zwischendurch' * 3} {'qrst' * 5} " for word in words)
+    assert contaminated({"test": TEST[:1]}, [Pair(scattered, "x")], SHARE) == {"test": set()}
+
+
+def test_a_template_is_looked_up_in_parts_with_the_same_result(monkeypatch):
+    train = pairs([text.replace("Der", "Ein") for text in sentences()[:60]])
+    index = Index({"test": pairs(sentences())}, 0.7)
+    whole = index.match(train)
+    monkeypatch.setattr(contamination, "MOST_POSTINGS", 50)
+    assert index.match(train) == whole
+    assert sum(map(len, whole)) >= 60
 
 
 def test_texts_without_spaces_and_of_marks():

@@ -85,6 +85,11 @@ def test_attention_map_is_a_picture_as_large_as_it_has_pieces(tmp_path, last):
     figures.attention_map(large, SOURCE * 4, TARGET, np.tile(ATTENTION, 4))
     assert imread(large).shape[1] > imread(small).shape[1] > 200
     assert imread(small).std() > 0.05  # something is on it
+    most = figures.MOST_PIECES
+    for pieces in (most, 10 * most):
+        attention = np.zeros((pieces, pieces))
+        figures.attention_map(tmp_path / f"{pieces}.png", ["x"] * pieces, ["y"] * pieces, attention)
+    assert (tmp_path / f"{most}.png").read_bytes() == (tmp_path / f"{10 * most}.png").read_bytes()
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):

@@ -178,11 +178,12 @@ QUOTE = "is a quote not closed or not doubled?"
         ("x.tsv", b"a\tb\nc\td\xff\n", 2, "not valid UTF-8: b'c\\td\\xff\\n'"),
         ("x.csv", b'a,b\n"c\nd",e,f\n', 2, "3 fields where line 1 has 2: c\nd | e | f"),
         ("x.csv", b'a,b\n"c"d,e\n', 2, f"not valid CSV: ',' expected after '\"'; {QUOTE}"),
-        ("x.csv", b'a,b\n"c,d\n', 2, f"not valid CSV: unexpected end of data; {QUOTE}"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": "x"}\n', 2, "b is null or missing"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": "x", "b": null}\n', 2, "b is null or missing"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n{"a": 5, "b": "y"}\n', 2, "a is no text: 5"),
         ("x.jsonl", b'{"a": "x", "b": "y"}\n["x"]\n', 2, "no JSON object with the columns as keys"),
+        ("x.jsonl", b'{"a": "x", "b": "y"}\n[]\n', 2, "no JSON object with the columns as keys"),
+        ("x.csv", b'a,b\n"c\nd\xff\ne",f\n', 2, "not valid UTF-8: b'c\\nd\\xff\\ne'"),
         ("x.jsonl", b'{"a": "x", "b": "\\ud800"}\n', 1, "b holds half a surrogate pair: '\\ud800'"),
     ],
 )
@@ -200,6 +201,23 @@ def test_reading_goes_on_after_malformed_rows(tmp_path):
         Pair("a", "b"), Pair("g\nh", "i"), Pair("j", "k")
     ]  # fmt: skip
     assert [row.line for row in found if isinstance(row, Malformed)] == [2, 3, 4, 7]
+
+
+def test_a_quote_that_is_not_closed_counts_every_line_it_swallows(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'a,b\n"c,d\ne,f\ng,"h"\ni,j\n')
+    first, *lost, last = rows(path)
+    assert (first, last) == (Pair("a", "b"), Pair("i", "j"))
+    assert [row.line for row in lost] == [2, 3, 4]
+    assert lost[0].reason == f"not valid CSV: ',' expected after '\"'; {QUOTE}"
+
+
+def test_a_parquet_column_named_translation_may_be_text(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["Hund"], "translation": ["dog"]}), path)
+    assert rows(path) == [Pair("Hund", "dog")]
+    with pytest.raises(UserError, match="no column 'txt'; its columns are: 0 'text', 1 'translation'"):
+        rows(path, "txt", "translation")
 
 
 def test_malformed_json(tmp_path):

@@ -54,6 +54,13 @@ def test_by_dataset_card(tmp_path):
         find(tmp_path)
 
 
+def test_a_dataset_card_that_is_no_yaml(tmp_path):
+    (tmp_path / "README.md").write_text("---\nfoo: [\n---\n", encoding="utf-8")
+    fill(tmp_path, "one.jsonl")
+    with pytest.raises(UserError, match="cannot be used as a corpus: while parsing"):
+        find(tmp_path)
+
+
 @pytest.mark.parametrize("files", [(), ("notes.doc",)])
 def test_without_data(tmp_path, files):
     fill(tmp_path, *files)

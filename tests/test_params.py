@@ -48,6 +48,7 @@ def edit(file: Path, before: str, after: str) -> None:
         ("train_size: [0-9]+", "train_size: yes", "ingest.train_size: 'yes' is not allowed"),
         ("tie_embeddings: true", "tie_embeddings: 1", "train.tie_embeddings: 1 is not allowed"),
         ("ingest:\n", "ingest: [\n", "not valid YAML"),
+        (r"sets: \[\]", "sets: [digests]", "'digests' is not allowed, the name is taken"),
         ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
     ],
 )

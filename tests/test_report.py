@@ -77,6 +77,13 @@ SECTIONS = {
 }  # fmt: skip
 
 
+def test_figures_are_rounded_without_a_lie():
+    assert [report.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["+0.0", "+0.0", "−0.1", "+1.2"]
+    assert [report.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
+        *("0 %", "< 0.1 %", "92.5 %", "> 99.9 %", "100 %")
+    ]
+
+
 def test_a_page_of_everything_is_whole():
     page = written(record())
     check_harmless(page)

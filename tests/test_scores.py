@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import scores
+from seq2seq.behaviour import sign_test
 from seq2seq.corpus import Pair
 
 REFERENCES = ["The dog sleeps in the garden.", "The cat eats the fish today.", "I know that."]
@@ -117,12 +118,28 @@ def test_turning_the_systems_turns_the_sign_and_little_else():
 
 @pytest.mark.parametrize(("differing", "least"), [(0, 1.0), (1, 1.0), (2, 0.5), (5, 0.0625), (8, 0.0078125)])
 def test_a_few_lucky_sentences_prove_nothing(differing, least):
-    """Each of 2^n exchanges is as likely; two of them make the difference that was found."""
+    """Each of 2^n exchanges is as likely; two of them make as large a difference."""
     lost = [text.replace("birds", "nothing") for text in MANY]
     system = MANY[:differing] + lost[differing:]
     found = scores.paired_test(lost, system, MANY, ["bleu"])["bleu"]
     assert (found.delta > 0) == (differing > 0)
-    assert least <= found.p <= least + 0.005
+    assert found.p == pytest.approx(least, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "alike"), [(5, 1, 0), (8, 2, 0), (9, 3, 4), (6, 0, 9), (1, 0, 9)]
+)
+def test_p_is_that_of_the_sign_test_where_every_change_is_the_same(better, worse, alike):
+    """Some answers are better by one word, some worse, some differ and are as wrong as before."""
+    baseline, system = list(MANY), list(MANY)
+    for row in range(better + worse + alike):
+        if row >= better:
+            system[row] = system[row].replace("birds", "nothing")
+        if row < better or row >= better + worse:
+            baseline[row] = baseline[row].replace("birds", "something")
+    found = scores.paired_test(baseline, system, MANY, ["bleu"])["bleu"]
+    assert found.delta > 0
+    assert found.p == pytest.approx(sign_test(better, worse), abs=0.015)
 
 
 def test_answers_that_differ_but_score_the_same_do_not_differ():
@@ -144,13 +161,15 @@ def test_a_p_is_a_probability_and_no_difference_is_certain(texts, draw):
 
 
 def test_very_large_sets_are_drawn_from_less_often():
-    assert [scores._drawn(scores.SHUFFLES, n) for n in (100, 1000, 5000, 10**6)] == [
-        10_000,
-        10_000,
-        2000,
-        200,
-    ]
     assert [scores._drawn(scores.RESAMPLES, n) for n in (100, 10_000, 10**6)] == [1000, 1000, 200]
+
+
+def test_exchanges_of_many_answers_come_in_portions(monkeypatch):
+    whole = scores.paired_test(worse(MANY, 0.3), worse(MANY, 0.25), MANY, ["bleu"])
+    monkeypatch.setattr(scores, "MOST_DRAWN", 1000)
+    assert scores.paired_test(worse(MANY, 0.3), worse(MANY, 0.25), MANY, ["bleu"]) == {
+        "bleu": (whole["bleu"].delta, pytest.approx(whole["bleu"].p, abs=0.02))
+    }
 
 
 def test_a_sets_digest_depends_on_every_pair_and_its_order():
