@@ -182,7 +182,9 @@ def join() -> Iterator[World]:
         except Exception as error:
             _record(error)
             if launcher and isinstance(error, KINDS):
-                sys.exit(1)
+                # At once: threads that still wait for other ranks may abort a process that winds itself up.
+                sys.stdout.flush()
+                os._exit(1)
             raise
 
 
@@ -245,14 +247,14 @@ def _cause(error: ChildFailedError, count: int) -> BaseException:
     rank, failure = (own or failures)[0]
     if failure.exitcode == INTERRUPTED:
         return KeyboardInterrupt()
-    if failure.exitcode < 0:
+    told = failure.error_file_data.get("kind")  # by the rank itself, whatever ended it then
+    if failure.exitcode < 0 and told is None:
         fate = f"{SILENT} and then killed" if any(SILENT in message for message in lost) else "killed"
         return UserError(
             f"rank {rank} of {count} was {fate} ({failure.signal_name()}), so all have ended: if nobody "
             "did it, memory ran out, and fewer processes or a smaller train.batch_tokens need less; run "
             "again, and training goes on from its last checkpoint"
         )
-    told = failure.error_file_data.get("kind")
     for kind in KINDS:
         if kind.__name__ == told:
             return kind(failure.message)

@@ -44,10 +44,11 @@ def seen(folder: Path, rank: int) -> dict:
     return torch.load(folder / f"rank{rank}of2.pt")
 
 
-def running() -> list[int]:
-    """The ranks of this test that are alive."""
+def running(folder: Path) -> list[int]:
+    """The ranks of a test that are alive; of which one, its folder says."""
+    ours = {RANKS, str(folder)}
     found = psutil.process_iter(["cmdline", "status"])
-    return [p.pid for p in found if RANKS in (p.info["cmdline"] or ()) and p.info["status"] != "zombie"]
+    return [p.pid for p in found if ours <= {*(p.info["cmdline"] or ())} and p.info["status"] != "zombie"]
 
 
 def test_two_ranks_train_as_one_process(folder, capfd):
@@ -72,7 +73,7 @@ def test_two_ranks_train_as_one_process(folder, capfd):
 def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
     with pytest.raises(UserError, match=r"rank 1 of 2 was killed \(SIGKILL\).*last checkpoint"):
         parallel.launch(2, RANKS, str(folder), "kill")
-    assert running() == []
+    assert running(folder) == []
     assert len(seen(folder, 0)["losses"]) == ranks.MOMENT - 1
     assert capfd.readouterr().err == ""
 
@@ -80,7 +81,7 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
 def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd):
     with pytest.raises(KeyboardInterrupt):
         parallel.launch(2, RANKS, str(folder), "stop")
-    assert running() == []
+    assert running(folder) == []
     assert [len(seen(folder, rank)["losses"]) for rank in (0, 1)] == [ranks.MOMENT] * 2
     assert capfd.readouterr().err == ""
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -90,7 +91,7 @@ def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd
 def test_ctrl_c_reaches_all_ranks(folder):
     with pytest.raises(KeyboardInterrupt):
         parallel.launch(2, RANKS, str(folder), "stop launcher")
-    assert running() == []
+    assert running(folder) == []
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
 
@@ -112,7 +113,7 @@ def test_ranks_that_differ_are_told_so_once(folder, capfd):
 def test_a_rank_that_is_silent_for_too_long_ends_all(folder):
     with pytest.raises(UserError, match=r"rank 1 of 2 was silent for .* and then killed"):
         parallel.launch(2, RANKS, str(folder), "hang")
-    assert running() == []
+    assert running(folder) == []
 
 
 @pytest.mark.slow
@@ -121,9 +122,9 @@ def test_no_rank_outlives_a_launcher_that_is_killed(folder):
     done = subprocess.run([sys.executable, "-c", code, RANKS, str(folder), "kill launcher"], check=False)
     assert done.returncode == -signal.SIGKILL
     deadline = time.monotonic() + 20
-    while running() and time.monotonic() < deadline:
+    while running(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert running() == []
+    assert running(folder) == []
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
 
@@ -142,6 +143,7 @@ GONE = parallel.LostError("another rank does not answer")
         ([(1, torch.OutOfMemoryError("2 GiB")), (1, GONE)], torch.OutOfMemoryError("2 GiB")),
         ([(1, GONE), (1, KeyError("x"))], RuntimeError("rank 1 of 2 ended with status 1")),
         ([(1, GONE), (7, None)], RuntimeError("rank 1 of 2 ended with status 7")),
+        ([(-6, UserError("told, then aborted")), (1, GONE)], UserError("told, then aborted")),
         ([(130, None), (1, GONE)], KeyboardInterrupt()),
         ([(1, GONE)], GONE),
     ],
