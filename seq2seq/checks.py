@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
@@ -72,11 +73,13 @@ class Check(Strict):
         """Why a case does not pass, empty if it does; `said` has the translations there are."""
         return self._fault(case, said) if case.sources <= said.keys() else NO_ANSWER
 
+    @abstractmethod
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
-        raise NotImplementedError
+        """All cases that the pairs hold, in their order."""
 
+    @abstractmethod
     def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        raise NotImplementedError
+        """Why a case that was answered does not pass, empty if it does."""
 
 
 class Numbers(Check):

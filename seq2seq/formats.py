@@ -268,8 +268,9 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
 
     A record that cannot be read is Malformed once for each line that it took.
     """
-    lines = _Lines(path, "surrogateescape" if kind(path) == "csv" else "strict")
-    records = PARSERS[kind(path)](lines)
+    parser = kind(path)
+    lines = _Lines(path, "surrogateescape" if parser == "csv" else "strict")
+    records = PARSERS[parser](lines)
     while True:
         start = lines.number + 1
         try:
@@ -288,7 +289,7 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             yield start, Malformed(start, f"not valid JSON: {reason}")
         else:
-            if kind(path) == "csv" and (bad := next(filter(_is_escaped, record), None)):
+            if parser == "csv" and (bad := next(filter(_is_escaped, record), None)):
                 shown = _cut(repr(bad.encode("utf-8", "surrogateescape")))
                 yield start, Malformed(start, f"not valid UTF-8: {shown}")
             elif record != []:

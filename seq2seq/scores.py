@@ -118,21 +118,15 @@ def paired_test(
     found = {}
     for name in metrics:
         metric = MAKE[name](references=[references])
-        before, after = (
-            np.asarray(metric._extract_corpus_statistics(s, None), float) for s in (baseline, system)
-        )
+        counted = (metric._extract_corpus_statistics(answers, None) for answers in (baseline, system))
+        before, after = (np.asarray(counts, float) for counts in counted)
         total_before, total_after = before.sum(axis=0), after.sum(axis=0)
-
-        def difference(one: Counts, other: Counts, metric: Any = metric) -> float:
-            scored = (metric._compute_score_from_stats(counts.tolist()).score for counts in (other, one))
-            return float(next(scored) - next(scored))
-
-        delta = difference(total_before, total_after)
+        delta = _summed_up(metric, total_after) - _summed_up(metric, total_before)
         moves = (after - before)[(after != before).any(axis=1)]
-        as_large = sum(
-            abs(difference(total_before + moved, total_after - moved)) >= abs(delta) - ROUNDING
-            for moved in _exchanges(moves)
-        )
+        as_large = 0
+        for moved in _exchanges(moves):
+            exchanged = _summed_up(metric, total_after - moved) - _summed_up(metric, total_before + moved)
+            as_large += abs(exchanged) >= abs(delta) - ROUNDING
         p = (as_large + 1) / (SHUFFLES + 1)  # + 1: the answers as they are
         found[name] = Difference(round(delta, DIGITS), p)
     return found
@@ -158,6 +152,11 @@ def equal_bins(values: Sequence[int], bins: int) -> list[tuple[int, int]]:
         inside = [value for value in ordered if below < value <= end]
         ranges.append((inside[0], end))
     return ranges
+
+
+def _summed_up(metric: Any, counts: Counts) -> float:
+    """A metric of counts summed over sentences."""
+    return float(metric._compute_score_from_stats(counts.tolist()).score)
 
 
 def _exchanges(moves: Counts) -> Iterator[Counts]:
