@@ -19,15 +19,18 @@ PATIENCE = 900.0  # seconds for one git command
 def check_out(repository: str, ref: str, folder: Path) -> str:
     """Bring `folder` to a branch, tag or commit of `repository`; returns the commit.
 
-    Tracked files are put back as they are there; what runs have written stays. Raises
-    TransientError if the repository does not answer, UserError for an unknown ref.
+    Tracked files are put back as they are there; what runs have written stays. The caller keeps others
+    out of the folder. Raises TransientError if the repository does not answer, UserError for an unknown ref.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
-        _git(folder.parent, "init", "--quiet", str(folder))
-        _git(folder, "remote", "add", "origin", repository)
-    _git(folder, "remote", "set-url", "origin", repository)
+        shutil.rmtree(folder)
+        folder.mkdir()
+    # Whoever was killed here may have left git's locks, or half a repository, and nobody else is here.
+    for lock in (folder / ".git").rglob("*.lock"):
+        lock.unlink()
+    _git(folder, "init", "--quiet")
+    _git(folder, "config", "remote.origin.url", repository)
     fetched = _git(
         *(folder, "fetch", "--quiet", "--prune", "--force", "--tags", "origin"),
         "+refs/heads/*:refs/remotes/origin/*",
@@ -47,15 +50,15 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
 
 def share_cache(project: Path, folder: Path) -> None:
     """Let the clone use the project's DVC settings of this machine, and its cache."""
-    settings = project / ".dvc/config.local"
-    if settings.is_file():  # e.g. the keys of a DVC remote
-        shutil.copy(settings, folder / ".dvc/config.local")
     from dvc.repo import Repo
 
     with Repo(project) as repo:
-        cache = repo.cache.local.path
+        cache = repo.cache.local_cache_dir
+        ours = repo.config.load_one("local")  # e.g. the keys of a DVC remote; paths are absolute here
     with Repo(folder) as repo, repo.config.edit("local") as local:
-        local.setdefault("cache", {})["dir"] = cache
+        local.clear()
+        local.update(ours)
+        local["cache"]["dir"] = cache
 
 
 def _git(folder: Path, *arguments: str, error: str = "", optional: bool = False) -> str | None:
@@ -78,5 +81,6 @@ def _git(folder: Path, *arguments: str, error: str = "", optional: bool = False)
         return done.stdout.strip()
     if optional:
         return None
-    reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+    said = done.stderr.strip().splitlines() or ["no reason given"]
+    reason = next((line for line in said if line.startswith(("fatal: ", "error: "))), said[-1])
     raise TransientError(f"{error or what + ' failed'}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -499,8 +500,41 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     assert (folder / "params.yaml").read_text() == "1"
     with pytest.raises(UserError, match="no branch, tag or commit 'mian'; branches: main"):
         clone.check_out(str(origin), "mian", folder)
-    with pytest.raises(TransientError, match="cannot be fetched"):
+    with pytest.raises(TransientError, match="cannot be fetched: fatal: .*nowhere' does not appear"):
         clone.check_out(str(tmp_path / "nowhere"), "main", folder)
+
+    # What a kill may leave: git's own lock, or a repository whose making was cut short.
+    (folder / ".git/index.lock").touch()
+    assert clone.check_out(str(origin), "main", folder) == second
+    for path in ("HEAD", "config"):
+        (folder / ".git" / path).unlink()
+    assert clone.check_out(str(origin), "v1", folder) == first
+    assert (folder / "dvc.lock").read_text() == "kept"
+
+
+def test_a_clone_has_the_cache_and_the_remotes_of_its_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, folder = tmp_path / "project", tmp_path / "project/.cache/retrain/x"
+    (project / ".dvc").mkdir(parents=True)
+    projects.git(project, "init", "--quiet", "--initial-branch", "main")
+    (project / ".dvc/config").touch()
+    (project / ".dvc/config.local").write_text("['remote \"near\"']\n    url = ../../storage\n")
+    (project / ".gitignore").write_text("/.cache\n/.dvc/cache\n/.dvc/tmp\n/.dvc/config.local\n")
+    for name in ("cached", "pushed"):
+        (project / name).write_text(name)
+    projects.call(project, "-m", "dvc", "add", "--quiet", "cached", "pushed")
+    projects.call(project, "-m", "dvc", "push", "--quiet", "--remote", "near", "pushed")
+    pushed = hashlib.md5(b"pushed").hexdigest()
+    (project / ".dvc/cache/files/md5" / pushed[:2] / pushed[2:]).unlink()
+    projects.commit(project)
+    clone.check_out(str(project), "main", folder)
+    clone.share_cache(project, folder)
+    clone.share_cache(project, folder)  # the next night
+    projects.call(folder, "-m", "dvc", "checkout", "--quiet", "cached.dvc")
+    assert (folder / "cached").read_text() == "cached"
+    projects.call(folder, "-m", "dvc", "pull", "--quiet", "--remote", "near", "pushed.dvc")
+    assert (folder / "pushed").read_text() == "pushed"
 
 
 # --- the command ----------------------------------------------------------------------------------
