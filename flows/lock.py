@@ -55,7 +55,7 @@ def promotions() -> Iterator[None]:
 
     Hold it for moments only: nothing is to be loaded or counted under it.
     """
-    address = store.uri()
+    address = store.uri().rstrip("/")
     name = hashlib.sha256(address.encode()).hexdigest()[:16]
     beside = store.sqlite_file(address) or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
     beside.parent.mkdir(parents=True, exist_ok=True)

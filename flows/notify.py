@@ -53,7 +53,8 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
     if isinstance(failure, StageError):
         stage, kind, message = failure.stage, failure.kind, failure.message
     elif isinstance(failure, BaseException):
-        kind, message = KINDS.get(type(failure), type(failure).__name__), str(failure)
+        kind = next((k for cause, k in KINDS.items() if isinstance(failure, cause)), type(failure).__name__)
+        message = str(failure)
     where = f"stage {stage} " if stage else ""
     remedy = REMEDIES.get(kind, "")
     text = f"{flow} {state.name.lower()}: {where}({kind}) {message}" + (f"; {remedy}" if remedy else "")

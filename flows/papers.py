@@ -49,7 +49,7 @@ def _put_right(version: Version, standing: Verdict) -> None:
         try:
             if history.PUBLISHED in version.tags:
                 history.bring_back(version, paths.REPORTS)
-        except (TransientError, UserError) as error:
+        except (TransientError, UserError, OSError) as error:
             _warn(f"what was found out about version {version.version} is not fetched: {error}")
             return
         if not paths.VERDICT.is_file():
@@ -73,7 +73,7 @@ def publish(version: Version, when: str) -> None:
         _warn(f"there is no report: {error.message}")
     try:
         history.publish(version, FILES, when)
-    except (TransientError, UserError) as error:
+    except (TransientError, UserError, OSError) as error:
         _warn(f"the report is not in MLflow yet, the next run tries again: {error}")
 
 

@@ -33,7 +33,7 @@ def retrain(ref: str = "main", repository: str | None = None, hours_per_stage: f
     os.environ["MLFLOW_TRACKING_URI"] = store.uri()
     folder = project / CLONES / (deployment.name or "by-hand")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with lock.workspace(folder.with_suffix(".lock")):
+    with lock.workspace(folder.with_name(f"{folder.name}.lock")):
         update = task(
             name="checkout",
             task_run_name="checkout",

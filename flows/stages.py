@@ -111,11 +111,13 @@ def run(
     raise StageError(name, "dvc", call.error)
 
 
-def fetch(name: str, say: Say) -> Outcome:
+def fetch(name: str, say: Say, *, timeout: float | None = None) -> Outcome:
     """Bring a missing file under `dvc add` back, from the cache or else from the DVC remote."""
     call = _Child("dvc", ["checkout", name], lambda line: None, None, {})
     if call.status:
-        call = _Child("dvc", ["pull", name], say, None, {})
+        call = _Child("dvc", ["pull", name], say, timeout, {})
+    if call.timed_out:
+        raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
     if call.status:
         raise StageError(name, "dvc", call.error)
     return Outcome(name, "restored", call.seconds)

@@ -134,7 +134,7 @@ class _Run:
     def _attempt(self, node: Node, force: bool) -> Outcome:
         say = screen.current.get().line
         if node.is_data and not all(out.exists() for out in node.outs):
-            return stages.fetch(node.name, say)
+            return stages.fetch(node.name, say, timeout=self.timeout)
         # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
         environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id)}
         return stages.run(node.name, say, force=force, timeout=self.timeout, environment=environment)

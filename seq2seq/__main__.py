@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(importlib.import_module("seq2seq.commands").run(options))
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, TransientError) else 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,3 @@ class Checkpoints:
     def exists(self) -> bool:
         """Whether there is anything to go on from."""
         return (self._folder / FILE).is_file()
-
-    def remove(self) -> None:
-        """Forget it: the training is complete, and its model is kept."""
-        shutil.rmtree(self._folder, ignore_errors=True)

@@ -32,6 +32,7 @@ SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
 REASON, WHEN = "promotion.reason", "promotion.when"
 JUDGED, PUBLISHED, TOLD = "promotion.judged", "promotion.published", "promotion.told"
 NOBODY = "none"  # in the log, for no champion
+LONGEST = 1000  # characters of a reason: some of MLflow's databases hold no more than 8,000 in a tag
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
 STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be
 
@@ -53,10 +54,12 @@ class Entry:
 
 
 def checked(reason: str) -> str:
-    """Somebody's reason as one line; raises UserError if it says nothing, or is no text."""
+    """Somebody's reason as one line; raises UserError if it says nothing, too much, or is no text."""
     line = " ".join(reason.split())
     if not line:
         raise UserError("a reason must say something: it is kept in the log")
+    if len(line) > LONGEST:
+        raise UserError(f"the reason is of {len(line):,} characters: say it in {LONGEST:,}")
     try:
         line.encode()
     except UnicodeEncodeError:

@@ -189,8 +189,8 @@ def apply(
     changes: dict[str, tuple[Any, Any]] = {}
 
     def assign(section: str, key: str, value: Any, origin: str) -> None:
-        if section not in document or key not in document[section]:
-            known = [f"{s}.{k}" for s in document for k in document[s]]
+        known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
+        if f"{section}.{key}" not in known:
             raise ParamsError(f"{origin}: no key {section}.{key}{_suggest(f'{section}.{key}', known)}")
         before = changes.get(f"{section}.{key}", (document[section][key],))[0]
         document[section][key] = value

@@ -3,8 +3,9 @@
 Why: a version counts only after it has been loaded back from the registry and has answered as the model
 itself does; then its tags say what it was made from, and the alias `challenger` points at it.
 
-The same model with the same decoding is never registered twice. The tag with dvc.lock's hash is that of
-the lock as this stage finds it, that is, with all stages before it and not yet this one.
+The same model with the same decoding is not registered twice, as long as its version answers. The tag
+with dvc.lock's hash is that of the lock as this stage finds it, that is, with all stages before it and not
+yet this one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import answers, paths, pyfunc, registry, store, tracking, workspace
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
 from seq2seq.registry import Version
@@ -35,9 +36,11 @@ def register(params: Params) -> None:
     name, scores = params.register.name, score_tags(metrics)
 
     identity = {"model_digest": digest, "decoding": json.dumps(decoding._asdict())}
+    # What was too long to be translated has no pieces.
+    sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     version = registry.find_version(name, **identity)
-    if version is None:
-        version, did = _make(params, decoding, samples, identity | scores, provenance), "registered"
+    if version is None or not _answers(version, sentences, decoding):
+        version, did = _make(params, decoding, sentences, identity | scores, provenance), "registered"
     else:
         # The model is the same; what it was last scored on may not be.
         changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
@@ -103,21 +106,32 @@ def summary(
 def _make(
     params: Params,
     decoding: Decoding,
-    samples: Sequence[Mapping[str, Any]],
+    sentences: Sequence[str],
     tags: Mapping[str, str],
     provenance: Mapping[str, Any],
 ) -> Version:
     """Log the model to the run that made it, try it, and only then make a version of it."""
-    # What was too long to be translated has no pieces.
-    sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     with tracking.model_run() as run:
         run.log_workspace("register")
         if not tracking.is_evaluated(run):  # made again on this server, from what lies on disk
             tracking.log_evaluation(run)
-        uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding._asdict(), sentences)
+        with store.answering():
+            uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding._asdict(), sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)
         return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
+
+
+def _answers(version: Version, sentences: Sequence[str], decoding: Decoding) -> bool:
+    """Whether a version still is the model it was registered as; says what is wrong if not."""
+    try:
+        check(version.uri, sentences, decoding)
+    except TransientError:
+        raise
+    except RuntimeError as error:
+        print(f"register: version {version.version} is of use no more: {error}", flush=True)
+        return False
+    return True
 
 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:

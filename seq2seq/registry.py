@@ -102,7 +102,8 @@ def download_model(name: str) -> Path:
     model, alias, number = match.group("name", "alias", "version")
     folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
     if not folder.is_dir():
-        raise UserError(f"{name}: its files are gone from {folder}: register it again (`make run`)")
+        remedy = "`python -m flows.pipeline --force register` registers it anew"
+        raise UserError(f"{name}: its files are gone from {folder}: {remedy}")
     return folder
 
 
@@ -127,10 +128,11 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
     if alias is not None:
         which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
         values = [model, model, alias]
+    values.append("Deleted_Internal")  # MLflow keeps the rows of deleted versions
     question = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            row = connection.execute(question, values).fetchone()
+            row = connection.execute(f"{question} AND current_stage != ?", values).fetchone()
     except sqlite3.DatabaseError:
         return None
     location = urlsplit(row[0] or "") if row else None

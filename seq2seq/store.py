@@ -9,6 +9,7 @@ any other server. MLflow takes seconds to import, so that nothing here does befo
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -27,6 +28,8 @@ SQLITE = "sqlite:///"
 # MLflow would hold a training up for minutes when its server is gone.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+# An OSError that is this machine's own, whatever server is asked: its disk or its permissions.
+OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for "no such"
 
 
@@ -98,7 +101,7 @@ def answering() -> Iterator[None]:
             raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
         raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from error
     except OSError as error:
-        if sqlite_file(uri()) is not None:
+        if sqlite_file(uri()) is not None or error.errno in OWN:
             raise
         raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
 

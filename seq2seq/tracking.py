@@ -158,7 +158,7 @@ def training_run(params: Params, fingerprint: str, *, resumed: bool = False) -> 
     """
     run_id = _find_run(params.register.name, fingerprint, ours=True, finished=resumed)
     if run_id is None:
-        run_id = _create_run(params, fingerprint)
+        run_id = _create_run(params, fingerprint, params.register.name)
     else:
         with answering():
             client().update_run(run_id, status="RUNNING")
@@ -197,7 +197,7 @@ def model_run() -> Iterator[Run]:
         run_id = _find_run(record["experiment"], record["fingerprint"])
     if run_id is None:
         checked = params.load()
-        run_id = _create_run(checked, record["fingerprint"])
+        run_id = _create_run(checked, record["fingerprint"], record["experiment"])
         Run(run_id).describe(checked, "recreated")
         print(f"MLflow at {uri()} did not know run {record['run_id']}: recreated as {run_id}", flush=True)
     run = Run(run_id)
@@ -237,8 +237,7 @@ def _heal(run: Run) -> None:
             client().set_terminated(run.id, "FINISHED")
 
 
-def _create_run(params: Params, fingerprint: str) -> str:
-    name = params.register.name
+def _create_run(params: Params, fingerprint: str, name: str) -> str:
     tags = {
         FINGERPRINT: fingerprint,
         PLACE: workspace.place(),

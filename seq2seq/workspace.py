@@ -30,6 +30,7 @@ TEXTS = (".py", ".yaml", ".yml", ".toml")
 SEARCHED = 50  # commits of a file
 FILES, DIGITS = "corpus.files", 16  # a run's tag, and how much of each file's sha256 is in it
 LONGEST_TAG = 8000  # characters, MLflow's own limit
+TOO_LONG = "too long to be told"  # instead of a recipe's value and ours
 ELSEWHERE = "in provenance.json"  # of the run's files: said instead of a list that is too long for MLflow
 
 
@@ -91,8 +92,12 @@ def closest_recipe(
 
 def recipe_tags(current: Params) -> dict[str, str]:
     """The closest recipe and the changes to it, as tags of a run; none without a recipe."""
-    closest = closest_recipe(current)
-    return {"recipe": closest[0], "recipe.changes": json.dumps(closest[1])} if closest else {}
+    if (closest := closest_recipe(current)) is None:
+        return {}
+    name, changes = closest
+    if len(text := json.dumps(changes)) > LONGEST_TAG:
+        text = json.dumps(dict.fromkeys(changes, (TOO_LONG, TOO_LONG)))
+    return {"recipe": name, "recipe.changes": text}
 
 
 def files(facts: Any) -> Iterator[Mapping[str, Any]]:

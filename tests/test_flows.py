@@ -398,12 +398,14 @@ def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         notify.tell(*a_run(StageError("train", "system", "No space left on device: model")))
         notify.tell(*a_run(TransientError("no answer")))
         notify.tell(*a_run(None))
+        notify.tell(*a_run(params.ParamsError("params.yaml cannot be used")))
     told = "retrain failed: stage train (system) No space left on device: model"
     assert posted[0]["text"] == f"{told}; {REMEDIES['system']}"
     assert posted[0]["remedy"].startswith("see to the disk")
     assert (posted[0]["flow_run_id"], posted[0]["stage"], posted[0]["class"]) == ("42", "train", "system")
     assert posted[1]["text"] == f"retrain failed: (transient) no answer; {REMEDIES['transient']}"
     assert posted[2]["text"] == "retrain failed: (crash) it says why"
+    assert posted[3]["text"] == f"retrain failed: (user) params.yaml cannot be used; {REMEDIES['user']}"
 
 
 def test_a_rejection_is_told_with_the_sentences_that_got_worse(
@@ -500,7 +502,7 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     assert (folder / "params.yaml").read_text() == "1"
     with pytest.raises(UserError, match="no branch, tag or commit 'mian'; branches: main"):
         clone.check_out(str(origin), "mian", folder)
-    with pytest.raises(TransientError, match="cannot be fetched: fatal: .*nowhere' does not appear"):
+    with pytest.raises(TransientError, match=r"cannot be fetched: fatal: .*nowhere' does not appear"):
         clone.check_out(str(tmp_path / "nowhere"), "main", folder)
 
     # What a kill may leave: git's own lock, or a repository whose making was cut short.

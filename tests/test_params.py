@@ -109,6 +109,12 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
     assert file.read_bytes() == before
 
 
+def test_an_override_of_a_section_that_holds_nothing_is_refused(file):
+    file.write_text(file.read_text() + "emptied:\n")
+    with pytest.raises(ParamsError, match=r"no key emptied\.seed"):
+        params.apply(None, ["emptied.seed=9"], file)
+
+
 def test_an_own_corpus_gets_a_model_name_of_its_own(file):
     params.apply(None, ["ingest.path=corpora/My corpus v2.tsv.gz"], file)
     assert params.load(file).register.name == "My-corpus-v2"

@@ -181,13 +181,14 @@ def test_a_champion_that_keeps_moving_is_given_up(world: World) -> None:
     assert log() == []
 
 
+@pytest.mark.parametrize("away_by", [TransientError("no answer"), OSError(28, "No space left on device")])
 def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, away_by: Exception
 ) -> None:
     version = world.make()
     world.failing = "seq2seq.report"
     with monkeypatch.context() as away:
-        away.setattr(history, "publish", lambda *_: (_ for _ in ()).throw(TransientError("no answer")))
+        away.setattr(history, "publish", lambda *_: (_ for _ in ()).throw(away_by))
         assert promote.promote().what == "promoted"
     assert not paths.REPORT.exists()
     world.failing = ""

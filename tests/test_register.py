@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from seq2seq import answers, params, paths, pyfunc, register, registry, store, translator
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
 
@@ -102,6 +104,16 @@ def test_a_model_that_answers_otherwise_is_refused(project, monkeypatch):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
 
+def test_a_server_that_dies_while_it_gets_the_model_may_be_tried_again(project, monkeypatch):
+    def log_model(*_):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+        raise MlflowException("gone", error_code=INTERNAL_ERROR)
+
+    monkeypatch.setattr(pyfunc, "log_model", log_model)
+    with pytest.raises(TransientError, match="does not answer: gone"):
+        register.register(CHECKED)
+
+
 def test_what_is_missing_is_named(project):
     paths.SAMPLES.unlink()
     with pytest.raises(UserError, match=r"reports/samples\.json is missing"):
@@ -177,7 +189,15 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert registry.get_version(name, "2") is None
     assert registry.get_version(name, "1").tags["frozen_digest"] == "cd" * 32
 
+    # A version whose files are gone is of no use to anybody: the same model gets another one.
+    shutil.rmtree(registry.download_model(f"models:/{name}/1"))
+    register.register(CHECKED)
+    said = capsys.readouterr().out
+    assert "version 1 is of use no more: models:/" in said
+    assert "version 2 registered" in said
+    assert registry.download_model(f"models:/{name}/2").is_dir()
+
     # Other decoding is another translator.
     other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})
     register.register(other)
-    assert registry.version_by_alias(name, "challenger").version == "2"
+    assert registry.version_by_alias(name, "challenger").version == "3"

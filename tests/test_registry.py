@@ -86,6 +86,10 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
         assert short == registry._through_mlflow("models:/a", "a", alias, number)
         assert (short / "note").read_text() == "a"
     assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
+    store.client().delete_model_version("a", "2")
+    assert registry._beside_the_project("a", None, "2") is None
+    with pytest.raises(UserError, match=r"models:/a/2 is not there: the versions of a are: 1 \(champion\)$"):
+        registry.download_model("models:/a/2")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_refused(
     assert rollback.main(["--to", to, "--reason", "x"]) == 2
     assert aliases()["champion"] == "2"
     assert len(log()) == 2
-    for reason in (" ", "\udce4"):
+    for reason in (" ", "\udce4", "x" * 1001):
         assert rollback.main(["--to", to, "--reason", reason]) == 2
 
 

@@ -51,7 +51,13 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
         told = projects.call(project, "-m", "flows.deploy", **variables).stdout
         assert "retrain/retrain and rollback/rollback are deployed" in told
+        [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
+        schedule = f"{api}/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
+        send("PATCH", schedule, {"active": False})
         projects.call(project, "-m", "flows.deploy", **variables)  # again changes nothing
+        [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
+        assert [kept["active"] for kept in deployment["schedules"]] == [False]
+        send("PATCH", schedule, {"active": True})
         pool = ("--pool", "seq2seq", "--type", "process", "--install-policy", "never")
         start("worker", "prefect", "worker", "start", *pool)
 
@@ -111,8 +117,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
 def shorten_schedule(file: Path) -> None:
     """Every 20 seconds instead of every night."""
     text = file.read_text()
-    assert '- cron: "0 3 * * *"\n        timezone: UTC' in text
-    file.write_text(text.replace('- cron: "0 3 * * *"\n        timezone: UTC', "- interval: 20"))
+    nightly = 'cron: "0 3 * * *"\n        timezone: UTC'
+    assert nightly in text
+    file.write_text(text.replace(nightly, "interval: 20"))
 
 
 def task_states(api: str, flow_run: str) -> dict[str, str]:
@@ -150,11 +157,15 @@ def answers(url: str) -> bool:
 
 
 def post(url: str, body: dict[str, Any]) -> Any:
+    return json.loads(send("POST", url, body))
+
+
+def send(method: str, url: str, body: dict[str, Any]) -> bytes:
     request = urllib.request.Request(
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
     )
     with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+        return bytes(response.read())
 
 
 def free_port() -> int:

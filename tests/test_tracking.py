@@ -1,6 +1,7 @@
 """The record of runs: what it holds, how it is resumed, and what a dead server does to it."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -197,6 +198,14 @@ def test_no_server_at_the_start_is_said_before_anything_is_trained(project, monk
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TransientError, match=f"127.0.0.1:{port} does not answer: .*refused"):
         train(1)
+
+
+def test_what_fails_on_this_machine_is_no_fault_of_the_server(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(OSError, match="No space left"), store.answering():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(TransientError, match="does not answer"), store.answering():
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
 def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, empty_database):

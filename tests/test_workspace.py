@@ -1,6 +1,7 @@
 """What is said of the workspace: commit, differences, locks, packages."""
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 
@@ -81,6 +82,15 @@ def test_the_closest_recipe_and_what_differs_from_it(tmp_path, monkeypatch):
     assert workspace.closest_recipe(tiny, ROOT / "tests") is None
     monkeypatch.chdir(tmp_path)  # where there are no recipes
     assert workspace.recipe_tags(tiny) == {}
+
+
+def test_changes_too_long_for_the_record_are_named(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    tiny = params.load(ROOT / "recipes/tiny.yaml")
+    many = tiny.evaluate.model_copy(update={"negations": ["nicht"] * 3000})
+    tags = workspace.recipe_tags(tiny.model_copy(update={"evaluate": many}))
+    assert len(tags["recipe.changes"]) < workspace.LONGEST_TAG
+    assert json.loads(tags["recipe.changes"]) == {"evaluate.negations": [workspace.TOO_LONG] * 2}
 
 
 def test_what_the_run_itself_writes_is_not_dirty(repository):
