@@ -67,13 +67,11 @@ class Decoder:
         self.found: list[Hypothesis] = []
         self._search = CONTESTANTS[name](model.eval())
         self._vocabulary, self._max_length = vocabulary, max_length
-        self._texts = chain.from_iterable(repeat(texts))
+        self._together, self._alone = (chain.from_iterable(repeat(texts)) for _ in range(2))
 
     def batch(self, sentences: int = setting.TOGETHER) -> int:
         """Translate the next sentences together; returns how many."""
-        texts = [next(self._texts) for _ in range(sentences)]
-        source_BS, lengths_B = source_batch(self._vocabulary.encode_all(texts))
-        self.found = self._search(source_BS, lengths_B, self._max_length)
+        self._translate([next(self._together) for _ in range(sentences)])
         return sentences
 
     def singles(self, sentences: int = setting.SINGLES) -> list[float]:
@@ -82,9 +80,14 @@ class Decoder:
 
     def _singles(self, sentences: int) -> Iterator[float]:
         for _ in range(sentences):
+            text = next(self._alone)
             began = time.perf_counter()
-            self.batch(1)
+            self._translate([text])
             yield time.perf_counter() - began
+
+    def _translate(self, texts: list[str]) -> None:
+        source_BS, lengths_B = source_batch(self._vocabulary.encode_all(texts))
+        self.found = self._search(source_BS, lengths_B, self._max_length)
 
 
 def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> Decoder:

@@ -192,6 +192,9 @@ def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
     folder = FOLDER / kind
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     inside = [Path(name) for name in data if not Path(name).is_absolute()]
+    for path in inside:  # what is copied below replaces what is there
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"compare: {path} lies outside of this project: name it by its absolute path")
     for path in dict.fromkeys([*COPIED, paths.PARAMS, *inside]):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Which device torch computes on: chosen once per stage, with the reason said.
 
-Why: it changes how fast a result comes, not which, so that it is no parameter.
+Why: it changes how fast a result comes, and that only by rounding, so that it is no parameter.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ def choose_device(who: str) -> torch.device:
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"{name} ({reason}) cannot be used: {str(error).splitlines()[0]}") from None
-    torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
     print(f"{who}: on {name} ({reason})", flush=True)
     return device
 

@@ -27,9 +27,10 @@ from seq2seq.progress import duration
 from seq2seq.witness import Witness, hear
 
 CHUNK = 1000  # sentences a request, as `evaluate` asks: in other company the last bits of sums differ
-# Share of translations that may differ from those evaluated. On the machine that evaluated none does; on
-# another processor ties fall otherwise, by precision.
-DIFFERING = {"fp32": 0.01, "bf16": 0.05}
+# Share of translations that may differ from those evaluated, but for one. On the machine that evaluated none
+# should; on another processor, or in batches of another size, ties fall otherwise, by precision. In bf16 an
+# encoder stays in float32 on CUDA: by that alone 3 % of Multi30k's test sentences came out otherwise.
+DIFFERING = {"fp32": 0.01, "bf16": 0.1}
 SHOWN = 10  # regressions and gains
 
 
@@ -108,7 +109,7 @@ def _unlike(answers: Sequence[str], segments: Sequence[Mapping[str, Any]], how: 
         return f"{paths.SEGMENTS} is of other sentences than {lies}: `dvc repro evaluate`"
     said = [segment["hypothesis"] for segment in segments]
     differing = [i for i, (one, other) in enumerate(zip(answers, said, strict=True)) if one != other]
-    if len(differing) <= DIFFERING[how.precision] * len(said):
+    if len(differing) <= max(1, DIFFERING[how.precision] * len(said)):
         return ""
     source, then = segments[differing[0]]["source"], said[differing[0]]
     return (

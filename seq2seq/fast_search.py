@@ -67,6 +67,7 @@ class FastModel:
             # d_{i-1} is multiplied once, for the gates and for the query; why twice: see _attend.
             recurrent[-1] = torch.cat([recurrent[-1], 2 * attend.query.weight])
             self.energy_1A = 2 * attend.energy.weight
+        self.never = torch.tensor(NEVER, device=every_V.device)
         self.recurrent = [Product(weight, None, dtype) for weight in recurrent]
         if attend is not None:
             from_context = torch.cat([first.weight_ih[:, embedding:], decoder.readout.weight[:, units:]])
@@ -106,7 +107,7 @@ class FastModel:
         if memory is not None:
             said_RE = said_RE + context_RP[:, gates:]
         logs_RV = torch.log_softmax(self.vocabulary(tanh(said_RE)), dim=-1)
-        logs_RV[:, NEVER] = -torch.inf
+        logs_RV.index_fill_(1, self.never, -torch.inf)
         return logs_RV, State(torch.stack(hidden), torch.stack(cell))
 
     def _attend(self, query_RA: Tensor, memory: Memory) -> Tensor:
@@ -200,9 +201,11 @@ def beam_search(
         parent_NC, word_NC = candidate_NC // pieces, candidate_NC % pieces
 
         says_eos = (word_NC[:, :beam] == EOS) & best_NC[:, :beam].isfinite()
-        for n, rank in says_eos.nonzero().tolist():
-            ids = _spell(trail, n * width + int(parent_NC[n, rank]))
-            finished[active[n]].append(Hypothesis(ids, best_NC[n, rank].item(), ended=True))
+        n_F, rank_F = says_eos.nonzero(as_tuple=True)
+        ends = zip(*(x.tolist() for x in (n_F, parent_NC[n_F, rank_F], best_NC[n_F, rank_F])), strict=True)
+        for n, parent, log in ends:
+            ids = _spell(trail, n * width + parent)
+            finished[active[n]].append(Hypothesis(ids, log, ended=True))
         kept = [n for n, sentence in enumerate(active) if len(finished[sentence]) < beam]
         if not kept:
             active = []

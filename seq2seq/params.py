@@ -101,9 +101,9 @@ class Train(Section):
     batch_tokens: Positive
     max_tokens: Positive
     updates: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     warmup_updates: Annotated[int, Field(ge=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     clip_norm: Annotated[float, Field(gt=0)]
     validate_every: Positive
     patience: Positive
@@ -114,8 +114,8 @@ class Evaluate(Section):
     """How translations are searched for and what is shown of them."""
 
     beam: Annotated[int, Field(ge=1, le=100)]
-    length_penalty: Annotated[float, Field(ge=0)]
-    max_length: Positive
+    length_penalty: Annotated[float, Field(ge=0, le=10)]
+    max_length: Annotated[int, Field(gt=0, le=1000)]
     precision: Precision
     batch_size: Positive
     length_bins: Positive

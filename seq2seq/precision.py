@@ -13,7 +13,8 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # of products, as 
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type of the products for one of PRECISIONS; warns where the device is slow at it."""
+    """The type of the products for one of PRECISIONS, which then holds; warns where it is slow."""
+    torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
     dtype = PRECISIONS[precision]
     if dtype == torch.float32:
         return dtype

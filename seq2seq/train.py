@@ -180,9 +180,9 @@ class Trainer:
             Progress("train", "updates", settings.updates, start=standing.update) as bar,
         ):
             speed, began = 0, time.monotonic()
-            for batch in self._batches():
-                if self.finished:
-                    break
+            batches = self._batches()
+            while not self.finished:
+                batch = next(batches)
                 self._update(batch)
                 speed += batch.tokens
                 rate = speed / (time.monotonic() - began)

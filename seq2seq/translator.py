@@ -25,7 +25,8 @@ from seq2seq.search import Hypothesis, forced
 from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
-WIDEST = 100  # hypotheses: a beam gains nothing long before
+# What a request may ask for: a server answers others as well, and a beam gains nothing long before.
+LIMITS = {"beam": (1, 100), "length_penalty": (0, 10), "max_length": (1, 1000)}
 LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
 
 
@@ -141,8 +142,9 @@ class Translator:
             default.max_length if longest is None else longest,
             default.precision if precision is None else precision,
         )
-        if not 1 <= chosen.beam <= WIDEST:
-            raise UserError(f"beam: {chosen.beam} is not allowed, it should be from 1 to {WIDEST}")
+        for name, (least, most) in LIMITS.items():
+            if not least <= (value := getattr(chosen, name)) <= most:
+                raise UserError(f"{name}: {value} is not allowed, it should be from {least} to {most}")
         if chosen.precision not in PRECISIONS:
             raise UserError(
                 f"precision: {chosen.precision!r} is not allowed, it should be {' or '.join(PRECISIONS)}"

@@ -37,6 +37,19 @@ def test_the_table_has_a_column_for_each_kind_and_a_row_for_each_length():
     ]
 
 
+def test_what_lies_outside_of_the_project_is_never_written_over(tmp_path, monkeypatch):
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "project/corpora").mkdir(parents=True)
+    mine = tmp_path / "project/corpora/mine.tsv"
+    mine.write_text("ja\tyes\n")
+    monkeypatch.chdir(mine.parents[1])
+    up = "../" * len(comparison.FOLDER.parts)
+    for path in (f"{up}../corpora", "../corpora"):
+        with pytest.raises(UserError, match="lies outside of this project: name it by its absolute path"):
+            comparison._prepare("none", [path], tmp_path / "cache")
+    assert mine.read_text() == "ja\tyes\n"
+
+
 def test_without_a_gold_alignment_nothing_is_said_of_its_errors():
     assert "AER" not in comparison.table({"none": RESULTS["none"]})
 

@@ -124,6 +124,12 @@ def test_dropout_has_torch_s_law(share):
     assert fast.drop(ones, dropout.eval()) is ones
 
 
+@pytest.mark.parametrize("share", [1e-6, 1 - 1e-6])
+def test_dropout_of_next_to_nothing_or_all_is_torch_s(share):
+    dropped = fast.drop(torch.ones(1000), torch.nn.Dropout(share))
+    assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", ["additive", "none"])
 def test_bfloat16_has_the_reference_s_loss_curve(kind):
     pairs = batch(32)

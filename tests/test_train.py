@@ -112,7 +112,7 @@ def test_stopped_and_resumed_is_uninterrupted_to_the_bit(tokens, tmp_path, unint
 
 
 def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
-    tokens, tmp_path, uninterrupted, monkeypatch
+    tokens, tmp_path, uninterrupted, capsys
 ):
     class PowerCut(BaseException):
         pass
@@ -126,10 +126,11 @@ def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
         first.fit(Recorder(cut))
     second = trainer(tokens, tmp_path)
     second.fit(Recorder())
+    assert "goes on from update 3" in capsys.readouterr().out
     assert outcome(second) == uninterrupted
 
 
-def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, monkeypatch):
+def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, monkeypatch, capsys):
     plain = trainer(tokens, tmp_path / "plain", dropout=0.0)
     plain.fit(Recorder())
     tape = Tape()
@@ -144,6 +145,7 @@ def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, 
         trainer(tokens, tmp_path / "store", dropout=0.0).fit(Recorder(pull))
     resumed = trainer(tokens, tmp_path / "store", dropout=0.0)
     resumed.fit(Recorder())
+    assert "goes on from update 3" in capsys.readouterr().out
     assert tape.records > 2
     losses = [[p["validation_loss"] for p in one.progress.curve] for one in (resumed, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -133,6 +133,11 @@ def test_settings_that_make_no_search_are_refused(folder):
     translator = Translator.from_folder(folder)
     with pytest.raises(UserError, match="beam: 0 is not allowed"):
         translator.translate(["Hund"], beam=0)
+    with pytest.raises(UserError, match="max_length: 0 is not allowed, it should be from 1 to 1000"):
+        translator.translate(["Hund"], max_length=0)
+    for penalty in (float("nan"), 1000.0):
+        with pytest.raises(UserError, match=r"length_penalty: .* is not allowed"):
+            translator.translate(["Hund"], length_penalty=penalty)
     with pytest.raises(UserError, match="precision: 'fp16' is not allowed, it should be fp32 or bf16"):
         translator.translate(["Hund"], precision="fp16")
     with pytest.raises(UserError, match="batch_size: 0 is not allowed"):
