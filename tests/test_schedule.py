@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -139,11 +141,15 @@ def registered(database: Path) -> list[tuple[str, int, str]]:
 
 
 def wait(ask: Callable[[], Any], seconds: float, what: str, log: Path) -> Any:
-    """The first answer that is not empty."""
+    """The first answer that is not empty; a server may be too busy to give one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
+        try:
+            if answer := ask():
+                return answer
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
         time.sleep(0.5)
     raise AssertionError(f"{what} did not come in {seconds} s; {log.name}:\n{log.read_text()[-8000:]}")
 
