@@ -29,7 +29,7 @@ from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
 TRIES = 3  # rounds until a champion that keeps moving is given up
-ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "prefect.flow_run_id")
+ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "params.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
 # What finds out and judges. All but the policy is run from the tree, which need not be this code's own.
 JUDGES = ("evidence", "witness", "behaviour", "checks", "scores")

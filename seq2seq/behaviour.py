@@ -107,6 +107,14 @@ class Suite(Strict):
     checks: list[AnyCheck]
     cases: list[Expected]
 
+    @field_validator("checks")
+    @classmethod
+    def _each_once(cls, value: list[AnyCheck]) -> list[AnyCheck]:
+        names = [check.check for check in value]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"names {twice} twice: a verdict knows a check by its name")
+        return value
+
     def on(self, pairs: Sequence[Pair]) -> Trial:
         """The suite with the cases that an evaluation set gives it: always the same."""
         size = max(len(self.cases), 1)
@@ -179,7 +187,7 @@ def _result(
         before = _by_unit(cases, theirs)
         lost = sum(units[unit] > before[unit] for unit in units)
         gained = sum(units[unit] < before[unit] for unit in units)
-        p = round(sign_test(lost, gained), 4)
+        p = sign_test(lost, gained)
         result |= {"champion_share": _share(theirs), "lost": lost, "gained": gained, "p": p}
     return result
 

@@ -71,7 +71,7 @@ def languages(provenance: Mapping[str, Any]) -> list[str]:
     stated = [provenance.get(f"{side}_language") for side in ("source", "target")]
     columns = provenance.get("columns", {})
     pair = stated if all(stated) else [columns.get("source"), columns.get("target")]
-    # A column of texts that is called `de` or `deu` says so; `src`, `text`, `en_text` say nothing.
+    # A column of texts that is called `de` says so; `src`, `text`, `en_text` say nothing.
     named = [name for name in pair if isinstance(name, str) and LANGUAGE.fullmatch(name)]
     return named if len(named) == 2 and (pair is stated or all(len(name) == 2 for name in named)) else []
 

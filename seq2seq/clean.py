@@ -25,7 +25,7 @@ from seq2seq.progress import Progress, duration
 EXACT, NEAR = "contaminated_exact", "contaminated_near"
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that are not of a pair alone
 SAMPLED = 20  # dropped pairs shown, of each split and reason
-LISTED = 50  # contaminated pairs listed, of each set and kind
+LISTED = 50  # hits of contaminated pairs listed, of each set and kind
 SHOWN = 300  # characters shown of a side
 
 REMEDIES = filters.REMEDIES | {
@@ -82,9 +82,9 @@ class Watch:
     def note(self, hits: list[Hit], pair: Pair, row: int) -> str:
         """Count the hits of a training pair and list them; returns the reason it would be dropped for."""
         for name in {hit.set for hit in hits}:
-            kind = "exact" if any(hit.set == name and hit.kind == "exact" for hit in hits) else "near"
             self._pairs[name]["pairs"] += 1
-            self._pairs[name][kind] += 1
+            for kind in {hit.kind for hit in hits if hit.set == name}:  # of several sentences perhaps both
+                self._pairs[name][kind] += 1
         for hit in hits:
             self._rows[hit.set].add(hit.row)
             self._list(hit, pair, row)

@@ -1,6 +1,6 @@
 """A corpus on disk: one Parquet file a split, read and written in batches.
 
-Why: no stage may need the whole corpus in memory, and the bytes must be the same for the same pairs.
+Why: no stage may need all texts of a large corpus in memory, and the same pairs must give the same bytes.
 """
 
 from __future__ import annotations

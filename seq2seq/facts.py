@@ -38,7 +38,7 @@ METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
 LONGEST_TEXT = 1000  # characters shown of any text
 
-# What would steer a terminal, a browser or the order of letters is shown as a sign of its own.
+# What would steer a terminal or a browser, or turn the order of others' letters, is shown as a sign.
 UNSAFE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 UNSAFE |= dict.fromkeys(
     [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)], 0xFFFD
@@ -93,6 +93,10 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         judged = {one["name"]: one["ok"] for one in verdict["criteria"]}
         checks = [{**c, "ok": judged.get(f"behaviour {c['check']}", c["ok"])} for c in evidence["behaviour"]]
         evidence = {**evidence, "behaviour": checks}
+    registered_with = verdict and verdict["origin"].get("params.sha256")
+    if registered_with and registered_with != workspace.params_digest(checked):
+        then = f"version {registration['version']} was registered"
+        notes.append(f"{paths.PARAMS} has changed since {then}: parameters are told as they are now.")
     origin = (verdict and verdict["origin"]) or {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),

@@ -127,7 +127,8 @@ def script(character: str) -> str | None:
 
 @cache
 def _all_scripts() -> set[str | None]:
-    return {script(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
+    uncached = script.__wrapped__  # or each of a million letters would stay in memory
+    return {uncached(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
 
 
 def _few_letters(text: str, least: float) -> bool:

@@ -1,8 +1,9 @@
-"""Reads sentence pairs from JSONL, CSV, TSV and Parquet files, gzipped or not, through `datasets`.
+"""Reads sentence pairs from JSONL, CSV and TSV files, gzipped or not, and from Parquet files.
 
 Why: people's files differ in everything but the two columns that matter, and whoever has to repair
-one needs the file and the line. Text formats are read as lines and parsed here, because the
-library's own readers of CSV and JSON guess types, fill gaps with nulls and lose the line numbers.
+one needs the file and the line. Text formats are parsed here, line by line, because the readers of
+`datasets`, which reads Parquet for us, guess types, fill gaps with nulls, end a line at a stray
+carriage return and lose the line numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import gzip
 import itertools
 import json
 import re
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -166,7 +166,7 @@ def _open_parquet(path: Path, source: str | int, target: str | int) -> Table:
     def rows() -> Iterator[Pair | Malformed]:
         number = 0
         wanted = [NESTED] if nested else list(dict.fromkeys(names))
-        for table in _tables(path, "parquet", columns=wanted, batch_size=BATCH):
+        for table in _tables(path, wanted):
             if nested:
                 table = pa.Table.from_struct_array(table.column(NESTED))
             for row in zip(*(_values(table.column(name)) for name in names), strict=True):
@@ -229,23 +229,38 @@ class _Lines:
 
     def __init__(self, path: Path, errors: str) -> None:
         self.number, self._path, self._errors = 0, path, errors
-        # Latin-1 gives each byte a letter, so that the library cannot fail where we can say the line.
-        self._tables = _tables(path, "text", encoding="latin-1", keep_linebreaks=True)
-        self._lines = (line for table in self._tables for line in table.column("text").to_pylist())
+        self._lines = _raw_lines(path)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        data: bytes = next(self._lines).encode("latin-1")
+        data = next(self._lines)
         self.number += 1
         if self.number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise UserError(f"{self._path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
+        if self.number == 1 and data.count(b"\r") > 1 and not data.endswith(b"\n"):
+            raise UserError(f"{self._path} has carriage returns for line ends; convert it: tr '\\r' '\\n'")
         return data.decode("utf-8-sig" if self.number == 1 else "utf-8", self._errors)
 
 
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, gzipped or not, with their ends; raises UserError for a damaged archive."""
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read: {error}; is it damaged or incomplete?")
+
+
 def _fields(line: str) -> list[str]:
-    return line.rstrip("\n").split("\t") if line != "\n" else []
+    text = line.removesuffix("\n").removesuffix("\r")
+    return text.split("\t") if text else []
 
 
 def _object(line: str) -> Any:
@@ -318,24 +333,17 @@ def _values(column: Any) -> list[Any]:
     return values
 
 
-def _tables(path: Path, builder: str, **options: Any) -> Iterator[Any]:
-    """The file as Arrow tables, streamed by `datasets`: bounded memory, no copy in a cache."""
+def _tables(path: Path, columns: list[str]) -> Iterator[Any]:
+    """Columns of a Parquet file as Arrow tables, streamed by `datasets` in bounded memory."""
     import datasets
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs, it also raises
-    scratch = Path(tempfile.mkdtemp())
-    place = scratch / ("corpus.txt" if builder == "text" else "corpus.parquet")  # no wildcards in it
-    try:
-        if path.suffix.lower() == ".gz":  # the library would decompress, and then ignore `encoding`
-            with gzip.open(path) as packed, place.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-        else:
-            place.symlink_to(path.resolve())
-        stream = datasets.load_dataset(
-            builder, data_files=str(place), split="train", streaming=True, cache_dir=scratch, **options
-        )
-        yield from stream.with_format("arrow").iter(BATCH)
-    except (EOFError, OSError, ValueError, zlib.error) as error:  # Arrow's errors are ValueErrors
-        raise UserError(f"{path} cannot be read: {error}; is it damaged or incomplete?") from None
-    finally:
-        shutil.rmtree(scratch)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch, "corpus.parquet")  # a path in which the library finds no wildcard
+        place.symlink_to(path.resolve())
+        options = {"data_files": str(place), "columns": columns, "batch_size": BATCH, "cache_dir": scratch}
+        try:
+            stream = datasets.load_dataset("parquet", split="train", streaming=True, **options)
+            yield from stream.with_format("arrow").iter(BATCH)
+        except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+            raise _unreadable(path, error) from None

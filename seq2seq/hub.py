@@ -199,9 +199,21 @@ def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[Fil
     return len(everything)
 
 
+def _limit() -> float:
+    """Seconds for one attempt: SEQ2SEQ_HUB_SECONDS."""
+    asked = os.environ.get(LIMIT) or DEFAULT_LIMIT
+    try:
+        limit = float(asked)
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
+    return limit
+
+
 def _download(path: Path, pin: Pin) -> dict[str, Any]:
     """What `python -m seq2seq.hub` answers, asked again a few times while the hub does not."""
-    limit = float(os.environ.get(LIMIT, DEFAULT_LIMIT))
+    limit = _limit()
     request = json.dumps({"hub": pin.hub, "config": pin.config, "revision": pin.revision, "limit": limit})
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     print(f"hub: taking {pin.hub} from {endpoint}", flush=True)

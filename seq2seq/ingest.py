@@ -150,7 +150,9 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
 def _evaluation_set(name: str, settings: Ingest) -> dict[str, Any]:
     """Write a further evaluation set; returns what provenance.json says of it."""
     folder = Path(settings.evaluation_folder)
-    known = {path.name.split(".")[0]: path for path in sorted(folder.glob("*")) if _is_corpus(path)}
+    known: dict[str, list[Path]] = {}
+    for path in filter(_is_corpus, sorted(folder.glob("*"))):
+        known.setdefault(path.name.split(".")[0], []).append(path)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
@@ -158,7 +160,10 @@ def _evaluation_set(name: str, settings: Ingest) -> dict[str, Any]:
             f"ingest.evaluation_sets: {folder} has no set {name!r}{hint}; there are: "
             f"{', '.join(known) or 'none'}; a set is a corpus file, a folder or a pin, named as the set"
         )
-    path = known[name]
+    path, *others = known[name]
+    if others:
+        both = ", ".join(map(str, [path, *others]))
+        raise UserError(f"ingest.evaluation_sets: which set is {name!r}? There are {both}: rename one")
     corpus = _from_hub(path, "test") if "hub" in _document(path) else _from_disk(path, "test")
     with Progress("ingest", "rows") as progress:
         reader = Reader(settings, progress)
@@ -232,6 +237,7 @@ class HeldOut:
 
     def __init__(self, split: str, size: int) -> None:
         self.name, self.bucket, self.size = split, BUCKETS[split], size
+        self.owned = 0  # pairs that came its way, kept or not
         self._kept: dict[int, Pair] = {}
         self._highest: list[int] = []  # a heap of negative digests
 
@@ -239,6 +245,7 @@ class HeldOut:
         """Whether the pair, whose source has this digest, belongs here, kept or not."""
         if number not in self.bucket:
             return False
+        self.owned += 1
         if number not in self._kept:
             self._kept[number] = pair
             heapq.heappush(self._highest, -number)
@@ -281,8 +288,11 @@ def _show(pairs: Iterable[Any], progress: Progress | None = None) -> None:
 
 def _describe(split: HeldOut, rows: int) -> str:
     """How large a made split came out, and what it holds back."""
-    text = f"made {split.name} of the {rows:,} lowest hashes of the sentences it owns ({SHARE:.0%} of all)"
-    return text + (f"; there are no {split.size:,}" if rows < split.size else "; none returns to train")
+    owned = f"{split.owned:,} pairs it owns ({SHARE:.0%} of all)"
+    text = f"made {split.name} of the {rows:,} lowest hashes of the {owned}"
+    if rows < split.size:
+        return f"{text}; there are no {split.size:,}"
+    return f"{text}; the others are in no split"
 
 
 def _empty(split: str, made: bool, path: str) -> str:

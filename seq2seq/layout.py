@@ -27,8 +27,9 @@ class File(NamedTuple):
 def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
     """The files of each split in a folder, as `datasets` finds them; raises UserError.
 
-    It reads the `configs` of a README.md as on the hub, and without them the names of files:
-    train, validation (or valid, val, dev) and test; files of any other name are train.
+    It reads the `configs` of a README.md as on the hub, and without them the names of files: train,
+    validation (or valid, val, dev) and test; if no name is one of these, all files are train. What it
+    leaves out is said.
     """
     import datasets
     from yaml import YAMLError  # type: ignore[import-untyped]
@@ -52,6 +53,10 @@ def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
             ) from None
         found = builder.config.data_files
         names = {split: [Path(file).relative_to(twin) for file in files] for split, files in found.items()}
+        if not any((twin / card).exists() for card in CARDS):  # where it is the names that decide
+            there = {link.relative_to(twin) for link in twin.rglob("*") if link.is_symlink()}
+            for name in sorted(there.difference(*names.values())):
+                print(f"ingest: {folder / name} is not used: its name or kind is not that of the other files")
     return {
         str(split): [File(str(name), folder / name) for name in sorted(files)]
         for split, files in names.items()

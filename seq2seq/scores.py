@@ -10,23 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics import BLEU, CHRF, TER
-from sacrebleu.significance import PairedTest
 
 from seq2seq.corpus import Pair
 
 DIGITS = 4  # kept of a score
-SEED, SEED_VARIABLE = 12345, "SACREBLEU_SEED"  # sacreBLEU's own default, and where it looks for another
+SEED = 12345
 RESAMPLES, SHUFFLES = 1000, 10_000  # for an interval, for a test
-MOST_DRAWN, FEWEST = 10_000_000, 200  # sentences in all resamples, held in memory at once; least of these
+MOST_DRAWN = 10_000_000  # numbers held in memory at once
 ROUNDING = 1e-9  # of a score: two that are nearer are the same
 
 # `force` only silences advice about text that looks tokenised: it would come with every slice.
@@ -38,8 +35,8 @@ Counts = npt.NDArray[np.float64]  # that a metric is made of, of a sentence or s
 class Scores(NamedTuple):
     """Scores of a corpus, in per cent: the higher the better BLEU and chrF, the lower the better TER.
 
-    Low and high bound 95 % of bootstrap resamples, taken evenly around their mean. The brevity penalty
-    is 1 at best.
+    Low and high bound 95 % of bootstrap resamples, taken evenly around their mean as sacreBLEU does. The
+    brevity penalty is 1 at best.
     """
 
     bleu: float
@@ -74,23 +71,22 @@ class Difference(NamedTuple):
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
     """All metrics over all sentences together, as sacreBLEU counts them by default, with intervals."""
     whole = BLEU().corpus_score(hypotheses, [references])  # here the advice is given, once
-    made = {name: make(references=[references]) for name, make in MAKE.items()}
-    # A "paired" test of one system: Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails
-    # where some resamples have no match at all, and it puts the resampling into the signature.
-    with _seeded():
-        drawn = _drawn(RESAMPLES, len(references))
-        _, columns = PairedTest([("system", hypotheses)], made, None, test_type="bs", n_samples=drawn)()
+    # Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails where some resamples have no match
+    # at all, holds all of them in memory and puts the resampling into the signature.
     figures: dict[str, float] = {}
-    for name, (result,) in _by_metric(columns, METRICS):
+    signatures = {}
+    for name, make in MAKE.items():
+        metric = make(references=[references])
+        counts = np.asarray(metric._extract_corpus_statistics(hypotheses, None), float)
+        resampled = sorted(_summed_up(metric, drawn) for drawn in _resamples(counts))
+        outside = len(resampled) // 40  # at either end
+        mean, half = np.mean(resampled), (resampled[-outside - 1] - resampled[outside]) / 2
         most = math.inf if name == "ter" else 100.0  # even around a mean, an interval could reach beyond
-        figures[name] = round(result.score, DIGITS)
-        figures[f"{name}_low"] = round(max(float(result.mean - result.ci), 0.0), DIGITS)
-        figures[f"{name}_high"] = round(min(float(result.mean + result.ci), most), DIGITS)
-    return Scores(
-        **figures,
-        brevity_penalty=round(whole.bp, DIGITS),
-        signatures={name: str(metric.get_signature()) for name, metric in made.items()},
-    )
+        figures[name] = round(_summed_up(metric, counts.sum(axis=0)), DIGITS)
+        figures[f"{name}_low"] = round(max(float(mean - half), 0.0), DIGITS)
+        figures[f"{name}_high"] = round(min(float(mean + half), most), DIGITS)
+        signatures[name] = str(metric.get_signature())
+    return Scores(**figures, brevity_penalty=round(whole.bp, DIGITS), signatures=signatures)
 
 
 def score(metric: str, hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -159,6 +155,16 @@ def _summed_up(metric: Any, counts: Counts) -> float:
     return float(metric._compute_score_from_stats(counts.tolist()).score)
 
 
+def _resamples(counts: Counts) -> Iterator[Counts]:
+    """The summed counts of RESAMPLES sets of as many sentences, drawn with replacement."""
+    draw, sentences = np.random.default_rng(SEED), len(counts)
+    portion = max(1, MOST_DRAWN // sentences)
+    for begin in range(0, RESAMPLES, portion):
+        size = min(portion, RESAMPLES - begin)
+        times = draw.multinomial(sentences, np.full(sentences, 1 / sentences), size)
+        yield from times.astype(float) @ counts
+
+
 def _exchanges(moves: Counts) -> Iterator[Counts]:
     """What SHUFFLES random exchanges add to one system's counts and take from the other's."""
     draw = np.random.default_rng(SEED)
@@ -166,27 +172,3 @@ def _exchanges(moves: Counts) -> Iterator[Counts]:
     for begin in range(0, SHUFFLES, portion):
         exchanged = draw.integers(2, size=(min(portion, SHUFFLES - begin), len(moves)), dtype=np.int8)
         yield from exchanged.astype(float) @ moves
-
-
-def _by_metric(columns: Mapping[str, Any], metrics: Sequence[str]) -> Iterable[tuple[str, Any]]:
-    """A paired test's results under our names: they come in order, after a column with the systems'."""
-    return zip(metrics, list(columns.values())[1:], strict=True)
-
-
-def _drawn(wanted: int, sentences: int) -> int:
-    """How many resamples of so many sentences: as wanted, but for very large sets."""
-    return max(FEWEST, min(wanted, MOST_DRAWN // sentences))
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """sacreBLEU takes its seed from the environment alone; what is set there must change no figure."""
-    before = os.environ.get(SEED_VARIABLE)
-    os.environ[SEED_VARIABLE] = str(SEED)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SEED_VARIABLE]
-        else:
-            os.environ[SEED_VARIABLE] = before

@@ -6,7 +6,7 @@ from seq2seq import paths
 
 HOSTILE = (
     "<script>alert(1)</script> \"><img src=x onerror='alert(2)'> ![x](http://evil.example/x.png) | a_b `c` "
-    "\x00\x1b[31m\x9b \u202egnorw\u202c \ud800 {{ 7 * 7 }} " + "long" * 200
+    "\x00\x1b[31m\x9b \u202egnorw\u202c \u2067gnorw\u2069 \ud800 {{ 7 * 7 }} " + "long" * 200
 )
 ORIGIN = {
     **{"git.commit": "c" * 40, "git.dirty": "false"},

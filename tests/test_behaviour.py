@@ -259,6 +259,10 @@ FIRST = HEAD + "  - {check: "
             FIRST + "names, threshold: 2.0, most: 1, fewest: 1}\n",
             "threshold: 2.0 is not allowed, it should be",
         ),
+        (
+            FIRST + f"copy, {ALL}}}\n  - {{check: copy, {ALL}}}\n",
+            "checks: names copy twice: a verdict knows a check by its name",
+        ),
         ("- 1\n", "the file: [1] is not allowed"),
         ("a: [\n", "is not valid YAML"),
         (None, "is missing: promote.behaviour"),

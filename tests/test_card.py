@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_record import HOSTILE, lay, record
 
-from seq2seq import card, paths, report
+from seq2seq import card, params, paths, report, workspace
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +42,26 @@ def test_the_hub_reads_the_card():
     assert results["some/corpus", "test", "bleu"].dataset_revision == "abc"
     assert ("some/corpus, validation held out by ingest", "validation", "ter") in results
     assert results["news", None, "chrf"].dataset_args == {"sha256": "c"}
+
+
+def test_the_card_tells_what_was_learnt_and_lost():
+    files = record()
+    text = written(files)
+    assert "Vocabulary: 300 pieces" in text  # not what was asked for
+    assert "50 % of 2 cases pass, 90 % should." in text
+    files[paths.EVIDENCE]["behaviour"][0] |= {"share": 0.95, "champion_share": 1.0}
+    assert "95 % of 2 cases pass, 100 % did before." in written(files)
+
+
+def test_parameters_that_have_changed_since_are_said_to_have():
+    files = record()
+    origin = files[paths.VERDICT]["origin"]
+    now = params.load()
+    files[paths.VERDICT]["origin"] = {**origin, "params.sha256": workspace.params_digest(now)}
+    changed = "params.yaml has changed since version 2 was registered"
+    assert changed not in written(files)
+    params.apply(None, [f"train.hidden_size={now.train.hidden_size + 1}"])
+    assert changed in written(files)
 
 
 def test_several_licences_are_a_list():

@@ -202,6 +202,14 @@ NEARLY = [
 ]
 
 
+def test_no_more_hits_are_listed_than_a_person_reads(root, monkeypatch):
+    monkeypatch.setattr(stage, "LISTED", 2)
+    run(numbered(3) + NEARLY[:1] * 5)
+    report = json.loads(paths.CONTAMINATION.read_text())
+    assert report["sets"]["test"]["exact"] == 5
+    assert [hit["kind"] for hit in report["hits"] if hit["set"] == "test"] == ["exact"] * 2
+
+
 def test_contamination_is_listed_with_both_texts(root):
     assert run(numbered(3) + NEARLY)["train"] == numbered(3)
     report = json.loads(paths.CONTAMINATION.read_text())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq import evidence, params, paths, scores, slices
-from seq2seq.corpus import Pair, write_split
+from seq2seq.corpus import Pair, read_split, write_split
 from seq2seq.errors import TransientError
 from seq2seq.registry import Version
 from seq2seq.witness import Witness
@@ -64,6 +64,9 @@ def gather(monkeypatch, challenger, champion=None, checked=None):
     """The evidence on versions that answer so to the set, and copy what else they are asked."""
 
     def hear(_, other, requests):
+        *of_the_set, _suite = requests
+        texts = [text for request in of_the_set for text in request]
+        assert texts == [pair.source for pair in read_split(paths.CORPUS, "test")]
         said = [
             Witness(v, says and [*says, *requests[-1]], "" if says else "it is broken") for v, says in both
         ]
@@ -83,6 +86,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def test_two_versions_are_compared_in_every_way(here, monkeypatch):
     lay(RIGHT)
+    monkeypatch.setattr(evidence, "CHUNK", 7)
     found = gather(monkeypatch, RIGHT, [WRONG[0], *RIGHT[1:5], *WRONG[5:]])
     assert found["set"] == {"name": "test", "digest": scores.set_digest(PAIRS), "sentences": 20}
     assert found["metrics"]["digest"] == found["set"]["digest"]

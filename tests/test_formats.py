@@ -86,8 +86,8 @@ def test_columns_by_name(tmp_path, name):
     assert list(table.rows) == [Pair(b, a) for a, b, _ in PAIRS]
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
-LINE = TEXT.map(lambda text: "x" + text.replace("\t", " ").replace("\n", " "))
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+LINE = TEXT.map(lambda text: f"x{text}.".replace("\t", " ").replace("\n", " "))
 
 
 def round_trip(tmp_path, name, table):
@@ -153,6 +153,15 @@ def test_blank_lines_and_windows_line_ends(tmp_path):
     path = tmp_path / "x.tsv"
     path.write_bytes(b"\r\na b\tc\r\n\r\nd\te")
     assert rows(path) == [Pair("a b", "c"), Pair("d", "e")]
+
+
+def test_a_carriage_return_within_a_line_ends_none(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_bytes(b"a\tb\rc\nd\n")
+    assert rows(path) == [Pair("a", "b\rc"), Malformed(2, "1 field where line 1 has 2: d")]
+    path.write_bytes(b"a\tb\rc\td\re\tf\r")
+    with pytest.raises(UserError, match="has carriage returns for line ends; convert it: tr"):
+        rows(path)
 
 
 def test_odd_file_names(tmp_path):
@@ -254,7 +263,12 @@ def test_malformed_parquet(tmp_path):
         ("x.parquet", b"PAR1 not", (0, 1), "x.parquet: not a Parquet file"),
         ("x.tsv.gz", b"no gzip", (0, 1), "x.tsv.gz cannot be read"),
         ("x.tsv.gz", gzip.compress(b"a\tb\n" * 999)[:40], (0, 1), "x.tsv.gz cannot be read"),
-        ("x.jsonl.gz", gzip.compress(b'{"a": "b"}\n')[:-9], ("a", "b"), "x.jsonl.gz cannot be read"),
+        (
+            "x.jsonl.gz",
+            gzip.compress(b'{"a": "x", "b": "y"}\n')[:-9],
+            ("a", "b"),
+            "x.jsonl.gz cannot be read",
+        ),
         ("x.doc", b"a\tb\n", (0, 1), "x.doc: unknown kind of file; there are .jsonl, "),
     ],
 )

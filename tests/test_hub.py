@@ -139,6 +139,15 @@ def test_truncated_file(server):
     assert fetch().files["train"][0].path.read_bytes() == FILES["train.jsonl"]
 
 
+@pytest.mark.parametrize("limit", ["15m", "0", "nan"])
+def test_a_limit_that_is_none_is_named(monkeypatch, limit):
+    monkeypatch.setenv(hub.LIMIT, limit)
+    with pytest.raises(UserError, match=f"SEQ2SEQ_HUB_SECONDS={limit}: must be a number of seconds"):
+        hub._limit()
+    monkeypatch.setenv(hub.LIMIT, "")
+    assert hub._limit() == hub.DEFAULT_LIMIT
+
+
 @pytest.mark.slow
 def test_a_hub_that_stalls_is_left_in_time(server, monkeypatch):
     server.stall_files = True

@@ -279,7 +279,8 @@ def test_further_evaluation_sets_are_files_folders_and_told_of(capsys):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nevs", "has no set 'nevs' .did you mean news..*there are: news, void"),
+        ("nevs", "has no set 'nevs' .did you mean news..*there are: news, twice, void"),
+        ("twice", r"which set is 'twice'\? There are sets/twice.jsonl, sets/twice.tsv: rename one"),
         ("void", "void.tsv: holds no line"),
     ],
 )
@@ -288,5 +289,7 @@ def test_an_evaluation_set_that_is_not_there_is_named(name, said):
     Path("sets").mkdir()
     write("sets/news.tsv", [("Guten Tag", "Good day")])
     write("sets/void.tsv", [])
+    for name_ in ("twice.tsv", "twice.jsonl"):
+        write(f"sets/{name_}", [])
     with pytest.raises(UserError, match=said):
         run(path="corpus.tsv", evaluation_folder="sets", evaluation_sets=[name])

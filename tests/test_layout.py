@@ -40,6 +40,15 @@ def test_other_names_are_train(tmp_path):
     assert names(find(tmp_path)) == {"train": ["a.tsv", "b.tsv"]}
 
 
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    fill(tmp_path, "train.tsv", "train-2.tsv", "train-3.jsonl", "test.tsv", "mined.tsv")
+    left = {"mined.tsv", "train-3.jsonl"}
+    assert names(find(tmp_path)) == {"train": ["train-2.tsv", "train.tsv"], "test": ["test.tsv"]}
+    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {
+        str(tmp_path / name) for name in left
+    }
+
+
 def test_by_dataset_card(tmp_path):
     (tmp_path / "README.md").write_text(
         "---\nconfigs:\n"

@@ -133,6 +133,11 @@ STAGED = {
         "rejected",
         r"'slice numbers': 80 sentences, BLEU 30.00, -3.40 BLEU, p = 0.020; asked for: loses at most 3.00",
     ),
+    "a slice lost a little": (
+        changed(evidence(1.0, 0.01), slices=[{**evidence()["slices"][1], "delta": -2.9, "p": 0.001}]),
+        "promoted",
+        r"\+1.00 BLEU",
+    ),
     "the first": (
         changed(evidence(), champion=None, tests=None),
         "promoted",

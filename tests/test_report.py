@@ -66,7 +66,7 @@ def check_harmless(page):
     assert "url(" not in page.source
     assert "@import" not in page.source
     assert page.source.isprintable() or not re.search(
-        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page.source
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page.source
     )
 
 

@@ -1,7 +1,6 @@
 """Scores agree with sacreBLEU, chance is told from difference, and bins are fair."""
 
 import logging
-import os
 import random
 import re
 from itertools import pairwise
@@ -61,13 +60,13 @@ def test_a_perfect_translation_scores_100_and_an_empty_one_0():
     assert scores.sentence_chrf("", "The dog.") == 0.0
 
 
-def test_intervals_are_sacrebleus_and_narrow_as_sentences_grow():
+def test_intervals_are_as_sacrebleus_and_narrow_as_sentences_grow():
     few, many = (scores.corpus_scores(worse(texts, 0.3), texts) for texts in (MANY[:10], MANY))
     metric = sacrebleu.metrics.TER()
     ter = metric.corpus_score(worse(MANY, 0.3), [MANY], n_bootstrap=1000)
     told = ter.format(4, signature=str(metric.get_signature()))
     mean, half = map(float, re.search(r"μ = (\S+) ± ([\d.]+)", told).groups())
-    assert (many.ter_low, many.ter_high) == pytest.approx((mean - half, mean + half), abs=2e-4)
+    assert (many.ter_low, many.ter_high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
     for name in scores.METRICS:
         value, low, high = (getattr(many, f"{name}{end}") for end in ("", "_low", "_high"))
         assert low < value < high
@@ -82,16 +81,6 @@ def test_an_interval_is_found_where_some_resamples_match_nothing():
 def test_an_interval_ends_where_scores_end():
     found = scores.corpus_scores([*MANY[:9], "no"], MANY[:10])
     assert (found.bleu_high, found.chrf_high, found.ter_low) == (100.0, 100.0, 0.0)
-
-
-def test_the_environment_changes_no_figure(monkeypatch):
-    bad = worse(MANY, 0.3)
-    monkeypatch.setattr(scores, "SHUFFLES", 200)
-    before = scores.corpus_scores(bad, MANY), scores.paired_test(bad, worse(MANY, 0.2), MANY, ["bleu"])
-    monkeypatch.setenv(scores.SEED_VARIABLE, "none")  # which would draw from the system's entropy
-    after = scores.corpus_scores(bad, MANY), scores.paired_test(bad, worse(MANY, 0.2), MANY, ["bleu"])
-    assert after == before
-    assert os.environ[scores.SEED_VARIABLE] == "none"
 
 
 def test_a_clear_difference_is_found_in_every_metric_and_nothing_is_logged(caplog, capfd):
@@ -160,8 +149,11 @@ def test_a_p_is_a_probability_and_no_difference_is_certain(texts, draw):
         assert found == (0.0, 1.0), name  # the same answers in another order score the same as a whole
 
 
-def test_very_large_sets_are_drawn_from_less_often():
-    assert [scores._drawn(scores.RESAMPLES, n) for n in (100, 10_000, 10**6)] == [1000, 1000, 200]
+def test_resamples_of_many_sentences_come_in_portions(monkeypatch):
+    whole = scores.corpus_scores(worse(MANY, 0.3), MANY)
+    monkeypatch.setattr(scores, "MOST_DRAWN", 1000)
+    portions = scores.corpus_scores(worse(MANY, 0.3), MANY)
+    assert portions == whole  # drawn one after another, whatever the portions
 
 
 def test_exchanges_of_many_answers_come_in_portions(monkeypatch):

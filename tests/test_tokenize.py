@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq import params, paths, tokenize
-from seq2seq.corpus import Pair, write_split
+from seq2seq.corpus import Pair, read_split, write_split
 from seq2seq.errors import UserError
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import Vocabulary, known_words
@@ -41,10 +41,19 @@ def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, caps
     report = json.loads(paths.COVERAGE.read_text())
     assert report["vocabulary_size"] == vocabulary.size == 290
     assert report["coverage"]["test"]["source"]["characters_in_bytes"] == round(2 / 6, 6)
-    assert report["coverage"]["train"]["source"]["round_trip_failures"] == 0
+    told = report["coverage"]["train"]["source"]
+    pieces = sum(len(split.source(i)) for i in range(300))
+    assert told["pieces_per_word"] == pytest.approx(pieces / (5 * 300), abs=1e-3)
+    assert told["round_trip_failures"] == 0
     assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
     assert "東京" not in known_words(paths.VOCABULARY)
     assert "290 pieces (unigram) learnt" in capsys.readouterr().out
+
+
+def test_too_many_words_are_not_kept_at_all(corpus, monkeypatch):
+    monkeypatch.setattr(tokenize, "MOST_WORDS", len(WORDS) - 1)
+    tokenize.tokenize(settings())
+    assert known_words(paths.VOCABULARY) is None
 
 
 def test_a_size_that_the_corpus_does_not_support_is_said_aloud(corpus, capsys):
@@ -57,6 +66,9 @@ def test_a_sample_is_even_seeded_and_of_the_size_asked_for(corpus):
     assert len(sample) == 50
     assert sample == tokenize._sample(settings(training_sentences=50).tokenize)
     assert sample != tokenize._sample(settings(training_sentences=50, seed=2).tokenize)
+    both = [side for pair in read_split(paths.CORPUS, "train") for side in (pair.source, pair.target)]
+    half = both[len(both) // 2 :]
+    assert 10 < sum(text in half for text in sample if both.count(text) == 1) < 40
 
 
 def test_an_empty_train_split_names_the_report(corpus):
