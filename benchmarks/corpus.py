@@ -6,6 +6,7 @@ built-in grammar writes.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -57,10 +58,21 @@ def make(recipe: str) -> Path:
         f"tokenize.vocabulary_size={setting.PIECES}",
     ]
     folder = workspace(recipe, recipe, overrides)
-    if not (folder / paths.TOKENS / "validation.target.offsets.npy").is_file():
+    stamp, code = folder / "code", code_digest()
+    # Written last: what was begun and not ended, or made by other code, is made again.
+    if not stamp.is_file() or stamp.read_text() != code:
         for name in ("ingest", "clean", "tokenize"):
             stage(name, folder)
+        stamp.write_text(code)
     return folder
+
+
+def code_digest() -> str:
+    """sha256 of the project's modules."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "seq2seq").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def describe(folder: Path) -> str:

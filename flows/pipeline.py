@@ -90,7 +90,7 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, lis
 def _announce(display: screen.Screen, current: params.Params, changes: graph.Changes) -> None:
     display.line(summary.first_line(current))
     for key, before, after in changes:
-        display.line(f"  {key}: {graph.show(before)} -> {graph.show(after)}")
+        display.line(f"  {key}: {params.show(before)} -> {params.show(after)}")
 
 
 def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> graph.Changes:

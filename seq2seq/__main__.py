@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"error: {_told(error)}", file=sys.stderr)
+        return 1
 
 
 def run_stage(name: str) -> int:
@@ -78,7 +81,7 @@ def run_stage(name: str) -> int:
     except UserError as error:
         kind, message = "user", str(error)
     except OSError as error:
-        kind, message = "system", f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        kind, message = "system", _told(error)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
@@ -92,6 +95,11 @@ def run_stage(name: str) -> int:
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)
     return 1
+
+
+def _told(error: OSError) -> str:
+    """What the system said, and of which file."""
+    return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
 
 
 def die_with_parent() -> None:
@@ -125,7 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument("--attention", type=Path, metavar="PNG", help="draw where attention looked")
 
     compare = commands.add_parser("compare", help="train other kinds of attention, side by side")
-    compare.add_argument("kinds", nargs="*", metavar="KIND", help="to train beside this one; default: none")
+    compare.add_argument(
+        "kinds",
+        nargs="*",
+        metavar="KIND",
+        help="to train beside this one; default: none, beside none additive",
+    )
     compare.add_argument("--saved", nargs="*", metavar="NAME", help="train nothing, show these; default: all")
     compare.add_argument("--figure", type=Path, metavar="SVG", help="default: .cache/compare/attention.svg")
 
@@ -137,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         "lineage", help="what a model came from, and what came from a corpus or run"
     )
     lineage.add_argument(
-        "what", help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, or a corpus hash"
+        "what",
+        help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, or the hash of a corpus or file",
     )
     lineage.add_argument("--json", action="store_true", help="for programs")
 

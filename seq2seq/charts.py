@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
+
+from tqdm.utils import disp_len
 
 Run = tuple[str, str]  # (what is said of it: "", other, right or wrong; text)
 
@@ -146,8 +147,8 @@ def attention(sample: Mapping[str, Any]) -> Map | None:
     cut = max(len(source), len(target)) > MOST_PIECES
     source, target = source[:MOST_PIECES], target[:MOST_PIECES]
     cell = CELL if len(source) <= MANY else SMALL_CELL
-    left = 12 + LETTER * max(map(letters, target), default=0)
-    longest = LETTER * max(map(letters, source))
+    left = 12 + LETTER * max(map(disp_len, target), default=0)
+    longest = LETTER * max(map(disp_len, source))
     # Labels of columns lean to the right by 30 degrees, the last one over the edge.
     top, over = 14 + longest * math.cos(math.pi / 6), 8 + longest * math.sin(math.pi / 6)
     width, height = left + cell * len(source) + over, top + cell * len(target) + 2
@@ -169,11 +170,6 @@ def shown(piece: str) -> str:
     text = piece if piece.startswith("▁") or piece == "</s>" else f"-{piece}"
     text = text.removeprefix("▁") or "▁"
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-
-
-def letters(text: str) -> int:
-    """The width of a text in letters of a font whose letters are equally wide."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def differences(one: str, other: str, reference: str | None = None) -> tuple[list[Run], list[Run]]:

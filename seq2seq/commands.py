@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -50,12 +49,9 @@ def pin(options: argparse.Namespace) -> None:
 
 
 def _show_changes(changes: Iterable[tuple[str, Any, Any]], path: Path) -> None:
-    def shown(value: Any) -> str:
-        return "null" if value is None else str(value)
-
     changes = list(changes)
     for key, before, after in changes:
-        print(f"{key}: {shown(before)} -> {shown(after)}")
+        print(f"{key}: {params.show(before)} -> {params.show(after)}")
     if not changes:
         print(f"nothing changed in {path}")
 
@@ -72,11 +68,28 @@ def translate(options: argparse.Namespace) -> None:
     warned: set[str] = set()
     # Somebody who types wants each answer at once.
     size = 1 if _from_terminal(options) else BATCH
-    while batch := list(islice(texts, size)):
+    for batch in _batches(texts, size):
         _warn_of_unknown(translator, batch, warned)
         for text in translator.translate(batch, beam=options.beam):
             print(text)
         sys.stdout.flush()
+
+
+def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Up to `size` texts at a time; what came before one that cannot be read is handed out first."""
+    batch: list[str] = []
+    try:
+        for text in texts:
+            batch.append(text)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except UserError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -89,7 +102,8 @@ def compare(options: argparse.Namespace) -> None:
 
     figure = options.figure or comparison.FIGURE
     if options.saved is None:
-        comparison.compare(options.kinds or ["none"], figure)
+        other = "additive" if params.load().train.attention == "none" else "none"
+        comparison.compare(options.kinds or [other], figure)
     else:
         comparison.show(options.saved, figure)
 

@@ -18,6 +18,7 @@ from typing import Any
 from seq2seq import charts, paths, workspace
 from seq2seq.errors import UserError
 from seq2seq.params import Params, Promote, flatten
+from seq2seq.policy import significance_of_one
 
 FILES = {
     "metrics": paths.METRICS,
@@ -55,11 +56,13 @@ def read(path: Path) -> Any:
     """What a report's file holds, its texts made harmless to look at; None if it is not there."""
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".csv":
-        return harmless(list(csv.DictReader(text.splitlines())))
     try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".csv":
+            return harmless(list(csv.DictReader(text.splitlines())))
         return harmless(json.loads(text))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error}): delete it and make it again") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not valid JSON ({error}): delete it and make it again") from None
 
@@ -97,6 +100,8 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
     if registered_with and registered_with != workspace.params_digest(checked):
         then = f"version {registration['version']} was registered"
         notes.append(f"{paths.PARAMS} has changed since {then}: parameters are told as they are now.")
+    if registration["version"] and not verdict:
+        notes.append("Not judged: commit, dvc.lock and flow run are told of this folder as it is now.")
     origin = (verdict and verdict["origin"]) or {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),
@@ -130,7 +135,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "commit": origin["git.commit"],
         "dirty": origin["git.dirty"],
         "lock": origin["dvc.lock.sha256"],
-        "flow_run": origin["prefect.flow_run_id"],
+        "flow_run": workspace.told(origin["prefect.flow_run_id"]),
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "METRICS": METRICS,
     }
@@ -178,13 +183,15 @@ def comparison(evidence: Any, policy: Promote) -> list[dict[str, Any]]:
         test = evidence["tests"][key]
         gain = -test["delta"] if key == "ter" else test["delta"]  # of errors, fewer are better
         scores = {side: _scores(evidence, side).get(key) for side in ("challenger", "champion")}
-        rows.append({"key": key, "name": name, **scores, **test, "tone": tone(gain, test["p"], policy)})
+        rows.append(
+            {"key": key, "name": name, **scores, **test, "tone": tone(gain, test["p"], policy.significance)}
+        )
     return rows
 
 
-def tone(gain: float | None, p: float | None, policy: Promote) -> str:
+def tone(gain: float | None, p: float | None, significance: float) -> str:
     """A difference is good or bad if it hardly came about by chance; else it is neither ("")."""
-    if gain is None or p is None or not p < policy.significance:
+    if gain is None or p is None or not p < significance:
         return ""
     return "good" if gain > 0 else "bad"
 
@@ -207,9 +214,10 @@ def slices(evidence: Any, table: Any, policy: Promote) -> dict[str, Any] | None:
         ]
     if not rows:
         return None
+    chance = significance_of_one(policy, [row["sentences"] for row in rows])
     for row in rows:
         large = row["sentences"] >= policy.smallest_slice
-        row["tone"] = tone(row["delta"], row["p"], policy) if large else ""
+        row["tone"] = tone(row["delta"], row["p"], chance) if large else ""
     values = [row[side] for row in rows for side in ("challenger", "champion")]
     return {
         "rows": rows,

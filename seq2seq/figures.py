@@ -18,6 +18,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from tqdm.utils import disp_len
 
 from seq2seq.scores import LengthBin
 
@@ -196,12 +197,12 @@ def merge_words(
 def alignment_text(source_pieces: Sequence[str], target_pieces: Sequence[str], attention_TS: Matrix) -> str:
     """Attention between words as a matrix of blocks for a terminal: source above, target at left."""
     source, target, weights = merge_words(source_pieces, target_pieces, attention_TS)
-    width = max(map(len, target), default=0)
+    width = max(map(disp_len, target), default=0)
     lines = [" " * width + " " + " │ " * i + " ┌ " + word for i, word in enumerate(source)]
     for word, row in zip(target, weights, strict=True):
         shades = (SHADES[min(round(float(weight) * 4), 4)] for weight in row)
         cells = "".join(" · " if shade == " " else shade * 3 for shade in shades)
-        lines.append(f"{word:>{width}} {cells}".rstrip())
+        lines.append(f"{' ' * (width - disp_len(word))}{word} {cells}".rstrip())
     return "\n".join(lines)
 
 

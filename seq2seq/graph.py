@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from seq2seq import paths
 from seq2seq.errors import UserError
-from seq2seq.params import flatten
+from seq2seq.params import flatten, show
 
 Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
 UNCHANGED, RESTORED, RUN, MAY_RUN = "unchanged", "would be restored", "would run", "may run"
@@ -257,8 +257,3 @@ def _kept(repo: Any, stage: Any, changes: Iterable[Change], restored: dict[str, 
         return ""
     restored |= {out.fs_path: out for out in made.outs}
     return "restored"
-
-
-def show(value: Any) -> str:
-    """A value as params.yaml has it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

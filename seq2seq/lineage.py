@@ -16,12 +16,12 @@ from typing import Any
 
 from seq2seq import history, registry, store
 from seq2seq.errors import UserError
-from seq2seq.graph import show
+from seq2seq.params import show
 from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.registry import NAME, VERDICT
 from seq2seq.store import answering, client, known
 from seq2seq.workspace import DIGITS as TAGGED
-from seq2seq.workspace import ELSEWHERE, FILES, files
+from seq2seq.workspace import ELSEWHERE, FILES, files, told
 
 HASH = re.compile(r"[0-9a-f]{7,64}(\.dir)?")
 OURS = f"tags.`{CORPUS}` LIKE '%'"  # a server may keep other people's runs
@@ -203,7 +203,7 @@ def _rows(run: Facts) -> Iterator[tuple[str, list[str]]]:
     else:
         yield "run", [f"{run['run_id']} is gone from the server, and with it what it recorded"]
         [version] = run["versions"]
-        about = (version["tags"].get(f"corpus.{key}") for key in ("id", "revision"))
+        about = (told(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
         yield "corpus", [", revision ".join(filter(None, about))]
     for version in run["versions"]:
         first, *more = _told_version(version)
@@ -260,13 +260,21 @@ def _told_version(version: Facts) -> Iterator[str]:
     changed = " with changes" if tags.get("git.dirty") == "true" else ""
     yield f"{made} at commit {tags.get('git.commit', 'unknown')[:DIGITS]}{changed}"
     for entry in version["log"]:
-        what = entry["what"] + ("" if entry["state"] == "done" else f" ({entry['state']})")
-        if entry["version"] != version["version"]:
-            beside = "in its place" if entry["what"] in history.MOVES else "against it"
-            what = f"version {entry['version']} {what} {beside}"
+        what = _told_decision(entry, about=version["version"])
+        what += "" if entry["state"] == "done" else f" ({entry['state']})"
         yield f"{_minute(entry['when'])}  {what} by {entry['who']}: {entry['reason']}"
     if not version["log"] and VERDICT in tags:
         yield f"{tags[VERDICT]}: {tags.get(history.REASON, '')}"
+
+
+def _told_decision(entry: Facts, about: str) -> str:
+    """What a decision of the log did to the version it is told of, which is one of the two it names."""
+    what, version = entry["what"], entry["version"]
+    if what == history.ROLLED_BACK:  # the entry's version is the one gone back to
+        return history.RESTORED if version == about else f"{what}, version {version} took its place"
+    if version == about:
+        return str(what)
+    return f"version {version} {what} {'in its place' if what in history.MOVES else 'against it'}"
 
 
 def _minute(moment: str) -> str:

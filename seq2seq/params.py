@@ -240,6 +240,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def show(value: Any) -> str:
+    """A value as params.yaml has it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
     """The file of a recipe given by name or by path; raises ParamsError naming those there are."""
     for candidate in (folder / f"{name}.yaml", Path(name)):

@@ -7,7 +7,7 @@ Why: what may serve is decided by one pure function over the limits written in p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,8 +176,7 @@ def _gain(evidence: Facts, policy: Promote) -> Criterion:
 
 
 def _slices(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
-    large = [part for part in evidence["slices"] if part["sentences"] >= policy.smallest_slice]
-    chance = policy.significance / max(1, len(large))  # so many are looked at, one will lose by chance
+    chance = significance_of_one(policy, [part["sentences"] for part in evidence["slices"]])
     for part in evidence["slices"]:
         limit = f"loses at most {policy.worst_slice:.2f} BLEU, or p >= {chance:.2g}"
         figure = f"{part['sentences']:,} sentences, BLEU {part['challenger']:.2f}"
@@ -189,6 +188,11 @@ def _slices(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
         if part["sentences"] < policy.smallest_slice:
             ok, limit = None, f"none: fewer than {policy.smallest_slice} sentences"
         yield Criterion(f"slice {part['slice']}", ok, figure, limit)
+
+
+def significance_of_one(policy: Promote, sizes: Iterable[int]) -> float:
+    """What a slice's p must be below, given the sizes of all: of many looked at, one differs by chance."""
+    return policy.significance / max(1, sum(size >= policy.smallest_slice for size in sizes))
 
 
 def _untested(evidence: Facts) -> str | None:

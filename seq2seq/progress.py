@@ -19,9 +19,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def duration(seconds: float) -> str:
     """Seconds as a person reads them: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -76,8 +76,8 @@ def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]
         "dvc.lock.sha256": workspace.lock_digest(),
         "params.sha256": workspace.params_digest(params),
         "corpus.id": str(provenance.get("id") or provenance["path"]),
-        "corpus.revision": str(provenance.get("revision") or "none"),
-        "prefect.flow_run_id": workspace.flow_run() or "none",
+        "corpus.revision": str(provenance.get("revision") or workspace.NONE),
+        "prefect.flow_run_id": workspace.flow_run() or workspace.NONE,
     }
 
 

@@ -23,6 +23,7 @@ from seq2seq.errors import UserError
 
 TEMPLATES = Path(__file__).with_name("templates")
 SHOWN_HITS, SHOWN_DROPPED = 10, 5  # of each set and kind; of each reason
+SHOWN_FILES, LISTED_FILES = 100, 20  # on the page; in the card
 
 
 def write() -> None:
@@ -61,6 +62,7 @@ def _templates() -> Environment:
     )
     room.filters |= {one.__name__: one for one in (figure, signed, chance, percent, told, moment, code)}
     room.globals |= {"charts": charts, "SHOWN_HITS": SHOWN_HITS, "SHOWN_DROPPED": SHOWN_DROPPED}
+    room.globals |= {"SHOWN_FILES": SHOWN_FILES, "LISTED_FILES": LISTED_FILES}
     return room
 
 
@@ -76,8 +78,9 @@ def figure(value: float | None, digits: int = 1) -> str:
 
 def signed(value: float | None, digits: int = 1) -> str:
     """A difference: always with its sign."""
-    text = figure(value, digits)
-    return f"+{text}" if charts.is_number(value) and not text.startswith("−") else text
+    if value is None or not charts.is_number(value):
+        return figure(value)
+    return f"{'−' if value < 0 else '+'}{figure(abs(value), digits)}"
 
 
 def chance(p: float | None) -> str:

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from seq2seq import params, paths
 from seq2seq.params import Params, ParamsError, flatten
 
-UNKNOWN = "unknown"
+UNKNOWN, NONE = "unknown", "none"  # in a tag, which must say something
 LOCK = Path("dvc.lock")
 # Code and parameters: what of the tree decides a result. dvc.lock is written by the run itself.
 CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
@@ -123,6 +123,11 @@ def file_tags() -> dict[str, str]:
 def flow_run() -> str:
     """The id of the Prefect flow run this process belongs to; empty if there is none."""
     return os.environ.get("PREFECT__FLOW_RUN_ID", "")
+
+
+def told(tag: str | None) -> str:
+    """What a tag tells; empty if that is nothing."""
+    return "" if tag is None or tag in (UNKNOWN, NONE) else tag
 
 
 def place() -> str:

@@ -10,6 +10,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seq2seq import commands, history, hub, params, paths, registry
@@ -90,12 +91,19 @@ def test_unknown_words_are_named_once_and_apart_from_the_output(translator, caps
 
 
 def test_what_is_not_utf_8_is_named_with_its_line_after_what_came_before(translator, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "BATCH", 1)
     give_stdin(monkeypatch, b"Hund\nschl\xe4ft\n")
     assert main(["translate"]) == 2
     said = capsys.readouterr()
     assert said.out == "HUND\n"
     assert said.err.startswith("error: stdin, line 2: byte 0xe4 at position 4 is not UTF-8")
+
+
+def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys, monkeypatch):
+    found = Translation("A", 0.0, ["▁a", "</s>"], ["▁A", "</s>"], np.eye(2, dtype="f4"))
+    monkeypatch.setattr(translator, "translate_fully", lambda texts, beam: [found])
+    (tmp_path / "file").write_text("")
+    assert main(["translate", "a", "--attention", str(tmp_path / "file/a.png")]) == 1
+    assert f"error: File exists: {tmp_path}/file\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ def test_attention_map_is_a_picture_as_large_as_it_has_pieces(tmp_path, last):
     assert (tmp_path / f"{most}.png").read_bytes() == (tmp_path / f"{10 * most}.png").read_bytes()
 
 
+def test_columns_stand_under_their_words_however_wide_a_letter_is():
+    lines = figures.alignment_text(["▁a", "▁b", "</s>"], ["▁狗狗", "▁x", "</s>"], np.eye(3, dtype="f4"))
+    assert lines.splitlines() == ["      ┌ a", "      │  ┌ b", "狗狗 ███ ·", "   x  · ███"]
+
+
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     bins = [LengthBin("3-5", 10, 99.0, 98.0), LengthBin("6-12", 10, 70.0, 80.0)]
     figures.length_chart(tmp_path / "a.png", bins)

@@ -205,6 +205,17 @@ def test_one_that_may_be_several_is_refused(project: Path) -> None:
         lineage.trace("aaaaaaa")
 
 
+def test_a_way_back_is_told_of_both_versions(project: Path) -> None:
+    run_id = train(FIRST, "aa" * 32, "1")
+    judge(register(run_id, "d1"), "promoted")
+    judge(register(run_id, "d2"), "promoted", "1")
+    history.carry_out(
+        history.Entry("toy", history.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
+    )
+    assert "2026-01-02 03:04 UTC  restored by me@x: names" in text("models:/toy/1")
+    assert "03:04 UTC  rolled back, version 1 took its place by me@x: names" in text("models:/toy/2")
+
+
 def test_a_list_too_long_for_the_record_is_found_among_the_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +243,8 @@ def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) 
     assert f"{run_id} is gone from the server" in told
     assert f"a/x, revision {'7' * 40}" in told
     assert "model d1" in told
+    store.client().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
+    assert "a/x\n" in text(version.uri)
 
 
 def test_without_a_registry_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

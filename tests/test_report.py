@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_record import HOSTILE, lay, record
+from report_record import HOSTILE, ORIGIN, lay, record
 
 from seq2seq import facts, params, paths, report
 from seq2seq.errors import UserError
+from seq2seq.policy import judge
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "link"}
@@ -78,7 +79,7 @@ SECTIONS = {
 
 
 def test_figures_are_rounded_without_a_lie():
-    assert [report.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["+0.0", "+0.0", "−0.1", "+1.2"]
+    assert [report.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["−0.0", "+0.0", "−0.1", "+1.2"]
     assert [report.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
         *("0 %", "< 0.1 %", "92.5 %", "> 99.9 %", "100 %")
     ]
@@ -169,6 +170,46 @@ def test_evidence_of_another_model_is_left_out_and_said_to_be():
 def test_only_slices_large_enough_are_judged():
     rows = facts.slices(record()[paths.EVIDENCE], None, params.load().promote)["rows"]
     assert [row["tone"] for row in rows] == ["good", ""]
+
+
+def test_of_many_slices_one_may_differ_by_chance_as_the_gate_has_it():
+    policy = params.load().promote
+    part = {"sentences": policy.smallest_slice, "challenger": 30.0, "champion": 40.0, "delta": -10.0}
+    ten = [
+        {**part, "slice": str(i), "p": p}
+        for i, p in enumerate([policy.significance * 0.99 / 10] + [0.03] * 9)
+    ]
+    evidence = record()[paths.EVIDENCE] | {"slices": ten, "behaviour": []}
+    evidence["challenger"]["answers_as_evaluated"] = True
+    shown = [row["tone"] == "bad" for row in facts.slices(evidence, None, policy)["rows"]]
+    judged = [one.ok is False for one in judge(evidence, policy).criteria if one.name.startswith("slice ")]
+    assert shown == judged == [True] + [False] * 9
+
+
+def test_what_nobody_knows_is_no_row_of_the_provenance():
+    files = record()
+    assert "Prefect flow run" in written(files).text
+    for nothing in ("none", "unknown"):
+        files[paths.VERDICT]["origin"] = {**ORIGIN, "prefect.flow_run_id": nothing}
+        assert "Prefect flow run" not in written(files).text
+
+
+def test_what_is_not_judged_yet_is_told_with_the_commit_of_now():
+    files = record()
+    assert "Not judged" not in written(files).text
+    del files[paths.VERDICT]
+    paths.VERDICT.unlink()
+    assert (
+        "Not judged: commit, dvc.lock and flow run are told of this folder as it is now."
+        in written(files).text
+    )
+
+
+def test_files_that_are_not_shown_are_counted():
+    files = record()
+    files[paths.PROVENANCE]["files"] = [{"name": f"f{i}", "sha256": "a", "bytes": 1} for i in range(150)]
+    assert "with sha256 (150, 100 shown)" in written(files).text
+    assert "- And 130 more" in paths.CARD.read_text("utf-8")
 
 
 def test_a_file_that_is_cut_off_is_named(capsys):
