@@ -121,11 +121,18 @@ class Grammar:
             self.start, rules = str(document["start"]), document["rules"]
         except KeyError as missing:
             raise ValueError(f"{file}: no key {missing}; a grammar needs it") from None
+        if not isinstance(rules, dict):
+            raise ValueError(f"{file}: rules needs symbols, each with a list of rules, not {rules!r}")
         self.closing = str(document.get("closing", ""))
-        self.spelling = [
-            [(re.compile(pattern), text) for pattern, text in document.get("spelling", {}).get(side, [])]
-            for side in ("source", "target")
-        ]
+        try:
+            self.spelling = [
+                [(re.compile(pattern), text) for pattern, text in document.get("spelling", {}).get(side, [])]
+                for side in ("source", "target")
+            ]
+        except (re.error, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{file}: spelling needs pairs of a regular expression and a text for source and target: {error}"
+            ) from None
         self.rules = {
             str(symbol): list(read_productions(f"{file}: {symbol}", alternatives))
             for symbol, alternatives in rules.items()

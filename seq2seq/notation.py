@@ -117,12 +117,37 @@ def read_productions(where: str, alternatives: Any) -> Iterable[Production]:
         raise ValueError(f"{where}: needs a list of rules, not {alternatives!r}")
     for number, rule in enumerate(alternatives, 1):
         place = f"{where}, rule {number}"
-        if unknown := set(rule) - RULE_KEYS:
-            raise ValueError(f"{place}: unknown key {sorted(unknown)}; use {sorted(RULE_KEYS)}")
-        if "words" not in rule:
-            yield Production(rule, place)
-        for word in rule.get("words", ()):
-            yield Production(rule, f"{place}, word {word}", word)
+        _check_rule(rule, place)
+        try:
+            if "words" not in rule:
+                yield Production(rule, place)
+            for word in rule.get("words", ()):
+                yield Production(rule, f"{place}, word {word}", word)
+        except RecursionError:
+            raise ValueError(f"{place}: an attribute mentions itself; write it out") from None
+
+
+def _check_rule(rule: Any, where: str) -> None:
+    """ValueError for what yaml allows and no rule is; what its texts say is looked at later."""
+    if not isinstance(rule, dict):
+        raise ValueError(f"{where}: needs keys such as source and target, not {rule!r}")
+    if unknown := set(rule) - RULE_KEYS:
+        raise ValueError(f"{where}: unknown key {sorted(map(str, unknown))}; use {sorted(RULE_KEYS)}")
+    for key in ("when", "with", "words", "all", "features"):
+        if not isinstance(rule.get(key, {}), dict):
+            raise ValueError(f"{where}: {key} needs names with values, not {rule[key]!r}")
+    for word, given in rule.get("words", {}).items():
+        if not isinstance(given, dict | None):
+            raise ValueError(f"{where}, word {word}: needs attributes or nothing, not {given!r}")
+    if not isinstance(rule.get("combinations", []), list):
+        raise ValueError(f"{where}: combinations needs a list, not {rule['combinations']!r}")
+    for holder in (rule, rule.get("all", {}), *filter(None, rule.get("words", {}).values())):
+        weight = holder.get("weight", 1)
+        if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ValueError(f"{where}: weight needs a number above 0, not {weight!r}")
+    for side in ("source", "target"):
+        if side in rule and rule[side] is None:
+            raise ValueError(f"{where}: {side} is empty; give a template, or '' for no text")
 
 
 def _table(rule: Mapping[str, Any], side: str, where: str) -> list[tuple[str | None, str]]:
