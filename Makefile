@@ -17,10 +17,12 @@ ONLY ?=
 KINDS ?=
 IN_PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
-# pip's own sources serve uv too, so that a machine whose pip finds a CPU build of torch uses it.
+# What pip is told by PIP_INDEX_URL, PIP_FIND_LINKS or its configured find-links is for uv too, so that a
+# machine whose pip finds a CPU build of torch uses it.
+UV = $${PIP_INDEX_URL:+env UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $(BIN)/uv
 define INSTALL
-export UV_FIND_LINKS="$${UV_FIND_LINKS-$${PIP_FIND_LINKS-$$($(BIN)/pip config get global.find-links 2>/dev/null || true)}}"
-$${PIP_INDEX_URL:+env UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .$(1)
+export UV_FIND_LINKS="$${UV_FIND_LINKS-$${PIP_FIND_LINKS-$$($(BIN)/pip config get global.find-links 2>/dev/null || true)}}"; \
+$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e .$(1)
 endef
 
 .PHONY: help
@@ -76,7 +78,7 @@ lint: .venv/.dev ## ruff and mypy --strict
 
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
-	@UV_FIND_LINKS= $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
+	@export UV_FIND_LINKS=; $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean

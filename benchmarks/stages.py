@@ -132,8 +132,9 @@ def project() -> Path:
 
 
 def run(folder: Path, *arguments: str) -> None:
-    """Run this interpreter there, with no server of the user's; raises CalledProcessError."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    """Run this interpreter there, with no server or webhook of the user's; raises CalledProcessError."""
+    users = ("PREFECT_", "MLFLOW_", "ALERT_WEBHOOK")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(users)}
     subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -145,7 +145,8 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         infos = [*held.get("write", {}).values(), *chain(*held.get("read", {}).values())]
-        alive = any(_is_alive(info["pid"]) for info in infos)
+        written = path.stat().st_mtime
+        alive = any(_is_alive(info["pid"], written) for info in infos)
     except FileNotFoundError:
         return
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -154,10 +155,15 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
-    """A process that was killed stays a zombie until its parent looks: it holds nothing any more."""
+def _is_alive(pid: int, written: float) -> bool:
+    """Whether the process of a record made at `written` (seconds since 1970) still runs.
+
+    One that was killed stays a zombie until its parent looks: it holds nothing any more. One that is
+    younger than the record has only got the number of another, as they do in a container begun again.
+    """
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written + 1)
     except psutil.NoSuchProcess:
         return False
 

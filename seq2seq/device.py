@@ -11,6 +11,8 @@ import torch
 
 from seq2seq.errors import UserError
 
+GRAPHS = "SEQ2SEQ_CUDA_GRAPHS"
+
 
 def choose_device(who: str) -> torch.device:
     """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; says which and why.
@@ -29,6 +31,8 @@ def choose_device(who: str) -> torch.device:
         name, reason = f"cuda:{os.environ['LOCAL_RANK']}", "each process has its own"
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("cpu, cuda and cuda:N can be")
         torch.empty(1, device=device)
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
@@ -39,5 +43,16 @@ def choose_device(who: str) -> torch.device:
 
 
 def wants_graphs(device: torch.device) -> bool:
-    """Whether SEQ2SEQ_CUDA_GRAPHS=1 asks for CUDA graphs, on a device that has them."""
-    return os.environ.get("SEQ2SEQ_CUDA_GRAPHS") == "1" and device.type == "cuda"
+    """Whether SEQ2SEQ_CUDA_GRAPHS=1 asks for CUDA graphs, on a device that has them.
+
+    Raises UserError for another value, and for several processes: whether a recording gets on with
+    NCCL's own work beside it nobody has tried.
+    """
+    asked = os.environ.get(GRAPHS) or "0"
+    if asked not in ("0", "1"):
+        raise UserError(f"{GRAPHS}={asked}: must be 1, for CUDA graphs, or 0")
+    if asked == "0" or device.type != "cuda":
+        return False
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError(f"{GRAPHS}=1: for one process only")
+    return True

@@ -131,7 +131,7 @@ class Grammar:
             ]
         except (re.error, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{file}: spelling needs pairs of a regular expression and a text for source and target: {error}"
+                f"{file}: spelling needs pairs of a regular expression and a text for each side: {error}"
             ) from None
         self.rules = {
             str(symbol): list(read_productions(f"{file}: {symbol}", alternatives))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import signal
@@ -206,7 +207,7 @@ def _limit() -> float:
         limit = float(asked)
     except ValueError:
         limit = 0.0
-    if not limit > 0:
+    if not 0 < limit < math.inf:
         raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
     return limit
 

@@ -133,7 +133,7 @@ def _together() -> Iterator[None]:
     """Turns what gloo and NCCL raise when a rank does not answer into LostError."""
     try:
         yield
-    except torch.OutOfMemoryError:  # this rank's own
+    except (torch.OutOfMemoryError, torch.AcceleratorError):  # this rank's own
         raise
     except RuntimeError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -248,6 +248,11 @@ def _cause(error: ChildFailedError, count: int) -> BaseException:
     if failure.exitcode == INTERRUPTED:
         return KeyboardInterrupt()
     told = failure.error_file_data.get("kind")  # by the rank itself, whatever ended it then
+    if failure.exitcode == -signal.SIGABRT and told is None:
+        return UserError(
+            f"rank {rank} of {count} aborted, so all have ended: what it said is above, e.g. NCCL of a rank "
+            "that does not answer; run again, and training goes on from its last checkpoint"
+        )
     if failure.exitcode < 0 and told is None:
         fate = f"{SILENT} and then killed" if any(SILENT in message for message in lost) else "killed"
         return UserError(

@@ -7,6 +7,7 @@ for `clean`. Nothing heavy is imported here, and nothing has a default: the file
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -217,8 +218,7 @@ def apply(
         name = Path(ingest["path"]).name.split(".")[0]
         if assigned & OWN - {"ingest.path"}:
             name += f"-{ingest['source_column']}-{ingest['target_column']}"
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "local"
-        assign("register", "name", name, "register.name")
+        assign("register", "name", _registrable(name), "register.name")
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:
         rewritten = StringIO()
@@ -227,6 +227,14 @@ def apply(
         draft.write_text(rewritten.getvalue(), encoding="utf-8")
         draft.replace(path)
     return changed
+
+
+def _registrable(name: str) -> str:
+    """A name of letters that registry and URLs take; where others are lost, what tells names apart stays."""
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
+    if re.search(r"[^\W_]", re.sub(r"[A-Za-z0-9_-]", "", name)):
+        kept = f"{kept or 'corpus'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return kept or "local"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -120,6 +120,12 @@ def test_an_own_corpus_gets_a_model_name_of_its_own(file):
     assert params.load(file).register.name == "My-corpus-v2"
     params.apply(None, ["ingest.source_column=1", "ingest.target_column=0"], file)
     assert params.load(file).register.name == "My-corpus-v2-1-0"  # the other direction is another model
+    names = set()
+    for path in ("корпус.tsv", "данные.tsv", "名.tsv"):
+        params.apply(None, [f"ingest.path={path}"], file)
+        names.add(params.load(file).register.name)
+    assert len(names) == 3
+    assert all(re.fullmatch("corpus-[0-9a-f]{8}", name) for name in names), names
     params.apply(None, ["ingest.path=x.tsv", "register.name=kept"], file)
     assert params.load(file).register.name == "kept"
 
