@@ -137,7 +137,7 @@ class Promote(Section):
 
     frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     minimum_bleu: Annotated[float, Field(ge=0)]
-    significance: Annotated[float, Field(gt=0, lt=1)]
+    significance: Annotated[float, Field(ge=0.005, lt=1)]  # the 10,000 shuffles of a test tell no less
     margin: Annotated[float, Field(ge=0)]
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive

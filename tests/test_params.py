@@ -100,6 +100,7 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
         ("train.seed=[", "not a YAML value"),
         ("ingest.path=", "ingest.path: None is not allowed"),
         ("train.dropout=2", "train.dropout: 2 is not allowed"),
+        ("promote.significance=0.0001", "promote.significance: 0.0001 is not allowed"),
     ],
 )
 def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message):
