@@ -42,7 +42,8 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
             logits_BTV, _ = decoder(batch.input_BT, state, memory)
             return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
         output_BTO = outputs(decoder, batch.input_BT, state, memory, dtype)
-        said_BTE = drop(torch.tanh(decoder.readout(drop(output_BTO, decoder.dropout))), decoder.dropout)
+        said_BTE = decoder.norm(decoder.readout(drop(output_BTO, decoder.dropout)))
+        said_BTE = drop(torch.tanh(said_BTE), decoder.dropout)
     loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         said_BTE.flatten(0, 1).to(dtype),
         decoder.vocabulary.weight,

@@ -106,7 +106,7 @@ class FastModel:
         said_RE = self.readout(hidden[-1])
         if memory is not None:
             said_RE = said_RE + context_RP[:, gates:]
-        logs_RV = torch.log_softmax(self.vocabulary(tanh(said_RE)), dim=-1)
+        logs_RV = torch.log_softmax(self.vocabulary(tanh(self.model.decoder.norm(said_RE))), dim=-1)
         logs_RV.index_fill_(1, self.never, -torch.inf)
         return logs_RV, State(torch.stack(hidden), torch.stack(cell))
 

@@ -51,6 +51,7 @@ class Config:
     attention: AttentionKind
     dropout: float
     tie_embeddings: bool
+    layer_norm: bool = False  # what older folders do not say
 
 
 class Memory(NamedTuple):
@@ -82,6 +83,8 @@ class Encoder(nn.Module):
         sizes = [config.embedding_size] + [2 * config.hidden_size] * (config.layers - 1)
         self.rightward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
         self.leftward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        # Without attention nobody reads the memory, and a norm of it would learn nothing.
+        self.norm = nn.Identity() if config.attention == "none" else norm(config, 2 * config.hidden_size)
         self.first_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.first_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
@@ -102,7 +105,7 @@ class Encoder(nn.Module):
             ends.append(torch.cat([right_BSH[row_B, lengths_B - 1], left_BSH[row_B, lengths_B - 1]], -1))
             read = torch.cat([right_BSH, left_BSH[row_B.unsqueeze(1), turned_BS]], dim=-1)
         ends_LBM = torch.stack(ends)
-        return read, State(torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM))
+        return self.norm(read), State(torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM))
 
 
 def turn_around(lengths_B: Tensor, positions: int) -> Tensor:
@@ -204,6 +207,7 @@ class Decoder(nn.Module):
         sizes = [config.embedding_size + context_size] + [config.hidden_size] * (config.layers - 1)
         self.cells = nn.ModuleList(nn.LSTMCell(size, config.hidden_size) for size in sizes)
         self.readout = nn.Linear(config.hidden_size + context_size, config.embedding_size)
+        self.norm = norm(config, config.embedding_size)
         self.vocabulary = nn.Linear(config.embedding_size, config.vocabulary_size)
         if config.tie_embeddings:
             self.vocabulary.weight = self.embedding.weight
@@ -230,8 +234,9 @@ class Decoder(nn.Module):
 
     def logits(self, output: Tensor) -> Tensor:
         """Scores of every piece of the vocabulary (..., V) from [d_i; c_i] (..., H or H + M)."""
-        said: Tensor = self.vocabulary(self.dropout(torch.tanh(self.readout(self.dropout(output)))))
-        return said
+        said = torch.tanh(self.norm(self.readout(self.dropout(output))))
+        logits: Tensor = self.vocabulary(self.dropout(said))
+        return logits
 
     def forward(self, input_BT: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: logits_BTV for the words of `input_BT`, and the weights_BTS."""
@@ -309,6 +314,11 @@ class Seq2Seq(nn.Module):
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])
         return model
+
+
+def norm(config: Config, size: int) -> nn.Module:
+    """Layer normalisation (Ba et al. 2016) of vectors of a size, if the config has it; else nothing."""
+    return nn.LayerNorm(size) if config.layer_norm else nn.Identity()
 
 
 def lstm(read: int, units: int) -> nn.LSTM:

@@ -98,6 +98,7 @@ class Train(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     tie_embeddings: bool
+    layer_norm: bool
     precision: Precision
     batch_tokens: Positive
     max_tokens: Positive

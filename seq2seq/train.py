@@ -136,6 +136,7 @@ class Trainer:
                 attention=settings.attention,
                 dropout=settings.dropout,
                 tie_embeddings=settings.tie_embeddings,
+                layer_norm=settings.layer_norm,
             )
         ).to(device)
         self.parameters = dict(self.model.named_parameters())

@@ -10,9 +10,11 @@ from seq2seq.model import Config, Seq2Seq, cross_entropy
 PIECES = 60
 
 
-def model(kind: str, layers: int = 1, dropout: float = 0.0, tied: bool = True) -> Seq2Seq:
+def model(
+    kind: str, layers: int = 1, dropout: float = 0.0, tied: bool = True, layer_norm: bool = False
+) -> Seq2Seq:
     torch.manual_seed(1)
-    built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied))
+    built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied, layer_norm))
     with torch.no_grad():  # far from where all attention weights are alike
         for parameter in built.parameters():
             parameter.mul_(2.0)
@@ -39,10 +41,10 @@ def gradients(built: Seq2Seq, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", ["additive", "dot", "general", "none"])
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("tied", [True, False])
-def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, monkeypatch):
+@pytest.mark.parametrize(("tied", "layer_norm"), [(True, False), (False, False), (True, True)])
+def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, layer_norm, monkeypatch):
     monkeypatch.setattr(fast, "ROWS", 7)  # logits in several portions
-    built = model(kind, layers, tied=tied).double()
+    built = model(kind, layers, tied=tied, layer_norm=layer_norm).double()
     pairs = batch()
     expected = reference(built, pairs, 0.1)
     found = fast.summed_loss(built, pairs, 0.1, torch.float64)
@@ -96,7 +98,7 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(monkeypatch):
     monkeypatch.setattr(fast, "lstm_backward", spied(fast.lstm_backward, "lstm_backward"))
     monkeypatch.setattr(fast.Looks, "look", spied_look)
     monkeypatch.setattr(fast.AdditiveLooks, "key_gradients", spied_gradients)
-    built, pairs = model("additive"), batch(32)
+    built, pairs = model("additive", layer_norm=True), batch(32)
     loss = fast.summed_loss(built, pairs, 0.1, torch.bfloat16)
     made = gradients(built, loss)
     assert {kind for kind, _ in kinds} == {"lstm", "lstm_backward", "weights", "slopes"}

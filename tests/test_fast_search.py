@@ -21,10 +21,10 @@ PIECES = BLOCK + 6  # a block and a part of one
 
 
 @functools.cache
-def build(attention, layers=1, tie=True) -> Seq2Seq:
+def build(attention, layers=1, tie=True, layer_norm=False) -> Seq2Seq:
     """Not trained, but with opinions: in double precision, and far from uniform."""
     torch.manual_seed(4)
-    model = Seq2Seq(Config(PIECES, 10, 12, 7, layers, attention, 0.3, tie)).double().eval()
+    model = Seq2Seq(Config(PIECES, 10, 12, 7, layers, attention, 0.3, tie, layer_norm)).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
@@ -50,9 +50,9 @@ def assert_alike(found, expected, tolerance):
 
 @pytest.mark.parametrize("attention", KINDS)
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("tie", [True, False])
-def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie):
-    model = build(attention, layers, tie)
+@pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
+def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer_norm):
+    model = build(attention, layers, tie, layer_norm)
     fast = FastModel(model, torch.float64)
     ended = []
     for batch in batches(6):

@@ -17,7 +17,7 @@ SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4]]
 TARGETS = [[8, 7], [9, 10, 4, 5, 6, 7], [5], [11, 12, 4]]
 
 
-def build(attention="additive", layers=1, dropout=0.0, tie=True) -> Seq2Seq:
+def build(attention="additive", layers=1, dropout=0.0, tie=True, layer_norm=False) -> Seq2Seq:
     torch.manual_seed(3)
     config = Config(
         vocabulary_size=16,
@@ -28,6 +28,7 @@ def build(attention="additive", layers=1, dropout=0.0, tie=True) -> Seq2Seq:
         attention=attention,
         dropout=dropout,
         tie_embeddings=tie,
+        layer_norm=layer_norm,
     )
     return Seq2Seq(config).double()
 
@@ -38,12 +39,29 @@ def loss(model, batch) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize("layers", [1, 2])
-def test_a_batch_scores_as_its_sentences_alone(attention, layers):
-    model = build(attention, layers)
+@pytest.mark.parametrize(("layers", "layer_norm"), [(1, False), (2, False), (2, True)])
+def test_a_batch_scores_as_its_sentences_alone(attention, layers, layer_norm):
+    model = build(attention, layers, layer_norm=layer_norm)
     together = loss(model, collate(SOURCES, TARGETS))
     alone = sum(loss(model, collate([s], [t])) for s, t in zip(SOURCES, TARGETS, strict=True))
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_with_layer_norm_every_h_is_of_one_size_and_the_readout_keeps_below_saturation():
+    model = build(layer_norm=True)
+    batch = collate(SOURCES, TARGETS)
+    memory, _ = model.encode(batch.source_BS, batch.source_lengths_B)
+    size_BS = memory.values_BSM.square().mean(-1)
+    torch.testing.assert_close(size_BS, torch.ones_like(size_BS), rtol=0.02, atol=0)
+    assert not torch.allclose(
+        build().encode(batch.source_BS, batch.source_lengths_B)[0].values_BSM, memory.values_BSM
+    )
+    one = torch.randn(3, 36, dtype=torch.float64)
+    with torch.no_grad():
+        model.decoder.readout.bias.zero_()
+    torch.testing.assert_close(
+        model.decoder.logits(one), model.decoder.logits(100 * one), rtol=1e-2, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("attention", KINDS)
@@ -132,15 +150,23 @@ def test_a_tied_table_is_one_parameter():
 
 
 @pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize("tie", [True, False])
-def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie):
-    model = build(attention, tie=tie).float()
+@pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
+def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie, layer_norm):
+    model = build(attention, tie=tie, layer_norm=layer_norm).float()
     model.save(tmp_path)
     batch = collate(SOURCES, TARGETS)
     arguments = (batch.source_BS, batch.source_lengths_B, batch.input_BT)
     loaded = Seq2Seq.load(tmp_path)
     assert loaded.config == model.config
     assert torch.equal(model(*arguments)[0], loaded(*arguments)[0])
+
+
+def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
+    build().float().save(tmp_path)
+    stored = json.loads((tmp_path / CONFIG).read_text())
+    del stored["model"]["layer_norm"]
+    (tmp_path / CONFIG).write_text(json.dumps(stored))
+    assert Seq2Seq.load(tmp_path).config == build().config
 
 
 def test_an_unknown_format_and_missing_or_odd_weights_are_named(tmp_path: Path):
