@@ -78,7 +78,7 @@ lint: .venv/.dev ## ruff and mypy --strict
 
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
-	@export UV_FIND_LINKS=; $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
+	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean

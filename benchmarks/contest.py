@@ -25,7 +25,7 @@ class Step(NamedTuple):
     seconds: float
     foreign: float | None  # share of the processors that others used meanwhile; None: not known here
     each: list[float]  # seconds of its parts, if it has any
-    memory: int  # most bytes held so far
+    memory: int  # most bytes held so far; 0: not known
 
     def is_quiet(self, limit: float) -> bool:
         """Whether it counts; where nothing is known of others, every step does."""

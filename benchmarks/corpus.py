@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from ruamel.yaml import YAML
 
 from benchmarks import setting
 from seq2seq import params, paths
@@ -23,6 +24,7 @@ from seq2seq.vocabulary import FILE, Vocabulary
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache/bench"
 RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "seq2seq/grammars/de-en.yaml"}
+STAGES = ("ingest", "clean", "tokenize")
 PAIRS = 29_000  # that the grammar writes: as many as Multi30k has
 
 
@@ -58,21 +60,23 @@ def make(recipe: str) -> Path:
         f"tokenize.vocabulary_size={setting.PIECES}",
     ]
     folder = workspace(recipe, recipe, overrides)
-    stamp, code = folder / "code", code_digest()
-    # Written last: what was begun and not ended, or made by other code, is made again.
-    if not stamp.is_file() or stamp.read_text() != code:
-        for name in ("ingest", "clean", "tokenize"):
+    stamp, made_of = folder / "made-of", digest(recipe)
+    if not stamp.is_file() or stamp.read_text() != made_of:
+        stamp.unlink(missing_ok=True)  # until the end: what is begun and not ended is made again
+        for name in STAGES:
             stage(name, folder)
-        stamp.write_text(code)
+        stamp.write_text(made_of)
     return folder
 
 
-def code_digest() -> str:
-    """sha256 of the project's modules."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "seq2seq").glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def digest(recipe: str) -> str:
+    """sha256 of the code that makes a corpus, as dvc.yaml names it, and of the recipe's source."""
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    named = {dep for name in STAGES for dep in stages[name]["deps"] if dep.endswith(".py")}
+    made_of = hashlib.sha256()
+    for path in sorted({*named, RECIPES[recipe]}):
+        made_of.update((ROOT / path).read_bytes())
+    return made_of.hexdigest()
 
 
 def describe(folder: Path) -> str:

@@ -110,7 +110,7 @@ def timed(work: Callable[[], None], units: int) -> Step:
     watch = Watch()
     work()
     seconds, foreign = watch.read()
-    return Step(units, seconds, foreign, [], 0)  # the memory of children that came and went is not told
+    return Step(units, seconds, foreign, [], 0)
 
 
 def project() -> Path:

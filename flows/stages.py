@@ -30,6 +30,7 @@ from seq2seq.progress import duration
 LEASH = Path(__file__).with_name("leash.py")
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
 RWLOCK = Path(".dvc/tmp/rwlock")
+CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by
 
 REMEDIES = {
     "user": "mend that and run again; finished stages are kept",
@@ -156,14 +157,14 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
 
 
 def _is_alive(pid: int, written: float) -> bool:
-    """Whether the process of a record made at `written` (seconds since 1970) still runs.
+    """Whether a process still runs that is named in a file last written at `written` (seconds since 1970).
 
-    One that was killed stays a zombie until its parent looks: it holds nothing any more. One that is
-    younger than the record has only got the number of another, as they do in a container begun again.
+    One that was killed stays a zombie until its parent looks: it holds nothing any more. One that began
+    long after has only got the number of another, as they do in a container begun again.
     """
     try:
         process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written + 1)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written + CLOCKS)
     except psutil.NoSuchProcess:
         return False
 

@@ -27,7 +27,6 @@ import hashlib
 import itertools
 import math
 import random
-import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -37,7 +36,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seq2seq.notation import SOURCE, TARGET, Path_, Production, Ref, Slot, read_productions
+from seq2seq.notation import SOURCE, TARGET, Path_, Production, Ref, Slot, read_productions, read_spelling
 
 MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
 LONGEST_TRAIN, LONGEST = 16, 25  # source words: in train and validation, in test
@@ -123,16 +122,8 @@ class Grammar:
             raise ValueError(f"{file}: no key {missing}; a grammar needs it") from None
         if not isinstance(rules, dict):
             raise ValueError(f"{file}: rules needs symbols, each with a list of rules, not {rules!r}")
-        self.closing = str(document.get("closing", ""))
-        try:
-            self.spelling = [
-                [(re.compile(pattern), text) for pattern, text in document.get("spelling", {}).get(side, [])]
-                for side in ("source", "target")
-            ]
-        except (re.error, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{file}: spelling needs pairs of a regular expression and a text for each side: {error}"
-            ) from None
+        self.closing = str(document.get("closing") or "")
+        self.spelling = read_spelling(file, document.get("spelling", {}))
         self.rules = {
             str(symbol): list(read_productions(f"{file}: {symbol}", alternatives))
             for symbol, alternatives in rules.items()

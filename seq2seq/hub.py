@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import signal
@@ -33,7 +32,7 @@ from seq2seq.params import round_trip_yaml
 
 MIRROR = "CORPUS_MIRROR"  # names a folder that holds OWNER/NAME instead of the hub
 LIMIT = "SEQ2SEQ_HUB_SECONDS"  # how long one attempt may take
-DEFAULT_LIMIT = 900.0
+DEFAULT_LIMIT, MOST_SECONDS = 900.0, 1e6
 PREFLIGHT_SECONDS = 5.0
 WAITS = (1.0, 3.0)  # seconds before the second and the third attempt
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -207,7 +206,7 @@ def _limit() -> float:
         limit = float(asked)
     except ValueError:
         limit = 0.0
-    if not 0 < limit < math.inf:
+    if not 0 < limit < MOST_SECONDS:
         raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
     return limit
 

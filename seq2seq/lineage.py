@@ -21,7 +21,7 @@ from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_vers
 from seq2seq.registry import NAME, VERDICT
 from seq2seq.store import answering, client, known
 from seq2seq.workspace import DIGITS as TAGGED
-from seq2seq.workspace import ELSEWHERE, FILES, files, told
+from seq2seq.workspace import ELSEWHERE, FILES, files, known_tag
 
 HASH = re.compile(r"[0-9a-f]{7,64}(\.dir)?")
 OURS = f"tags.`{CORPUS}` LIKE '%'"  # a server may keep other people's runs
@@ -203,7 +203,7 @@ def _rows(run: Facts) -> Iterator[tuple[str, list[str]]]:
     else:
         yield "run", [f"{run['run_id']} is gone from the server, and with it what it recorded"]
         [version] = run["versions"]
-        about = (told(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
+        about = (known_tag(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
         yield "corpus", [", revision ".join(filter(None, about))]
     for version in run["versions"]:
         first, *more = _told_version(version)

@@ -128,7 +128,7 @@ def read_productions(where: str, alternatives: Any) -> Iterable[Production]:
 
 
 def _check_rule(rule: Any, where: str) -> None:
-    """ValueError for what yaml allows and no rule is; what its texts say is looked at later."""
+    """ValueError for what is yaml and no rule; what its texts say is looked at later."""
     if not isinstance(rule, dict):
         raise ValueError(f"{where}: needs keys such as source and target, not {rule!r}")
     if unknown := set(rule) - RULE_KEYS:
@@ -139,15 +139,38 @@ def _check_rule(rule: Any, where: str) -> None:
     for word, given in rule.get("words", {}).items():
         if not isinstance(given, dict | None):
             raise ValueError(f"{where}, word {word}: needs attributes or nothing, not {given!r}")
+        if empty := [name for name, value in (given or {}).items() if value is None]:
+            raise ValueError(f"{where}, word {word}: {empty[0]} is empty; '' is no text")
     if not isinstance(rule.get("combinations", []), list):
         raise ValueError(f"{where}: combinations needs a list, not {rule['combinations']!r}")
     for holder in (rule, rule.get("all", {}), *filter(None, rule.get("words", {}).values())):
         weight = holder.get("weight", 1)
-        if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+        if not isinstance(weight, int | float) or not 0 < weight < 1e300:
             raise ValueError(f"{where}: weight needs a number above 0, not {weight!r}")
     for side in ("source", "target"):
-        if side in rule and rule[side] is None:
-            raise ValueError(f"{where}: {side} is empty; give a template, or '' for no text")
+        texts = rule.get(side, "")
+        for text in texts.values() if isinstance(texts, dict) else [texts]:
+            if text is None or isinstance(text, list | dict):
+                raise ValueError(f"{where}: {side} needs templates ('' for no text), not {text!r}")
+
+
+def read_spelling(file: str, sides: Any) -> list[list[tuple[re.Pattern[str], str]]]:
+    """For source and target the pairs of a pattern and its replacement, in order."""
+    sides = sides if isinstance(sides, dict) else {"": sides}
+    if unknown := set(sides) - {"source", "target"}:
+        raise ValueError(f"{file}: spelling is of source and target, not of {sorted(map(str, unknown))}")
+    read: list[list[tuple[re.Pattern[str], str]]] = []
+    for side in ("source", "target"):
+        read.append([])
+        for pair in sides.get(side) or []:
+            try:
+                pattern, text = pair if isinstance(pair, list) else ()
+                re.sub(pattern, text, "")  # what is no pattern or replacement fails here
+            except (re.error, TypeError, ValueError, IndexError) as error:
+                problem = f"spelling needs pairs of a regular expression and a text, not {pair!r} ({error})"
+                raise ValueError(f"{file}: {problem}") from None
+            read[-1].append((re.compile(pattern), text))
+    return read
 
 
 def _table(rule: Mapping[str, Any], side: str, where: str) -> list[tuple[str | None, str]]:

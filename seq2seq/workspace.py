@@ -125,7 +125,7 @@ def flow_run() -> str:
     return os.environ.get("PREFECT__FLOW_RUN_ID", "")
 
 
-def told(tag: str | None) -> str:
+def known_tag(tag: str | None) -> str:
     """What a tag tells; empty if that is nothing."""
     return "" if tag is None or tag in (UNKNOWN, NONE) else tag
 

@@ -8,9 +8,10 @@ import pytest
 
 from seq2seq import environment
 
+USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 # What a user has set for real runs is not for tests, of which some fail on purpose.
 for name in [*os.environ]:
-    if name.startswith("SEQ2SEQ_") or name in ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE"):
+    if name.startswith(("SEQ2SEQ_", "MLFLOW_", "PREFECT_")) or name in USERS:
         del os.environ[name]
 # Results are promised to the bit on a CPU only; what needs a GPU asks for it.
 os.environ["SEQ2SEQ_DEVICE"] = "cpu"

@@ -285,7 +285,7 @@ def test_a_record_of_locks_stays_while_one_of_them_lives(tmp_path: Path) -> None
 def test_who_got_the_number_of_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "rwlock"
     path.write_text(json.dumps({"write": {"x": {"pid": os.getpid(), "cmd": ""}}}))
-    before = psutil.Process().create_time() - 60  # this process began
+    before = psutil.Process().create_time() - 2 * stages.CLOCKS  # this process began
     os.utime(path, (before, before))
     stages.clear_stale_locks(path)
     assert not path.exists()

@@ -196,10 +196,17 @@ def test_another_seed_another_corpus() -> None:
         ("en: cat, ", 'en: "{en}s", ', "N, rule 1: an attribute mentions itself"),
         ("{with: {n: N, v: V}", "{weight: heavy, with: {n: N, v: V}", "S, rule 1: weight needs a number"),
         ("en: cat, ", "en: cat, weight: -1, ", "N, rule 1: weight needs a number"),
-        ('target: "{v} the {n}."', "target: ", "S, rule 1: target is empty"),
+        ('target: "{v} the {n}."', "target: ", "S, rule 1: target needs templates"),
+        ('target: "{v} the {n}."', "target: [x, y]", "S, rule 1: target needs templates"),
+        ('{one: "{lemma}a"}', "{one: }", "N, rule 1: source needs templates"),
+        ("en: cat", "en: ", "N, rule 1, word kat: en is empty"),
         ("with: {n: N, v: V}", 'combinations: "<n>", with: {n: N, v: V}', "combinations needs a list"),
         ("rules:", "spelling: {source: [['[', x]]}\nrules:", "spelling needs pairs"),
-        ("rules:", "spelling: {source: [x]}\nrules:", "spelling needs pairs"),
+        ("rules:", "spelling: {source: [ab]}\nrules:", "spelling needs pairs"),
+        ("rules:", "spelling: {source: [[a, 7]]}\nrules:", "spelling needs pairs"),
+        ("rules:", "spelling: {source: [[a, '\\9']]}\nrules:", "spelling needs pairs"),
+        ("rules:", "spelling: {sourc: []}\nrules:", "spelling is of source and target"),
+        ("rules:", "spelling: x\nrules:", "spelling is of source and target"),
     ],
 )
 def test_a_fault_is_named_with_its_rule_and_remedy(tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -208,6 +215,11 @@ def test_a_fault_is_named_with_its_rule_and_remedy(tmp_path: Path, old: str, new
         Grammar.load(path).sample(random.Random(0))
     assert str(path) in str(error.value)
     assert says in str(error.value)
+
+
+def test_what_is_empty_closes_nothing(tmp_path: Path) -> None:
+    closed = Grammar.load(write(tmp_path, TINY.replace('closing: "."', "closing:", 1)))
+    assert closed.sample(random.Random(0)).source == "Kata dormit on."
 
 
 def test_recursion_ends(tmp_path: Path) -> None:

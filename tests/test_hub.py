@@ -139,7 +139,7 @@ def test_truncated_file(server):
     assert fetch().files["train"][0].path.read_bytes() == FILES["train.jsonl"]
 
 
-@pytest.mark.parametrize("limit", ["15m", "0", "nan", "inf"])
+@pytest.mark.parametrize("limit", ["15m", "0", "nan", "inf", "1e12"])
 def test_a_limit_that_is_none_is_named(monkeypatch, limit):
     monkeypatch.setenv(hub.LIMIT, limit)
     with pytest.raises(UserError, match=f"SEQ2SEQ_HUB_SECONDS={limit}: must be a number of seconds"):

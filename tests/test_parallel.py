@@ -143,6 +143,7 @@ GONE = parallel.LostError("another rank does not answer")
         ([(1, torch.OutOfMemoryError("2 GiB")), (1, GONE)], torch.OutOfMemoryError("2 GiB")),
         ([(1, GONE), (1, KeyError("x"))], RuntimeError("rank 1 of 2 ended with status 1")),
         ([(1, GONE), (7, None)], RuntimeError("rank 1 of 2 ended with status 7")),
+        ([(-6, None), (1, GONE)], UserError("rank 0 of 2 aborted, so all have ended: ")),
         ([(-6, UserError("told, then aborted")), (1, GONE)], UserError("told, then aborted")),
         ([(130, None), (1, GONE)], KeyboardInterrupt()),
         ([(1, GONE)], GONE),
@@ -193,15 +194,15 @@ def test_one_process_is_a_world_that_changes_nothing():
     assert not torch.distributed.is_initialized()
 
 
-def test_memory_that_runs_out_in_a_sum_is_this_rank_s_own(monkeypatch):
+def test_what_a_rank_s_own_device_says_in_a_sum_is_its_own(monkeypatch):
     def all_reduce(*_):
         raise raised
 
     monkeypatch.setattr(parallel.dist, "all_reduce", all_reduce)
     world = parallel.World(0, 2)
-    raised = torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(torch.OutOfMemoryError):
-        world.sum_([torch.ones(1)])
+    for raised in (torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("illegal access")):
+        with pytest.raises(type(raised)):
+            world.sum_([torch.ones(1)])
     raised = RuntimeError("")
     with pytest.raises(parallel.LostError, match="does not answer"):
         world.sum_([torch.ones(1)])

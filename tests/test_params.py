@@ -100,7 +100,8 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
         ("train.seed=[", "not a YAML value"),
         ("ingest.path=", "ingest.path: None is not allowed"),
         ("train.dropout=2", "train.dropout: 2 is not allowed"),
-        ("promote.significance=0.0001", "promote.significance: 0.0001 is not allowed"),
+        ("promote.significance=0.0049", "promote.significance: 0.0049 is not allowed"),
+        ("evaluate.length_bins=41", "evaluate.length_bins: 41 is not allowed"),
     ],
 )
 def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message):
@@ -122,7 +123,7 @@ def test_an_own_corpus_gets_a_model_name_of_its_own(file):
     params.apply(None, ["ingest.source_column=1", "ingest.target_column=0"], file)
     assert params.load(file).register.name == "My-corpus-v2-1-0"  # the other direction is another model
     names = set()
-    for path in ("корпус.tsv", "данные.tsv", "名.tsv"):
+    for path in ("корпус.tsv", "данные.tsv", "й.tsv", "\u0438\u0306.tsv"):
         params.apply(None, [f"ingest.path={path}"], file)
         names.add(params.load(file).register.name)
     assert len(names) == 3

@@ -186,7 +186,7 @@ def test_of_many_slices_one_may_differ_by_chance_as_the_gate_has_it():
     assert shown == judged == [True] + [False] * 9
 
 
-def test_what_nobody_knows_is_no_row_of_the_provenance():
+def test_a_model_of_no_flow_has_no_row_for_one():
     files = record()
     assert "Prefect flow run" in written(files).text
     for nothing in ("none", "unknown"):
