@@ -164,7 +164,9 @@ def read_spelling(file: str, sides: Any) -> list[list[tuple[re.Pattern[str], str
         read.append([])
         for pair in sides.get(side) or []:
             try:
-                pattern, text = pair if isinstance(pair, list) else ()
+                if not isinstance(pair, list):
+                    raise TypeError("no pair")
+                pattern, text = pair
                 re.sub(pattern, text, "")  # what is no pattern or replacement fails here
             except (re.error, TypeError, ValueError, IndexError) as error:
                 problem = f"spelling needs pairs of a regular expression and a text, not {pair!r} ({error})"

@@ -139,9 +139,7 @@ class Promote(Section):
 
     frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     minimum_bleu: Annotated[float, Field(ge=0)]
-    significance: Annotated[
-        float, Field(ge=0.005, lt=1)
-    ]  # shared by all slices, and 10,000 shuffles tell no p below 0.0001
+    significance: Annotated[float, Field(ge=0.005, lt=1)]  # all slices share it; no test tells p < 0.0001
     margin: Annotated[float, Field(ge=0)]
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive
