@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     environment.prepare()
-    if options.command in STAGES:
-        return run_stage(options.command)
     try:
+        if options.command in STAGES:
+            return run_stage(options.command)
         return int(importlib.import_module("seq2seq.commands").run(options))
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -49,6 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:  # DVC called by its path runs the stages by the system's Python
+        if (error.name or "").startswith("seq2seq"):
+            raise
+        print(
+            f"error: {sys.executable} has no module {error.name!r}: call this project's environment first, "
+            "`. .venv/bin/activate` (`make run` sets it up)",
+            file=sys.stderr,
+        )
+        return 2
     except OSError as error:
         print(f"error: {_told(error)}", file=sys.stderr)
         return 1

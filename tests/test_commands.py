@@ -208,6 +208,17 @@ def test_help_is_there_at_once():
     assert seconds("from seq2seq.__main__ import main; main(['--help'])") - seconds("pass") < 0.3
 
 
+@pytest.mark.parametrize("command", ["ingest", "history"])
+def test_a_python_without_the_requirements_says_which_one_to_call(command):
+    run = [sys.executable, "-S", "-m", "seq2seq", command]  # -S: of the standard library alone
+    done = subprocess.run(
+        run, env={"PYTHONPATH": str(ROOT)}, cwd=ROOT, text=True, check=False, capture_output=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {sys.executable} has no module ")
+    assert ". .venv/bin/activate" in done.stderr
+
+
 def test_translating_with_a_folder_imports_no_tracking():
     code = (
         "import sys, seq2seq.commands, seq2seq.translator, seq2seq.registry\n"
