@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from seq2seq import environment
+from seq2seq import environment, store
 
 USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 # What a user has set for real runs is not for tests, of which some fail on purpose.
@@ -20,6 +21,14 @@ environment.prepare()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts a runner in the background has it ignore Ctrl-C, which tests send to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """An MLflow database with its tables: making them takes longer than most tests with one."""
+    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    store._open(f"{store.SQLITE}{database}")
+    return database
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,6 @@ from seq2seq import commands, environment, history, params, registry, store, tra
 from seq2seq.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory) -> Path:
-    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    store._open(f"{store.SQLITE}{database}")
-    return database
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch, empty_database) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

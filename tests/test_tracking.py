@@ -21,14 +21,6 @@ FIRST = "f" * 40
 CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "learning_rate")
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """A database with its tables: making them takes longer than any of the tests here."""
-    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    store._open(f"{store.SQLITE}{database}")
-    return database
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch, empty_database) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
