@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from seq2seq.environment import MARKER
+from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -43,12 +44,7 @@ REMEDIES = {
     "bug": "the traceback is above; please report it",
 }
 
-NOISE = re.compile(
-    r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
-    r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
-    r"|Data and pipelines are up to date|Verifying data sources in stage|ERROR: failed to reproduce"
-    r"|Stage '.*' is cached - |error: [a-z]+: "
-)
+TOLD = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # by StageError
 KINDS = {2: "user", os.EX_TEMPFAIL: "transient", -signal.SIGKILL: "killed", 130: "interrupted"}
 RESTORED = re.compile(r"Stage '.*' is cached - ")
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
@@ -229,7 +225,7 @@ class _Child:
             self._last = line.strip() or self._last
             if line.lower().startswith("error: "):
                 self.error = line[len("error: ") :]
-            if not NOISE.match(line):
+            if not CHATTER.match(line) and not TOLD.match(line):
                 self._say(line)
 
 

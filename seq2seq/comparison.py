@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 from seq2seq import figures, params, paths, store
 from seq2seq.__main__ import die_with_parent
 from seq2seq.errors import UserError
+from seq2seq.graph import CHATTER
 
 FOLDER = Path(".cache/compare")
 FIGURE = FOLDER / "attention.svg"
@@ -149,19 +150,36 @@ def _result(kind: str) -> Result:
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": store.uri(),
+        "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": "",  # the copy's own code, found in its folder
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     command = [sys.executable, "-m", "dvc", "repro", "evaluate"]
-    with subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=die_with_parent) as child:
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=die_with_parent,
+    ) as child:
+        assert child.stdout is not None
         try:
-            status = child.wait()
+            _pass_on(child.stdout)
         except KeyboardInterrupt:
-            child.wait()  # the stage has got the signal too and is saving what it has
+            _pass_on(child.stdout)  # the stage has got the signal too and is saving what it has
             raise
-    if status:
+    if child.returncode:
         raise UserError(f"compare: attention {kind} failed in {folder}, see above")
     return read_reports(folder)
+
+
+def _pass_on(lines: Iterable[str]) -> None:
+    for line in lines:
+        if not CHATTER.match(line):
+            print(line, end="", flush=True)
 
 
 def read_reports(folder: Path) -> Result:

@@ -6,6 +6,7 @@ and know no stage by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from seq2seq.errors import UserError
 from seq2seq.params import flatten, show
 
 Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
+# What DVC says of itself while it runs stages, and nobody waits for.
+CHATTER = re.compile(
+    r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
+    r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
+    r"|Data and pipelines are up to date|Verifying data sources in stage|Stage '.*' is cached - "
+)
 UNCHANGED, RESTORED, RUN, MAY_RUN = "unchanged", "would be restored", "would run", "may run"
 
 
