@@ -12,14 +12,14 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.testing.utilities import prefect_test_harness
 from test_pipeline import task_states
-from test_registry import empty_database, project
+from test_registry import project
 from test_schedule import listener
 
 from flows import notify, tasks
 from flows.stages import Outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-__all__ = ["empty_database", "project"]
+__all__ = ["project"]
 
 
 @flow(name="judging")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_registry import empty_database, server
+from test_registry import server
 
 from seq2seq import history, lineage, params, paths, registry, store, tracking, workspace
 from seq2seq.__main__ import main
@@ -18,7 +18,7 @@ from seq2seq.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "12ab34cd" + "0" * 24 + ".dir", "12ab99ff" + "0" * 24 + ".dir"
-__all__ = ["empty_database", "server"]
+__all__ = ["server"]
 
 
 def make_workspace(folder: Path, empty_database: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from gate import Killed, World, aliases, kill_at, log, said
 from test_policy import changed
-from test_registry import empty_database, project
+from test_registry import project
 
 from flows import lock, promote
 from seq2seq import history, params, paths, registry, store
 from seq2seq.errors import TransientError, UserError
 
-__all__ = ["empty_database", "project"]
+__all__ = ["project"]
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from gate import Killed, World, aliases, kill_at, log, said
-from test_registry import empty_database, project, register
+from test_registry import project, register
 
 from flows import promote, rollback
 from flows.verdict import to_serve
 from seq2seq import answers, history, paths, query, registry, store
 from seq2seq.errors import TransientError, UserError
 
-__all__ = ["empty_database", "project"]
+__all__ = ["project"]
 
 
 @pytest.fixture
