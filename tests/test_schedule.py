@@ -141,15 +141,11 @@ def registered(database: Path) -> list[tuple[str, int, str]]:
 
 
 def wait(ask: Callable[[], Any], seconds: float, what: str, log: Path) -> Any:
-    """The first answer that is not empty; a server may be too busy to give one."""
+    """The first answer that is not empty."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        try:
-            if answer := ask():
-                return answer
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
-                raise
+        if answer := ask():
+            return answer
         time.sleep(0.5)
     raise AssertionError(f"{what} did not come in {seconds} s; {log.name}:\n{log.read_text()[-8000:]}")
 
@@ -170,8 +166,16 @@ def send(method: str, url: str, body: dict[str, Any]) -> bytes:
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return bytes(response.read())
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            # A server whose SQLite is being written says so; Prefect's own client asks again, too.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def free_port() -> int:
