@@ -34,21 +34,10 @@ PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     environment.prepare()
     try:
-        if options.command in STAGES:
-            return run_stage(options.command)
-        return int(importlib.import_module("seq2seq.commands").run(options))
-    except (UserError, TransientError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TransientError) else 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return run_stage(options.command) if options.command in STAGES else run_command(options)
     except ModuleNotFoundError as error:  # DVC called by its path runs the stages by the system's Python
         if (error.name or "").startswith("seq2seq"):
             raise
@@ -58,6 +47,20 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run what is no stage; returns the exit status."""
+    try:
+        return int(importlib.import_module("seq2seq.commands").run(options))
+    except (UserError, TransientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1 if isinstance(error, TransientError) else 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"error: {_told(error)}", file=sys.stderr)
         return 1

@@ -219,6 +219,17 @@ def test_a_python_without_the_requirements_says_which_one_to_call(command):
     assert ". .venv/bin/activate" in done.stderr
 
 
+def test_a_stage_that_fails_unheard_has_failed(tmp_path):
+    unread, stderr = os.pipe()
+    os.close(unread)  # as when the flow that listens is killed
+    run = [sys.executable, "-m", "seq2seq", "ingest"]
+    done = subprocess.run(
+        run, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stderr=stderr, check=False
+    )
+    os.close(stderr)
+    assert done.returncode != 0
+
+
 def test_translating_with_a_folder_imports_no_tracking():
     code = (
         "import sys, seq2seq.commands, seq2seq.translator, seq2seq.registry\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq import commands, comparison, params, paths
+from seq2seq.__main__ import STAGES
 from seq2seq.comparison import Bin, Result
 from seq2seq.errors import UserError
 
@@ -247,6 +248,11 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+def spoke(said: str) -> list[str]:
+    """The stages that said something, and so ran."""
+    return [stage for stage in STAGES if re.search(f"^{stage}: ", said, re.MULTILINE)]
+
+
 @pytest.mark.slow
 def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     run("dvc", "repro", "evaluate")
@@ -256,8 +262,7 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     said = run("seq2seq", "compare", "none")
     own, other = said.split("compare: attention none")
     assert own.strip() == "compare: attention additive, in .cache/compare/additive", "all of it is restored"
-    stages = [line.split(":")[0] for line in other.splitlines() if re.match("[a-z]+: ", line)]
-    assert list(dict.fromkeys(stages))[:2] == ["train", "evaluate"], "the first three are restored"
+    assert spoke(other) == ["train", "evaluate"], "the first three are restored"
     assert "stage" not in said.lower(), "DVC's own words are left out"
     assert "updates        20        20" in said
     assert [path.read_bytes() for path in watched] == before
@@ -266,6 +271,6 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     assert {kind: result["updates"] for kind, result in kept.items()} == {"additive": 20, "none": 20}
     figure = comparison.FIGURE.read_bytes()
 
-    assert "train:" not in run("seq2seq", "compare", "none")
+    assert spoke(run("seq2seq", "compare", "none")) == []
     run("seq2seq", "compare", "--saved", "numbers", "--figure", "again.svg")
     assert figure == comparison.FIGURE.read_bytes() == Path("again.svg").read_bytes()
