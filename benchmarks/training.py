@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks import setting, tutorial
 from seq2seq.batches import Batch, Batches, collate
+from seq2seq.device import keep_freed_memory
 from seq2seq.fast import summed_loss
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.tokens import TokenSplit
@@ -31,7 +32,7 @@ class Contestant(NamedTuple):
     model: Callable[[Config], nn.Module]
     loss: Loss
     buckets: bool  # batches of like lengths; else random ones
-    fused: bool = False  # Adam in one pass over each tensor, as seq2seq/train.py has it
+    tuned: bool = False  # as seq2seq/train.py: Adam in one pass over each tensor, freed memory kept
 
 
 def tutorial_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -59,8 +60,8 @@ CONTESTANTS = {
     setting.NAIVE: Contestant(tutorial.Naive, tutorial_loss, buckets=False),
     setting.HOISTED: Contestant(tutorial.Hoisted, tutorial_loss, buckets=False),
     setting.REFERENCE: Contestant(Seq2Seq, reference_loss, buckets=True),
-    setting.FAST: Contestant(Seq2Seq, fast_loss(torch.float32), buckets=True, fused=True),
-    setting.FAST_BF16: Contestant(Seq2Seq, fast_loss(torch.bfloat16), buckets=True, fused=True),
+    setting.FAST: Contestant(Seq2Seq, fast_loss(torch.float32), buckets=True, tuned=True),
+    setting.FAST_BF16: Contestant(Seq2Seq, fast_loss(torch.bfloat16), buckets=True, tuned=True),
 }
 
 
@@ -74,7 +75,7 @@ class Loop:
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self._summed_loss, self._batches = contestant.loss, batches
         self._optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=setting.LEARNING_RATE, fused=contestant.fused
+            self.model.parameters(), lr=setting.LEARNING_RATE, fused=contestant.tuned
         )
 
     def step(self) -> int:
@@ -92,6 +93,8 @@ class Loop:
 def loop(name: str, tokens: Path, vocabulary_size: int) -> Loop:
     """The contestant of that name on the training split below `tokens`."""
     contestant = CONTESTANTS[name]
+    if contestant.tuned:
+        keep_freed_memory()
     split = TokenSplit(tokens, "train")
     batches = bucketed(split) if contestant.buckets else random_batches(split, setting.SENTENCES)
     return Loop(contestant, setting.config(vocabulary_size), batches)

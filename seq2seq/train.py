@@ -24,7 +24,7 @@ from torch import Tensor
 from seq2seq import checkpoints, fast, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
 from seq2seq.cuda_graphs import Graphs
-from seq2seq.device import choose_device, wants_graphs
+from seq2seq.device import choose_device, keep_freed_memory, wants_graphs
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq, cross_entropy
 from seq2seq.params import Params
@@ -57,6 +57,7 @@ def train_share(params: Params, world: parallel.World) -> None:
     key = checkpoints.fingerprint("train", settings.model_dump())
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     device = choose_device("train")
+    keep_freed_memory()
     torch.manual_seed(settings.seed)
     trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key), world=world)
     world.agree("what is to be trained", key)

@@ -1,4 +1,8 @@
-"""Which device is computed on, and that what cannot be is said."""
+"""Which device is computed on, that what cannot be is said, and that freed memory is kept."""
+
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -45,3 +49,25 @@ def test_graphs_are_for_one_process_that_asks_for_them_on_a_gpu(monkeypatch):
     monkeypatch.setenv("SEQ2SEQ_CUDA_GRAPHS", "true")
     with pytest.raises(UserError, match="SEQ2SEQ_CUDA_GRAPHS=true: must be 1, for CUDA graphs, or 0"):
         wants_graphs(CPU)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
+def test_freed_memory_is_kept_for_what_comes_next():
+    code = """
+import resource, torch
+from seq2seq.device import keep_freed_memory
+def faults(numbers):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(numbers)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+def faults_after_more():  # smaller than what was freed, so that it has room there, alignment and all
+    faults(2**24 + 2**18)
+    return faults(2**24)
+usual = faults_after_more()
+keep_freed_memory()
+print(usual, faults_after_more())
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=True, text=True, stdout=subprocess.PIPE)
+    usual, kept = map(int, run.stdout.split())
+    assert usual > 1000  # 64 MiB taken anew
+    assert kept < 100
