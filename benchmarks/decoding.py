@@ -18,6 +18,7 @@ from benchmarks import setting
 from seq2seq import fast_search, search
 from seq2seq.batches import source_batch
 from seq2seq.corpus import read_split
+from seq2seq.device import keep_freed_memory
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.search import Hypothesis
 from seq2seq.vocabulary import EOS, Vocabulary
@@ -92,6 +93,8 @@ class Decoder:
 
 def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> Decoder:
     """The contestant of that name on the test split: the model in `folder`, or an untrained one."""
+    if name != setting.REFERENCE_SEARCH:
+        keep_freed_memory()  # as seq2seq/evaluate.py does
     texts = [pair.source for pair in read_split(corpus, "test")]
     if folder is not None:
         return Decoder(name, Seq2Seq.load(folder), Vocabulary.load(folder), texts, LONGEST)

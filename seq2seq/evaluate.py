@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from seq2seq import alignment, contamination, figures, paths, scores, slices, tracking
 from seq2seq.corpus import Pair, count_pairs, read_split
-from seq2seq.device import choose_device
+from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import Progress, duration
@@ -39,6 +39,7 @@ def evaluate(params: Params) -> None:
     """Score the model on every evaluation set; raises UserError if one of them is empty."""
     began = time.monotonic()
     how = params.evaluate
+    keep_freed_memory()
     translator = Translator.from_folder(paths.MODEL, choose_device("evaluate"))
     names = ("validation", "test", *params.ingest.evaluation_sets)
     sets = {name: list(read_split(paths.CORPUS, name)) for name in names}
