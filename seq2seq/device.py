@@ -1,6 +1,6 @@
 """Which device torch computes on, chosen once per stage with the reason said, and what happens to its memory.
 
-Why: both change how fast a result comes, the device by rounding what comes, so that they are no parameters.
+Why: both change how fast a result comes, and the result by rounding at most, so that they are no parameters.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def keep_freed_memory() -> None:
     """Have a process keep what it frees for what it needs next, where the C library is glibc.
 
     By default large tensors are taken from the system and given back each time, with a page fault for
-    every 4 KB of them: that was a seventh of a training's time on a CPU. The process never shrinks then,
-    so that this is for those that do one thing and end.
+    every 4 KB of them: that was a seventh of a training's time on a CPU. The process then grows until what
+    is freed fits what is needed, and never shrinks: this is for those that do one thing and end.
     """
     if os.name == "posix" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_MMAP_MAX, 0)

@@ -102,6 +102,7 @@ def run(tmp_path, monkeypatch):
             yield recorder
 
         monkeypatch.setattr(stage.tracking, "model_run", model_run)
+        monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # these tests' process goes on
         monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or ByHeart())
         monkeypatch.setattr(stage, "model_digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)

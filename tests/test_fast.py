@@ -43,7 +43,7 @@ def gradients(built: Seq2Seq, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("tied", "layer_norm"), [(True, False), (False, False), (True, True)])
 def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, layer_norm, monkeypatch):
-    monkeypatch.setattr(fast, "ROWS", 7)  # logits in several portions
+    monkeypatch.setattr(fast, "ROWS", {"cpu": 7})  # logits in several portions
     built = model(kind, layers, tied=tied, layer_norm=layer_norm).double()
     pairs = batch()
     expected = reference(built, pairs, 0.1)
@@ -108,6 +108,21 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(monkeypatch):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
     for name, right in gradients(built, expected).items():
         assert (made[name] - right).norm() <= 0.05 * right.norm() + 1e-6, name
+
+
+def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_common():
+    torch.manual_seed(4)
+    energy_A = 0.05 + 0.02 * torch.randn(256)  # they add up to 13: half of it would be common to all scores
+    query_BA, keys_BSA = 0.3 * torch.randn(4, 256), 0.3 * torch.randn(4, 9, 256)
+
+    def scores(dtype: torch.dtype) -> torch.Tensor:
+        parts = (torch.empty(4, 9, 1), keys_BSA, torch.ones(4, 9, dtype=torch.bool), energy_A)
+        looks = fast.AdditiveLooks(*(part if part.dtype == torch.bool else part.to(dtype) for part in parts))
+        scores_BS = looks.score(query_BA.to(dtype)).double()
+        return scores_BS - scores_BS.mean(dim=1, keepdim=True)
+
+    exact = scores(torch.float64)
+    assert (scores(torch.bfloat16) - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
