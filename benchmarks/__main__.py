@@ -1,7 +1,7 @@
 """`python -m benchmarks`: every contest in turn, one table, and .cache/bench/results.json.
 
 Why: see benchmarks/__init__.py. `make bench` is the same. Contestants stay in memory while they wait
-for their turns: training takes 8 GB, 11 with JoeyNMT.
+for their turns: training takes 9 GB, 12 with JoeyNMT.
 """
 
 from __future__ import annotations
