@@ -1,4 +1,4 @@
-"""Which device torch computes on, chosen once per stage with the reason said, and what happens to its memory.
+"""Which device torch computes on, chosen once per stage with the reason said, and whether memory is kept.
 
 Why: both change how fast a result comes, and the result by rounding at most, so that they are no parameters.
 """

@@ -116,8 +116,8 @@ def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_co
     query_BA, keys_BSA = 0.3 * torch.randn(4, 256), 0.3 * torch.randn(4, 9, 256)
 
     def scores(dtype: torch.dtype) -> torch.Tensor:
-        parts = (torch.empty(4, 9, 1), keys_BSA, torch.ones(4, 9, dtype=torch.bool), energy_A)
-        looks = fast.AdditiveLooks(*(part if part.dtype == torch.bool else part.to(dtype) for part in parts))
+        mask_BS = torch.ones(4, 9, dtype=torch.bool)
+        looks = fast.AdditiveLooks(torch.empty(4, 9, 1), keys_BSA.to(dtype), mask_BS, energy_A.to(dtype))
         scores_BS = looks.score(query_BA.to(dtype)).double()
         return scores_BS - scores_BS.mean(dim=1, keepdim=True)
 
