@@ -19,7 +19,8 @@ from benchmarks import setting, tutorial
 from seq2seq.batches import Batch, Batches, collate
 from seq2seq.device import keep_freed_memory
 from seq2seq.fast import summed_loss
-from seq2seq.model import Config, Seq2Seq, cross_entropy
+from seq2seq.loss import cross_entropy
+from seq2seq.model import Config, Seq2Seq
 from seq2seq.tokens import TokenSplit
 
 Loss = Callable[[nn.Module, Batch], Tensor]  # summed over the real tokens of a batch, in nats

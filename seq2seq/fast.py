@@ -6,8 +6,8 @@ of weights included, is one large product after it. Products run in bfloat16 if 
 encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the weights and sums stay in float32.
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
-forget, cell, output), O = H + M is what the decoder says [d_i; c_i], N = B T, and a name that begins
-with d_ is the gradient of the loss.
+forget, cell, output), O = H + M is what the decoder says [d_i; c_i], and a name that begins with
+d_ is the gradient of the loss.
 """
 
 from __future__ import annotations
@@ -21,12 +21,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from seq2seq.batches import Batch
-from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State, cross_entropy
+from seq2seq.loss import LinearCrossEntropy, cross_entropy
+from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State
 from seq2seq.precision import casting, wide
-from seq2seq.vocabulary import PAD
-
-# Of the logits made at once: few enough to stay near the processor, enough to keep a GPU busy.
-ROWS = {"cpu": 256, "cuda": 1024}
 
 
 def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dtype) -> Tensor:
@@ -253,8 +250,8 @@ class AdditiveLooks(Looks):
         """scores_BS of a step."""
         sigmoid_BSA = (self.keys_BSA + query_BA.unsqueeze(1)).sigmoid_()
         self.sigmoids.append(sigmoid_BSA)
-        energy_N = torch.addmv(self.half_1, sigmoid_BSA.flatten(0, 1), self.energy_A, beta=-1)
-        return energy_N.view(sigmoid_BSA.shape[:2])
+        scores = torch.addmv(self.half_1, sigmoid_BSA.flatten(0, 1), self.energy_A, beta=-1)
+        return scores.view(sigmoid_BSA.shape[:2])
 
     def score_back(self, step: int, d_scores_BS: Tensor) -> Tensor:
         """d_query_BA of a step: the sum over S of d_score energy sigmoid (1 - sigmoid)."""
@@ -295,45 +292,3 @@ def lstm_backward(
     slope_BG = active_BG * (1 - active_BG)
     slope_BG[:, 2 * units : 3 * units] = 1 - new_BH.square()
     return torch.cat(d_active, dim=1).mul_(slope_BG), d_cell_BH * keep_BH
-
-
-class LinearCrossEntropy(Function):
-    """Label-smoothed cross-entropy of linear(said), summed over real targets; gradients made in passing.
-
-    Logits are made for some rows at a time and never kept.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, said_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, output_N: Tensor, smoothing: float
-    ) -> Tensor:
-        """The loss; its gradients wait in ctx."""
-        weight, bias = weight_VE.to(said_NE.dtype), bias_V.to(said_NE.dtype)
-        loss = torch.zeros((), dtype=wide(said_NE.dtype), device=said_NE.device)
-        d_said_NE = torch.empty_like(said_NE)
-        d_weight_VE, d_bias_V = torch.zeros_like(weight_VE), torch.zeros_like(bias_V)
-        rows = ROWS[said_NE.device.type]
-        for begin in range(0, len(output_N), rows):
-            said, output = said_NE[begin : begin + rows], output_N[begin : begin + rows].unsqueeze(1)
-            real = output != PAD
-            logits_NV = F.linear(said, weight, bias).to(loss.dtype)
-            d_NV = logits_NV.softmax(dim=-1)
-            # log sum exp, by way of the likeliest piece: its probability is at least 1 / V.
-            total_N1 = logits_NV.amax(dim=-1, keepdim=True) - d_NV.amax(dim=-1, keepdim=True).log()
-            right_N1, mean_N1 = logits_NV.gather(1, output), logits_NV.mean(dim=-1, keepdim=True)
-            loss += (total_N1 - torch.lerp(right_N1, mean_N1, smoothing)).mul_(real).sum()
-            d_NV.sub_(smoothing / len(weight))
-            d_NV.scatter_add_(1, output, torch.full_like(right_N1, smoothing - 1))
-            d_rounded_NV = d_NV.mul_(real).to(said.dtype)
-            torch.mm(d_rounded_NV, weight, out=d_said_NE[begin : begin + rows])
-            d_weight_VE += d_rounded_NV.t() @ said
-            d_bias_V += d_NV.sum(dim=0)
-        ctx.save_for_backward(d_said_NE, d_weight_VE, d_bias_V)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients, scaled."""
-        d_said_NE, d_weight_VE, d_bias_V = ctx.saved_tensors
-        return d_said_NE * d_loss.to(d_said_NE.dtype), d_weight_VE * d_loss, d_bias_V * d_loss, None, None

@@ -13,19 +13,19 @@ Tensors are named by their shape; a letter is always the same size:
 The field's words: the *memory* h_1..h_S is what the encoder keeps of each source position; the
 *query* d_{i-1} is what the decoder asks with; their *context* c_i is the memory averaged by how well
 each position answers.  Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention),
-Luong et al. 2015 (dot and general scores).
+Luong et al. 2015 (dot and general scores), Vaswani et al. 2017 (their scale).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from seq2seq.errors import UserError
 from seq2seq.vocabulary import PAD
 
-FORMAT = 1  # of the model folder
+FORMAT = 2  # of the model folder; in format 1 the scores dot and general were not divided by sqrt(H)
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 
 AttentionKind = Literal["additive", "dot", "general", "none"]
@@ -158,29 +158,33 @@ class AdditiveAttention(Attention):
 
 
 class DotAttention(Attention):
-    """score = d . h   (Luong et al. 2015, with d_i); h is the sum of both directions, to be of d's size."""
+    """score = d . h / sqrt(H)   (Luong et al. 2015, with d_i); h sums both directions, to be of d's size.
+
+    Undivided, products of many units are large from the first update on, and a softmax of large scores
+    looks at one position and passes hardly a gradient (Vaswani et al. 2017, section 3.2.1).
+    """
 
     def keys(self, values_BSM: Tensor) -> Tensor:
-        """h forward + h backward."""
+        """(h forward + h backward) / sqrt(H)."""
         forward_BSH, backward_BSH = values_BSM.chunk(2, dim=-1)
-        return forward_BSH + backward_BSH
+        return (forward_BSH + backward_BSH) / math.sqrt(forward_BSH.shape[-1])
 
     def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """d . h."""
+        """d . key."""
         return torch.bmm(keys_BSA, query_BH.unsqueeze(2)).squeeze(2)
 
 
 class GeneralAttention(DotAttention):
-    """score = d . W h   (Luong et al. 2015)."""
+    """score = d . W h / sqrt(H)   (Luong et al. 2015)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.key = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
 
     def keys(self, values_BSM: Tensor) -> Tensor:
-        """W h."""
+        """W h / sqrt(H)."""
         keys_BSH: Tensor = self.key(values_BSM)
-        return keys_BSH
+        return keys_BSH / math.sqrt(keys_BSH.shape[-1])
 
 
 def attention(config: Config) -> Attention | None:
@@ -291,12 +295,14 @@ class Seq2Seq(nn.Module):
         """Read a folder written by `save`; raises UserError for another format or missing files."""
         try:
             stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            if stored.get("format") != FORMAT:
+            written, config = stored.get("format"), stored["model"]
+            same_since_1 = config["attention"] in ("additive", "none")
+            if written != FORMAT and not (written == 1 and same_since_1):
                 raise UserError(
-                    f"{folder / CONFIG}: format {stored.get('format')!r}, this code reads format "
+                    f"{folder / CONFIG}: format {written!r}, this code reads format "
                     f"{FORMAT}: use the version of seq2seq that wrote it"
                 )
-            model = cls(Config(**stored["model"]))
+            model = cls(Config(**config))
             weights = load_file(folder / WEIGHTS)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
@@ -343,14 +349,3 @@ class Embedding(nn.Embedding):
         """(...) to (..., E)."""
         read: Tensor = super().forward(ids) * self.embedding_dim**0.5
         return read
-
-
-def cross_entropy(logits_BTV: Tensor, output_BT: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Summed loss over the real tokens of a batch, in nats (label smoothing: Szegedy et al. 2016)."""
-    return F.cross_entropy(
-        logits_BTV.flatten(0, 1),
-        output_BT.flatten(),
-        ignore_index=PAD,
-        label_smoothing=smoothing,
-        reduction="sum",
-    )

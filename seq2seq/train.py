@@ -26,7 +26,8 @@ from seq2seq.batches import Batch, Batches
 from seq2seq.cuda_graphs import Graphs
 from seq2seq.device import choose_device, keep_freed_memory, wants_graphs
 from seq2seq.errors import UserError
-from seq2seq.model import Config, Seq2Seq, cross_entropy
+from seq2seq.loss import cross_entropy
+from seq2seq.model import Config, Seq2Seq
 from seq2seq.params import Params
 from seq2seq.params import Train as Settings
 from seq2seq.precision import choose_dtype

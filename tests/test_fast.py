@@ -5,7 +5,8 @@ import torch
 
 from seq2seq import fast
 from seq2seq.batches import Batch, collate
-from seq2seq.model import Config, Seq2Seq, cross_entropy
+from seq2seq.loss import cross_entropy
+from seq2seq.model import Config, Seq2Seq
 
 PIECES = 60
 
@@ -43,7 +44,7 @@ def gradients(built: Seq2Seq, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("tied", "layer_norm"), [(True, False), (False, False), (True, True)])
 def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, layer_norm, monkeypatch):
-    monkeypatch.setattr(fast, "ROWS", {"cpu": 7})  # logits in several portions
+    monkeypatch.setattr("seq2seq.loss.ROWS", {"cpu": 7})  # logits in several portions
     built = model(kind, layers, tied=tied, layer_norm=layer_norm).double()
     pairs = batch()
     expected = reference(built, pairs, 0.1)

@@ -9,7 +9,8 @@ import torch
 
 from seq2seq.batches import collate
 from seq2seq.errors import UserError
-from seq2seq.model import CONFIG, Config, Seq2Seq, cross_entropy, turn_around
+from seq2seq.loss import cross_entropy
+from seq2seq.model import CONFIG, Config, DotAttention, GeneralAttention, Seq2Seq, turn_around
 from seq2seq.vocabulary import EOS, PAD
 
 KINDS = ["additive", "dot", "general", "none"]
@@ -93,6 +94,21 @@ def test_attention_sums_to_one_and_is_zero_at_padding(attention):
     assert (weights_BTS.masked_select((batch.source_BS == PAD).unsqueeze(1)) == 0).all()
 
 
+@pytest.mark.parametrize("kind", [DotAttention, GeneralAttention])
+def test_a_product_score_does_not_grow_with_the_number_of_units(kind):
+    """Of memories and queries of unit variance, as layer normalisation makes them."""
+    torch.manual_seed(3)
+    spread = []
+    for units in (16, 1024):
+        config = dataclasses.replace(build().config, hidden_size=units)
+        attend = kind(config) if kind is GeneralAttention else kind()
+        values_BSM, query_BH = torch.randn(20, 20, 2 * units), torch.randn(20, units)
+        spread.append(attend.score(query_BH, attend.keys(values_BSM)).std().item())
+    assert min(spread) > 0.3
+    assert max(spread) < 2.0
+    assert max(spread) < 1.5 * min(spread)
+
+
 def test_without_attention_the_source_is_known_by_the_first_state_alone():
     model = build("none")
     batch = collate(SOURCES, TARGETS)
@@ -169,14 +185,28 @@ def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
     assert Seq2Seq.load(tmp_path).config == build().config
 
 
+@pytest.mark.parametrize(
+    ("attention", "scored_the_same"), [("additive", True), ("none", True), ("dot", False), ("general", False)]
+)
+def test_format_1_is_read_where_it_scored_the_same(tmp_path: Path, attention, scored_the_same):
+    build(attention).float().save(tmp_path)
+    stored = json.loads((tmp_path / CONFIG).read_text())
+    (tmp_path / CONFIG).write_text(json.dumps(stored | {"format": 1}))
+    if scored_the_same:
+        assert Seq2Seq.load(tmp_path).config == build(attention).config
+    else:
+        with pytest.raises(UserError, match="format 1, this code reads format 2"):
+            Seq2Seq.load(tmp_path)
+
+
 def test_an_unknown_format_and_missing_or_odd_weights_are_named(tmp_path: Path):
     build().float().save(tmp_path)
     stored = json.loads((tmp_path / CONFIG).read_text())
     (tmp_path / CONFIG).write_text(json.dumps(stored | {"format": 7}))
-    with pytest.raises(UserError, match="format 7, this code reads format 1"):
+    with pytest.raises(UserError, match="format 7, this code reads format 2"):
         Seq2Seq.load(tmp_path)
     other = dataclasses.asdict(build().config) | {"attention": "dot"}
-    (tmp_path / CONFIG).write_text(json.dumps({"format": 1, "model": other}))
+    (tmp_path / CONFIG).write_text(json.dumps({"format": 2, "model": other}))
     with pytest.raises(UserError, match=r"disagree about decoder\.attention"):
         Seq2Seq.load(tmp_path)
     (tmp_path / CONFIG).unlink()
