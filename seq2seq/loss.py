@@ -1,5 +1,8 @@
 """What training minimises: label-smoothed cross-entropy, from logits or, sooner, without ever keeping them.
 
+Why: the logits of a batch are by far its largest tensor. The plain form is what validation and the tests
+read; training makes them a portion at a time, and its gradients with them.
+
 Tensors are named as in model.py; besides, N = B T are the rows of a batch.
 """
 

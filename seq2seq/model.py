@@ -295,14 +295,14 @@ class Seq2Seq(nn.Module):
         """Read a folder written by `save`; raises UserError for another format or missing files."""
         try:
             stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            written, config = stored.get("format"), stored["model"]
-            same_since_1 = config["attention"] in ("additive", "none")
-            if written != FORMAT and not (written == 1 and same_since_1):
+            written = stored.get("format")
+            scored_alike = written == 1 and stored["model"]["attention"] in ("additive", "none")
+            if written != FORMAT and not scored_alike:
                 raise UserError(
                     f"{folder / CONFIG}: format {written!r}, this code reads format "
                     f"{FORMAT}: use the version of seq2seq that wrote it"
                 )
-            model = cls(Config(**config))
+            model = cls(Config(**stored["model"]))
             weights = load_file(folder / WEIGHTS)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
