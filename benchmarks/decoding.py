@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import setting
-from seq2seq import fast_search, search
+from seq2seq import fast_search, model_folder, search
 from seq2seq.batches import source_batch
 from seq2seq.corpus import read_split
 from seq2seq.device import keep_freed_memory
@@ -97,7 +97,7 @@ def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> D
         keep_freed_memory()  # as seq2seq/evaluate.py does
     texts = [pair.source for pair in read_split(corpus, "test")]
     if folder is not None:
-        return Decoder(name, Seq2Seq.load(folder), Vocabulary.load(folder), texts, LONGEST)
+        return Decoder(name, model_folder.load(folder), Vocabulary.load(folder), texts, LONGEST)
     shared = Vocabulary.load(vocabulary)
     return Decoder(name, endless(setting.config(shared.size)), shared, texts, setting.FORCED)
 

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq import alignment, contamination, figures, paths, scores, slices, tracking
+from seq2seq import alignment, contamination, figures, model_folder, paths, scores, slices, tracking
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import Progress, duration
-from seq2seq.translator import LONGEST, Translation, Translator, model_digest
+from seq2seq.translator import LONGEST, Translation, Translator
 
 T = TypeVar("T")
 CHUNK = 1000  # sentences between two words of progress
@@ -159,7 +159,7 @@ def _metrics(
         "frozen_set": frozen_set,
         "digests": {name: scores.set_digest(pairs) for name, pairs in sets.items()},
         "signatures": signatures,
-        "model_digest": model_digest(paths.MODEL),
+        "model_digest": model_folder.digest(paths.MODEL),
     }
 
 

@@ -18,23 +18,15 @@ Luong et al. 2015 (dot and general scores), Vaswani et al. 2017 (their scale).
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seq2seq.errors import UserError
 from seq2seq.vocabulary import PAD
-
-FORMAT = 2  # of the model folder; in format 1 the scores dot and general were not divided by sqrt(H)
-WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 
 AttentionKind = Literal["additive", "dot", "general", "none"]
 
@@ -278,48 +270,6 @@ class Seq2Seq(nn.Module):
         memory, state = self.encode(source_BS, lengths_B)
         logits_BTV, weights_BTS = self.decoder(input_BT, state, memory)
         return logits_BTV, weights_BTS
-
-    def save(self, folder: Path) -> None:
-        """Write weights and config (no pickle) into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.weights(), folder / WEIGHTS)
-        text = json.dumps({"format": FORMAT, "model": asdict(self.config)}, indent=2)
-        (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-
-    def weights(self) -> dict[str, Tensor]:
-        """All parameters by name, a tied table once."""
-        return {name: p.detach().cpu().contiguous() for name, p in self.named_parameters()}
-
-    @classmethod
-    def load(cls, folder: Path) -> Seq2Seq:
-        """Read a folder written by `save`; raises UserError for another format or missing files."""
-        try:
-            stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            written = stored.get("format")
-            scored_alike = written == 1 and stored["model"]["attention"] in ("additive", "none")
-            if written != FORMAT and not scored_alike:
-                raise UserError(
-                    f"{folder / CONFIG}: format {written!r}, this code reads format "
-                    f"{FORMAT}: use the version of seq2seq that wrote it"
-                )
-            model = cls(Config(**stored["model"]))
-            weights = load_file(folder / WEIGHTS)
-        except FileNotFoundError as error:
-            raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
-        except UserError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-            raise UserError(
-                f"{folder} is damaged ({error}): take the model from the registry again"
-            ) from None
-        parameters = dict(model.named_parameters())
-        if weights.keys() != parameters.keys():
-            odd = sorted(weights.keys() ^ parameters.keys())
-            raise UserError(f"{folder / WEIGHTS}: weights and config disagree about {', '.join(odd)}")
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-        return model
 
 
 def norm(config: Config, size: int) -> nn.Module:

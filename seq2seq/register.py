@@ -16,19 +16,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import answers, paths, pyfunc, registry, store, tracking, workspace
+from seq2seq import answers, model_folder, paths, pyfunc, registry, store, tracking, workspace
 from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
 from seq2seq.registry import Version
-from seq2seq.translator import Decoding, Translator, model_digest
+from seq2seq.translator import Decoding, Translator
 
 
 def register(params: Params) -> None:
     """Register the model, or find the version it has; raises UserError, TransientError for the server."""
     began = time.monotonic()
     metrics, samples, provenance = map(_read, (paths.METRICS, paths.SAMPLES, paths.PROVENANCE))
-    digest = model_digest(paths.MODEL)
+    digest = model_folder.digest(paths.MODEL)
     if metrics["model_digest"] != digest:
         raise UserError(f"{paths.METRICS} scores another model than {paths.MODEL}: `dvc repro evaluate`")
     how = params.evaluate

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq import checkpoints, fast, parallel, paths, tracking
+from seq2seq import checkpoints, fast, model_folder, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
 from seq2seq.cuda_graphs import Graphs
 from seq2seq.device import choose_device, keep_freed_memory, wants_graphs
@@ -76,7 +76,7 @@ def save(trainer: Trainer, vocabulary: Vocabulary) -> None:
     """Write the model folder with the best weights, and the curve."""
     for name, tensor in trainer.best.items():
         trainer.parameters[name].data.copy_(tensor)
-    trainer.model.save(paths.MODEL)
+    model_folder.save(trainer.model, paths.MODEL)
     for name in (FILE, WORDS_FILE):
         if (paths.VOCABULARY / name).is_file():
             shutil.copyfile(paths.VOCABULARY / name, paths.MODEL / name)

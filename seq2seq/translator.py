@@ -6,7 +6,6 @@ lines, so that a score says something about what users get.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seq2seq import model_folder
 from seq2seq.batches import collate, source_batch
 from seq2seq.errors import UserError
 from seq2seq.fast_search import FastModel, beam_search
-from seq2seq.model import CONFIG, WEIGHTS, Seq2Seq
+from seq2seq.model import Seq2Seq
 from seq2seq.precision import PRECISIONS, choose_dtype
 from seq2seq.search import Hypothesis, forced
-from seq2seq.vocabulary import FILE, Vocabulary, known_words, words
+from seq2seq.vocabulary import Vocabulary, known_words, words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
 # What a request may ask for: a server answers others as well, and a beam gains nothing long before.
@@ -75,7 +75,7 @@ class Translator:
             raise UserError(f"{folder} is not a model folder: `make run` trains one into `model`")
         decoding = folder / DECODING
         return cls(
-            Seq2Seq.load(folder),
+            model_folder.load(folder),
             Vocabulary.load(folder),
             Decoding(**json.loads(decoding.read_text("utf-8"))) if decoding.is_file() else None,
             known_words(folder),
@@ -212,11 +212,3 @@ def portions(order: list[int], size: int) -> Iterator[list[int]]:
         raise UserError(f"batch_size: {size} is not allowed, it should be 1 or more")
     for begin in range(0, len(order), size):
         yield order[begin : begin + size]
-
-
-def model_digest(folder: Path) -> str:
-    """sha256 of what a model is: weights, config and vocabulary."""
-    total = hashlib.sha256()
-    for name in (WEIGHTS, CONFIG, FILE):
-        total.update((folder / name).read_bytes())
-    return total.hexdigest()

@@ -104,7 +104,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(stage.tracking, "model_run", model_run)
         monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # these tests' process goes on
         monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or ByHeart())
-        monkeypatch.setattr(stage, "model_digest", lambda _: "0123abcd")
+        monkeypatch.setattr(stage.model_folder, "digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
         ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": list(further)})
         stage.evaluate(PARAMS.model_copy(update={"evaluate": how, "ingest": ingest}))

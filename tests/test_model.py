@@ -1,16 +1,13 @@
-"""The laws of the model: padding, attention, shapes, the first state, saving."""
+"""The laws of the model: padding, attention, shapes, the first state."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from seq2seq.batches import collate
-from seq2seq.errors import UserError
 from seq2seq.loss import cross_entropy
-from seq2seq.model import CONFIG, Config, Seq2Seq, turn_around
+from seq2seq.model import Config, Seq2Seq, turn_around
 from seq2seq.vocabulary import EOS, PAD
 
 KINDS = ["additive", "dot", "general", "none"]
@@ -163,55 +160,3 @@ def test_a_tied_table_is_one_parameter():
     assert tied.decoder.vocabulary.weight is tied.decoder.embedding.weight
     size = lambda model: sum(p.numel() for p in model.parameters())  # noqa: E731
     assert size(untied) - size(tied) == 16 * 10
-
-
-@pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
-def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie, layer_norm):
-    model = build(attention, tie=tie, layer_norm=layer_norm).float()
-    model.save(tmp_path)
-    batch = collate(SOURCES, TARGETS)
-    arguments = (batch.source_BS, batch.source_lengths_B, batch.input_BT)
-    loaded = Seq2Seq.load(tmp_path)
-    assert loaded.config == model.config
-    assert torch.equal(model(*arguments)[0], loaded(*arguments)[0])
-
-
-def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
-    build().float().save(tmp_path)
-    stored = json.loads((tmp_path / CONFIG).read_text())
-    del stored["model"]["layer_norm"]
-    (tmp_path / CONFIG).write_text(json.dumps(stored))
-    assert Seq2Seq.load(tmp_path).config == build().config
-
-
-@pytest.mark.parametrize(
-    ("attention", "scored_the_same"), [("additive", True), ("none", True), ("dot", False), ("general", False)]
-)
-def test_format_1_is_read_where_it_scored_the_same(tmp_path: Path, attention, scored_the_same):
-    build(attention).float().save(tmp_path)
-    stored = json.loads((tmp_path / CONFIG).read_text())
-    (tmp_path / CONFIG).write_text(json.dumps(stored | {"format": 1}))
-    if scored_the_same:
-        assert Seq2Seq.load(tmp_path).config == build(attention).config
-    else:
-        with pytest.raises(UserError, match="format 1, this code reads format 2"):
-            Seq2Seq.load(tmp_path)
-
-
-def test_an_unknown_format_and_missing_or_odd_weights_are_named(tmp_path: Path):
-    build().float().save(tmp_path)
-    stored = json.loads((tmp_path / CONFIG).read_text())
-    (tmp_path / CONFIG).write_text(json.dumps(stored | {"format": 7}))
-    with pytest.raises(UserError, match="format 7, this code reads format 2"):
-        Seq2Seq.load(tmp_path)
-    (tmp_path / CONFIG).write_text(json.dumps({"format": 7}))  # which may be laid out in any other way
-    with pytest.raises(UserError, match="format 7, this code reads format 2"):
-        Seq2Seq.load(tmp_path)
-    other = dataclasses.asdict(build().config) | {"attention": "dot"}
-    (tmp_path / CONFIG).write_text(json.dumps({"format": 2, "model": other}))
-    with pytest.raises(UserError, match=r"disagree about decoder\.attention"):
-        Seq2Seq.load(tmp_path)
-    (tmp_path / CONFIG).unlink()
-    with pytest.raises(UserError, match=r"config\.json is missing"):
-        Seq2Seq.load(tmp_path)

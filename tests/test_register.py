@@ -11,7 +11,7 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
-from seq2seq import answers, params, paths, pyfunc, register, registry, store, translator
+from seq2seq import answers, model_folder, params, paths, pyfunc, register, registry, store, translator
 from seq2seq.errors import TransientError, UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
@@ -55,13 +55,13 @@ def project(tmp_path, monkeypatch) -> Path:
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.mul_(3)  # else all answers are alike
-    built.save(paths.MODEL)
+    model_folder.save(built, paths.MODEL)
     (paths.MODEL / FILE).write_bytes(model)
     paths.REPORTS.mkdir()
     paths.PROVENANCE.parent.mkdir()
     write(paths.PROVENANCE, PROVENANCE)
     write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
-    write(paths.METRICS, METRICS | {"model_digest": translator.model_digest(paths.MODEL)})
+    write(paths.METRICS, METRICS | {"model_digest": model_folder.digest(paths.MODEL)})
     samples = [{"kind": "short", "source": text, "source_pieces": ["</s>"]} for text in SENTENCES]
     # As evaluate leaves a sentence that is too long to be translated.
     samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from seq2seq import Translator
+from seq2seq import Translator, model_folder
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
-from seq2seq.translator import DECODING, Decoding, model_digest
+from seq2seq.translator import DECODING, Decoding
 from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
 
 WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
@@ -45,7 +45,7 @@ def folder(request, tmp_path_factory) -> Path:
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.mul_(3)
-    built.save(folder)
+    model_folder.save(built, folder)
     return folder
 
 
@@ -111,7 +111,7 @@ def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_pa
     assert translator.decoding == Decoding(3, 0.6, 4)
     plain = Translator.from_folder(folder)
     assert translator.translate(TEXTS) == plain.translate(TEXTS, 3, 0.6, 4)
-    assert model_digest(registered) == model_digest(folder)
+    assert model_folder.digest(registered) == model_folder.digest(folder)
 
 
 def test_the_precision_of_a_registered_model_is_honoured(folder, tmp_path):

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 from test_evidence import lay
 from test_register import SENTENCES, project  # noqa: F401
 
-from seq2seq import answers, evidence, paths, pyfunc, registry, store, tracking, witness
+from seq2seq import answers, evidence, model_folder, paths, pyfunc, registry, store, tracking, witness
 from seq2seq.corpus import Pair
 from seq2seq.errors import TransientError, UserError
-from seq2seq.translator import Decoding, Translator, model_digest
+from seq2seq.translator import Decoding, Translator
 
 DECODING = Decoding(2, 1.0, 12)
 PAIRS = [Pair(text, "the dog sleeps") for text in (*SENTENCES, "Hund " * 900)]  # the last is too long for it
@@ -40,7 +40,7 @@ def register(uri: str, run_id: str, **tags: str) -> str:
 def ours(run_id: str, folder: Path = paths.MODEL, decoding: Decoding = DECODING) -> str:
     """A version with a model folder of ours, tagged as `register` does."""
     uri = pyfunc.log_model(folder, run_id, store.uri(), decoding._asdict(), SENTENCES)
-    return register(uri, run_id, model_digest=model_digest(folder), decoding=json.dumps(decoding))
+    return register(uri, run_id, model_digest=model_folder.digest(folder), decoding=json.dumps(decoding))
 
 
 def foreign(run_id: str, body: str, columns: list[str]) -> str:

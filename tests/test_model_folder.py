@@ -1,0 +1,87 @@
+"""A model folder: what is saved is what is loaded, and what cannot be read is named."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq import model_folder
+from seq2seq.batches import collate
+from seq2seq.errors import UserError
+from seq2seq.model import Config, Seq2Seq
+from seq2seq.model_folder import CONFIG, FORMAT
+
+ADDITIVE = Config(
+    vocabulary_size=16,
+    embedding_size=10,
+    hidden_size=12,
+    attention_size=7,
+    layers=1,
+    attention="additive",
+    dropout=0.0,
+    tie_embeddings=True,
+)
+KINDS = ["additive", "dot", "general", "none"]
+
+
+def saved(folder: Path, **changes) -> Seq2Seq:
+    """A model, written into a folder."""
+    model = Seq2Seq(dataclasses.replace(ADDITIVE, **changes))
+    model_folder.save(model, folder)
+    return model
+
+
+def rewrite(folder: Path, change) -> None:
+    """The config of a folder after `change` of what is stored in it."""
+    stored = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(change(stored)))
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
+def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie, layer_norm):
+    model = saved(tmp_path, attention=attention, tie_embeddings=tie, layer_norm=layer_norm)
+    batch = collate([[7, 8, 9], [5], [12, 4]], [[8, 7], [9, 10, 4, 5], [5]])
+    arguments = (batch.source_BS, batch.source_lengths_B, batch.input_BT)
+    loaded = model_folder.load(tmp_path)
+    assert loaded.config == model.config
+    assert torch.equal(model(*arguments)[0], loaded(*arguments)[0])
+
+
+def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
+    saved(tmp_path)
+    rewrite(tmp_path, lambda stored: stored["model"].pop("layer_norm") or stored)
+    assert model_folder.load(tmp_path).config == ADDITIVE
+
+
+@pytest.mark.parametrize(
+    ("attention", "scored_the_same"), [("additive", True), ("none", True), ("dot", False), ("general", False)]
+)
+def test_format_1_is_read_where_it_scored_the_same(tmp_path: Path, attention, scored_the_same):
+    model = saved(tmp_path, attention=attention)
+    rewrite(tmp_path, lambda stored: stored | {"format": 1})
+    if scored_the_same:
+        assert model_folder.load(tmp_path).config == model.config
+    else:
+        with pytest.raises(UserError, match=f"format 1, this code reads format {FORMAT}"):
+            model_folder.load(tmp_path)
+
+
+@pytest.mark.parametrize("rest", [{"model": dataclasses.asdict(ADDITIVE)}, {}])  # whatever its layout
+def test_an_unknown_format_is_named(tmp_path: Path, rest):
+    saved(tmp_path)
+    rewrite(tmp_path, lambda _: {"format": 7} | rest)
+    with pytest.raises(UserError, match=f"format 7, this code reads format {FORMAT}"):
+        model_folder.load(tmp_path)
+
+
+def test_missing_files_and_odd_weights_are_named(tmp_path: Path):
+    saved(tmp_path)
+    rewrite(tmp_path, lambda stored: stored | {"model": stored["model"] | {"attention": "dot"}})
+    with pytest.raises(UserError, match=r"disagree about decoder\.attention"):
+        model_folder.load(tmp_path)
+    (tmp_path / CONFIG).unlink()
+    with pytest.raises(UserError, match=r"config\.json is missing"):
+        model_folder.load(tmp_path)
