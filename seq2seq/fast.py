@@ -6,7 +6,7 @@ of weights included, is one large product after it. Products run in bfloat16 if 
 encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the weights and sums stay in float32.
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
-forget, cell, output), O = H + M is what the decoder says [d_i; c_i], and a name that begins with
+forget, cell, output), O = H + M is what a word is said with, [d_i; c_{i+1}], and a name that begins with
 d_ is the gradient of the loss.
 """
 
@@ -53,7 +53,7 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
 
 
 def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dtype: torch.dtype) -> Tensor:
-    """[d_i; c_i] of every position (B, T, O), or d_i alone without attention."""
+    """[d_i; c_{i+1}] of every position (B, T, O), or d_i alone without attention."""
     cell = cast(nn.LSTMCell, decoder.cells[0])
     size = decoder.embedding.embedding_dim
     embedded_BTE = drop(decoder.embedding(input_BT), decoder.dropout)
@@ -76,7 +76,7 @@ def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dt
         cell.weight_hh.to(dtype),
         *(need if need is None else need.to(dtype) for need in needs),
     )
-    output_TBO: Tensor = d_TBH if c_TBM is None else torch.cat([d_TBH, c_TBM], dim=-1)
+    output_TBO: Tensor = d_TBH if c_TBM is None else torch.cat([d_TBH, c_TBM[1:]], dim=-1)
     return output_TBO.transpose(0, 1)
 
 
@@ -93,7 +93,7 @@ def drop(read: Tensor, dropout: nn.Dropout) -> Tensor:
 
 
 class Recurrence(Function):
-    """The decoder's one layer through all words: d_1 .. d_T (T, B, H) and c_1 .. c_T (T, B, M).
+    """The decoder's one layer through all words: d_1 .. d_T (T, B, H) and c_1 .. c_{T+1} (T + 1, B, M).
 
     `read_TBG` is what the gates hear of the words themselves. Without `values_BSM` there is no
     attention and no c; without `query_AH` the score is d . key, else what AdditiveLooks says.
@@ -115,7 +115,7 @@ class Recurrence(Function):
     ) -> tuple[Tensor, Tensor | None]:
         """Walk to the right, keeping what the way back needs."""
         gates = recurrent_GH.shape[0]
-        # d_{i-1} is multiplied once, for the gates and for the query.
+        # A state is multiplied once, for the next gates and for the query.
         recurrent = recurrent_GH if query_AH is None else torch.cat([recurrent_GH, query_AH])
         attend: Looks | None = None
         if values_BSM is not None and keys_BSA is not None:
@@ -123,11 +123,14 @@ class Recurrence(Function):
             attend = looks(values_BSM, keys_BSA, mask_BS, energy_A)
         hiddens, cells, active = [hidden_BH], [cell_BH], []
         with torch.autocast(read_TBG.device.type, enabled=False):
-            for read_BG in read_TBG:
+            for read_BG in (*read_TBG, None):
                 from_d = F.linear(hiddens[-1], recurrent)
-                gates_BG = read_BG + from_d[:, :gates]
-                if attend is not None and context_GM is not None:
+                if attend is not None:
                     context_BM = attend.look(hiddens[-1] if query_AH is None else from_d[:, gates:])
+                if read_BG is None:
+                    break
+                gates_BG = read_BG + from_d[:, :gates]
+                if context_GM is not None:
                     gates_BG.addmm_(context_BM, context_GM.t())
                 active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
                 active.append(active_BG)
@@ -146,15 +149,17 @@ class Recurrence(Function):
         additive = isinstance(attend, AdditiveLooks)
         gates = ctx.active[0].shape[1]
         d_hidden_BH, d_cell_BH = torch.zeros_like(ctx.hiddens[0]), torch.zeros_like(ctx.cells[0])
-        d_from_d: list[Tensor] = []  # of what was made of d_{i-1}: gates and, if additive, query
-        for i in reversed(range(len(ctx.active))):
-            d_gates_BG, d_cell_BH = lstm_backward(
-                (d_hidden_BH + d_said_TBH[i]).to(d_cell_BH.dtype),
-                d_cell_BH,
-                ctx.active[i],
-                *ctx.cells[i : i + 2],
-            )
-            d_gates_BG = d_gates_BG.to(recurrent.dtype)
+        d_gates_BG = torch.zeros_like(ctx.active[0], dtype=recurrent.dtype)  # there were none after d_T
+        d_from_d: list[Tensor] = []  # of what was made of each d: the next gates and, if additive, the query
+        for i in reversed(range(len(ctx.hiddens))):
+            if i < len(ctx.active):
+                d_gates_BG, d_cell_BH = lstm_backward(
+                    (d_hidden_BH + d_said_TBH[i]).to(d_cell_BH.dtype),
+                    d_cell_BH,
+                    ctx.active[i],
+                    *ctx.cells[i : i + 2],
+                )
+                d_gates_BG = d_gates_BG.to(recurrent.dtype)
             if attend is None or d_contexts_TBM is None:
                 d_from_d.append(d_gates_BG)
                 d_hidden_BH = d_gates_BG @ recurrent
@@ -166,18 +171,18 @@ class Recurrence(Function):
             else:
                 d_from_d.append(d_gates_BG)
                 d_hidden_BH = torch.addmm(d_query, d_gates_BG, recurrent)
-        d_from_d_TB = torch.stack(d_from_d[::-1])
-        before_TBH = torch.stack(ctx.hiddens[:-1])
-        d_recurrent = d_from_d_TB.flatten(0, 1).t() @ before_TBH.flatten(0, 1)
-        d_read_TBG = d_from_d_TB[..., :gates]
+        d_from_d_TB = torch.stack(d_from_d[::-1])  # T + 1 of them
+        hidden_TBH = torch.stack(ctx.hiddens)
+        d_recurrent = d_from_d_TB.flatten(0, 1).t() @ hidden_TBH.flatten(0, 1)
+        d_gates_TBG = d_from_d_TB[..., :gates]
         d_context_GM = d_values_BSM = d_keys_BSA = d_energy_A = None
         if attend is not None:
-            d_context_GM = d_read_TBG.flatten(0, 1).t() @ torch.stack(attend.contexts).flatten(0, 1)
-            d_values_BSM, d_keys_BSA, d_energy_A = attend.gradients(before_TBH)
+            d_context_GM = d_gates_TBG.flatten(0, 1).t() @ torch.stack(attend.contexts).flatten(0, 1)
+            d_values_BSM, d_keys_BSA, d_energy_A = attend.gradients(hidden_TBH)
         d_query_AH = d_recurrent[gates:] if additive else None
         del ctx.attend, ctx.hiddens, ctx.cells, ctx.active  # else they would live as long as the loss
         d_attention = (d_context_GM, d_values_BSM, d_keys_BSA, d_query_AH, d_energy_A)
-        return d_read_TBG, d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
+        return d_gates_TBG[:-1], d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
 
 
 class Looks:
@@ -194,7 +199,7 @@ class Looks:
         self.d_scores: list[Tensor] = []
 
     def look(self, query_BA: Tensor) -> Tensor:
-        """c_i for a query: the next step."""
+        """The context that a query finds: the next step."""
         scores_BS = self.score(query_BA).to(wide(query_BA.dtype))
         weights_BS = scores_BS.masked_fill_(self.padding_BS, -torch.inf).softmax(dim=-1)
         context_BM = torch.bmm(weights_BS.to(query_BA.dtype).unsqueeze(1), self.values_BSM).squeeze(1)
@@ -212,11 +217,11 @@ class Looks:
         self.d_scores.append(d_scores_BS.to(d_context_BM.dtype))
         return self.score_back(step, self.d_scores[-1])
 
-    def gradients(self, before_TBH: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Of values_BSM, keys_BSA and energy_A, once all steps are walked; `before_TBH` are the queries."""
+    def gradients(self, query_TBH: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of values_BSM, keys_BSA and energy_A, once all steps are walked."""
         weights_BST = torch.stack(self.weights, dim=2).to(self.values_BSM.dtype)
         d_values_BSM = torch.bmm(weights_BST, torch.stack(self.d_contexts[::-1], dim=1))
-        return d_values_BSM, *self.key_gradients(torch.stack(self.d_scores[::-1]), before_TBH)
+        return d_values_BSM, *self.key_gradients(torch.stack(self.d_scores[::-1]), query_TBH)
 
     def score(self, query_BA: Tensor) -> Tensor:
         """scores_BS of a step."""
@@ -226,9 +231,9 @@ class Looks:
         """d_query_BA of a step."""
         return torch.bmm(d_scores_BS.unsqueeze(1), self.keys_BSA).squeeze(1)
 
-    def key_gradients(self, d_scores_TBS: Tensor, before_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
+    def key_gradients(self, d_scores_TBS: Tensor, query_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
         """d_keys_BSA and, where there is one, d_energy_A."""
-        return torch.bmm(d_scores_TBS.permute(1, 2, 0), before_TBH.transpose(0, 1)), None
+        return torch.bmm(d_scores_TBS.permute(1, 2, 0), query_TBH.transpose(0, 1)), None
 
 
 class AdditiveLooks(Looks):
@@ -260,7 +265,7 @@ class AdditiveLooks(Looks):
         self.slopes_BSA.addcmul_(slope_BSA, d_scores_BS.unsqueeze(2))
         return torch.bmm(d_scores_BS.unsqueeze(1), slope_BSA).squeeze(1) * self.energy_A
 
-    def key_gradients(self, d_scores_TBS: Tensor, before_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
+    def key_gradients(self, d_scores_TBS: Tensor, query_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
         """d_keys_BSA and d_energy_A."""
         d_keys_BSA = (self.slopes_BSA * self.energy_A).to(self.keys_BSA.dtype)
         d_energy_A = torch.zeros_like(self.energy_A, dtype=wide(self.energy_A.dtype))

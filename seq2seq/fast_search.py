@@ -4,7 +4,7 @@ Why: search.py computes at every step what changes only with the sentence, or ne
 
 - what a word says to the gates is looked up in a table, made once per model;
 - what a source position says through the context, to the gates and to the readout, is one product per
-  sentence, W c_i = sum_j a_ij (W h_j), and all hypotheses of a sentence read the same W h_j;
+  sentence, W c = sum_j a_j (W h_j), and all hypotheses of a sentence read the same W h_j;
 - the best of all continuations are looked for in the best blocks of the vocabulary only;
 - weights are laid out once for the processor; products run in bfloat16 if asked, while the cell, the
   attention, the softmaxes and the scores stay in float32.
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq.errors import UserError
-from seq2seq.model import AdditiveAttention, Seq2Seq, State
+from seq2seq.model import AdditiveAttention, Seq2Seq
 from seq2seq.precision import casting, has_products, wide
 from seq2seq.search import NEVER, Hypothesis
 from seq2seq.vocabulary import BOS, EOS
@@ -36,6 +36,17 @@ class Memory(NamedTuple):
     values_NSP: Tensor  # what h_j says to the gates and the readout
     keys_NSA: Tensor
     padding_N1S: Tensor  # True at padding, for all hypotheses
+
+
+class State(NamedTuple):
+    """The hypotheses between two words: a tensor a layer."""
+
+    heard: list[Tensor]  # (R, G): what d_i and, in the first layer, c_{i+1} say to the next gates
+    cell: list[Tensor]  # (R, H)
+
+    def rows(self, index_R: Tensor) -> State:
+        """The states of some hypotheses, in the order of `index_R`."""
+        return State(*([part.index_select(0, index_R) for part in parts] for parts in self))
 
 
 class FastModel:
@@ -64,7 +75,7 @@ class FastModel:
         recurrent = [cell.weight_hh for cell in cells]
         self.additive = isinstance(attend, AdditiveAttention)
         if isinstance(attend, AdditiveAttention):
-            # d_{i-1} is multiplied once, for the gates and for the query; why twice: see _attend.
+            # A state is multiplied once, for the next gates and for the query; why twice: see _attend.
             recurrent[-1] = torch.cat([recurrent[-1], 2 * attend.query.weight])
             self.energy_1A = 2 * attend.energy.weight
         self.never = torch.tensor(NEVER, device=every_V.device)
@@ -77,41 +88,44 @@ class FastModel:
         """The memory, None without attention, and the decoder's first state."""
         with casting(self.dtype, source_BS.device.type, encoder=True):
             memory, state = self.model.encode(source_BS, lengths_B)
-        state = State(*(part.to(self.exact) for part in state))
-        if self.model.decoder.attention is None:
-            return None, state
-        keys_NSA = memory.keys_BSA.to(self.exact)
-        if self.additive:
-            keys_NSA = 2 * keys_NSA
-        return Memory(self.context(memory.values_BSM), keys_NSA, ~memory.mask_BS.unsqueeze(1)), state
+        hidden, cell = ([part_BH.to(self.exact) for part_BH in parts] for parts in state[:2])
+        read = None
+        if self.model.decoder.attention is not None:
+            keys_NSA = memory.keys_BSA.to(self.exact) * (2 if self.additive else 1)
+            read = Memory(self.context(memory.values_BSM), keys_NSA, ~memory.mask_BS.unsqueeze(1))
+        heard, _ = self._look(hidden, read)
+        return read, State(heard, cell)
 
     def step(self, word_R: Tensor, state: State, memory: Memory | None) -> tuple[Tensor, State]:
         """Log-probabilities (R, V) of the next word after `word_R`, and the state behind it."""
         hidden: list[Tensor] = []
         cell: list[Tensor] = []
-        gates_RG = self.words_VG.index_select(0, word_R)
-        gates = gates_RG.shape[1]
-        from_d = [product(d_RH) for product, d_RH in zip(self.recurrent, state.hidden_LBH, strict=True)]
-        if memory is not None:
-            query_RA = from_d[-1][:, gates:] if self.additive else state.hidden_LBH[-1]
-            context_RP = self._attend(query_RA, memory)
-            gates_RG += context_RP[:, :gates]
-        for layer, cell_RH in enumerate(state.cell_LBH):
-            if layer:
-                gates_RG = self.upper[layer - 1](hidden[-1])
-            gates_RG = gates_RG + from_d[layer][:, :gates]
-            d_RH, cell_RH = _recur(gates_RG, cell_RH)
+        for layer, (heard_RG, cell_RH) in enumerate(zip(*state, strict=True)):
+            read_RG = self.upper[layer - 1](hidden[-1]) if layer else self.words_VG.index_select(0, word_R)
+            d_RH, cell_RH = _recur(read_RG.add_(heard_RG), cell_RH)
             hidden.append(d_RH)
             cell.append(cell_RH)
         said_RE = self.readout(hidden[-1])
-        if memory is not None:
-            said_RE = said_RE + context_RP[:, gates:]
+        heard, context_RE = self._look(hidden, memory)
+        if context_RE is not None:
+            said_RE += context_RE
         logs_RV = torch.log_softmax(self.vocabulary(tanh(self.model.decoder.norm(said_RE))), dim=-1)
         logs_RV.index_fill_(1, self.never, -torch.inf)
-        return logs_RV, State(torch.stack(hidden), torch.stack(cell))
+        return logs_RV, State(heard, cell)
+
+    def _look(self, hidden: list[Tensor], memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
+        """What d_i and c_{i+1} say to the next gates, layer by layer, and c_{i+1} to the readout (R, E)."""
+        gates = self.words_VG.shape[1]
+        from_d = [product(d_RH) for product, d_RH in zip(self.recurrent, hidden, strict=True)]
+        heard = [layer_RP[:, :gates] for layer_RP in from_d]
+        if memory is None:
+            return heard, None
+        context_RP = self._attend(from_d[-1][:, gates:] if self.additive else hidden[-1], memory)
+        heard[0] = heard[0] + context_RP[:, :gates]
+        return heard, context_RP[:, gates:]
 
     def _attend(self, query_RA: Tensor, memory: Memory) -> Tensor:
-        """What c_i says to the gates and the readout (R, P)."""
+        """What a context says to the gates and the readout (R, P)."""
         query_NKA = query_RA.view(len(memory.keys_NSA), -1, query_RA.shape[1])
         if self.additive:
             # v . tanh(x) = 2 v . sigmoid(2 x) - sum v, and the softmax does not hear a constant.
@@ -217,7 +231,7 @@ def beam_search(
         row_R = (rows.unsqueeze(1) * width + parent_NC[rows].gather(1, choice_NK)).flatten()
         word_R = word_NC[rows].gather(1, choice_NK).flatten()
         trail.append((row_R.tolist(), word_R.tolist()))
-        state = State(*(part.index_select(1, row_R) for part in state))
+        state = state.rows(row_R)
         if len(kept) < len(active):
             active = [active[n] for n in kept]
             if memory is not None:

@@ -55,10 +55,15 @@ class Memory(NamedTuple):
 
 
 class State(NamedTuple):
-    """The decoder between two steps, one row a layer."""
+    """The decoder between two words."""
 
-    hidden_LBH: Tensor  # the last row is d_{i-1}, the query
+    hidden_LBH: Tensor  # one row a layer; the last is d_{i-1}, the query
     cell_LBH: Tensor
+    context_BM: Tensor  # c_i, where d_{i-1} looks; without attention no numbers: (B, 0)
+
+    def rows(self, index_R: Tensor) -> State:
+        """The states of some sentences, in the order of `index_R`."""
+        return State(self.hidden_LBH[:, index_R], self.cell_LBH[:, index_R], self.context_BM[index_R])
 
 
 class Encoder(nn.Module):
@@ -81,8 +86,9 @@ class Encoder(nn.Module):
         self.first_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, State]:
-        """The memory values_BSM, and the decoder's first state d_0 = tanh(W [h_S right; h_1 left]).
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The memory values_BSM, and what the decoder starts from: d_0 = tanh(W [h_S right; h_1 left]) and
+        its cell, both (L, B, H).
 
         `lengths_B` counts the real positions of each sentence, which come before its padding.
         """
@@ -97,7 +103,7 @@ class Encoder(nn.Module):
             ends.append(torch.cat([right_BSH[row_B, lengths_B - 1], left_BSH[row_B, lengths_B - 1]], -1))
             read = torch.cat([right_BSH, left_BSH[row_B.unsqueeze(1), turned_BS]], dim=-1)
         ends_LBM = torch.stack(ends)
-        return self.norm(read), State(torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM))
+        return self.norm(read), torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM)
 
 
 def turn_around(lengths_B: Tensor, positions: int) -> Tensor:
@@ -193,7 +199,11 @@ def attention(config: Config) -> Attention | None:
 
 
 class Decoder(nn.Module):
-    """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i."""
+    """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i.
+
+    It looks again before it says y_i: d_i, which has read y_{i-1}, knows better than d_{i-1} where to
+    look, and what it finds is c_{i+1}, which the next step reads (Luong et al. 2015, section 3.3).
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -210,26 +220,27 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def step(self, embedded_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
-        """One word further: from embed(y_{i-1}) and d_{i-1} to [d_i; c_i], the new state, and a_i."""
-        if self.attention is None:
-            d_BH, state = self._recur(embedded_BE, state)
-            return d_BH, state, None
-        context_BM, weights_BS = self.attention(state.hidden_LBH[-1], memory)
-        d_BH, state = self._recur(torch.cat([embedded_BE, context_BM], dim=-1), state)
-        return torch.cat([d_BH, context_BM], dim=-1), state, weights_BS
-
-    def _recur(self, read: Tensor, state: State) -> tuple[Tensor, State]:
-        """The stacked LSTM cells: d_i of the top layer, and every layer's new state."""
+        """One word further: from embed(y_{i-1}) to [d_i; c_{i+1}], the new state, and a_{i+1}."""
+        read = torch.cat([embedded_BE, state.context_BM], dim=-1)
         hidden, cell = [], []
         for layer, lstm_cell in enumerate(self.cells):
             read = self.dropout(read) if layer else read
-            read, c_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
+            read, cell_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
             hidden.append(read)
-            cell.append(c_BH)
-        return read, State(torch.stack(hidden), torch.stack(cell))
+            cell.append(cell_BH)
+        context_BM, weights_BS = self.look(read, memory)
+        state = State(torch.stack(hidden), torch.stack(cell), context_BM)
+        return torch.cat([read, context_BM], dim=-1), state, weights_BS
+
+    def look(self, d_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """What attention finds for d_i, c_{i+1}, and where, a_{i+1}; nothing (B, 0) if there is none."""
+        if self.attention is None:
+            return d_BH[:, :0], None
+        context_BM, weights_BS = self.attention(d_BH, memory)
+        return context_BM, weights_BS
 
     def logits(self, output: Tensor) -> Tensor:
-        """Scores of every piece of the vocabulary (..., V) from [d_i; c_i] (..., H or H + M)."""
+        """Scores of every piece of the vocabulary (..., V) from [d_i; c_{i+1}] (..., H or H + M)."""
         said = torch.tanh(self.norm(self.readout(self.dropout(output))))
         logits: Tensor = self.vocabulary(self.dropout(said))
         return logits
@@ -260,10 +271,12 @@ class Seq2Seq(nn.Module):
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:
         """Read the source once: the memory for every step, and the decoder's first state."""
-        values_BSM, state = self.encoder(source_BS, lengths_B)
+        values_BSM, hidden_LBH, cell_LBH = self.encoder(source_BS, lengths_B)
         attend = self.decoder.attention
         keys_BSA = attend.keys(values_BSM) if attend else values_BSM
-        return Memory(values_BSM, keys_BSA, source_BS != PAD), state
+        memory = Memory(values_BSM, keys_BSA, source_BS != PAD)
+        context_BM, _ = self.decoder.look(hidden_LBH[-1], memory)
+        return memory, State(hidden_LBH, cell_LBH, context_BM)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits_BTV of the word after each of `input_BT`, and where attention looked: weights_BTS."""

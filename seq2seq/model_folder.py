@@ -20,7 +20,8 @@ from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
-FORMAT = 2  # in format 1 the scores dot and general were not divided by sqrt(H)
+# In format 2 the decoder said y_i with c_i; in format 1 the scores dot and general were not divided, too.
+FORMAT = 3
 
 
 def save(model: Seq2Seq, folder: Path) -> None:
@@ -37,8 +38,8 @@ def load(folder: Path) -> Seq2Seq:
     try:
         stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         written = stored.get("format")
-        scored_alike = written == 1 and stored["model"]["attention"] in ("additive", "none")
-        if written != FORMAT and not scored_alike:
+        same = written == FORMAT or (written in (1, 2) and stored["model"]["attention"] == "none")
+        if not same:
             raise UserError(
                 f"{folder / CONFIG}: format {written!r}, this code reads format "
                 f"{FORMAT}: use the version of seq2seq that wrote it"

@@ -75,7 +75,7 @@ def beam_search(
     count = source_BS.shape[0]
     device = source_BS.device
     memory = Memory(*(part.repeat_interleave(beam, dim=0) for part in memory))
-    state = State(*(part.repeat_interleave(beam, dim=1) for part in state))
+    state = state.rows(torch.arange(count, device=device).repeat_interleave(beam))
     active = list(range(count))  # which sentence each K rows belong to
     finished: list[list[Hypothesis]] = [[] for _ in range(count)]
     ids_NKT = torch.empty((count, beam, 0), dtype=torch.long, device=device)
@@ -113,7 +113,7 @@ def beam_search(
         ids_NKT = torch.cat([history_NKT, word_NK.unsqueeze(-1)], dim=-1)
         word_R = word_NK.flatten()
         row_R = (rows.unsqueeze(1) * beam + parent_NK).flatten()
-        state = State(*(part.index_select(1, row_R) for part in state))
+        state = state.rows(row_R)
         if len(kept) < len(active):  # the memory is the same for all hypotheses of a sentence
             active = [active[n] for n in kept]
             memory = Memory(*(part.index_select(0, row_R) for part in memory))

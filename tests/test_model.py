@@ -120,17 +120,34 @@ def test_without_attention_the_source_is_known_by_the_first_state_alone():
     )
 
 
-def test_the_context_is_asked_for_with_the_state_before_the_step():
-    """c_i comes from d_{i-1}: weights of the first step must not depend on the first word."""
+def test_a_step_reads_the_context_of_the_state_before_it_and_speaks_with_that_of_its_own():
+    model = build("additive")
+    batch = collate(SOURCES, TARGETS)
+    memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+
+    def looked(weights_BS):
+        return torch.einsum("bs,bsm->bm", weights_BS, memory.values_BSM)
+
+    c_1, weights_BS = model.decoder.attention(state.hidden_LBH[-1], memory)
+    torch.testing.assert_close(state.context_BM, looked(weights_BS))
+    first_BE = model.decoder.embedding(batch.input_BT[:, 0])
+    output_BO, after, weights_BS = model.decoder.step(first_BE, state, memory)
+    (lstm_cell,) = model.decoder.cells
+    d_1, _ = lstm_cell(torch.cat([first_BE, c_1], -1), (state.hidden_LBH[0], state.cell_LBH[0]))
+    c_2, _ = model.decoder.attention(d_1, memory)
+    torch.testing.assert_close(after.context_BM, looked(weights_BS))
+    torch.testing.assert_close(output_BO, torch.cat([d_1, c_2], -1))
+    torch.testing.assert_close(after.context_BM, c_2)
+
+
+def test_where_it_looks_to_say_a_word_depends_on_the_word_before():
     model = build("additive")
     batch = collate(SOURCES, TARGETS)
     memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
     first_BE = model.decoder.embedding(batch.input_BT[:, 0])
     _, _, weights_BS = model.decoder.step(first_BE, state, memory)
-    _, _, same_BS = model.decoder.step(torch.randn_like(first_BE), state, memory)
-    torch.testing.assert_close(weights_BS, same_BS)
-    expected, _ = model.decoder.attention(state.hidden_LBH[-1], memory)
-    torch.testing.assert_close(expected, torch.einsum("bs,bsm->bm", weights_BS, memory.values_BSM))
+    _, _, others_BS = model.decoder.step(torch.randn_like(first_BE), state, memory)
+    assert not torch.allclose(weights_BS, others_BS)
 
 
 def test_every_parameter_learns():

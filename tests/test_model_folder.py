@@ -56,16 +56,15 @@ def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
     assert model_folder.load(tmp_path).config == ADDITIVE
 
 
-@pytest.mark.parametrize(
-    ("attention", "scored_the_same"), [("additive", True), ("none", True), ("dot", False), ("general", False)]
-)
-def test_format_1_is_read_where_it_scored_the_same(tmp_path: Path, attention, scored_the_same):
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("before", [1, 2])
+def test_earlier_formats_are_read_where_they_meant_the_same(tmp_path: Path, attention, before):
     model = saved(tmp_path, attention=attention)
-    rewrite(tmp_path, lambda stored: stored | {"format": 1})
-    if scored_the_same:
+    rewrite(tmp_path, lambda stored: stored | {"format": before})
+    if attention == "none":
         assert model_folder.load(tmp_path).config == model.config
     else:
-        with pytest.raises(UserError, match=f"format 1, this code reads format {FORMAT}"):
+        with pytest.raises(UserError, match=f"format {before}, this code reads format {FORMAT}"):
             model_folder.load(tmp_path)
 
 
