@@ -121,21 +121,25 @@ class Recurrence(Function):
         if values_BSM is not None and keys_BSA is not None:
             looks = Looks if energy_A is None else AdditiveLooks
             attend = looks(values_BSM, keys_BSA, mask_BS, energy_A)
+
+        def tell(d_BH: Tensor) -> tuple[Tensor, Tensor | None]:
+            """What a state tells the next gates, and the context that it finds."""
+            from_d = F.linear(d_BH, recurrent)
+            found = attend.look(d_BH if query_AH is None else from_d[:, gates:]) if attend else None
+            return from_d[:, :gates], found
+
         hiddens, cells, active = [hidden_BH], [cell_BH], []
         with torch.autocast(read_TBG.device.type, enabled=False):
-            for read_BG in (*read_TBG, None):
-                from_d = F.linear(hiddens[-1], recurrent)
-                if attend is not None:
-                    context_BM = attend.look(hiddens[-1] if query_AH is None else from_d[:, gates:])
-                if read_BG is None:
-                    break
-                gates_BG = read_BG + from_d[:, :gates]
-                if context_GM is not None:
+            heard_BG, context_BM = tell(hidden_BH)
+            for read_BG in read_TBG:
+                gates_BG = read_BG + heard_BG
+                if context_BM is not None and context_GM is not None:
                     gates_BG.addmm_(context_BM, context_GM.t())
                 active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
                 active.append(active_BG)
                 cells.append(cell_BH)
                 hiddens.append(hidden_BH.to(read_TBG.dtype))
+                heard_BG, context_BM = tell(hiddens[-1])
         ctx.attend, ctx.hiddens, ctx.cells, ctx.active = attend, hiddens, cells, active
         ctx.save_for_backward(recurrent, context_GM)
         return torch.stack(hiddens[1:]), torch.stack(attend.contexts) if attend else None

@@ -93,7 +93,7 @@ class FastModel:
         if self.model.decoder.attention is not None:
             keys_NSA = memory.keys_BSA.to(self.exact) * (2 if self.additive else 1)
             read = Memory(self.context(memory.values_BSM), keys_NSA, ~memory.mask_BS.unsqueeze(1))
-        heard, _ = self._look(hidden, read)
+        heard, _ = self._tell(hidden, read)
         return read, State(heard, cell)
 
     def step(self, word_R: Tensor, state: State, memory: Memory | None) -> tuple[Tensor, State]:
@@ -106,15 +106,15 @@ class FastModel:
             hidden.append(d_RH)
             cell.append(cell_RH)
         said_RE = self.readout(hidden[-1])
-        heard, context_RE = self._look(hidden, memory)
+        heard, context_RE = self._tell(hidden, memory)
         if context_RE is not None:
             said_RE += context_RE
         logs_RV = torch.log_softmax(self.vocabulary(tanh(self.model.decoder.norm(said_RE))), dim=-1)
         logs_RV.index_fill_(1, self.never, -torch.inf)
         return logs_RV, State(heard, cell)
 
-    def _look(self, hidden: list[Tensor], memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
-        """What d_i and c_{i+1} say to the next gates, layer by layer, and c_{i+1} to the readout (R, E)."""
+    def _tell(self, hidden: list[Tensor], memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
+        """What d_i and c_{i+1} tell the next gates, layer by layer, and c_{i+1} the readout (R, E)."""
         gates = self.words_VG.shape[1]
         from_d = [product(d_RH) for product, d_RH in zip(self.recurrent, hidden, strict=True)]
         heard = [layer_RP[:, :gates] for layer_RP in from_d]
