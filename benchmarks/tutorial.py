@@ -94,7 +94,7 @@ class Naive(Tutorial):
 
 
 class Hoisted(Tutorial):
-    """The model of seq2seq/model.py: keys once per sentence, and a bottleneck before the vocabulary."""
+    """As large as seq2seq/model.py: keys once per sentence, and a bottleneck before the vocabulary."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

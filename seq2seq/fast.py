@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from seq2seq.batches import Batch
 from seq2seq.loss import LinearCrossEntropy, cross_entropy
-from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq, State
+from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq
 from seq2seq.precision import casting, wide
 
 
@@ -34,12 +34,13 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
     device = batch.source_BS.device.type
     decoder = model.decoder
     with casting(dtype, device, encoder=True):
-        memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
+        memory, hidden_LBH, cell_LBH = model.read(batch.source_BS, batch.source_lengths_B)
     with casting(dtype, device):
         if len(decoder.cells) > 1:
+            state = decoder.begin(hidden_LBH, cell_LBH, memory)
             logits_BTV, _ = decoder(batch.input_BT, state, memory)
             return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
-        output_BTO = outputs(decoder, batch.input_BT, state, memory, dtype)
+        output_BTO = outputs(decoder, batch.input_BT, hidden_LBH[0], cell_LBH[0], memory, dtype)
         said_BTE = decoder.norm(decoder.readout(drop(output_BTO, decoder.dropout)))
         said_BTE = drop(torch.tanh(said_BTE), decoder.dropout)
     loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -52,7 +53,14 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dty
     return loss
 
 
-def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dtype: torch.dtype) -> Tensor:
+def outputs(
+    decoder: Decoder,
+    input_BT: Tensor,
+    hidden_BH: Tensor,
+    cell_BH: Tensor,
+    memory: Memory,
+    dtype: torch.dtype,
+) -> Tensor:
     """[d_i; c_{i+1}] of every position (B, T, O), or d_i alone without attention."""
     cell = cast(nn.LSTMCell, decoder.cells[0])
     size = decoder.embedding.embedding_dim
@@ -70,8 +78,8 @@ def outputs(decoder: Decoder, input_BT: Tensor, state: State, memory: Memory, dt
             needs = [cell.weight_ih[:, size:], memory.values_BSM, memory.keys_BSA, None, None]
     d_TBH, c_TBM = Recurrence.apply(  # type: ignore[no-untyped-call]
         read_BTG.transpose(0, 1).to(dtype),
-        state.hidden_LBH[-1].to(dtype),
-        state.cell_LBH[-1].to(wide(dtype)),
+        hidden_BH.to(dtype),
+        cell_BH.to(wide(dtype)),
         memory.mask_BS,
         cell.weight_hh.to(dtype),
         *(need if need is None else need.to(dtype) for need in needs),

@@ -87,14 +87,14 @@ class FastModel:
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory | None, State]:
         """The memory, None without attention, and the decoder's first state."""
         with casting(self.dtype, source_BS.device.type, encoder=True):
-            memory, state = self.model.encode(source_BS, lengths_B)
-        hidden, cell = ([part_BH.to(self.exact) for part_BH in parts] for parts in state[:2])
-        read = None
+            whole, *first = self.model.read(source_BS, lengths_B)
+        hidden, cell = ([part_BH.to(self.exact) for part_BH in part_LBH] for part_LBH in first)
+        memory = None
         if self.model.decoder.attention is not None:
-            keys_NSA = memory.keys_BSA.to(self.exact) * (2 if self.additive else 1)
-            read = Memory(self.context(memory.values_BSM), keys_NSA, ~memory.mask_BS.unsqueeze(1))
-        heard, _ = self._tell(hidden, read)
-        return read, State(heard, cell)
+            keys_NSA = whole.keys_BSA.to(self.exact) * (2 if self.additive else 1)
+            memory = Memory(self.context(whole.values_BSM), keys_NSA, ~whole.mask_BS.unsqueeze(1))
+        heard, _ = self._tell(hidden, memory)
+        return memory, State(heard, cell)
 
     def step(self, word_R: Tensor, state: State, memory: Memory | None) -> tuple[Tensor, State]:
         """Log-probabilities (R, V) of the next word after `word_R`, and the state behind it."""

@@ -156,7 +156,7 @@ class AdditiveAttention(Attention):
 
 
 class DotAttention(Attention):
-    """score = d . h / sqrt(H)   (Luong et al. 2015, with d_i); h sums both directions, to be of d's size.
+    """score = d . h / sqrt(H)   (Luong et al. 2015); h sums both directions, to be of d's size.
 
     Undivided, products of many units are large from the first update on, and a softmax of large scores
     looks at one position and passes hardly a gradient (Vaswani et al. 2017, section 3.2.1).
@@ -201,8 +201,9 @@ def attention(config: Config) -> Attention | None:
 class Decoder(nn.Module):
     """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i.
 
-    It looks again before it says y_i: d_i, which has read y_{i-1}, knows better than d_{i-1} where to
-    look, and what it finds is c_{i+1}, which the next step reads (Luong et al. 2015, section 3.3).
+    It looks before it says y_i, not only before it reads y_{i-1}: d_i knows that word, and finds what
+    d_{i-1} could not (Luong et al. 2015, section 3.1). What it finds is c_{i+1}, which the next step
+    reads, so that this is no look more than one a word.
     """
 
     def __init__(self, config: Config) -> None:
@@ -218,6 +219,10 @@ class Decoder(nn.Module):
         if config.tie_embeddings:
             self.vocabulary.weight = self.embedding.weight
         self.dropout = nn.Dropout(config.dropout)
+
+    def begin(self, hidden_LBH: Tensor, cell_LBH: Tensor, memory: Memory) -> State:
+        """The state before the first word: d_0, and c_1, which it finds."""
+        return State(hidden_LBH, cell_LBH, self.look(hidden_LBH[-1], memory)[0])
 
     def step(self, embedded_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
         """One word further: from embed(y_{i-1}) to [d_i; c_{i+1}], the new state, and a_{i+1}."""
@@ -271,12 +276,15 @@ class Seq2Seq(nn.Module):
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:
         """Read the source once: the memory for every step, and the decoder's first state."""
+        memory, hidden_LBH, cell_LBH = self.read(source_BS, lengths_B)
+        return memory, self.decoder.begin(hidden_LBH, cell_LBH, memory)
+
+    def read(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, Tensor, Tensor]:
+        """The memory, and d_0 and its cell (L, B, H)."""
         values_BSM, hidden_LBH, cell_LBH = self.encoder(source_BS, lengths_B)
         attend = self.decoder.attention
         keys_BSA = attend.keys(values_BSM) if attend else values_BSM
-        memory = Memory(values_BSM, keys_BSA, source_BS != PAD)
-        context_BM, _ = self.decoder.look(hidden_LBH[-1], memory)
-        return memory, State(hidden_LBH, cell_LBH, context_BM)
+        return Memory(values_BSM, keys_BSA, source_BS != PAD), hidden_LBH, cell_LBH
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits_BTV of the word after each of `input_BT`, and where attention looked: weights_BTS."""

@@ -47,14 +47,15 @@ def load(folder: Path) -> Seq2Seq:
         model = Seq2Seq(Config(**stored["model"]))
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: {folder} is not a model folder") from None
+        missing = error.filename or folder / WEIGHTS  # safetensors does not say
+        raise UserError(f"{missing} is missing: {folder} is not a model folder") from None
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged ({error}): take the model from the registry again") from None
     parameters = dict(model.named_parameters())
-    if weights.keys() != parameters.keys():
-        odd = sorted(weights.keys() ^ parameters.keys())
+    here, there = ({(name, p.shape) for name, p in some.items()} for some in (parameters, weights))
+    if odd := sorted({name for name, _ in here ^ there}):
         raise UserError(f"{folder / WEIGHTS}: weights and config disagree about {', '.join(odd)}")
     with torch.no_grad():
         for name, parameter in parameters.items():

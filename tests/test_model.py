@@ -120,8 +120,9 @@ def test_without_attention_the_source_is_known_by_the_first_state_alone():
     )
 
 
-def test_a_step_reads_the_context_of_the_state_before_it_and_speaks_with_that_of_its_own():
-    model = build("additive")
+@pytest.mark.parametrize("attention", ["additive", "dot", "general"])
+def test_a_step_reads_the_context_of_the_state_before_it_and_speaks_with_that_of_its_own(attention):
+    model = build(attention, layers=2)
     batch = collate(SOURCES, TARGETS)
     memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
 
@@ -132,8 +133,9 @@ def test_a_step_reads_the_context_of_the_state_before_it_and_speaks_with_that_of
     torch.testing.assert_close(state.context_BM, looked(weights_BS))
     first_BE = model.decoder.embedding(batch.input_BT[:, 0])
     output_BO, after, weights_BS = model.decoder.step(first_BE, state, memory)
-    (lstm_cell,) = model.decoder.cells
-    d_1, _ = lstm_cell(torch.cat([first_BE, c_1], -1), (state.hidden_LBH[0], state.cell_LBH[0]))
+    read = torch.cat([first_BE, c_1], -1)
+    for lstm_cell, hidden_BH, cell_BH in zip(model.decoder.cells, *state[:2], strict=True):
+        d_1 = read = lstm_cell(read, (hidden_BH, cell_BH))[0]
     c_2, _ = model.decoder.attention(d_1, memory)
     torch.testing.assert_close(after.context_BM, looked(weights_BS))
     torch.testing.assert_close(output_BO, torch.cat([d_1, c_2], -1))

@@ -11,7 +11,7 @@ from seq2seq import model_folder
 from seq2seq.batches import collate
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
-from seq2seq.model_folder import CONFIG, FORMAT
+from seq2seq.model_folder import CONFIG, FORMAT, WEIGHTS
 
 ADDITIVE = Config(
     vocabulary_size=16,
@@ -76,11 +76,20 @@ def test_an_unknown_format_is_named(tmp_path: Path, rest):
         model_folder.load(tmp_path)
 
 
-def test_missing_files_and_odd_weights_are_named(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("key", "value", "odd"),
+    [("attention", "dot", r"decoder\.attention"), ("attention_size", 1, r"decoder\.attention\.energy")],
+)
+def test_weights_that_do_not_fit_the_config_are_named(tmp_path: Path, key, value, odd):
     saved(tmp_path)
-    rewrite(tmp_path, lambda stored: stored | {"model": stored["model"] | {"attention": "dot"}})
-    with pytest.raises(UserError, match=r"disagree about decoder\.attention"):
+    rewrite(tmp_path, lambda stored: stored | {"model": stored["model"] | {key: value}})
+    with pytest.raises(UserError, match=f"disagree about {odd}"):
         model_folder.load(tmp_path)
-    (tmp_path / CONFIG).unlink()
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_missing_file_is_named(tmp_path: Path, name):
+    saved(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
         model_folder.load(tmp_path)
