@@ -59,7 +59,7 @@ class State(NamedTuple):
 
     hidden_LBH: Tensor  # one row a layer; the last is d_{i-1}, the query
     cell_LBH: Tensor
-    context_BM: Tensor  # c_i, where d_{i-1} looks; without attention no numbers: (B, 0)
+    context_BM: Tensor  # c_i, what d_{i-1} found; without attention no numbers: (B, 0)
 
     def rows(self, index_R: Tensor) -> State:
         """The states of some sentences, in the order of `index_R`."""
@@ -201,9 +201,8 @@ def attention(config: Config) -> Attention | None:
 class Decoder(nn.Module):
     """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i.
 
-    It looks before it says y_i, not only before it reads y_{i-1}: d_i knows that word, and finds what
-    d_{i-1} could not (Luong et al. 2015, section 3.1). What it finds is c_{i+1}, which the next step
-    reads, so that this is no look more than one a word.
+    y_i is said with c_{i+1}: d_i has read y_{i-1}, and finds what d_{i-1} could not (Luong et al. 2015,
+    section 3.1). The next step reads the same c_{i+1}, so that there is one look a word.
     """
 
     def __init__(self, config: Config) -> None:
@@ -233,12 +232,13 @@ class Decoder(nn.Module):
             read, cell_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
             hidden.append(read)
             cell.append(cell_BH)
-        context_BM, weights_BS = self.look(read, memory)
+        d_BH = hidden[-1]
+        context_BM, weights_BS = self.look(d_BH, memory)
         state = State(torch.stack(hidden), torch.stack(cell), context_BM)
-        return torch.cat([read, context_BM], dim=-1), state, weights_BS
+        return torch.cat([d_BH, context_BM], dim=-1), state, weights_BS
 
     def look(self, d_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """What attention finds for d_i, c_{i+1}, and where, a_{i+1}; nothing (B, 0) if there is none."""
+        """What d_i finds, c_{i+1}, and where, a_{i+1}; without attention nothing: (B, 0) and None."""
         if self.attention is None:
             return d_BH[:, :0], None
         context_BM, weights_BS = self.attention(d_BH, memory)
