@@ -117,7 +117,7 @@ class FastModel:
         """What d_i and c_{i+1} tell the next gates, layer by layer, and c_{i+1} the readout (R, E)."""
         gates = self.words_VG.shape[1]
         from_d = [product(d_RH) for product, d_RH in zip(self.recurrent, hidden, strict=True)]
-        heard = [layer_RP[:, :gates] for layer_RP in from_d]
+        heard = [told[:, :gates] for told in from_d]
         if memory is None:
             return heard, None
         context_RP = self._attend(from_d[-1][:, gates:] if self.additive else hidden[-1], memory)

@@ -6,24 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_model import KINDS, SOURCES, TARGETS, build
 
 from seq2seq import model_folder
 from seq2seq.batches import collate
 from seq2seq.errors import UserError
-from seq2seq.model import Config, Seq2Seq
+from seq2seq.model import Seq2Seq
 from seq2seq.model_folder import CONFIG, FORMAT, WEIGHTS
 
-ADDITIVE = Config(
-    vocabulary_size=16,
-    embedding_size=10,
-    hidden_size=12,
-    attention_size=7,
-    layers=1,
-    attention="additive",
-    dropout=0.0,
-    tie_embeddings=True,
-)
-KINDS = ["additive", "dot", "general", "none"]
+ADDITIVE = build().config
 
 
 def saved(folder: Path, **changes) -> Seq2Seq:
@@ -43,7 +34,7 @@ def rewrite(folder: Path, change) -> None:
 @pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
 def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie, layer_norm):
     model = saved(tmp_path, attention=attention, tie_embeddings=tie, layer_norm=layer_norm)
-    batch = collate([[7, 8, 9], [5], [12, 4]], [[8, 7], [9, 10, 4, 5], [5]])
+    batch = collate(SOURCES, TARGETS)
     arguments = (batch.source_BS, batch.source_lengths_B, batch.input_BT)
     loaded = model_folder.load(tmp_path)
     assert loaded.config == model.config
