@@ -63,7 +63,7 @@ def tokenising(folder: Path, repeats: int, limit: float = QUIET) -> Measured:
             algorithm=settings.algorithm,
             size=settings.vocabulary_size,
             character_coverage=settings.character_coverage,
-            normalization=settings.normalization,
+            normalization=settings.source_normalization,
         )
 
     return measure(

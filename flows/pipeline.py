@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from flows import lock, screen, status, summary
 from flows.server import PrivateServer, check_answering, is_configured
 from flows.stages import clear_stale_locks
-from seq2seq import graph, params, paths
+from seq2seq import graph, own_corpus, params, paths
 from seq2seq.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAM
     """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
     if recipe is None and not overrides:
         return []
-    return params.apply(params.recipe_path(recipe) if recipe else None, overrides, path)
+    chosen = params.recipe_path(recipe) if recipe else None
+    return params.apply(chosen, overrides, path, own_corpus.complete)
 
 
 @contextmanager

@@ -133,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     use = commands.add_parser("use", help="apply a recipe and single values to params.yaml")
     use.add_argument("recipe", nargs="?", help="a file of recipes/, by name")
     use.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    use.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="bring params.yaml (or the recipe named) to the current format, its results unchanged",
+    )
 
     pin = commands.add_parser("pin", help="write a hub dataset's commit and file hashes into its pin")
     pin.add_argument("pin", type=Path, help="e.g. corpora/multi30k.yaml")

@@ -2,12 +2,14 @@
 
 Why: a model learns what its corpus shows, and a score means something only if no sentence of the
 evaluation sets was trained on, nor nearly. Train is tidied, filtered, decontaminated and deduplicated,
-in this order; the evaluation sets pass untouched, and there the filters only count.
+in this order; the evaluation sets are tidied alike, since a model can match no reference in another Unicode
+form, and there the filters only count. A filter that drops much of train stops the run.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from seq2seq import filters, paths
+from seq2seq import direction, filters, paths
 from seq2seq.contamination import BATCH, Hit, Index
 from seq2seq.corpus import Pair, count_pairs, digest, read_split, write_split
 from seq2seq.errors import UserError
@@ -27,6 +29,8 @@ OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that are not of a pair alo
 SAMPLED = 20  # dropped pairs shown, of each split and reason
 LISTED = 50  # hits of contaminated pairs listed, of each set and kind
 SHOWN = 300  # characters shown of a side
+PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
+MEASURED = 100_000  # pairs whose lengths are measured
 
 REMEDIES = filters.REMEDIES | {
     EXACT: "the evaluation sets hold what train holds: give splits that differ",
@@ -122,44 +126,67 @@ def clean(params: Params) -> None:
     """
     began = time.monotonic()
     filters.check(params.clean)
+    settings = _with_ratio(params.clean)
+    direction.write(paths.CORPUS, direction.read(paths.RAW))
     sets, tallies = {}, []
     for name in ("validation", "test", *params.ingest.evaluation_sets):
         tallies.append(Tally(name, filters.NAMES))
-        sets[name] = list(_counted(params.clean, tallies[-1]))
+        sets[name] = list(_counted(settings, tallies[-1]))
         write_split(paths.CORPUS, name, sets[name])
 
     watch = Watch(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
     with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
         pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _fit(pairs, params.clean, watch, train))
+        kept = write_split(paths.CORPUS, "train", _fit(pairs, settings, watch, train))
     found = watch.report(params.clean.contamination)
-    _report(train, tallies, found)
+    _report(train, tallies, found, settings)
     if params.clean.contamination == "fail" and found["hits"]:
         raise UserError(_refused(found))
     if not kept:
         raise UserError(_nothing_left(train))
+    _check_shares(train, params.clean)
 
     seconds = time.monotonic() - began
     print(
         f"clean: {kept:,} of {train.read:,} train pairs kept in {duration(seconds)}; "
         f"dropped: {train}; rewritten: {train.rewritten:,}"
     )
-    said = "; ".join(f"{tally.read:,} {tally.split} (flagged: {tally})" for tally in tallies)
-    print(f"clean: untouched: {said}")
+    flagged = "; ".join(
+        f"{tally.read:,} {tally.split} (flagged: {tally}; rewritten: {tally.rewritten:,})"
+        for tally in tallies
+    )
+    print(f"clean: kept whole: {flagged}")
     if params.clean.contamination == "report" and found["hits"]:
         print(f"clean: left in train: {_counts(found)}; see {paths.CONTAMINATION}")
 
 
 def _counted(params: Clean, tally: Tally) -> Iterator[Pair]:
-    """The pairs of an evaluation set as they are, counted."""
+    """All pairs of an evaluation set, tidied if `tidy_evaluation`, with what the filters find counted."""
     for pair in read_split(paths.RAW, tally.split):
         source = filters.tidy(pair.source, params.unicode_form)
         target = filters.tidy(pair.target, params.unicode_form)
         if reason := filters.reason(source, target, params):
             tally.hit(reason, pair)
         tally.read += 1
-        yield pair
+        yield _rewritten(pair, source, target, tally) if params.tidy_evaluation else pair
+
+
+def _with_ratio(params: Clean) -> Clean:
+    """The settings with a typical ratio of lengths: where none is named, the median of train's pairs.
+
+    Half of the pairs may be wrong before it moves far. Of a large corpus every n-th pair is measured.
+    """
+    if params.typical_length_ratio is not None:
+        return params
+    step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
+    ratios = []
+    for pair in islice(read_split(paths.RAW, "train"), 0, None, step):
+        source, target = (filters.tidy(text, params.unicode_form) for text in pair[:2])
+        if source and target:
+            ratios.append(len(target) / len(source))
+    ratio = round(statistics.median(ratios), 3) if ratios else 1.0
+    return params.model_copy(update={"typical_length_ratio": max(ratio, 0.001)})
 
 
 def _fit(pairs: Iterable[Pair], params: Clean, watch: Watch, tally: Tally) -> Iterator[Pair]:
@@ -205,7 +232,7 @@ def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
     return Pair(source, target, alignment)
 
 
-def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]) -> None:
+def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any], settings: Clean) -> None:
     """Write the counts of all splits, what is contaminated, and a sample of dropped (or flagged) pairs."""
     report: dict[str, Any] = {
         "train": {
@@ -214,10 +241,12 @@ def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]
             "rewritten": train.rewritten,
             "alignments_lost": train.alignments_lost,
             "dropped": train.counts(),
+            "typical_length_ratio": settings.typical_length_ratio,
         }
     }
     for tally in evaluation:
         report[tally.split] = {"read": tally.read, "kept": tally.read, "flagged": tally.counts()}
+        report[tally.split]["rewritten"] = tally.rewritten
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
     paths.CLEANING.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     dropped = [
@@ -251,6 +280,43 @@ def _counts(found: dict[str, Any]) -> str:
 
 def _shown(text: str) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def _check_shares(train: Tally, params: Clean) -> None:
+    """Raise UserError if a filter or contamination dropped more than its limit, or too little is left.
+
+    Exact duplicates are left out of it: a corpus may repeat itself.
+    """
+    limits: list[tuple[tuple[str, ...], str, float]]
+    limits = [((name,), "clean.max_dropped", params.max_dropped) for name in filters.NAMES]
+    limits.append(((EXACT, NEAR), "clean.max_contaminated", params.max_contaminated))
+    for reasons, key, limit in limits:
+        count = sum(train.hits[reason] for reason in reasons)
+        if count > limit * train.read:
+            raise UserError(
+                f"{' and '.join(reasons)}: {count:,} of {train.read:,} train pairs "
+                f"({count / train.read:.0%}) would be dropped, {key} allows {limit:.0%}; "
+                f"{REMEDIES[reasons[0]]}; if they are to go, raise {key}{_samples(train, reasons)}"
+            )
+    distinct = train.read - train.hits["duplicate"]
+    kept = train.read - train.hits.total()
+    if kept < params.min_kept * distinct:
+        raise UserError(
+            f"only {kept:,} of {distinct:,} train pairs ({kept / distinct:.0%}, duplicates aside) are left, "
+            f"clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is right, lower "
+            f"clean.min_kept{_samples(train, train.reasons)}"
+        )
+
+
+def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
+    """The first dropped pairs, a line each, and where there are more."""
+    found = [row for row in train.sample if row["reason"] in reasons][:PRINTED]
+    lines = (f"\n  {row['reason']}: {_brief(row['source'])} → {_brief(row['target'])}" for row in found)
+    return "".join(lines) + f"\n  more of them: {paths.DROPPED}"
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= BRIEF else text[:BRIEF] + "…"
 
 
 def _nothing_left(train: Tally) -> str:

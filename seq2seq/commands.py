@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from seq2seq import params, paths
+from seq2seq import own_corpus, params, paths
 from seq2seq.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,11 +34,25 @@ def run(options: argparse.Namespace) -> int:
 
 def use(options: argparse.Namespace) -> None:
     """Apply a recipe and single values to params.yaml; prints what changed."""
+    if options.upgrade:
+        upgrade(options)
+        return
     if options.recipe is None and not options.set:
         known = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
         raise UserError(f"use: name a recipe ({known}) or give --set section.key=value")
     recipe = params.recipe_path(options.recipe) if options.recipe else None
-    _show_changes(params.apply(recipe, options.set), paths.PARAMS)
+    changes = params.apply(recipe, options.set, complete=own_corpus.complete)
+    _show_changes(changes, paths.PARAMS)
+
+
+def upgrade(options: argparse.Namespace) -> None:
+    """Bring params.yaml, or a recipe, to the current format; prints what was added and mapped."""
+    from seq2seq import upgrades
+
+    if options.set:
+        raise UserError("use: --upgrade keeps the results of before; give --set in a call of its own")
+    path = params.recipe_path(options.recipe) if options.recipe else paths.PARAMS
+    _show_changes(upgrades.upgrade(path), path)
 
 
 def pin(options: argparse.Namespace) -> None:

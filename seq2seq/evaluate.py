@@ -15,7 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq import alignment, contamination, figures, model_folder, paths, scores, slices, tracking
+from seq2seq import (
+    alignment,
+    bleu_tokenizer,
+    contamination,
+    direction,
+    figures,
+    model_folder,
+    paths,
+    scores,
+    slices,
+    tracking,
+)
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
@@ -46,6 +57,7 @@ def evaluate(params: Params) -> None:
     if empty := [name for name, pairs in sets.items() if not pairs]:
         raise UserError(f"{paths.CORPUS} has no {empty[0]} pair: give ingest a {empty[0]} set that has")
     frozen = sets[how.frozen_set]
+    tokenizer = bleu_tokenizer.choose(how.bleu_tokenizer, direction.read(paths.CORPUS).target)
     seen, counts = _read_train(sets, frozen, params.clean.contamination_share)
     sources = {name: _readable(translator, name, pairs) for name, pairs in sets.items()}
 
@@ -61,13 +73,13 @@ def evaluate(params: Params) -> None:
         found = _search(translator.translate_fully, sources[how.frozen_set], how, how.beam, progress)
         rate = progress.done / (time.monotonic() - searching)
     answers[how.frozen_set] = [translation.text for translation in found]
-    metrics = _metrics(sets, answers, seen, how.frozen_set)
+    metrics = _metrics(sets, answers, seen, how.frozen_set, tokenizer)
     ours, references = metrics[how.frozen_set], [pair.target for pair in frozen]
-    ours["bleu_greedy"] = scores.score("bleu", greedy, references)
+    ours["bleu_greedy"] = scores.score("bleu", greedy, references, tokenizer)
     ours |= _alignment_errors(translator, frozen)
 
     sliced = slices.find(frozen, counts, how)
-    rows = slices.score(sliced, answers[how.frozen_set], references)
+    rows = slices.score(sliced, answers[how.frozen_set], references, tokenizer)
     samples = pick_samples(frozen, found)
     _write_scores(metrics, rows)
     _write_sentences(frozen, found, greedy, sliced, samples)
@@ -148,11 +160,12 @@ def _metrics(
     answers: Mapping[str, Sequence[str]],
     seen: Mapping[str, set[int]],
     frozen_set: str,
+    tokenizer: str,
 ) -> dict[str, Any]:
     """What metrics.json says of quality; no seconds, so that the same model gives the same file."""
     metrics: dict[str, Any] = {}
     for name, pairs in sets.items():
-        result = scores.corpus_scores(answers[name], [pair.target for pair in pairs])._asdict()
+        result = scores.corpus_scores(answers[name], [pair.target for pair in pairs], tokenizer)._asdict()
         signatures = result.pop("signatures")
         metrics[name] = {**result, "sentences": len(pairs), "contaminated": len(seen[name])}
     return metrics | {

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import behaviour, environment, params, paths, scores
+from seq2seq import behaviour, bleu_tokenizer, direction, environment, params, paths, scores
 from seq2seq.corpus import Pair, read_split, split_path
 from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Evaluate, Params
@@ -46,7 +46,11 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
     requests = [sources[begin : begin + CHUNK] for begin in range(0, len(sources), CHUNK)]
     requests.append(sorted(set(trial.sources()) - set(sources)))
 
+    tokenizer = bleu_tokenizer.choose(checked.evaluate.bleu_tokenizer, direction.read(paths.CORPUS).target)
     ours, theirs = hear(challenger, champion, requests)
+    difference = direction.difference(ours.version.tags, theirs.version.tags) if theirs else ""
+    if theirs and difference:  # its scores on these sentences would mean nothing
+        theirs = Witness(theirs.version, [], difference)
     references = [pair.target for pair in pairs]
     new = ours.first(len(pairs))
     old = theirs.first(len(pairs)) if theirs else []
@@ -54,15 +58,15 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
     problem = ours.problem or _unlike(new, segments, checked.evaluate)
     evidence = {
         "set": {"name": frozen, "digest": scores.set_digest(pairs), "sentences": len(pairs)},
-        # Of any sentence they are the same.
-        "signatures": scores.corpus_scores(references[:1], references[:1]).signatures,
+        "signatures": scores.signatures(tokenizer),
+        "direction": difference,
         "challenger": {
-            **_standing(ours._replace(problem=problem), new, references),
+            **_standing(ours._replace(problem=problem), new, references, tokenizer),
             "answers_as_evaluated": not problem,
         },
-        "champion": theirs and _standing(theirs, old, references),
+        "champion": theirs and _standing(theirs, old, references, tokenizer),
         "tests": None,
-        "slices": _slices(segments, new, old, references),
+        "slices": _slices(segments, new, old, references, tokenizer),
         "behaviour": [],
         "contaminated": metrics[frozen]["contaminated"],
         "metrics": {
@@ -77,7 +81,7 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
         said = theirs.said(requests) if theirs and old else None
         evidence["behaviour"] = trial.judge(ours.said(requests), said)
     if new and old:
-        tests = scores.paired_test(old, new, references)
+        tests = scores.paired_test(old, new, references, tokenizer=tokenizer)
         evidence["tests"] = {name: test._asdict() for name, test in tests.items()}
         evidence["regressions"], evidence["gains"] = _changes(pairs, old, new)
     return evidence
@@ -118,17 +122,23 @@ def _unlike(answers: Sequence[str], segments: Sequence[Mapping[str, Any]], how: 
     )
 
 
-def _standing(witness: Witness, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+def _standing(
+    witness: Witness, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str
+) -> dict[str, Any]:
     """A version and its scores."""
-    found = (
-        {name: scores.score(name, hypotheses, references) for name in scores.METRICS} if hypotheses else None
-    )
+    found = None
+    if hypotheses:
+        found = {name: scores.score(name, hypotheses, references, tokenizer) for name in scores.METRICS}
     version = witness.version
     return {"uri": version.uri, "version": version.version, "problem": witness.problem, "scores": found}
 
 
 def _slices(
-    segments: Sequence[Mapping[str, Any]], new: Sequence[str], old: Sequence[str], references: Sequence[str]
+    segments: Sequence[Mapping[str, Any]],
+    new: Sequence[str],
+    old: Sequence[str],
+    references: Sequence[str],
+    tokenizer: str,
 ) -> list[dict[str, Any]]:
     """BLEU of each slice, in the order of reports/slices.csv."""
     if not (segments and new):
@@ -142,11 +152,16 @@ def _slices(
             continue
         ours, wanted = [new[i] for i in rows], [references[i] for i in rows]
         row: dict[str, Any] = {"slice": name, "sentences": len(rows)}
-        row |= {"challenger": scores.score("bleu", ours, wanted), "champion": None, "delta": None, "p": None}
+        row |= {
+            "challenger": scores.score("bleu", ours, wanted, tokenizer),
+            "champion": None,
+            "delta": None,
+            "p": None,
+        }
         if old:
             theirs = [old[i] for i in rows]
-            row["champion"] = scores.score("bleu", theirs, wanted)
-            row |= scores.paired_test(theirs, ours, wanted, ("bleu",))["bleu"]._asdict()
+            row["champion"] = scores.score("bleu", theirs, wanted, tokenizer)
+            row |= scores.paired_test(theirs, ours, wanted, ("bleu",), tokenizer)["bleu"]._asdict()
         found.append(row)
     return found
 

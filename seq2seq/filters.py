@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from seq2seq.errors import UserError
@@ -22,6 +23,7 @@ INVISIBLE = re.compile(
 )
 
 # `unicodedata` has no script property, but the names of letters begin with it: CYRILLIC SMALL ...
+LEAST_KANA = 0.05  # share of the letters that makes a text in Han Japanese: Chinese has none
 WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
 RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
 WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
@@ -50,8 +52,13 @@ def too_long(source: str, target: str, params: Clean) -> bool:
 
 
 def length_ratio(source: str, target: str, params: Clean) -> bool:
-    """The longer side has more than `max_length_ratio` times the characters of the shorter."""
-    shorter, longer = sorted((len(source), len(target)))
+    """The target is more than `max_length_ratio` times as long, or as short, as is typical for its source.
+
+    Lengths are characters. A side of Chinese usually has a third of its English, so that the same limit in
+    characters for every pair of languages would drop ordinary translations.
+    """
+    assert params.typical_length_ratio is not None  # `clean` puts its estimate there
+    shorter, longer = sorted((len(source) * params.typical_length_ratio, len(target)))
     return longer > params.max_length_ratio * shorter
 
 
@@ -88,7 +95,8 @@ NAMES = tuple(one.__name__ for one in FILTERS)
 REMEDIES = {
     "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
     "too_long": "raise clean.max_characters",
-    "length_ratio": "raise clean.max_length_ratio",
+    "length_ratio": "are the lines aligned? if so, raise clean.max_length_ratio, or name the usual ratio of "
+    "lengths in clean.typical_length_ratio",
     "garbage": "lower clean.min_letters",
     "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
     "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
@@ -123,6 +131,21 @@ def script(character: str) -> str | None:
     words = re.split("[ -]", unicodedata.name(character, ""))
     first = words[1] if words[0] in WIDTHS else words[0]
     return RENAMED.get(first.title(), first.title())
+
+
+def main_script(texts: Iterable[str]) -> str | None:
+    """The script that most letters of some texts are of; None without letters.
+
+    Japanese is Han with kana among it, Korean Hangul with or without Han, as `clean.*_script` names them.
+    """
+    counts = Counter(found for text in texts for found in map(script, text) if found is not None)
+    if not counts:
+        return None
+    kana, total = counts["Hiragana"] + counts["Katakana"], counts.total()
+    most = counts.most_common(1)[0][0]
+    if most in WRITTEN_IN["Japanese"] and kana >= LEAST_KANA * total:
+        return "Japanese"
+    return "Korean" if most == "Hangul" else most
 
 
 @cache

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seq2seq import formats, grammar, hub, layout, paths
-from seq2seq.corpus import Pair, digest, write_split
+from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, layout, paths
+from seq2seq.corpus import Pair, digest, read_split, write_split
+from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
+from seq2seq.filters import main_script
 from seq2seq.formats import Malformed, Table
 from seq2seq.layout import File
 from seq2seq.params import Ingest, Params
@@ -28,6 +30,7 @@ from seq2seq.progress import Progress, duration
 SPACE = 2**64  # of digests
 SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000
 BUCKETS = {"test": range(int(SPACE * SHARE)), "validation": range(int(SPACE * SHARE), int(2 * SPACE * SHARE))}
+SCRIPT_PAIRS = 2000  # pairs of train whose letters tell the scripts
 LISTED = 5  # malformed rows named in the error
 PATIENCE = 100  # malformed rows more than allowed after which reading stops: enough to see the scale
 
@@ -50,12 +53,30 @@ def ingest(params: Params) -> None:
     else:
         corpus = _from_hub(path) if "hub" in document else _from_disk(path)
         facts, rows = _write_files(corpus, settings)
+    facts["languages"] = _write_direction(params)
     facts["rows"] = {split: rows[split] for split in paths.SPLITS}
     facts["evaluation_sets"] = {name: _evaluation_set(name, settings) for name in settings.evaluation_sets}
     paths.PROVENANCE.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     counts = ", ".join(f"{rows[split]:,} {split}" for split in paths.SPLITS)
     counts += "".join(f", {one['rows']:,} {name}" for name, one in facts["evaluation_sets"].items())
     print(f"ingest: {counts} pairs from {path} in {duration(time.monotonic() - began)}")
+
+
+def _write_direction(params: Params) -> dict[str, Any]:
+    """Write languages.json: the languages as params.yaml names them, the scripts as train shows them.
+
+    Raises UserError where BLEU of such a target could not be counted: that would come out after training.
+    """
+    settings = params.ingest
+    pairs = list(islice(read_split(paths.RAW, "train"), SCRIPT_PAIRS))
+    found = Direction(
+        Side(settings.source_language, main_script(pair.source for pair in pairs)),
+        Side(settings.target_language, main_script(pair.target for pair in pairs)),
+    )
+    direction.write(paths.RAW, found)
+    counted = bleu_tokenizer.choose(params.evaluate.bleu_tokenizer, found.target)
+    print(f"ingest: {found}; BLEU is counted with the tokenizer {counted}")
+    return {side: of._asdict() for side, of in found._asdict().items()}
 
 
 def _document(path: Path) -> dict[str, Any]:

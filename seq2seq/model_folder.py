@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from seq2seq import vocabulary
+from seq2seq import direction, vocabulary
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
 
@@ -64,8 +64,11 @@ def load(folder: Path) -> Seq2Seq:
 
 
 def digest(folder: Path) -> str:
-    """sha256 of what a model is: weights, config and vocabulary."""
+    """sha256 of what a model is: weights, config, vocabulary and languages."""
     total = hashlib.sha256()
     for name in (WEIGHTS, CONFIG, vocabulary.FILE):
         total.update((folder / name).read_bytes())
+    for name in (vocabulary.TARGET_FILE, direction.FILE):
+        if (folder / name).is_file():
+            total.update((folder / name).read_bytes())
     return total.hexdigest()

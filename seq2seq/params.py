@@ -7,11 +7,8 @@ for `clean`. Nothing heavy is imported here, and nothing has a default: the file
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
-import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,15 +22,24 @@ from seq2seq import paths
 from seq2seq.errors import UserError
 
 BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
-OWN = {"ingest.path", "ingest.source_column", "ingest.target_column"}  # what makes a corpus another one
+FORMAT = 2  # of params.yaml and recipes; `seq2seq.upgrades` holds the steps from one to the next
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Precision = Literal["fp32", "bf16"]
+BleuTokenizer = Literal[
+    "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
+]  # sacreBLEU's names
 Column = str | Annotated[int, Field(ge=0)]
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
+# BCP 47: a language, and what else matters of script, region and variant: de, pt-BR, zh-Hant
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
+
+
+Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]  # see `apply`
 
 
 class ParamsError(UserError):
@@ -52,6 +58,8 @@ class Ingest(Section):
     path: Annotated[str, Field(min_length=1)]
     source_column: Column
     target_column: Column
+    source_language: Language
+    target_language: Language
     evaluation_folder: Annotated[str, Field(min_length=1)]
     evaluation_sets: list[SetName]
     train_size: Positive | None
@@ -65,8 +73,10 @@ class Clean(Section):
     """Which pairs are fit to train on."""
 
     unicode_form: Literal["NFC", "NFKC", "none"]
+    tidy_evaluation: bool
     max_characters: Positive
     max_length_ratio: Annotated[float, Field(ge=1)]
+    typical_length_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     min_letters: Share
     source_script: Script
     target_script: Script
@@ -74,6 +84,9 @@ class Clean(Section):
     drop_identical: bool
     contamination: Literal["drop", "report", "fail"]
     contamination_share: Annotated[float, Field(gt=0, le=1)]
+    max_dropped: Share
+    max_contaminated: Share
+    min_kept: Share
 
 
 class Tokenize(Section):
@@ -82,7 +95,8 @@ class Tokenize(Section):
     algorithm: Literal["unigram", "bpe"]
     vocabulary_size: Annotated[int, Field(ge=300)]  # 256 bytes, 4 special pieces, some characters
     character_coverage: Annotated[float, Field(ge=0.98, le=1)]
-    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
+    source_normalization: Normalization
+    target_normalization: Normalization
     training_sentences: Positive
     seed: Seed
 
@@ -124,6 +138,7 @@ class Evaluate(Section):
     length_bins: Annotated[int, Field(ge=1, le=40)]  # each a slice: see Promote.significance
     pictures: Annotated[int, Field(ge=0)]
     frozen_set: SetName
+    bleu_tokenizer: BleuTokenizer | None
     rare_words: Annotated[int, Field(ge=0)]
     negations: list[str]
 
@@ -154,6 +169,7 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
+        format: Literal[2]
         ingest: Ingest
         clean: Clean
         tokenize: Tokenize
@@ -163,13 +179,25 @@ with warnings.catch_warnings():
         promote: Promote
 
 
+SECTIONS: Mapping[str, type[Section]] = {
+    "ingest": Ingest,
+    "clean": Clean,
+    "tokenize": Tokenize,
+    "train": Train,
+    "evaluate": Evaluate,
+    "register": Register,
+    "promote": Promote,
+}
+
+
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check a whole params file; raises ParamsError."""
-    return check(_read(path), path)
+    return check(read_document(path), path)
 
 
 def check(values: Mapping[str, Any], path: Path) -> Params:
     """Check parsed values; `path` is named in the error."""
+    _check_format(values, path)
     try:
         checked = Params.model_validate(values)
     except ValidationError as error:
@@ -181,29 +209,39 @@ def check(values: Mapping[str, Any], path: Path) -> Params:
 
 
 def apply(
-    recipe: Path | None, overrides: Iterable[str] = (), path: Path = paths.PARAMS
+    recipe: Path | None,
+    overrides: Iterable[str] = (),
+    path: Path = paths.PARAMS,
+    complete: Complete | None = None,
 ) -> list[tuple[str, Any, Any]]:
     """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
 
-    Comments stay. Nothing is written unless the result is valid. Returns the changes as
-    (key, before, after). Raises ParamsError.
+    `complete` gets the keys that were overridden, the values before and the values now, by section, and
+    returns values of further keys that follow from them; what was overridden stays. Comments stay.
+    Nothing is written unless the result is valid. Returns the changes as (key, before, after). Raises
+    ParamsError.
     """
-    document = _read(path)
+    document = read_document(path)
+    _check_format(document, path)
+    before = {name: dict(keys) for name, keys in document.items() if isinstance(keys, Mapping)}
     changes: dict[str, tuple[Any, Any]] = {}
 
     def assign(section: str, key: str, value: Any, origin: str) -> None:
         known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
         if f"{section}.{key}" not in known:
             raise ParamsError(f"{origin}: no key {section}.{key}{_suggest(f'{section}.{key}', known)}")
-        before = changes.get(f"{section}.{key}", (document[section][key],))[0]
         document[section][key] = value
-        changes[f"{section}.{key}"] = (before, value)
+        changes[f"{section}.{key}"] = (before[section][key], value)
 
     if recipe is not None:
-        for section, values in _read(recipe).items():
-            if not isinstance(values, Mapping):
+        values = read_document(recipe)
+        _check_format(values, recipe)
+        for section, keys in values.items():
+            if section == "format":
+                continue
+            if not isinstance(keys, Mapping):
                 raise ParamsError(f"{recipe}: {section} holds no keys")
-            for key, value in values.items():
+            for key, value in keys.items():
                 assign(section, key, value, str(recipe))
     assigned = set()
     for override in overrides:
@@ -214,30 +252,24 @@ def apply(
         assign(section, key, _parse(text, f"--set {override}"), f"--set {override}")
         assigned.add(f"{section}.{key}")
     check(document, path)
-    if assigned & OWN and "register.name" not in assigned:
-        # A model of the user's own corpus, or of its other direction, must not compete with the recipe's.
-        ingest = document["ingest"]
-        name = Path(ingest["path"]).name.split(".")[0]
-        if assigned & OWN - {"ingest.path"}:
-            name += f"-{ingest['source_column']}-{ingest['target_column']}"
-        assign("register", "name", _registrable(name), "register.name")
+    if complete is not None:
+        for name, value in complete(assigned, before, document).items():
+            if name not in assigned:
+                assign(*name.split("."), value, name)
+        check(document, path)
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:
-        rewritten = StringIO()
-        round_trip_yaml().dump(document, rewritten)
-        draft = path.with_name(path.name + ".new")
-        draft.write_text(rewritten.getvalue(), encoding="utf-8")
-        draft.replace(path)
+        write(document, path)
     return changed
 
 
-def _registrable(name: str) -> str:
-    """A name of letters that registry and URLs take; where others are lost, what tells names apart stays."""
-    name = unicodedata.normalize("NFC", name)  # some systems hand names out decomposed
-    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
-    if re.search(r"[^\W_]", re.sub(r"[A-Za-z0-9_-]", "", name)):
-        kept = f"{kept or 'corpus'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return kept or "local"
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Replace `path` by a document, whole or not at all."""
+    rewritten = StringIO()
+    round_trip_yaml().dump(document, rewritten)
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(rewritten.getvalue(), encoding="utf-8")
+    draft.replace(path)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -276,7 +308,8 @@ def round_trip_yaml() -> YAML:
     return yaml
 
 
-def _read(path: Path) -> CommentedMap:
+def read_document(path: Path) -> CommentedMap:
+    """A params file or recipe with its comments, unchecked; raises ParamsError."""
     try:
         document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -286,6 +319,18 @@ def _read(path: Path) -> CommentedMap:
     if not isinstance(document, CommentedMap):
         raise ParamsError(f"{path} holds no sections")
     return document
+
+
+def _check_format(document: Mapping[str, Any], path: Path) -> None:
+    found = document.get("format", 1)  # the first format had no number
+    if found != FORMAT and isinstance(found, int):
+        remedy = (
+            f"`seq2seq use --upgrade{'' if path.name == paths.PARAMS.name else f' {path}'}` adds the missing "
+            "keys with the values that keep its results"
+            if found < FORMAT
+            else "it was written by newer code: update this checkout"
+        )
+        raise ParamsError(f"{path} is of format {found}, this code reads format {FORMAT}: {remedy}")
 
 
 def _parse(text: str, origin: str) -> Any:

@@ -17,7 +17,14 @@ LOADS = "loads and answers"  # the one criterion that nobody can overrule
 GAIN = "gain"  # and the one that rejects nobody: without it a challenger is kept
 # Of several criteria that fail, the first of these is named first: it explains the others.
 DECISIVE = (
-    *(LOADS, "same evaluation set", "frozen set", "same signatures", "answers as evaluated"),
+    *(
+        LOADS,
+        "same direction",
+        "same evaluation set",
+        "frozen set",
+        "same signatures",
+        "answers as evaluated",
+    ),
     *("minimum BLEU", "contamination", "no loss", "behaviour", "slice"),
 )
 Facts = Mapping[str, Any]  # reports/evidence.json, or a part of it
@@ -50,6 +57,7 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
     """
     asked = [
         *_answers(evidence["challenger"]),
+        *_same_direction(evidence),
         *_measured_alike(evidence, policy),
         *_good_enough(evidence, policy),
         *_behaves(evidence, policy),
@@ -90,6 +98,20 @@ def _answers(challenger: Facts) -> Iterator[Criterion]:
     yield Criterion(
         "answers as evaluated", same, figure if loads else "not asked", "yes, nearly every sentence"
     )
+
+
+def _same_direction(evidence: Facts) -> Iterator[Criterion]:
+    """A champion of other languages, or of another kind of corpus, is nothing to be compared with."""
+    if evidence["champion"] is None:
+        return
+    other = evidence.get("direction", "")  # evidence of earlier code has none
+    figure = f"the champion {other}" if other else "yes"
+    if other:
+        figure += (
+            "; name the languages in ingest.source_language and target_language, or give this model a "
+            "register.name of its own"
+        )
+    yield Criterion("same direction", not other, figure, "the champion's languages and kind of corpus")
 
 
 def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:

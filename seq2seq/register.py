@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import answers, model_folder, paths, pyfunc, registry, store, tracking, workspace
+from seq2seq import answers, direction, model_folder, paths, pyfunc, registry, store, tracking, workspace
 from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
@@ -77,6 +77,7 @@ def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]
         "params.sha256": workspace.params_digest(params),
         "corpus.id": str(provenance.get("id") or provenance["path"]),
         "corpus.revision": str(provenance.get("revision") or workspace.NONE),
+        **direction.tags(direction.read(paths.MODEL), provenance["kind"], provenance.get("columns", {})),
         "prefect.flow_run_id": workspace.flow_run() or workspace.NONE,
     }
 

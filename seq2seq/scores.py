@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from seq2seq.bleu_tokenizer import KOREAN, SPACED, STANDARD
 from seq2seq.corpus import Pair
 
 DIGITS = 4  # kept of a score
@@ -26,9 +26,7 @@ RESAMPLES, SHUFFLES = 1000, 10_000  # for an interval, for a test
 MOST_DRAWN = 10_000_000  # numbers held in memory at once
 ROUNDING = 1e-9  # of a score: two that are nearer are the same
 
-# `force` only silences advice about text that looks tokenised: it would come with every slice.
-MAKE: Mapping[str, Callable[..., Any]] = {"bleu": partial(BLEU, force=True), "chrf": CHRF, "ter": TER}
-METRICS = tuple(MAKE)
+METRICS = ("bleu", "chrf", "ter")
 Counts = npt.NDArray[np.float64]  # that a metric is made of, of a sentence or summed
 
 
@@ -68,15 +66,37 @@ class Difference(NamedTuple):
     p: float
 
 
-def corpus_scores(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
-    """All metrics over all sentences together, as sacreBLEU counts them by default, with intervals."""
-    whole = BLEU().corpus_score(hypotheses, [references])  # here the advice is given, once
+def _make(metric: str, tokenizer: str, **options: Any) -> Any:
+    """A metric of sacreBLEU's; `force` only silences its advice about text that looks tokenised."""
+    match metric:
+        case "bleu":
+            return BLEU(tokenize=tokenizer, force=True, **options)
+        case "ter":  # its words are what spaces part, and with `asian_support` each Han and kana character
+            unspaced = tokenizer not in (*SPACED, KOREAN)
+            return TER(normalized=unspaced, asian_support=unspaced, **options)
+        case _:
+            return CHRF(**options)
+
+
+def signatures(tokenizer: str) -> dict[str, str]:
+    """How each metric is counted, for one reference."""
+    found = {}
+    for name in METRICS:
+        metric = _make(name, tokenizer, references=[["a"]])
+        metric.corpus_score(["a"], None)
+        found[name] = str(metric.get_signature())
+    return found
+
+
+def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = STANDARD) -> Scores:
+    """All metrics over all sentences together, as sacreBLEU counts them, with intervals."""
+    whole = BLEU(tokenize=tokenizer).corpus_score(hypotheses, [references])  # its advice is given here, once
     # Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails where some resamples have no match
     # at all, holds all of them in memory and puts the resampling into the signature.
     figures: dict[str, float] = {}
-    signatures = {}
-    for name, make in MAKE.items():
-        metric = make(references=[references])
+    signed = {}
+    for name in METRICS:
+        metric = _make(name, tokenizer, references=[references])
         counts = np.asarray(metric._extract_corpus_statistics(hypotheses, None), float)
         resampled = sorted(_summed_up(metric, drawn) for drawn in _resamples(counts))
         outside = len(resampled) // 40  # at either end
@@ -85,13 +105,15 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str]) -> Score
         figures[name] = round(_summed_up(metric, counts.sum(axis=0)), DIGITS)
         figures[f"{name}_low"] = round(max(float(mean - half), 0.0), DIGITS)
         figures[f"{name}_high"] = round(min(float(mean + half), most), DIGITS)
-        signatures[name] = str(metric.get_signature())
-    return Scores(**figures, brevity_penalty=round(whole.bp, DIGITS), signatures=signatures)
+        signed[name] = str(metric.get_signature())
+    return Scores(**figures, brevity_penalty=round(whole.bp, DIGITS), signatures=signed)
 
 
-def score(metric: str, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+def score(
+    metric: str, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = STANDARD
+) -> float:
     """One metric over all sentences together, without an interval."""
-    return round(float(MAKE[metric]().corpus_score(hypotheses, [references]).score), DIGITS)
+    return round(float(_make(metric, tokenizer).corpus_score(hypotheses, [references]).score), DIGITS)
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
@@ -104,6 +126,7 @@ def paired_test(
     system: Sequence[str],
     references: Sequence[str],
     metrics: Sequence[str] = METRICS,
+    tokenizer: str = STANDARD,
 ) -> dict[str, Difference]:
     """Paired approximate randomisation of two systems' answers to the same sentences.
 
@@ -113,7 +136,7 @@ def paired_test(
     """
     found = {}
     for name in metrics:
-        metric = MAKE[name](references=[references])
+        metric = _make(name, tokenizer, references=[references])
         counted = (metric._extract_corpus_statistics(answers, None) for answers in (baseline, system))
         before, after = (np.asarray(counts, float) for counts in counted)
         total_before, total_after = before.sum(axis=0), after.sum(axis=0)

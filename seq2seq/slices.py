@@ -96,11 +96,14 @@ def find(pairs: Sequence[Pair], counts: Mapping[str, int], how: Evaluate) -> dic
 
 
 def score(
-    found: Mapping[str, Sequence[int]], hypotheses: Sequence[str], references: Sequence[str]
+    found: Mapping[str, Sequence[int]],
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    tokenizer: str = scores.STANDARD,
 ) -> list[Slice]:
     """Scores of all sentences and of each slice."""
     return [
-        Slice(name, len(rows), *(scores.score(metric, *chosen) for metric in ("bleu", "chrf")))
+        Slice(name, len(rows), *(scores.score(metric, *chosen, tokenizer) for metric in ("bleu", "chrf")))
         for name, rows in {ALL: range(len(references)), **found}.items()
         for chosen in [([hypotheses[row] for row in rows], [references[row] for row in rows])]
     ]

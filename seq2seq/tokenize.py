@@ -13,14 +13,24 @@ from collections import Counter
 from contextlib import ExitStack
 from itertools import chain, islice
 
-from seq2seq import paths
+from seq2seq import direction, paths
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.errors import UserError
 from seq2seq.params import Params
 from seq2seq.params import Tokenize as Settings
 from seq2seq.progress import Progress, duration
 from seq2seq.tokens import TokenWriter
-from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary, learn, words
+from seq2seq.vocabulary import (
+    FILE,
+    TARGET_FILE,
+    WORDS_FILE,
+    Side,
+    Vocabulary,
+    learn,
+    normalizer,
+    with_rule,
+    words,
+)
 
 BATCH = 5_000  # pairs encoded together
 MOST_WORDS = 200_000  # a longer list of known source words is not kept: it would hardly warn of anything
@@ -30,15 +40,12 @@ def tokenize(params: Params) -> None:
     """Learn the vocabulary on train, report its coverage of every split, encode what training reads."""
     began = time.monotonic()
     settings = params.tokenize
-    model, size = learn(
-        _sample(settings),
-        algorithm=settings.algorithm,
-        size=settings.vocabulary_size,
-        character_coverage=settings.character_coverage,
-        normalization=settings.normalization,
-    )
+    files, size = _learn(settings)
     paths.VOCABULARY.mkdir(parents=True, exist_ok=True)
-    (paths.VOCABULARY / FILE).write_bytes(model)
+    (paths.VOCABULARY / TARGET_FILE).unlink(missing_ok=True)  # of an earlier call by hand
+    for name, model in files.items():
+        (paths.VOCABULARY / name).write_bytes(model)
+    direction.write(paths.VOCABULARY, direction.read(paths.CORPUS))
     if size != settings.vocabulary_size:
         print(
             f"tokenize: {settings.vocabulary_size:,} pieces were asked for, this corpus gives {size:,}: "
@@ -67,23 +74,51 @@ def tokenize(params: Params) -> None:
         + ", ".join(f"{side} {100 * train[side]['characters_in_bytes']:.2g} %" for side in train)
         + f"; encoded in {duration(time.monotonic() - learnt)}"
     )
+    if lost := int(train["target"]["rewritten"]):
+        print(
+            f"tokenize: {lost:,} target sentences of train hold characters that "
+            f"tokenize.target_normalization ({settings.target_normalization}) rewrites: no translation can "
+            "contain them; identity keeps them"
+        )
+
+
+def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:
+    """The model files by name, two where the sides have rules of their own, and the vocabulary's size."""
+    source, target = settings.source_normalization, settings.target_normalization
+    model, size = learn(
+        _sample(settings),
+        algorithm=settings.algorithm,
+        size=settings.vocabulary_size,
+        character_coverage=settings.character_coverage,
+        normalization=source if source == target else "identity",
+    )
+    if source == target:
+        return {FILE: model}, size
+    return {FILE: with_rule(model, source), TARGET_FILE: with_rule(model, target)}, size
 
 
 def _sample(settings: Settings) -> list[str]:
-    """Sentences of both sides of train, in order: all of them, or an even sample."""
+    """Sentences of both sides of train, in order: all of them, or an even sample.
+
+    Each is normalised by its side's rule where the two differ, for then no one rule is the trainer's.
+    """
     total = 2 * count_pairs(paths.CORPUS, "train")
     if total == 0:
         raise UserError("tokenize: the train split is empty; see reports/cleaning.json for what dropped it")
-    sentences = chain.from_iterable((p.source, p.target) for p in read_split(paths.CORPUS, "train"))
+    rules = (settings.source_normalization, settings.target_normalization)
+    of_source, of_target = map(normalizer, rules if rules[0] != rules[1] else ("identity", "identity"))
+    sentences = chain.from_iterable(
+        (of_source(p.source), of_target(p.target)) for p in read_split(paths.CORPUS, "train")
+    )
     if total <= settings.training_sentences:
         return list(sentences)
     chosen = set(random.Random(settings.seed).sample(range(total), settings.training_sentences))
     return [sentence for index, sentence in enumerate(sentences) if index in chosen]
 
 
-def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[str, dict[str, float]]:
+def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[Side, dict[str, float]]:
     """Write the ids of a split that training reads; count how the vocabulary covers any, side by side."""
-    tallies: dict[str, Counter[str]] = {"source": Counter(), "target": Counter()}
+    tallies: dict[Side, Counter[str]] = {"source": Counter(), "target": Counter()}
     pairs = read_split(paths.CORPUS, split)
     progress = Progress(f"encode {split}", "pairs", count_pairs(paths.CORPUS, split))
     with progress, ExitStack() as stack:
@@ -91,7 +126,7 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[s
         writer = stack.enter_context(TokenWriter(paths.TOKENS, split)) if split != "test" else None
         while batch := list(islice(pairs, BATCH)):
             for side, texts in _sides(batch).items():
-                ids = vocabulary.encode_all(texts)
+                ids = vocabulary.encode_all(texts, side)
                 if writer is not None:
                     writer.append(side, ids)
                 tally = tallies[side]
@@ -100,9 +135,10 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[s
                 tally["characters"] += sum(len(text) - text.count(" ") for text in texts)
                 tally["in_bytes"] += sum(map(vocabulary.characters_in_bytes, ids))
                 tally["failures"] += sum(
-                    vocabulary.normalise(text) != decoded
+                    vocabulary.normalise(text, side) != decoded
                     for text, decoded in zip(texts, vocabulary.decode_all(ids), strict=True)
                 )
+                tally["rewritten"] += sum(vocabulary.normalise(text, side) != text for text in texts)
                 if seen is not None and side == "source" and len(seen) <= MOST_WORDS:
                     for text in texts:
                         seen.update(words(text))
@@ -112,10 +148,11 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[s
             "pieces_per_word": round(tally["pieces"] / max(tally["words"], 1), 4),
             "characters_in_bytes": round(tally["in_bytes"] / max(tally["characters"], 1), 6),
             "round_trip_failures": tally["failures"],
+            "rewritten": tally["rewritten"],  # sentences that the side's rule changes
         }
         for side, tally in tallies.items()
     }
 
 
-def _sides(batch: list[Pair]) -> dict[str, list[str]]:
+def _sides(batch: list[Pair]) -> dict[Side, list[str]]:
     return {"source": [p.source for p in batch], "target": [p.target for p in batch]}

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq import checkpoints, fast, model_folder, parallel, paths, tracking
+from seq2seq import checkpoints, direction, fast, model_folder, parallel, paths, tracking
 from seq2seq.batches import Batch, Batches
 from seq2seq.cuda_graphs import Graphs
 from seq2seq.device import choose_device, keep_freed_memory, wants_graphs
@@ -33,7 +33,7 @@ from seq2seq.params import Train as Settings
 from seq2seq.precision import choose_dtype
 from seq2seq.progress import Progress, duration
 from seq2seq.tokens import TokenSplit
-from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary
+from seq2seq.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Vocabulary
 
 FINAL_SHARE = 0.01  # of the peak learning rate, where the cosine ends
 LOSS_CHECK = 20  # updates between looks at the loss: each look waits for the device
@@ -77,7 +77,8 @@ def save(trainer: Trainer, vocabulary: Vocabulary) -> None:
     for name, tensor in trainer.best.items():
         trainer.parameters[name].data.copy_(tensor)
     model_folder.save(trainer.model, paths.MODEL)
-    for name in (FILE, WORDS_FILE):
+    for name in (FILE, TARGET_FILE, WORDS_FILE, direction.FILE):
+        (paths.MODEL / name).unlink(missing_ok=True)  # of an earlier training by hand
         if (paths.VOCABULARY / name).is_file():
             shutil.copyfile(paths.VOCABULARY / name, paths.MODEL / name)
     write_curve(trainer.progress.curve, paths.CURVE)

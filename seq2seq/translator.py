@@ -124,7 +124,7 @@ class Translator:
 
         Their score is their log-probability by length^length_penalty.
         """
-        return self._attend(self._encode(texts), self.vocabulary.encode_all(targets), batch_size)
+        return self._attend(self._encode(texts), self.vocabulary.encode_all(targets, "target"), batch_size)
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that training never saw; none if what it saw was not kept."""

@@ -17,6 +17,7 @@ from seq2seq.errors import UserError
 from seq2seq.filters import NAMES
 
 PARAMS = params.load(Path(__file__).parent.parent / "params.yaml")
+LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
 HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
 
 
@@ -24,7 +25,7 @@ def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
     for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
         write_split(paths.RAW, split, pairs)
-    cleaning = PARAMS.clean.model_copy(update=changes)
+    cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
     stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
     return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
 
@@ -69,7 +70,7 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
         "duplicate": 1,
         "contaminated_exact": 2,
     }
-    assert report["test"] == {"read": 1, "kept": 1, "flagged": dict.fromkeys(NAMES, 0)}
+    assert report["test"] == {"read": 1, "kept": 1, "flagged": dict.fromkeys(NAMES, 0), "rewritten": 0}
 
     rows = json.loads(paths.DROPPED.read_text())
     assert {(row["row"], row["reason"]) for row in rows} == {
@@ -81,7 +82,8 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
     }
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("clean: 3 of 8 train pairs kept in ")
-    assert second == "clean: untouched: 1 validation (flagged: none); 1 test (flagged: none)"
+    counted = "1 {} (flagged: none; rewritten: 0)"
+    assert second == f"clean: kept whole: {counted.format('validation')}; {counted.format('test')}"
 
 
 def test_a_pair_turned_round_is_another_pair(root):
@@ -89,11 +91,13 @@ def test_a_pair_turned_round_is_another_pair(root):
     assert run([*numbered(3), *turned, turned[0]])["train"][3:] == turned
 
 
-def test_evaluation_splits_pass_untouched_and_are_only_counted(root):
+def test_evaluation_splits_are_tidied_as_train_is_and_lose_no_pair(root):
     odd = [Pair(" a\u00a0 b\ufeff ", "###", "0-0"), Pair("same", "same"), Pair("same", "same")]
-    cleaned = run(numbered(2), validation=odd, test=odd[:1])
-    assert cleaned["validation"] == odd
-    assert cleaned["test"] == odd[:1]
+    cleaned = run(numbered(2), validation=odd, test=[Pair("Scho\u0308n", "Be\u0301b\u200dé\ufeff")])
+    assert cleaned["validation"] == [Pair("a b", "###", "0-0"), *odd[1:]]
+    assert cleaned["test"] == [Pair("Schön", "Béb\u200dé")]  # a joiner is spelling, a BOM is not
+    untouched = run(numbered(2), validation=odd, test=odd[:1], tidy_evaluation=False)
+    assert untouched["validation"] == odd
     report = json.loads(paths.CLEANING.read_text())
     flagged = {name: count for name, count in report["validation"]["flagged"].items() if count}
     assert flagged == {"garbage": 1, "identical": 2}
@@ -167,13 +171,14 @@ def test_laws_for_any_corpus(train, validation, test, form):
         anchor = Pair("Ein Satz, der bleibt.", "A sentence that stays.")
         once = run([*train, anchor], validation, test, unicode_form=form)
 
-        # evaluation splits are untouched, and nothing of theirs is trained on
-        assert (once["validation"], once["test"]) == (validation, test)
-        held_out = [*validation, *test]
+        # evaluation splits lose no pair, and nothing of theirs is trained on
+        held_out = [*once["validation"], *once["test"]]
+        before = [*validation, *test]
+        assert [squeezed(p.target) for p in held_out] == [squeezed(p.target) for p in before]
         assert not {normalise(p.source) for p in once["train"]} & {normalise(p.source) for p in held_out}
         assert not {normalise(p.target) for p in once["train"]} & {normalise(p.target) for p in held_out}
         # nor anything nearly the same, as whoever counts anew will find
-        sets = {"validation": validation, "test": test}
+        sets = {"validation": once["validation"], "test": once["test"]}
         found = contaminated(sets, once["train"], PARAMS.clean.contamination_share)
         assert found == {"validation": set(), "test": set()}
         # no pair twice
@@ -247,3 +252,59 @@ def test_further_evaluation_sets_are_kept_out_of_train_too(root):
     stage.clean(PARAMS.model_copy(update={"ingest": ingest}))
     assert list(read_split(paths.CORPUS, "news")) == NEARLY[1:]
     assert list(read_split(paths.CORPUS, "train")) == numbered(3)
+
+
+def test_ordinary_pairs_of_a_dense_and_an_alphabetic_script_stay(root):
+    """Of Chinese and English most pairs differ in length by more than three."""
+    chinese = [
+        "我今天早上去了学校。",
+        "他喜欢喝热的咖啡。",
+        "明天会不会下大雨？",
+        "这本书很有意思。",
+        "你叫什么名字？",
+    ]
+    english = [
+        "I went to the school this morning.",
+        "He likes to drink his coffee hot.",
+        "Is it going to rain heavily tomorrow?",
+        "This book is very interesting.",
+        "What is your name?",
+    ]
+    train = [
+        Pair(f"{zh}{chr(0x4E00 + i)}", f"{en} {i}")
+        for i in range(20)
+        for zh, en in zip(chinese, english, strict=True)
+    ]
+    train += [Pair("好", "A sentence which is of another line, as misaligned files have them.")]
+    assert len(run(train, typical_length_ratio=None, max_dropped=0.33)["train"]) == 100
+    assert json.loads(paths.CLEANING.read_text())["train"]["dropped"]["length_ratio"] == 1
+    turned = [Pair(pair.target, pair.source) for pair in train]
+    assert len(run(turned, typical_length_ratio=None)["train"]) == 100
+    assert len(run(train)["train"]) < 50
+
+
+def test_a_filter_that_drops_much_of_train_stops_the_run_with_samples_and_the_remedy(root):
+    train = [*numbered(6), *[Pair(f"# {i} # {i} #", f"Sentence {i}.") for i in range(4)]]
+    with pytest.raises(UserError) as error:
+        run(train, max_dropped=0.33)
+    text = str(error.value)
+    assert "garbage: 4 of 10 train pairs (40%) would be dropped, clean.max_dropped allows 33%" in text
+    assert "lower clean.min_letters" in text
+    assert "\n  garbage: # 0 # 0 # → Sentence 0." in text
+    assert len(run(train, max_dropped=0.4)["train"]) == 6
+
+
+def test_duplicates_count_for_no_limit_and_contamination_for_its_own(root):
+    repeated = [*numbered(2), *numbered(1) * 20]
+    assert run(repeated, max_dropped=0.0, max_contaminated=0.0, min_kept=1.0)["train"] == numbered(2)
+    train = numbered(3) + NEARLY
+    assert run(train, max_dropped=0.0, max_contaminated=0.4)["train"] == numbered(3)
+    with pytest.raises(UserError, match=r"contaminated_near: 2 of 5 .*clean\.max_contaminated allows 39%"):
+        run(train, max_contaminated=0.39)
+
+
+def test_too_little_that_is_left_of_train_stops_the_run(root):
+    train = [*numbered(4), Pair("", "a"), Pair("xx", "xx"), Pair("#", "b c"), Pair("d" * 2000, "e" * 2000)]
+    with pytest.raises(UserError, match=r"only 4 of 8 train pairs \(50%, duplicates aside\) are left"):
+        run(train, min_kept=0.51)
+    assert len(run(train, min_kept=0.5)["train"]) == 4

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import commands, comparison, params, paths
+from seq2seq import commands, comparison, own_corpus, params, paths
 from seq2seq.__main__ import STAGES
 from seq2seq.comparison import Bin, Result
 from seq2seq.errors import UserError
@@ -96,7 +96,9 @@ def project(tmp_path, monkeypatch) -> Path:
             said = draw.choices(list(words), k=draw.randint(2, 6))
             file.write(f"{' '.join(said)}\t{' '.join(words[word] for word in said)}\n")
     changes = ["ingest.path=corpora/numbers.tsv", "ingest.train_size=null", "tokenize.vocabulary_size=300"]
-    params.apply(None, [*changes, "ingest.validation_size=20", "ingest.test_size=20", "train.updates=20"])
+    changes += ["ingest.validation_size=20", "ingest.test_size=20", "train.updates=20"]
+    changes += ["register.name=numbers"]
+    params.apply(None, changes, complete=own_corpus.complete)
     return tmp_path
 
 

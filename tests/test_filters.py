@@ -17,6 +17,7 @@ PARAMS = SHIPPED.model_copy(
         "unicode_form": "NFC",
         "max_characters": 40,
         "max_length_ratio": 3.0,
+        "typical_length_ratio": 1.0,
         "min_letters": 0.5,
         "source_script": None,
         "target_script": None,
@@ -144,3 +145,29 @@ def test_tidy_is_idempotent_and_leaves_single_spaces(text, form):
     assert filters.tidy(tidied, form) == tidied
     assert tidied == " ".join(tidied.split())
     assert not any(unicodedata.category(c) == "Cc" for c in tidied)
+
+
+@pytest.mark.parametrize(
+    ("texts", "script"),
+    [
+        (["Der Hund.", "Ein П."], "Latin"),
+        (["我喜欢猫。"], "Han"),
+        (["私は猫が好きです。", "東京都庁舎"], "Japanese"),
+        (["コーヒーを飲む"], "Japanese"),
+        (["고양이를 좋아해요", "漢字"], "Korean"),
+        (["ฉันชอบแมว"], "Thai"),
+        (["मुझे बिल्ली पसंद है"], "Devanagari"),
+        (["12 :-)"], None),
+        ([], None),
+    ],
+)
+def test_the_script_of_most_letters(texts, script):
+    assert filters.main_script(texts) == script
+
+
+def test_the_length_ratio_is_that_of_the_corpus_at_hand():
+    chinese, english = "他每天早上都喝一杯咖啡。", "He drinks a cup of coffee every single morning."
+    assert reason(chinese, english, max_characters=100) == "length_ratio"
+    assert reason(chinese, english, max_characters=100, typical_length_ratio=3.6) is None
+    assert reason(english, chinese, max_characters=100, typical_length_ratio=1 / 3.6) is None
+    assert reason(english, english, max_characters=100, typical_length_ratio=3.6) == "length_ratio"

@@ -74,6 +74,7 @@ def test_one_file_without_splits(capsys):
             }
         ],
         "evaluation_sets": {},
+        "languages": dict.fromkeys(("source", "target"), {"language": None, "script": "Latin"}),
         "rows": {split: len(pairs) for split, pairs in splits.items()},
     }
     said = capsys.readouterr().out
@@ -89,7 +90,7 @@ def test_the_same_bytes_again():
     before = {path: path.read_bytes() for path in Path("data").rglob("*.*")}
     run(path="x.tsv")
     assert before == {path: path.read_bytes() for path in Path("data").rglob("*.*")}
-    assert len(before) == 4
+    assert len(before) == 5
 
 
 def test_folder_of_splits(capsys):

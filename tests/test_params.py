@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import params
+from seq2seq import own_corpus, params, upgrades
 from seq2seq.params import ParamsError
 
 ROOT = Path(__file__).parents[1]
@@ -117,18 +117,25 @@ def test_an_override_of_a_section_that_holds_nothing_is_refused(file):
         params.apply(None, ["emptied.seed=9"], file)
 
 
+def use(file: Path, *overrides: str, recipe: Path | None = None) -> dict[str, object]:
+    """`seq2seq use`; returns the values that changed, by key."""
+    return {key: after for key, _, after in params.apply(recipe, overrides, file, own_corpus.complete)}
+
+
 def test_an_own_corpus_gets_a_model_name_of_its_own(file):
-    params.apply(None, ["ingest.path=corpora/My corpus v2.tsv.gz"], file)
-    assert params.load(file).register.name == "My-corpus-v2"
-    params.apply(None, ["ingest.source_column=1", "ingest.target_column=0"], file)
-    assert params.load(file).register.name == "My-corpus-v2-1-0"  # the other direction is another model
+    use(file, "ingest.path=corpora/My corpus v2.tsv.gz", "ingest.source_column=0", "ingest.target_column=1")
+    assert params.load(file).register.name == "corpora-My-corpus-v2-0-1"
+    use(file, "ingest.source_column=1", "ingest.target_column=0")
+    assert (
+        params.load(file).register.name == "corpora-My-corpus-v2-1-0"
+    )  # the other direction is another model
     names = set()
     for path in ("корпус.tsv", "данные.tsv", "й.tsv", "\u0438\u0306.tsv"):
-        params.apply(None, [f"ingest.path={path}"], file)
+        use(file, f"ingest.path={path}")
         names.add(params.load(file).register.name)
     assert len(names) == 3
-    assert all(re.fullmatch("corpus-[0-9a-f]{8}", name) for name in names), names
-    params.apply(None, ["ingest.path=x.tsv", "register.name=kept"], file)
+    assert all(re.fullmatch("1-0-[0-9a-f]{8}", name) for name in names), names
+    use(file, "ingest.path=x.tsv", "register.name=kept")
     assert params.load(file).register.name == "kept"
 
 
@@ -137,8 +144,8 @@ def test_an_unknown_recipe_names_those_there_are():
         params.recipe_path("multi30", ROOT / "recipes")
 
 
-def keys(path: Path) -> set[tuple[str, str]]:
-    return {(s, k) for s, section in params._read(path).items() for k in section}
+def keys(path: Path) -> set[str]:
+    return set(params.flatten(params.read_document(path)))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -158,3 +165,108 @@ def test_using_one_recipe_after_another_leaves_nothing_of_the_first(file):
 
 def test_the_shipped_params_are_the_grammar_recipe(file):
     assert params.apply(ROOT / "recipes/grammar.yaml", (), file) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "columns", "expected"),
+    [
+        ("de-en/train.tsv", None, (0, 1), ("de", "en", "de-en-train")),
+        ("fr-en/train.tsv", None, (0, 1), ("fr", "en", "fr-en-train")),
+        ("fr-en/train.tsv", None, (1, 0), ("en", "fr", "fr-en-train-en-fr")),
+        ("news/corpus.de-en.tsv", None, (1, 2), ("de", "en", "news-corpus-de-en")),
+        ("mine.tsv", "deu\teng", (0, 1), ("de", "en", "mine-de-en")),
+        ("mine.tsv", "id\tHindi\tEnglish", (1, 2), ("hi", "en", "mine-hi-en")),
+        ("mine.csv", "en,zh-Hans", ("zh-Hans", "en"), ("zh-Hans", "en", "mine-zh-Hans-en")),
+        ("mine.tsv", "source\ttarget", (0, 1), (None, None, "mine-0-1")),
+        ("mine.tsv", None, (0, 1), (None, None, "mine-0-1")),
+    ],
+)
+def test_languages_and_name_come_from_header_columns_or_file_name(
+    file, tmp_path, monkeypatch, path, header, columns, expected
+):
+    monkeypatch.chdir(tmp_path)
+    Path(path).parent.mkdir(exist_ok=True)
+    lines = [
+        *([header] if header else []),
+        *["7\tEin Hund.\tA dog.".replace("7\t", "7\t" * (columns == (1, 2)))] * 9,
+    ]
+    Path(path).write_text("\n".join(lines).replace("\t", "," if path.endswith("csv") else "\t"), "utf-8")
+    use(
+        file,
+        f"ingest.path={path}",
+        f"ingest.source_column={columns[0]}",
+        f"ingest.target_column={columns[1]}",
+    )
+    found = params.load(file)
+    assert (found.ingest.source_language, found.ingest.target_language, found.register.name) == expected
+
+
+def test_what_was_named_by_hand_is_not_overwritten(file):
+    columns = ("ingest.source_column=0", "ingest.target_column=1")
+    changed = use(
+        file, "ingest.path=fr-it/x.tsv", *columns, "ingest.source_language=oc", "register.name=mine"
+    )
+    assert (changed["ingest.source_language"], changed["register.name"]) == ("oc", "mine")
+    assert changed["ingest.target_language"] == "it"
+
+
+def test_columns_that_change_places_turn_the_languages_round(file):
+    changed = use(file, "ingest.source_column=target", "ingest.target_column=source")
+    assert (changed["ingest.source_language"], changed["ingest.target_language"]) == ("en", "de")
+    assert use(file, "train.seed=3") == {"train.seed": 3}
+
+
+def old(file: Path) -> Path:
+    """The shipped file as format 1 had it."""
+    document = params.read_document(file)
+    del document["format"]
+    for step in (step for steps in upgrades.STEPS.values() for step in steps):
+        place = list(document[step.section]).index(step.key)
+        del document[step.section][step.key]
+        if isinstance(step, upgrades.Renamed):
+            document[step.section].insert(place, step.before, "nfkc")
+    params.write(document, file)
+    return file
+
+
+def test_an_old_file_is_refused_with_the_command_that_mends_it(file):
+    for act in (params.load, lambda path: params.apply(None, ["train.seed=2"], path)):
+        with pytest.raises(
+            ParamsError, match=r"is of format 1, .*`seq2seq use --upgrade` adds the missing keys"
+        ):
+            act(old(file))
+        file.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
+    edit(file, "format: 2", "format: 9")
+    with pytest.raises(ParamsError, match="is of format 9, .*newer code"):
+        params.load(file)
+
+
+def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
+    changes = {key: after for key, _, after in upgrades.upgrade(old(file))}
+    assert changes["format"] == params.FORMAT
+    assert changes["tokenize.normalization is now tokenize.source_normalization"] == "nfkc"
+    found = params.load(file)
+    assert found.tokenize.target_normalization == found.tokenize.source_normalization == "nfkc"
+    assert (found.clean.typical_length_ratio, found.clean.max_dropped, found.clean.min_kept) == (
+        1.0,
+        1.0,
+        0.0,
+    )
+    assert (found.clean.tidy_evaluation, found.evaluate.bleu_tokenizer) == (False, "13a")
+    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
+    text = file.read_text("utf-8")
+    assert "# hypotheses kept at each step" in text or "# a grammar, a corpus" in text
+    keys = [line.split(":")[0] for line in text.splitlines() if line.startswith("  ")]
+    shipped = [line.split(":")[0] for line in (ROOT / "params.yaml").read_text("utf-8").splitlines()]
+    assert keys == [key for key in shipped if key.startswith("  ")]  # each where the schema has it
+    assert upgrades.upgrade(file) == []
+    assert file.read_text("utf-8") == text
+
+
+def test_paths_that_moved_are_mapped(file, monkeypatch):
+    monkeypatch.setitem(upgrades.PATHS, 2, {"seq2seq/grammars/de-en.yaml": "elsewhere/de-en.yaml"})
+    document = params.read_document(file)
+    document["format"] = 1
+    params.write(document, file)
+    assert ("ingest.path", "seq2seq/grammars/de-en.yaml", "elsewhere/de-en.yaml") in upgrades.upgrade(file)
+    assert params.load(file).ingest.path == "elsewhere/de-en.yaml"

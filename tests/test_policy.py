@@ -172,6 +172,7 @@ def test_every_criterion_is_listed_with_figure_and_limit() -> None:
     assert [(c.name, c.ok, c.figure, c.limit) for c in judge(evidence(1.2, 0.01), POLICY).criteria] == [
         ("loads and answers", True, "yes", "yes"),
         ("answers as evaluated", True, "yes", "yes, nearly every sentence"),
+        ("same direction", True, "yes", "the champion's languages and kind of corpus"),
         ("same evaluation set", True, f"evaluated on {HERE[:12]}", f"test as it lies here, {HERE[:12]}"),
         ("frozen set", None, HERE[:12], "any (promote.frozen_digest: null)"),
         ("same signatures", True, "as here", "bleu B|v:2, chrf C|v:2, ter T|v:2"),
@@ -283,3 +284,12 @@ def test_what_the_champion_could_must_not_be_lost_although_the_floor_is_held(los
     by_chance = {**weaker, "p": 0.03}
     several = changed(evidence(1.2, 0.01), behaviour=[by_chance, check("names", 30, 29)])
     assert judge(several, POLICY).what == "promoted"  # of two checks one may differ so
+
+
+def test_a_champion_of_another_direction_is_compared_with_nothing_and_stays() -> None:
+    other = "translates fr → en, learnt from natural b.tsv, the challenger translates de → en"
+    facts = changed(evidence(), direction=other, champion__problem=other, champion__scores=None, tests=None)
+    verdict = judge(facts, POLICY)
+    assert verdict.what == "rejected"
+    assert "'same direction': the champion translates fr → en" in verdict.reason
+    assert "register.name" in verdict.reason

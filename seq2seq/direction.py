@@ -1,0 +1,90 @@
+"""Which languages and scripts a corpus, vocabulary or model goes from and to: its `languages.json`.
+
+Why: metrics, sentence splitting and the gate depend on the language, and it travels with the data, so that no
+stage has to guess it again. Nothing heavy is imported here, since a registered model reads the file too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = "languages.json"
+UNKNOWN = "unknown"  # in a tag
+SIDES = ("source", "target")
+SYNTHETIC, NATURAL = "synthetic", "natural"  # kinds of corpora: written by a grammar, or by people
+
+
+class Side(NamedTuple):
+    """One side: a BCP 47 tag and the script most of its letters are of; None where unknown."""
+
+    language: str | None = None
+    script: str | None = None  # as `filters.main_script` names it: Latin, Han, Japanese ...
+
+    def __str__(self) -> str:
+        return self.language or (f"unknown ({self.script})" if self.script else "unknown")
+
+
+class Direction(NamedTuple):
+    """From which side to which."""
+
+    source: Side = Side()
+    target: Side = Side()
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+def write(folder: Path, direction: Direction) -> None:
+    """Write a folder's languages.json; makes the folder where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = {"source": direction.source._asdict(), "target": direction.target._asdict()}
+    (folder / FILE).write_text(json.dumps(sides, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Direction:
+    """The direction of a folder; unknown on both sides if it has no such file, as older ones."""
+    path = folder / FILE
+    if not path.is_file():
+        return Direction()
+    sides = json.loads(path.read_text(encoding="utf-8"))
+    return Direction(Side(**sides["source"]), Side(**sides["target"]))
+
+
+def tags(direction: Direction, kind: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """What a version's tags hold of its direction: languages, scripts, kind of corpus and columns."""
+    return {
+        **{f"{side}.language": getattr(direction, side).language or UNKNOWN for side in SIDES},
+        **{f"{side}.script": getattr(direction, side).script or UNKNOWN for side in SIDES},
+        "corpus.kind": SYNTHETIC if kind == "grammar" else NATURAL,
+        "corpus.columns": " → ".join(str(columns.get(side, side)) for side in SIDES),
+    }
+
+
+def difference(challenger: Mapping[str, str], champion: Mapping[str, str]) -> str:
+    """Why two versions with these tags are not to be compared: another direction or kind of corpus.
+
+    Empty if they may be. An unknown language equals no known one; two unknown ones count as the same where
+    corpus and columns are. A version registered before there were such tags goes by its corpus alone.
+    """
+    same_corpus = challenger.get("corpus.id") == champion.get("corpus.id")
+    if not all(f"{side}.language" in found for side in SIDES for found in (challenger, champion)):
+        return "" if same_corpus else f"{_shown(champion)}, the challenger {_shown(challenger)}"
+    same_corpus = same_corpus and challenger.get("corpus.columns") == champion.get("corpus.columns")
+    same = challenger.get("corpus.kind") == champion.get("corpus.kind")
+    for side in SIDES:
+        ours, theirs = (found[f"{side}.language"].casefold() for found in (challenger, champion))
+        same = same and ours == theirs and (ours != UNKNOWN or same_corpus)
+    return "" if same else f"{_shown(champion)}, the challenger {_shown(challenger)}"
+
+
+def _shown(found: Mapping[str, str]) -> str:
+    """A version's direction and corpus, from its tags."""
+    sides = []
+    for side in SIDES:
+        language, script = (found.get(f"{side}.{what}", UNKNOWN) for what in ("language", "script"))
+        sides.append(f"{language} ({script})" if language == UNKNOWN != script else language)
+    corpus = " ".join(filter(None, (found.get("corpus.kind"), found.get("corpus.id", UNKNOWN))))
+    return f"translates {' → '.join(sides)}, learnt from {corpus}"

@@ -1,0 +1,93 @@
+"""What follows from naming a corpus of one's own: its languages, and a registered name that tells it apart.
+
+Why: a model of another corpus, or of the other direction, must neither compete with a recipe's model nor be
+scored as if it wrote the recipe's language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from seq2seq import languages
+from seq2seq.errors import UserError
+
+COLUMNS = ("source_column", "target_column")
+LANGUAGES = ("source_language", "target_language")
+OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # what makes a corpus another one
+
+
+def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
+    """Languages and name of a corpus whose path or columns were just given, as `params.apply` asks for them.
+
+    Languages come from the columns' names, the header, the file's name or the folder's, or else are null.
+    """
+    if not assigned & OWN:
+        return {}
+    ingest = now["ingest"]
+    found = _swapped(assigned, before["ingest"], ingest) or _languages(ingest)
+    given = [
+        ingest[key] if f"ingest.{key}" in assigned else value
+        for key, value in zip(LANGUAGES, found, strict=True)
+    ]
+    values: dict[str, str | None] = {
+        f"ingest.{key}": value for key, value in zip(LANGUAGES, found, strict=True)
+    }
+    return values | {"register.name": _name(ingest, *given)}
+
+
+def _swapped(
+    assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[str | None, str | None] | None:
+    """The languages of a corpus whose columns have just changed places; None if they have not."""
+    columns = [before[key] for key in COLUMNS]
+    if "ingest.path" in assigned or [now[key] for key in COLUMNS] != columns[::-1]:
+        return None
+    return before["target_language"], before["source_language"]
+
+
+def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    path = Path(ingest["path"])
+    source, target = (ingest[key] for key in COLUMNS)
+    by_column = tuple(languages.language_of(name) for name in _column_names(path, source, target))
+    if None not in by_column and by_column[0] != by_column[1]:
+        return by_column  # type: ignore[return-value]
+    if isinstance(source, int) and isinstance(target, int):  # then their order is that of the name
+        for name in (path.name, path.parent.name):
+            if pair := languages.languages_of_name(name):
+                return pair if source < target else pair[::-1]
+    return None, None
+
+
+def _column_names(path: Path, source: str | int, target: str | int) -> tuple[str, str]:
+    """The names of the two columns; of numbers those in a file's header, if it can be read now."""
+    from seq2seq import formats
+
+    names = str(source), str(target)
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        try:
+            names = formats.open_table(path, source, target).columns
+        except (UserError, OSError):  # `ingest` names it
+            return names
+    return names
+
+
+def _name(ingest: Mapping[str, Any], source: str | None, target: str | None) -> str:
+    """Folder, file and direction: `news-train-de-en`, or by the columns where a language is unknown."""
+    path = Path(ingest["path"])
+    stem = "-".join(filter(None, (path.parent.name, path.name.split(".")[0])))
+    direction = f"{source}-{target}" if source and target else "-".join(str(ingest[key]) for key in COLUMNS)
+    return _registrable(stem if f"-{direction}-" in f"-{stem}-" else f"{stem}-{direction}")
+
+
+def _registrable(name: str) -> str:
+    """A name of letters that registry and URLs take; where others are lost, a hash tells names apart."""
+    name = unicodedata.normalize("NFC", name)  # some systems hand names out decomposed
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
+    if re.search(r"[^\W_]", re.sub(r"[A-Za-z0-9_-]", "", name)):
+        kept = f"{kept or 'corpus'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return kept or "local"

@@ -1,0 +1,115 @@
+"""Steps from one format of params.yaml to the next: `seq2seq use --upgrade`.
+
+Why: an old project goes on. A key that came later is added with the value that keeps the results of before
+it, a key or path that moved is mapped, and both are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml.comments import CommentedMap
+
+from seq2seq import params
+from seq2seq.params import FORMAT
+
+MISSING = "(missing)"  # printed as the value before, of a key that is added
+Document = Mapping[str, Any]
+
+
+class Added(NamedTuple):
+    """A key that came with a format."""
+
+    section: str
+    key: str
+    value: Any | Callable[[Document], Any]  # that keeps the results of before
+    comment: str
+
+
+class Renamed(NamedTuple):
+    """A key that a format calls otherwise; its value stays."""
+
+    section: str
+    before: str
+    key: str
+    comment: str
+
+
+# By the format that a step leads to. `PATHS` maps moved files, in whatever key they stand.
+STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
+    2: (
+        Added("ingest", "source_language", None, "BCP 47, e.g. de; null: unknown, only the script is found"),
+        Added("ingest", "target_language", None, ""),
+        Added("clean", "tidy_evaluation", False, "evaluation sets get the Unicode form too"),
+        Added("clean", "typical_length_ratio", 1.0, "target characters by source; null: the corpus's median"),
+        Added("clean", "max_dropped", 1.0, "a filter that drops a larger share of train stops the run"),
+        Added("clean", "max_contaminated", 1.0, "likewise, of pairs too like an evaluation sentence"),
+        Added("clean", "min_kept", 0.0, "least share of train, duplicates aside, that has to be left"),
+        Renamed("tokenize", "normalization", "source_normalization", "SentencePiece's rule, in its model"),
+        Added("tokenize", "target_normalization", lambda d: d["tokenize"]["source_normalization"], ""),
+        Added("evaluate", "bleu_tokenizer", "13a", "sacreBLEU's; null: by the target's language or script"),
+    ),
+}
+PATHS: dict[int, Mapping[str, str]] = {}
+
+
+def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
+    """Bring a params file or recipe to the current format, comments kept.
+
+    Returns the changes as (key, before, after), empty if there was nothing to do; raises ParamsError if the
+    result is not valid, and then writes nothing.
+    """
+    document = params.read_document(path)
+    found = document.get("format", 1)
+    if not isinstance(found, int) or found >= FORMAT:
+        params.check(document, path)
+        return []
+    changes: list[tuple[str, Any, Any]] = [("format", MISSING if found == 1 else found, FORMAT)]
+    for number in range(found + 1, FORMAT + 1):
+        for step in STEPS.get(number, ()):
+            changes += _take(step, document)
+        changes += _move(PATHS.get(number, {}), document)
+    if "format" in document:
+        document["format"] = FORMAT
+    else:
+        document.insert(0, "format", FORMAT)
+    params.check(document, path)
+    params.write(document, path)
+    return changes
+
+
+def _take(step: Added | Renamed, document: CommentedMap) -> list[tuple[str, Any, Any]]:
+    """Take one step, in place; a section that is missing is left to the check."""
+    section = document.get(step.section)
+    if not isinstance(section, CommentedMap) or step.key in section:
+        return []
+    if isinstance(step, Added):
+        value = step.value(document) if callable(step.value) else step.value
+        section.insert(_place(step, section), step.key, value, comment=step.comment or None)
+        return [(f"{step.section}.{step.key}", MISSING, value)]
+    if step.before not in section:
+        return []
+    place = list(section).index(step.before)
+    value = section.pop(step.before)
+    section.insert(place, step.key, value, comment=step.comment or None)
+    return [(f"{step.section}.{step.before} is now {step.section}.{step.key}", value, value)]
+
+
+def _place(step: Added, section: CommentedMap) -> int:
+    """Where the schema has the key: behind the last of the keys before it that are there."""
+    order = list(params.SECTIONS[step.section].model_fields)
+    earlier = set(order[: order.index(step.key)])
+    return 1 + max((place for place, key in enumerate(section) if key in earlier), default=-1)
+
+
+def _move(moved: Mapping[str, str], document: CommentedMap) -> list[tuple[str, Any, Any]]:
+    """Map paths that moved, in place."""
+    changes: list[tuple[str, Any, Any]] = []
+    for name, section in document.items():
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if isinstance(value, str) and value in moved:
+                section[key] = moved[value]
+                changes.append((f"{name}.{key}", value, moved[value]))
+    return changes
