@@ -35,6 +35,7 @@ KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
+MARK = "\ufeff"  # the byte order mark, which files joined by `cat` have at the start of lines
 SHOWN = 60  # characters of a faulty row that a message shows
 NO_OBJECT = "no JSON object with the columns as keys"
 BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
@@ -118,8 +119,8 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
     records = _records(file, dialect)
     line, first = _first(path, records)
     named = isinstance(source, str) or isinstance(target, str)
-    numbers = _find(path, first, source, target)
-    names = first[numbers[0]], first[numbers[1]]
+    place, other = _find(path, first, source, target)
+    names = first[place], first[other]
     header = named or (names[0] != names[1] and all(map(is_heading, names)))
     if header:
         announced = f"line {line} is a header: {', '.join(map(cut, first))}"
@@ -130,11 +131,11 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
                 f"; line {line} is taken as a pair, {names[0]} → {names[1]}: if these are headings, set "
                 "ingest.source_column and ingest.target_column to them"
             )
-        names = str(numbers[0]), str(numbers[1])
+        names = str(place), str(other)
 
     def rows() -> Iterator[Pair | Malformed]:
         if not header:
-            yield _pair(line, names, first[numbers[0]], first[numbers[1]])
+            yield _pair(line, names, first[place], first[other])
         for number, fields in records:
             if isinstance(fields, Malformed):
                 yield fields
@@ -144,7 +145,11 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
             elif header and fields == first:
                 yield Malformed(number, f"the header of line {line} again: {cut(' | '.join(fields))}")
             else:
-                yield _pair(number, names, fields[numbers[0]], fields[numbers[1]])
+                source, target = fields[place], fields[other]
+                if "\0" in source or "\0" in target:
+                    yield _pair(number, names, source, target)
+                else:
+                    yield Pair(source.lstrip(MARK), target.lstrip(MARK))
 
     return Table(names, "; ".join(filter(None, [file.note, dialect.note, announced])), "line", rows())
 
@@ -234,7 +239,7 @@ def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair |
             return Malformed(line, f"{name} holds a NUL character: {cut(value)}")
         if not value.isascii() and re.search("[\ud800-\udfff]", value):
             return Malformed(line, f"{name} holds half a surrogate pair: {cut(ascii(value))}")
-    return Pair(source.lstrip("\ufeff"), target.lstrip("\ufeff"))
+    return Pair(source.lstrip(MARK), target.lstrip(MARK))
 
 
 def cut(text: str, most: int = SHOWN) -> str:

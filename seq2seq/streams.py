@@ -73,33 +73,38 @@ class Source:
         suffix = path.suffix.lower()
         if self.packing != PACKINGS.get(suffix, ""):
             self.note = f"packed by {self.packing}" if self.packing else f"not packed, though named {suffix}"
+        self._most = max(EXPANDED, RATIO * path.stat().st_size) if self.packing else sys.maxsize
         with self._open() as unpacked, _damage(path):
             self.sample: bytes = unpacked.peek()
         _check_text(path, self.sample)
 
     def lines(self) -> Iterator[bytes]:
         """Every line with its end; one that is too long comes cut after LONGEST_LINE + 1 bytes."""
-        is_rest = False
-        for line in self._taken(lambda file: file.readline(LONGEST_LINE + 1)):
-            if not is_rest:
+        left = self._most
+        with self._open() as file, _damage(self.path):
+            while line := file.readline(LONGEST_LINE + 1):
+                if (left := left - len(line)) < 0:
+                    raise self._too_large()
                 yield line
-            is_rest = len(line) > LONGEST_LINE and not line.endswith(b"\n")
+                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):  # its rest is left out
+                    line = file.readline(LONGEST_LINE + 1)
+                    if (left := left - len(line)) < 0:
+                        raise self._too_large()
 
     def pieces(self) -> Iterator[bytes]:
         """All bytes, in pieces of at most BUFFER."""
-        yield from self._taken(lambda file: file.read(BUFFER))
-
-    def _taken(self, take: Callable[[io.BufferedReader], bytes]) -> Iterator[bytes]:
-        most = max(EXPANDED, RATIO * self.path.stat().st_size) if self.packing else sys.maxsize
+        left = self._most
         with self._open() as file, _damage(self.path):
-            while data := take(file):
-                most -= len(data)
-                if most < 0:
-                    raise UserError(
-                        f"{self.path} expands to more than {EXPANDED:,} bytes and {RATIO} times its size; "
-                        "text does not: unpack it and look at it"
-                    )
-                yield data
+            while piece := file.read(BUFFER):
+                if (left := left - len(piece)) < 0:
+                    raise self._too_large()
+                yield piece
+
+    def _too_large(self) -> UserError:
+        return UserError(
+            f"{self.path} expands to more than {EXPANDED:,} bytes and {RATIO} times its size; text does not: "
+            "unpack it and look at it"
+        )
 
     def _open(self) -> io.BufferedReader:
         openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -115,8 +120,8 @@ def decode(data: bytes, errors: str = "strict") -> str:
     """
     if len(data) > LONGEST_LINE:
         raise TooLongError(f"a line of more than {LONGEST_LINE:,} bytes")
-    while data.startswith(codecs.BOM_UTF8):
-        data = data.removeprefix(codecs.BOM_UTF8)
+    while data[:3] == codecs.BOM_UTF8:
+        data = data[3:]
     return data.decode("utf-8", errors)
 
 
