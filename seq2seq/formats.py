@@ -1,28 +1,28 @@
-"""Reads sentence pairs from JSONL, CSV and TSV files, gzipped or not, and from Parquet files.
+"""Reads sentence pairs from JSON, CSV and TSV files, packed or not, and from Parquet and Arrow files.
 
-Why: people's files differ in everything but the two columns that matter, and whoever has to repair
-one needs the file and the line. Text formats are parsed here, line by line, because the readers of
-`datasets`, which reads Parquet for us, guess types, fill gaps with nulls, end a line at a stray
-carriage return and lose the line numbers.
+Why: people's files differ in everything but the two columns that matter, and a repair needs the file and
+the line. Text formats are parsed here, line by line, because the readers of `datasets` guess types, fill
+gaps with nulls, end a line at a stray carriage return and lose the line numbers.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import itertools
 import json
 import re
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seq2seq import json_records
+from seq2seq.columnar import NESTED, Columns
 from seq2seq.corpus import Pair
+from seq2seq.dialects import Dialect, detect
 from seq2seq.errors import UserError
+from seq2seq.languages import is_heading, language_of
+from seq2seq.streams import LONGEST_LINE, PACKINGS, Source, TooLongError, check_line_ends, decode, unread_kind
 
 KINDS = {
     ".jsonl": "jsonl",
@@ -33,14 +33,12 @@ KINDS = {
     ".tab": "tsv",
     ".txt": "tsv",
     ".parquet": "parquet",
+    ".arrow": "arrow",
 }
-BATCH = 10_000  # rows held in memory at once
+MARK = "\ufeff"  # the byte order mark, which files joined by `cat` have at the start of lines
 SHOWN = 60  # characters of a faulty row that a message shows
 NO_OBJECT = "no JSON object with the columns as keys"
-NESTED = "translation"  # the feature under which hub datasets keep a pair, by language
-LANGUAGE = re.compile("[a-z]{2}|[A-Z]{2}")  # "de", and "pt", "BR" of pt_BR
-HEADINGS = {"source", "target", "src", "trg", "tgt", "original", "translation", "translated", "input"}
-HEADINGS |= {"output", "reference", "text", "sentence", "language", "lang", "column"}
+BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
 
 
 class Malformed(NamedTuple):
@@ -55,133 +53,156 @@ class Table(NamedTuple):
 
     columns: tuple[str, str]
     announcement: str
-    unit: str  # what a row's number counts: lines of a text file, rows of a Parquet file
+    unit: str  # what a row's number counts: lines of a text file, rows of a Parquet or Arrow file
     rows: Iterator[Pair | Malformed]
 
 
 def kind(path: Path) -> str:
-    """jsonl, csv, tsv or parquet, by the file's name; raises UserError for any other."""
-    if suffix(path) not in KINDS:
-        known = ", ".join(KINDS)
-        raise UserError(f"{path}: unknown kind of file; there are {known}, and text also with .gz")
-    return KINDS[suffix(path)]
+    """jsonl, csv, tsv, parquet or arrow, by the file's name; raises UserError for any other."""
+    if (found := KINDS.get(suffix(path))) is not None:
+        return found
+    if remedy := unread_kind(path):
+        raise UserError(f"{path} {remedy}")
+    if command := paste_command(path):
+        raise UserError(f"{path} holds one language; put two files side by side: {command}")
+    known = ", ".join(KINDS)
+    raise UserError(f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz")
 
 
 def suffix(path: Path) -> str:
-    """What a file's name says of its kind, whether gzipped or not: `.tsv` of `train.tsv.gz`."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    """The part of a file's name that names its kind, packed or not: `.tsv` of `train.tsv.gz`."""
+    name = Path(path.name.lower())
+    return (Path(name.stem) if name.suffix in PACKINGS else name).suffix
+
+
+def paste_command(path: Path) -> str:
+    """The command that joins a file of one language, `corpus.de`, and its sibling; empty for other files."""
+    if not language_of(path.suffix[1:]):
+        return ""
+    beside = sorted(
+        other.suffix
+        for other in path.parent.glob("*.*")
+        if other.stem == path.stem and other.suffix != path.suffix and language_of(other.suffix[1:])
+    )
+    return (
+        " ".join(["paste", str(path), f"{path.with_suffix('')}{beside[0]}", f"> {path.stem}.tsv"])
+        if beside
+        else ""
+    )
 
 
 def open_table(path: Path, source: str | int, target: str | int) -> Table:
     """Open a file whose source and target texts lie in two columns, given by name or number from 0.
 
-    - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text.
+    - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. Where the first lines show
+      another separator or quoting, these hold and are announced (`dialects`).
     - Blank lines are skipped. Each row must have as many fields as line 1.
-    - A column given by name must stand in line 1, the header. If both are given by number, line 1 is
-      a header if its cells there are made of language codes (`de`, `pt_BR`) and words such as source,
+    - A column given by name must stand in line 1, the header. If both are given by number, line 1 is a
+      header if its cells there name languages (`de`, `deu`, `pt_BR`, `German`) or are words such as source,
       target, text, translation; otherwise it is a pair.
-    - JSONL and Parquet have names: a number counts the keys of the first row. Columns may also lie
-      under the feature `translation`.
+    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also lie
+      under the feature `translation`. JSON is one object a line, an array of objects, or
+      an array that is the value of the only key.
 
-    Raises UserError if the file cannot be read or lacks a column. What is wrong with a single row
-    comes as Malformed in its place.
+    Raises UserError if the file cannot be read or lacks a column. A faulty row comes as Malformed in its
+    place.
     """
-    opener = {"parquet": _open_parquet, "jsonl": _open_jsonl}.get(kind(path), _open_delimited)
-    return opener(path, source, target)
+    found = kind(path)
+    if found in ("parquet", "arrow"):
+        return _open_columns(path, source, target, found == "arrow")
+    return (_open_json if found == "jsonl" else _open_delimited)(Source(path), source, target)
 
 
-def _open_delimited(path: Path, source: str | int, target: str | int) -> Table:
-    records = _records(path)
-    line, first = next(records, (0, None))
-    if first is None:
-        raise UserError(f"{path}: holds no line")
-    if isinstance(first, Malformed):
-        raise UserError(f"{path}, line {line}: {first.reason}")
+def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
+    path = file.path
+    dialect = detect(path, kind(path), file.sample)
+    records = _records(file, dialect)
+    line, first = _first(path, records)
     named = isinstance(source, str) or isinstance(target, str)
-    numbers = _find(path, first, source, target)
-    header = named or (first[numbers[0]] != first[numbers[1]] and all(_is_heading(first[n]) for n in numbers))
+    place, other = _find(path, first, source, target)
+    names = first[place], first[other]
+    header = named or (names[0] != names[1] and all(map(is_heading, names)))
     if header:
-        said = f"line {line} is a header: {', '.join(first)}"
-        names = first[numbers[0]], first[numbers[1]]
+        announced = f"line {line} is a header: {', '.join(map(cut, first))}"
     else:
-        said = f"no header: columns are numbered from 0 to {len(first) - 1}"
-        names = str(numbers[0]), str(numbers[1])
+        announced = f"no header: columns are numbered from 0 to {len(first) - 1}"
+        if sum(map(is_heading, names)) == 1 and all(map(_is_short, names)):
+            announced += (
+                f"; line {line} is taken as a pair, {names[0]} → {names[1]}: if these are headings, set "
+                "ingest.source_column and ingest.target_column to them"
+            )
+        names = str(place), str(other)
 
     def rows() -> Iterator[Pair | Malformed]:
         if not header:
-            yield Pair(first[numbers[0]], first[numbers[1]])
-        for line, fields in records:
+            yield _pair(line, names, first[place], first[other])
+        for number, fields in records:
             if isinstance(fields, Malformed):
                 yield fields
             elif len(fields) != len(first):
-                count = f"{len(fields)} field{'s' * (len(fields) != 1)} where line 1 has {len(first)}"
-                yield Malformed(line, f"{count}: {_cut(' | '.join(fields))}")
+                count = f"{len(fields)} field{'s' * (len(fields) != 1)} where line {line} has {len(first)}"
+                yield Malformed(number, f"{count}: {cut(' | '.join(fields))}")
+            elif header and fields == first:
+                yield Malformed(number, f"the header of line {line} again: {cut(' | '.join(fields))}")
             else:
-                yield Pair(fields[numbers[0]], fields[numbers[1]])
+                source, target = fields[place], fields[other]
+                if "\0" in source or "\0" in target:
+                    yield _pair(number, names, source, target)
+                else:
+                    yield Pair(source.lstrip(MARK), target.lstrip(MARK))
 
-    return Table(names, said, "line", rows())
+    return Table(names, "; ".join(filter(None, [file.note, dialect.note, announced])), "line", rows())
 
 
-def _open_jsonl(path: Path, source: str | int, target: str | int) -> Table:
-    records = _records(path)
-    line, first = next(records, (0, None))
-    if first is None:
-        raise UserError(f"{path}: holds no line")
+def _open_json(file: Source, source: str | int, target: str | int) -> Table:
+    before = json_records.opening(file.sample)
+    records = _records(file) if before is None else json_records.records(file, before)
+    line, first = _first(file.path, records)
     if not isinstance(first, dict):
-        reason = first.reason if isinstance(first, Malformed) else NO_OBJECT
-        raise UserError(f"{path}, line {line}: {reason}")
+        raise UserError(f"{file.path}, line {line}: {NO_OBJECT}")
     nested = isinstance(first.get(NESTED), dict) and source not in first
-    columns = list(first[NESTED] if nested else first)
-    place, other = _find(path, columns, source, target)
+    fields = first[NESTED] if nested else first
+    columns = list(fields)
+    place, other = _find(file.path, columns, source, target)
     names = columns[place], columns[other]
+    if name := next((name for name in names if isinstance(fields[name], list | dict)), None):
+        inner = fields[name]
+        is_array = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
+        remedy = f"take it out: jq -c '.{name}[]' OLD > NEW.jsonl" if is_array else BY_COLUMNS
+        raise UserError(f"{file.path}, line {line}: {name} holds many values or an object; {remedy}")
 
     def rows() -> Iterator[Pair | Malformed]:
         for number, record in itertools.chain([(line, first)], records):
-            fields = record.get(NESTED) if nested and isinstance(record, dict) else record
-            if isinstance(fields, dict):
-                yield _pair(number, names, fields.get(names[0]), fields.get(names[1]))
+            row = record.get(NESTED) if nested and isinstance(record, dict) else record
+            if isinstance(row, dict):
+                yield _pair(number, names, row.get(names[0]), row.get(names[1]))
             else:
                 yield record if isinstance(record, Malformed) else Malformed(number, NO_OBJECT)
 
-    return Table(names, f"columns {', '.join(columns)}", "line", rows())
+    announced = f"columns {', '.join(map(cut, columns))}"
+    return Table(names, "; ".join(filter(None, [file.note, announced])), "line", rows())
 
 
-def _open_parquet(path: Path, source: str | int, target: str | int) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except pa.ArrowException as error:
-        raise UserError(f"{path}: not a Parquet file: {error}") from None
-    nested = (
-        NESTED in schema.names
-        and source not in schema.names
-        and pa.types.is_struct(schema.field(NESTED).type)
-    )
-    columns = [field.name for field in schema.field(NESTED).type] if nested else schema.names
-    place, other = _find(path, columns, source, target)
-    names = columns[place], columns[other]
-
-    def rows() -> Iterator[Pair | Malformed]:
-        number = 0
-        wanted = [NESTED] if nested else list(dict.fromkeys(names))
-        for table in _tables(path, wanted):
-            if nested:
-                table = pa.Table.from_struct_array(table.column(NESTED))
-            for row in zip(*(_values(table.column(name)) for name in names), strict=True):
-                number += 1
-                yield _pair(number, names, *row)
-
-    return Table(names, f"columns {', '.join(columns)}", "row", rows())
+def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bool) -> Table:
+    columns = Columns(path, is_arrow, [source])
+    place, other = _find(path, columns.names, source, target)
+    names = columns.names[place], columns.names[other]
+    rows = (_pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
+    return Table(names, f"columns {', '.join(columns.names)}", "row", rows)
 
 
-def _is_heading(cell: str) -> bool:
-    """Whether a cell is made of language codes and words such as source: de, tgt_pt-BR, Text 1."""
-    parts = [part for part in re.split(r"[_\-\d]+", cell.strip()) if part]
-    return bool(parts) and all(
-        LANGUAGE.fullmatch(part) or HEADINGS.issuperset(part.lower().split()) for part in parts
-    )
+def _is_short(cell: str) -> bool:
+    """Whether a cell is no sentence: it may be a heading of a language that is not known."""
+    return 0 < len(cell.split()) <= 3 and cell[-1] not in ".!?。！？।"
+
+
+def _first(path: Path, records: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
+    line, first = next(records, (0, None))
+    if line == 0:
+        raise UserError(f"{path}: holds no line")
+    if isinstance(first, Malformed):
+        raise UserError(f"{path}, line {line}: {first.reason}")
+    return line, first
 
 
 def _find(path: Path, columns: list[str], source: str | int, target: str | int) -> tuple[int, int]:
@@ -193,43 +214,49 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
         elif isinstance(wanted, str) and wanted in columns:
             places.append(columns.index(wanted))
         else:
-            there = ", ".join(f"{number} {_cut(name)!r}" for number, name in enumerate(columns))
-            raise UserError(
-                f"{path} has no column {wanted!r}; its columns are: {there}\n"
-                f"  set ingest.{key} to the number of one, or to its name if line 1 is a header"
-            )
+            there = ", ".join(f"{number} {cut(name)!r}" for number, name in enumerate(columns))
+            remedy = f"set ingest.{key} to the number of one, or to its name if line 1 is a header"
+            if len(columns) == 1:
+                remedy = "a pair needs two; two files of one language each: paste OLD.de OLD.en > NEW.tsv"
+            raise UserError(f"{path} has no column {wanted!r}; its columns are: {there}\n  {remedy}")
     if places[0] == places[1]:
         raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
     return places[0], places[1]
 
 
 def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair | Malformed:
-    """The row as a Pair if both values are text."""
+    """The row as a Pair if both values are text; byte order marks before it are left out."""
     for name, value in zip(names, (source, target), strict=True):
         if value is None:
             return Malformed(line, f"{name} is null or missing")
         if isinstance(value, bytes):
-            return Malformed(line, f"{name} is not valid UTF-8: {_cut(repr(value))}")
+            return Malformed(line, f"{name} is not valid UTF-8: {cut(repr(value))}")
         if not isinstance(value, str):
-            return Malformed(line, f"{name} is no text: {_cut(repr(value))}")
+            return Malformed(line, f"{name} is no text: {cut(repr(value))}")
+        if len(value) > LONGEST_LINE:
+            return Malformed(line, f"{name} has {len(value):,} characters: {cut(value)}")
+        if "\0" in value:
+            return Malformed(line, f"{name} holds a NUL character: {cut(value)}")
         if not value.isascii() and re.search("[\ud800-\udfff]", value):
-            return Malformed(line, f"{name} holds half a surrogate pair: {_cut(ascii(value))}")
-    return Pair(source, target)
+            return Malformed(line, f"{name} holds half a surrogate pair: {cut(ascii(value))}")
+    return Pair(source.lstrip(MARK), target.lstrip(MARK))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+def cut(text: str, most: int = SHOWN) -> str:
+    """The text as a message or screen shows it: its first characters, control characters escaped."""
+    shown = text if len(text) <= most else text[:most] + "…"
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 
 class _Lines:
-    """The decoded lines of a file; `number` is the last one's. Goes on after a UnicodeDecodeError.
+    """The decoded lines of a file; `number` is the last one's. Goes on after a ValueError.
 
     With `errors` as bytes.decode has it: a record of several lines is judged when it is whole.
     """
 
-    def __init__(self, path: Path, errors: str) -> None:
-        self.number, self._path, self._errors = 0, path, errors
-        self._lines = _raw_lines(path)
+    def __init__(self, file: Source, errors: str) -> None:
+        self.number, self._path, self._errors = 0, file.path, errors
+        self._lines = file.lines()
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -237,30 +264,14 @@ class _Lines:
     def __next__(self) -> str:
         data = next(self._lines)
         self.number += 1
-        if self.number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UserError(f"{self._path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
-        if self.number == 1 and data.count(b"\r") > 1 and not data.endswith(b"\n"):
-            raise UserError(f"{self._path} has carriage returns for line ends; convert it: tr '\\r' '\\n'")
-        return data.decode("utf-8-sig" if self.number == 1 else "utf-8", self._errors)
+        if self.number == 1:
+            check_line_ends(self._path, data)
+        return decode(data, self._errors)
 
 
-def _raw_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, gzipped or not, with their ends; raises UserError for a damaged archive."""
-    packed = path.suffix.lower() == ".gz"
-    try:
-        with gzip.open(path) if packed else path.open("rb") as file:
-            yield from file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} cannot be read: {error}; is it damaged or incomplete?")
-
-
-def _fields(line: str) -> list[str]:
+def _split(line: str, separator: str) -> list[str]:
     text = line.removesuffix("\n").removesuffix("\r")
-    return text.split("\t") if text else []
+    return text.split(separator) if text else []
 
 
 def _object(line: str) -> Any:
@@ -270,22 +281,26 @@ def _object(line: str) -> Any:
     return record if record != [] else None
 
 
-# `map` goes on after an error, a generator would not
-PARSERS: dict[str, Callable[[Iterator[str]], Iterator[Any]]] = {
-    "csv": partial(csv.reader, strict=True),
-    "tsv": partial(map, _fields),
-    "jsonl": partial(map, _object),
-}
+def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]:
+    # `map` goes on after an error, a generator would not
+    if dialect is None:
+        return partial(map, _object)
+    if dialect.quoted:
+        return partial(csv.reader, delimiter=dialect.separator, strict=True)
+    return partial(map, partial(_split, separator=dialect.separator))
 
 
-def _records(path: Path) -> Iterator[tuple[int, Any]]:
+def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int, Any]]:
     """Every record that is not blank, or Malformed in its place, with the line on which it starts.
 
-    A record that cannot be read is Malformed once for each line that it took.
+    A record that cannot be read is Malformed once for each line that it took. Without a dialect records are
+    JSON, one a line.
     """
-    parser = kind(path)
-    lines = _Lines(path, "surrogateescape" if parser == "csv" else "strict")
-    records = PARSERS[parser](lines)
+    quoted = dialect is not None and dialect.quoted
+    lines = _Lines(file, "surrogateescape" if quoted else "strict")
+    for _ in range(dialect.skipped if dialect else 0):
+        next(lines)
+    records = _parser(dialect)(lines)
     while True:
         start = lines.number + 1
         try:
@@ -293,57 +308,32 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
         except StopIteration:
             return
         except UnicodeDecodeError as error:
-            shown = _cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
+            shown = cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
             yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
+        except TooLongError as error:
+            yield lines.number, Malformed(lines.number, str(error))
         except UserError:  # of the file, not of this row
             raise
         except csv.Error as error:
-            reason = f"not valid CSV: {error}; is a quote not closed or not doubled?"
+            reason = _csv_fault(error)
             yield from ((line, Malformed(line, reason)) for line in range(start, lines.number + 1))
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             yield start, Malformed(start, f"not valid JSON: {reason}")
         else:
-            if parser == "csv" and (bad := next(filter(_is_escaped, record), None)):
-                shown = _cut(repr(bad.encode("utf-8", "surrogateescape")))
+            if quoted and (bad := next(filter(_is_escaped, record), None)):
+                shown = cut(repr(bad.encode("utf-8", "surrogateescape")))
                 yield start, Malformed(start, f"not valid UTF-8: {shown}")
             elif record != []:
                 yield start, record
 
 
+def _csv_fault(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return inside a field that is not quoted; replace it: tr '\\r' ' ' < OLD > NEW"
+    return f"not valid CSV: {error}; is a quote not closed or not doubled?"
+
+
 def _is_escaped(field: str) -> bool:
     """Whether a field holds bytes that are not UTF-8, as `surrogateescape` keeps them."""
     return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None
-
-
-def _values(column: Any) -> list[Any]:
-    """The Python values of an Arrow column; those that are not UTF-8 stay bytes."""
-    import pyarrow as pa
-
-    try:
-        values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
-        values = column.cast(pa.large_binary()).to_pylist()
-        for index, value in enumerate(values):
-            if value is not None:
-                try:
-                    values[index] = value.decode("utf-8")
-                except UnicodeDecodeError:
-                    continue
-    return values
-
-
-def _tables(path: Path, columns: list[str]) -> Iterator[Any]:
-    """Columns of a Parquet file as Arrow tables, streamed by `datasets` in bounded memory."""
-    import datasets
-
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs, it also raises
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch, "corpus.parquet")  # a path in which the library finds no wildcard
-        place.symlink_to(path.resolve())
-        options = {"data_files": str(place), "columns": columns, "batch_size": BATCH, "cache_dir": scratch}
-        try:
-            stream = datasets.load_dataset("parquet", split="train", streaming=True, **options)
-            yield from stream.with_format("arrow").iter(BATCH)
-        except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
-            raise _unreadable(path, error) from None

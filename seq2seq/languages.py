@@ -342,7 +342,9 @@ def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
     """Every two different languages side by side."""
-    found, place, before, taken = [], 0, None, 0
+    found: list[tuple[str, str]] = []
+    before: str | None = None
+    place = taken = 0
     while place < len(words):
         tag, used = _language(words[place:])
         both = {word.lower() for word in words[place - taken : place + used]}

@@ -29,7 +29,7 @@ DECIDES_NOTHING = {
 DOORS = {
     "mlflow": {"store", "tracking", "registry", "pyfunc"},
     "sentencepiece": {"vocabulary"},
-    "datasets": {"formats", "hub", "layout"},
+    "datasets": {"columnar", "hub", "layout"},
     "huggingface_hub": {"hub"},
     "sacrebleu": {"scores"},
     "matplotlib": {"figures"},

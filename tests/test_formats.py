@@ -86,7 +86,8 @@ def test_columns_by_name(tmp_path, name):
     assert list(table.rows) == [Pair(b, a) for a, b, _ in PAIRS]
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+TEXT = TEXT.map(lambda text: text.lstrip("\ufeff"))
 LINE = TEXT.map(lambda text: f"x{text}.".replace("\t", " ").replace("\n", " "))
 
 
@@ -259,9 +260,9 @@ def test_malformed_parquet(tmp_path):
         ("x.tsv", b"\xff\ta\n", (0, 1), "x.tsv, line 1: not valid UTF-8"),
         ("x.tsv", "a\tb\n".encode("utf-16"), (0, 1), "x.tsv is UTF-16; convert it: iconv"),
         ("x.jsonl", b'{"a": "b"}\n', ("a", "c"), "x.jsonl has no column 'c'; its columns are: 0 'a'"),
-        ("x.jsonl", b'[\n{"a": "b"}]\n', ("a", "c"), "x.jsonl, line 1: not valid JSON: Expecting value"),
+        ("x.jsonl", b'[\n{"a": "b"}]\n', ("a", "c"), "x.jsonl has no column 'c'; its columns are: 0 'a'"),
         ("x.parquet", b"PAR1 not", (0, 1), "x.parquet: not a Parquet file"),
-        ("x.tsv.gz", b"no gzip", (0, 1), "x.tsv.gz cannot be read"),
+        ("x.tsv.gz", b"no gzip", (0, 1), "x.tsv.gz has no column 1; its columns are: 0 'no gzip'"),
         ("x.tsv.gz", gzip.compress(b"a\tb\n" * 999, mtime=0)[:40], (0, 1), "x.tsv.gz cannot be read"),
         (
             "x.jsonl.gz",
@@ -269,7 +270,7 @@ def test_malformed_parquet(tmp_path):
             ("a", "b"),
             "x.jsonl.gz cannot be read",
         ),
-        ("x.doc", b"a\tb\n", (0, 1), "x.doc: unknown kind of file; there are .jsonl, "),
+        ("x.foo", b"a\tb\n", (0, 1), "x.foo: unknown kind of file; there are .jsonl, "),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, name, data, columns, message):

@@ -226,7 +226,8 @@ def test_far_too_many_malformed_rows_stop_at_once():
         ("x.yaml", "hub: name\nrevision: main\n", "x.yaml is no pin of a hub dataset:\n  hub: 'name'"),
         ("x.tsv", "a\tb\n", "x.tsv is too small to make a validation split"),
         ("x.tsv", "de\ten\n", "the train split of x.tsv has no pairs"),
-        ("x.doc", "a\tb\n", "x.doc: unknown kind of file"),
+        ("x.foo", "a\tb\n", "x.foo: unknown kind of file"),
+        ("x.tmx", "<tmx>", "x.tmx is not read yet; export its sentence pairs as TSV"),
     ],
 )
 def test_what_cannot_be_used(name, text, message):

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from seq2seq.errors import UserError
+from seq2seq.formats import open_table
 from seq2seq.layout import File, find, ours
 
 os.environ.setdefault("USE_TORCH", "0")
@@ -40,13 +41,97 @@ def test_other_names_are_train(tmp_path):
     assert names(find(tmp_path)) == {"train": ["a.tsv", "b.tsv"]}
 
 
-def test_what_is_left_out_is_said(tmp_path, capsys):
-    fill(tmp_path, "train.tsv", "train-2.tsv", "train-3.jsonl", "test.tsv", "mined.tsv")
-    left = {"mined.tsv", "train-3.jsonl"}
-    assert names(find(tmp_path)) == {"train": ["train-2.tsv", "train.tsv"], "test": ["test.tsv"]}
-    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {
-        str(tmp_path / name) for name in left
-    }
+def test_left_out_files_are_named(tmp_path, capsys):
+    fill(tmp_path, "train.tsv", "train-2.tsv", "train-3.jsonl", "test.tsv", "mined.tsv", "README.txt")
+    train = ["train-2.tsv", "train-3.jsonl", "train.tsv"]
+    assert names(find(tmp_path)) == {"train": train, "test": ["test.tsv"]}
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == [str(tmp_path / "mined.tsv")]
+
+
+def test_mixed_kinds(tmp_path):
+    fill(tmp_path, "train.tsv", "validation.csv.gz", "data/test.jsonl", "README.md", "LICENSE.txt")
+    assert names(find(tmp_path)) == {
+        "train": ["train.tsv"], "validation": ["validation.csv.gz"], "test": ["data/test.jsonl"]
+    }  # fmt: skip
+
+
+def test_one_split_in_two_kinds(tmp_path):
+    fill(tmp_path, "train.tsv.gz", "train.jsonl", "test.tsv")
+    with pytest.raises(UserError, match=r"holds train.jsonl and train.tsv.gz: remove one if"):
+        find(tmp_path)
+
+
+def test_one_file_for_each_language(tmp_path):
+    fill(tmp_path, "train.de", "train.en")
+    with pytest.raises(
+        UserError, match=rf"side by side: paste {tmp_path}/train.de {tmp_path}/train.en > train"
+    ):
+        find(tmp_path)
+
+
+def test_saved_datasets(tmp_path):
+    import datasets
+
+    pairs = datasets.Dataset.from_dict({"de": ["a", "b", "c"], "en": ["x", "y", "z"]})
+    pairs.save_to_disk(tmp_path / "one", num_shards=2)
+    assert [file.name for file in find(tmp_path / "one")["train"]] == [
+        f"data-0000{n}-of-00002.arrow" for n in (0, 1)
+    ]
+    datasets.DatasetDict({"train": pairs, "dev": pairs}).save_to_disk(tmp_path / "two")
+    found = find(tmp_path / "two")
+    assert names(found) == {split: [f"{split}/data-00000-of-00001.arrow"] for split in ("train", "dev")}
+    rows = [row for file in found["dev"] for row in open_table(file.path, "de", "en").rows]
+    assert [tuple(row[:2]) for row in rows] == [("a", "x"), ("b", "y"), ("c", "z")]
+    (tmp_path / "two/dev/data-00000-of-00001.arrow").unlink()
+    with pytest.raises(UserError, match=r"dev/state.json names .*00001.arrow, which is missing"):
+        find(tmp_path / "two")
+    (tmp_path / "two/dev/state.json").write_text("{")
+    with pytest.raises(UserError, match=r"dev/state.json cannot be read: .*save_to_disk"):
+        find(tmp_path / "two")
+
+
+def test_a_saved_dataset_names_no_file_elsewhere(tmp_path):
+    fill(tmp_path, "other.arrow", "c/x")
+    (tmp_path / "c/state.json").write_text('{"_data_files": [{"filename": "../other.arrow"}]}')
+    with pytest.raises(UserError, match="which does not lie in"):
+        find(tmp_path / "c")
+
+
+@pytest.mark.parametrize("path", ["../../secret.jsonl", "{folder}/secret.jsonl"])
+def test_a_card_names_no_file_elsewhere(tmp_path, path):
+    fill(tmp_path, "secret.jsonl", "a/b/train.jsonl")
+    place = path.format(folder=tmp_path)
+    (tmp_path / "a/b/README.md").write_text(
+        f"---\nconfigs: [{{config_name: x, data_files: '{place}'}}]\n---\n", encoding="utf-8"
+    )
+    with pytest.raises(UserError, match=r"which does not lie in|cannot be used as a corpus"):
+        find(tmp_path / "a/b")
+
+
+def test_links(tmp_path, monkeypatch):
+    fill(tmp_path, "secret/x.tsv", "c/inner/train.tsv")
+    (tmp_path / "c/train-2.tsv").symlink_to("inner/train.tsv")
+    (tmp_path / "linked").symlink_to("c")
+    expected = ["inner/train.tsv", "train-2.tsv"]
+    assert names(find(tmp_path / "linked"))["train"] == names(find(tmp_path / "c"))["train"] == expected
+    for name, target, reason in [
+        (
+            "test.tsv",
+            "../secret/x.tsv",
+            f"test.tsv is a link out of {tmp_path}/c, to {tmp_path}/secret/x.tsv",
+        ),
+        ("test", "../secret", f"test is a link out of {tmp_path}/c"),
+        ("test.tsv", "nowhere", "test.tsv is a link to .*nowhere, which does not exist"),
+    ]:
+        (tmp_path / "c" / name).symlink_to(target)
+        with pytest.raises(UserError, match=reason):
+            find(tmp_path / "c")
+        (tmp_path / "c" / name).unlink()
+    monkeypatch.chdir(tmp_path)  # where DVC's cache.type is symlink
+    fill(tmp_path, ".dvc/cache/files/md5/ab/cd")
+    (tmp_path / "c/test.tsv").symlink_to(tmp_path / ".dvc/cache/files/md5/ab/cd")
+    assert names(find(tmp_path / "c"))["test"] == ["test.tsv"]
 
 
 def test_by_dataset_card(tmp_path):
