@@ -67,13 +67,16 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def languages(provenance: Mapping[str, Any]) -> list[str]:
-    """Both languages' codes where the corpus states them: as a grammar does, or by its columns' names."""
-    stated = [provenance.get(f"{side}_language") for side in ("source", "target")]
+    """Both languages' codes where params.yaml, a grammar or the columns' names state them."""
+    named = provenance.get("languages", {})
+    sides = ("source", "target")
+    tags = (named.get(side, {}).get("language") or provenance.get(f"{side}_language") for side in sides)
+    stated = [tag and tag.split("-")[0].lower() for tag in tags]  # the hub knows languages, no regions
     columns = provenance.get("columns", {})
     pair = stated if all(stated) else [columns.get("source"), columns.get("target")]
     # A column of texts that is called `de` says so; `src`, `text`, `en_text` say nothing.
-    named = [name for name in pair if isinstance(name, str) and LANGUAGE.fullmatch(name)]
-    return named if len(named) == 2 and (pair is stated or all(len(name) == 2 for name in named)) else []
+    found = [name for name in pair if isinstance(name, str) and LANGUAGE.fullmatch(name)]
+    return found if len(found) == 2 and (pair is stated or all(len(name) == 2 for name in found)) else []
 
 
 def _dataset(label: str, provenance: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,8 @@ def test_what_is_not_known_is_not_claimed():
     assert ModelCard(text).data.to_dict().keys().isdisjoint({"language", "license", "datasets"})
     stated = {"kind": "grammar", "path": "g.yaml", "source_language": "gsw", "target_language": "de"}
     assert card.languages(stated) == ["gsw", "de"]
+    named = {"languages": {"source": {"language": "pt-BR"}, "target": {"language": "zh-Hant"}}}
+    assert card.languages(named) == ["pt", "zh"]
 
 
 def test_a_score_that_is_no_number_is_left_out():

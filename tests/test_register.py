@@ -11,7 +11,19 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
-from seq2seq import answers, model_folder, params, paths, pyfunc, register, registry, store, translator
+from seq2seq import (
+    answers,
+    direction,
+    model_folder,
+    params,
+    paths,
+    pyfunc,
+    register,
+    registry,
+    store,
+    translator,
+)
+from seq2seq.direction import Direction, Side
 from seq2seq.errors import TransientError, UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
@@ -57,6 +69,7 @@ def project(tmp_path, monkeypatch) -> Path:
             parameter.mul_(3)  # else all answers are alike
     model_folder.save(built, paths.MODEL)
     (paths.MODEL / FILE).write_bytes(model)
+    direction.write(paths.MODEL, Direction(Side("de", "Latin"), Side("en", "Latin")))
     paths.REPORTS.mkdir()
     paths.PROVENANCE.parent.mkdir()
     write(paths.PROVENANCE, PROVENANCE)
@@ -161,8 +174,11 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         "params.sha256",
         "corpus.id",
         "corpus.revision",
+        "corpus.kind",
+        "corpus.columns",
     ):
         assert version.tags[key], key
+    assert (version.tags["source.language"], version.tags["target.language"]) == ("de", "en")
     kept = {file.path for file in store.client().list_artifacts(version.run_id, "register")}
     assert {"register/git.diff", "register/params.yaml"} <= kept
 
