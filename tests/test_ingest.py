@@ -74,7 +74,7 @@ def test_one_file_without_splits(capsys):
             }
         ],
         "evaluation_sets": {},
-        "languages": dict.fromkeys(("source", "target"), {"language": None, "script": "Latin"}),
+        "languages": {side: {"language": None, "script": "Latin"} for side in ("source", "target")},
         "rows": {split: len(pairs) for split, pairs in splits.items()},
     }
     said = capsys.readouterr().out

@@ -237,7 +237,7 @@ def test_an_old_file_is_refused_with_the_command_that_mends_it(file):
             act(old(file))
         file.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
     edit(file, "format: 2", "format: 9")
-    with pytest.raises(ParamsError, match="is of format 9, .*newer code"):
+    with pytest.raises(ParamsError, match=r"is of format 9, .*newer code"):
         params.load(file)
 
 
