@@ -296,7 +296,7 @@ def _check_shares(train: Tally, params: Clean) -> None:
             raise UserError(
                 f"{' and '.join(reasons)}: {count:,} of {train.read:,} train pairs "
                 f"({count / train.read:.0%}) would be dropped, {key} allows {limit:.0%}; "
-                f"{REMEDIES[reasons[0]]}; if they are to go, raise {key}{_samples(train, reasons)}"
+                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if they are to go, raise {key}{_samples(train, reasons)}"
             )
     distinct = train.read - train.hits["duplicate"]
     kept = train.read - train.hits.total()
@@ -324,6 +324,6 @@ def _nothing_left(train: Tally) -> str:
         return f"{paths.RAW} has no training pair: is ingest.path the file that was meant?"
     reason, count = train.hits.most_common(1)[0]
     return (
-        f"no training pair is left of {train.read:,}: {reason} dropped {count:,} "
-        f"(samples in {paths.DROPPED}); {REMEDIES[reason]}"
+        f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "
+        f"{REMEDIES[reason]}{_samples(train, (reason,))}"
     )

@@ -97,7 +97,8 @@ REMEDIES = {
     "too_long": "raise clean.max_characters",
     "length_ratio": "are the lines aligned? if so, raise clean.max_length_ratio, or name the usual ratio of "
     "lengths in clean.typical_length_ratio",
-    "garbage": "lower clean.min_letters",
+    "garbage": "are the right columns named in ingest.source_column and ingest.target_column? if so, lower "
+    "clean.min_letters",
     "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
     "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
     "identical": "name two different columns in ingest, or set clean.drop_identical: false",

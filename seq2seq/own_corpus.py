@@ -10,6 +10,8 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Set
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from seq2seq.errors import UserError
 
 COLUMNS = ("source_column", "target_column")
 LANGUAGES = ("source_language", "target_language")
+ROWS = 50  # of a file, that are looked at
 OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # what makes a corpus another one
 
 
@@ -53,7 +56,9 @@ def _swapped(
 def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
     path = Path(ingest["path"])
     source, target = (ingest[key] for key in COLUMNS)
-    by_column = tuple(languages.language_of(name) for name in _column_names(path, source, target))
+    columns = _columns(path, source, target)
+    # A column of numbers is called id and is not Indonesian.
+    by_column = tuple(languages.language_of(name) if has_letters else None for name, has_letters in columns)
     if None not in by_column and by_column[0] != by_column[1]:
         return by_column  # type: ignore[return-value]
     if isinstance(source, int) and isinstance(target, int):  # then their order is that of the name
@@ -63,17 +68,22 @@ def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _column_names(path: Path, source: str | int, target: str | int) -> tuple[str, str]:
-    """The names of the two columns; of numbers those in a file's header, if it can be read now."""
-    from seq2seq import formats
+def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str, bool]]:
+    """The names of the two columns and whether its first rows have letters; of numbers the header's names.
 
-    names = str(source), str(target)
+    What cannot be read now counts as text: `ingest` names what is wrong with it.
+    """
+    from seq2seq import formats
+    from seq2seq.corpus import Pair
+
+    names, rows = (str(source), str(target)), []
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
-        try:
-            names = formats.open_table(path, source, target).columns
-        except (UserError, OSError):  # `ingest` names it
-            return names
-    return names
+        with suppress(UserError, OSError):
+            table = formats.open_table(path, source, target)
+            names = table.columns
+            rows = [row for row in islice(table.rows, ROWS) if isinstance(row, Pair)]
+    letters = [sum(any(map(str.isalpha, row[side])) for row in rows) for side in (0, 1)]
+    return [(name, 2 * count >= len(rows)) for name, count in zip(names, letters, strict=True)]
 
 
 def _name(ingest: Mapping[str, Any], source: str | None, target: str | None) -> str:

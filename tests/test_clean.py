@@ -135,7 +135,7 @@ def test_the_sample_of_dropped_pairs_is_bounded(root):
 def test_an_empty_train_names_the_filter_and_the_remedy(root):
     with pytest.raises(
         UserError,
-        match=r"no training pair is left of 30: source_script dropped 30 .*columns swapped",
+        match=r"no training pair is left of 30: source_script dropped 30; .*columns swapped",
     ):
         run(numbered(30), source_script="Cyrillic")
     assert paths.DROPPED.read_text().count("source_script") >= 20

@@ -179,6 +179,7 @@ def test_the_shipped_params_are_the_grammar_recipe(file):
         ("mine.csv", "en,zh-Hans", ("zh-Hans", "en"), ("zh-Hans", "en", "mine-zh-Hans-en")),
         ("mine.tsv", "source\ttarget", (0, 1), (None, None, "mine-0-1")),
         ("mine.tsv", None, (0, 1), (None, None, "mine-0-1")),
+        ("mine.tsv", "id\tGerman\tEnglish", (0, 1), (None, None, "mine-0-1")),
     ],
 )
 def test_languages_and_name_come_from_header_columns_or_file_name(
@@ -188,7 +189,7 @@ def test_languages_and_name_come_from_header_columns_or_file_name(
     Path(path).parent.mkdir(exist_ok=True)
     lines = [
         *([header] if header else []),
-        *["7\tEin Hund.\tA dog.".replace("7\t", "7\t" * (columns == (1, 2)))] * 9,
+        *["7\tEin Hund.\tA dog.".replace("7\t", "7\t" * ("id" in (header or "")))] * 9,
     ]
     Path(path).write_text("\n".join(lines).replace("\t", "," if path.endswith("csv") else "\t"), "utf-8")
     use(
