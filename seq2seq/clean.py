@@ -296,7 +296,8 @@ def _check_shares(train: Tally, params: Clean) -> None:
             raise UserError(
                 f"{' and '.join(reasons)}: {count:,} of {train.read:,} train pairs "
                 f"({count / train.read:.0%}) would be dropped, {key} allows {limit:.0%}; "
-                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if they are to go, raise {key}{_samples(train, reasons)}"
+                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if they are to go, raise {key}"
+                f"{_samples(train, reasons)}"
             )
     distinct = train.read - train.hits["duplicate"]
     kept = train.read - train.hits.total()
