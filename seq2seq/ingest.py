@@ -295,9 +295,10 @@ def _sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
 
 
 def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
-    """Print a pair of the training split as a sample."""
+    """Print a pair of the training split as a sample, with its number if it is none of the first."""
     say = progress.say if progress else print
-    say(f"  {number:,}: {formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
+    place = f"pair {number:,}: " if number > 2 else ""
+    say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
 
 
 def _describe(split: HeldOut, rows: int) -> str:

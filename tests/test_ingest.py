@@ -81,7 +81,7 @@ def test_one_file_without_splits(capsys):
     said = capsys.readouterr().out
     assert "no header: columns are numbered from 0 to 1; source is 0, target is 1" in said
     first = splits["train"][0]
-    assert f"  1: {first.source} → {first.target}\n" in said
+    assert f"  {first.source} → {first.target}\n" in said
     assert "made test of the 50 lowest hashes" in said
 
 
@@ -92,13 +92,14 @@ def test_a_pair_from_the_middle_is_shown(rows, capsys):
         assert list(_sampled(iter(pairs), progress)) == pairs
     shown = [int(line.split(" → ")[0].split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert shown[:2] == [1, 2]
+    assert len(shown) == 3
     assert rows / 3 <= shown[2] <= rows * 2 / 3
 
 
 def test_samples_print_no_control_characters(capsys):
     with Progress("ingest", "rows") as progress:
         list(_sampled(iter([Pair("a\x1b[31m\rb", "x" * 1000)]), progress))
-    assert capsys.readouterr().out == f"  1: a\\x1b[31m\\x0db → {'x' * 200}…\n"
+    assert capsys.readouterr().out == f"  a\\x1b[31m\\x0db → {'x' * 200}…\n"
 
 
 def test_byte_order_marks_of_joined_files_move_no_sentence():
