@@ -57,7 +57,7 @@ class TooLongError(ValueError):
 
 
 class Source:
-    """A file of text, packed or not: `sample` is how it begins, `note` a packing that its name does not tell.
+    """A file of text, packed or not: `sample` is how it begins, `note` a packing that its name does not show.
 
     Raises UserError for a file whose first bytes are no UTF-8 text, that is damaged, or that expands
     beyond EXPANDED bytes and RATIO times its size.

@@ -141,6 +141,14 @@ def test_commas_of_sentences_separate_no_fields(tmp_path):
     assert read(tmp_path / "x.csv", lines(table))[1] == pairs
 
 
+def test_quoted_commas_separate_no_fields(tmp_path):
+    table = [(f"यह, घर है | {n}", f"This, here, is a house. {n}") for n in range(5)]
+    text = pd.DataFrame(table).to_csv(index=False, header=False)
+    assert read(tmp_path / "x.csv", text) == (
+        "no header: columns are numbered from 0 to 1", [Pair(*row) for row in table]
+    )  # fmt: skip
+
+
 def test_a_header_again_is_malformed(tmp_path):
     rows = read(tmp_path / "x.tsv", "de\ten\nHaus\thouse\n\ufeffde\ten\nHund\tdog\n")[1]
     assert rows[1] == Malformed(3, "the header of line 1 again: de | en")
