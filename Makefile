@@ -45,7 +45,8 @@ $(BIN)/uv:
 
 .PHONY: run
 run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=value ..."] [DRY=1]
-	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(s)') $(if $(DRY),--dry)
+# SET is split at blanks. A value with one: seq2seq use RECIPE --set 'section.key=a value', then make run without both
+	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(subst ','\'',$(s))') $(if $(DRY),--dry)
 
 .PHONY: compare
 compare: .venv/.run ## the same training without attention, side by side   [KINDS="none dot general"]

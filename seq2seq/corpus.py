@@ -6,6 +6,7 @@ Why: no stage may need all texts of a large corpus in memory, and the same pairs
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,6 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH = 10_000  # rows held in memory at once
+
+# Unicode's default ignorable code points that are no letters: soft hyphen, zero-width space and (non-)joiner,
+# marks of direction, byte order mark, variation selectors, tags
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 SCHEMA = pa.schema(
     [
@@ -35,8 +43,14 @@ class Pair(NamedTuple):
 
 
 def normalise(text: str) -> str:
-    """What two sentences share that count as the same: NFKC, case folded, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """What two sentences share that count as the same: NFKC, case folded, single spaces, no invisibles.
+
+    Invisible characters are part of the spelling in some scripts and stay in the text, but one program writes
+    them and another leaves them out.
+    """
+    if not text.isascii():
+        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return " ".join(text.casefold().split())
 
 
 def digest(text: str) -> int:

@@ -111,7 +111,8 @@ def _widths(text: str, separator: str, quoted: bool) -> Iterator[int]:
 
 
 def _is_punctuation(text: str, mark: str) -> bool:
-    """Whether most of these marks stand before a blank, as in sentences."""
+    """Whether most of these marks outside quotes stand before a blank, as in sentences."""
+    text = re.sub('"[^"]*"', "", text)
     return mark != "\t" and 2 * len(re.findall(rf"{re.escape(mark)} ", text)) > text.count(mark)
 
 

@@ -61,7 +61,7 @@ def kind(path: Path) -> str:
     """jsonl, csv, tsv, parquet or arrow, by the file's name; raises UserError for any other."""
     if (found := KINDS.get(suffix(path))) is not None:
         return found
-    if remedy := unread_kind(path):
+    if remedy := unread_kind(suffix(path)):
         raise UserError(f"{path} {remedy}")
     if command := paste_command(path):
         raise UserError(f"{path} holds one language; put two files side by side: {command}")

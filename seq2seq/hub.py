@@ -19,10 +19,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.error import YAMLError
 
 from seq2seq import layout
@@ -43,17 +43,28 @@ ENVIRONMENT = {
 }
 
 
+def _is_inside(name: str) -> str:
+    """The name of a file of a dataset; raises ValueError if it leads out of the dataset's folder."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "://" in name:
+        raise ValueError("a file's name leads out of the dataset: it must be a path below it")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_is_inside)]
+
+
 class Pin(BaseModel):
     """A pin file: `hub` and `revision` say what to take, `files` what it must hash to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    hub: Annotated[str, Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")]
     config: str | None = None
     revision: Annotated[str, Field(min_length=1)]
     licence: str | None = None
     splits: dict[Literal["train", "validation", "test"], str] = {}
-    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    files: dict[FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
 
 
 class Copy(NamedTuple):
@@ -147,7 +158,7 @@ def _check(path: Path, document: Any) -> Pin:
 
 
 def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
-    folder = mirror / pin.hub
+    folder = mirror / pin.hub  # two names, neither with a dot in front
     if not folder.is_dir():
         raise UserError(f"{MIRROR}={mirror} holds no {pin.hub}; put it there, or unset {MIRROR}")
     files = layout.find(folder, pin.config)
@@ -284,7 +295,7 @@ def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list
     prefix = f"hf://datasets/{hub}@{commit}/"
     files = {}
     for split, found in builder.config.data_files.items():
-        names = sorted(str(file).removeprefix(prefix) for file in found)
+        names = sorted(_is_inside(str(file).removeprefix(prefix)) for file in found)
         files[str(split)] = [
             (name, huggingface_hub.hf_hub_download(hub, name, repo_type="dataset", revision=commit))
             for name in names

@@ -10,7 +10,6 @@ import heapq
 import json
 import time
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ SPACE = 2**64  # of digests
 SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000
 BUCKETS = {"test": range(int(SPACE * SHARE)), "validation": range(int(SPACE * SHARE), int(2 * SPACE * SHARE))}
 SCRIPT_PAIRS = 2000  # pairs of train whose letters tell the scripts
+SAMPLE = 200  # characters of a side that a printed sample shows
 LISTED = 5  # malformed rows named in the error
 PATIENCE = 100  # malformed rows more than allowed after which reading stops: enough to see the scale
 
@@ -113,7 +113,9 @@ def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
     except ValueError as error:
         raise UserError(str(error)) from None
     rows = {split: write_split(paths.RAW, split, map(Pair._make, splits[split])) for split in paths.SPLITS}
-    _show(splits["train"][:2])
+    train = splits["train"]
+    for number in sorted({0, min(1, len(train) - 1), len(train) // 2}):
+        _show(number + 1, train[number])
     return {"kind": "grammar", "path": settings.path, **about, **_files([File(path.name, path)])}, rows
 
 
@@ -151,7 +153,7 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
         for split in paths.SPLITS:
             pairs = reader.pairs(corpus.files.get(split, ()))
             if split == "train":
-                pairs = _show_first(_train(pairs, made, settings.train_size), progress)
+                pairs = _sampled(_train(pairs, made, settings.train_size), progress)
             elif split in made:
                 pairs = iter(made[split].pairs())
             rows[split] = write_split(paths.RAW, split, pairs)
@@ -294,17 +296,30 @@ def _train(pairs: Iterator[Pair], made: dict[str, HeldOut], size: int | None) ->
             return
 
 
-def _show_first(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
-    first = list(islice(pairs, 2))
-    _show(first, progress)
-    return chain(first, pairs)
+def _sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
+    """Pass pairs through; show the first two, and at the end one from between a third and two thirds of all.
+
+    Swapped columns, a column of ids and a header show in the first, files that differ in the middle.
+    """
+    number, later, kept = 0, 3, [(0, Pair("", ""))] * 2
+    for pair in pairs:
+        number += 1
+        if number <= 2:
+            _show(number, pair, progress)
+        elif number == later:  # of the numbers kept, each half as large again as the one before
+            kept = [kept[1], (number, pair)]
+            later += (number + 1) // 2
+        yield pair
+    middle = min(kept, key=lambda one: abs(one[0] - number / 2))
+    if middle[0]:
+        _show(*middle, progress)
 
 
-def _show(pairs: Iterable[Any], progress: Progress | None = None) -> None:
-    """Print samples: swapped columns are the most frequent error."""
+def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
+    """Print a pair of the training split as a sample, with its number if it is none of the first."""
     say = progress.say if progress else print
-    for source, target, *_ in pairs:
-        say(f"  {source} → {target}")
+    place = f"pair {number:,}: " if number > 2 else ""
+    say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
 
 
 def _describe(split: HeldOut, rows: int) -> str:

@@ -18,6 +18,7 @@ from seq2seq.streams import LONGEST_LINE, Source
 WRAPPED = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:\s*\[(?=\s*\{)')  # {"data": [{
 ARRAY = re.compile(r"\s*\[")
 PRETTY = re.compile(r"\s*\{[ \t\r]*\n")
+OPENING = 1000  # characters before the first object, at most
 BLANK = re.compile(r"[\s\ufeff]*")
 
 
@@ -41,7 +42,8 @@ def records(source: Source, before: re.Pattern[str]) -> Iterator[tuple[int, Any]
     Raises UserError for text that is no JSON, that ends too early or that goes on after the array.
     """
     text = _Text(source)
-    text.fill()
+    while len(text.buffer) < OPENING and text.fill():
+        pass
     start = before.match(text.buffer)
     text.skip(start.end() if start else 0)
     decoder, is_array = json.JSONDecoder(), before is not BLANK

@@ -242,7 +242,7 @@ yue||Cantonese,粵語,粤语,廣東話|-
 VARIANTS = {
     "zh-Hans": "Simplified Chinese,Chinese Simplified,简体中文,中文（简体）",
     "zh-Hant": "Traditional Chinese,Chinese Traditional,繁體中文,繁体中文,中文（繁體）",
-    "pt-BR": "Brazilian Portuguese,Portuguese Brazil,Português brasileiro,Português do Brasil",
+    "pt-BR": "Brazilian Portuguese,Portuguese Brazil,Português brasileiro,Português do Brasil,Português Brasil",
     "pt-PT": "European Portuguese,Portuguese Portugal",
     "en-US": "American English,English US",
     "en-GB": "British English,English UK",
@@ -254,6 +254,7 @@ COUNTRIES = set("us gb uk br pt cn tw hk mo sg at ch de fr ca be mx es au nz ie 
 # Codes that are also words of English file names: two of them are no pair of languages
 WORDS = set("am an as be by do go he id in is it me mt my no of or os so to us".split())
 SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml".split())
+CELL = re.compile(r"[\w\s()\[\]:/'’.-]*[\w)\]:]")
 SEPARATED = re.compile(r"[^\W\d_]+|(?<![^\W_])\d{3}(?![^\W_])")  # words, and regions such as 419
 
 
@@ -265,6 +266,11 @@ def _plain(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     return SEPARATED.findall(_plain(text))
+
+
+def _heading_words(cell: str) -> list[str]:
+    """The words of a cell, none if it has the punctuation of a sentence: `text.no` names a code, `no.` none."""
+    return _words(cell) if CELL.fullmatch(_plain(cell).strip()) else []
 
 
 def _fold(text: str) -> str:
@@ -291,7 +297,7 @@ def language_of(cell: str) -> str | None:
     is in the tag if it is not the language's usual one: `en` for eng_Latn, `zh-Hans` for zho_Hans. A code
     of two letters is lower or upper case: `Ja` and `No` are words.
     """
-    words = [word for word in _words(cell) if word.casefold() not in HEADINGS]
+    words = [word for word in _heading_words(cell) if word.casefold() not in HEADINGS]
     if not words:
         return None
     if name := NAMES.get(" ".join(words).casefold()):
@@ -316,7 +322,7 @@ def languages_of_name(name: str) -> tuple[str, str] | None:
 
 def is_heading(cell: str) -> bool:
     """Whether a cell looks like a heading: a language (see `language_of`) or words such as source."""
-    words = _words(cell)
+    words = _heading_words(cell)
     plain = all(word.casefold() in HEADINGS or re.fullmatch("[a-z]{2}|[A-Z]{2}", word) for word in words)
     return bool(words) and (plain or language_of(cell) is not None)
 

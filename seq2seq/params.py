@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -249,7 +250,7 @@ def apply(
         section, dot, key = name.strip().partition(".")
         if not (equals and dot):
             raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
-        assign(section, key, _parse(text, f"--set {override}"), f"--set {override}")
+        assign(section, key, _parse(section, key, text, f"--set {override}"), f"--set {override}")
         assigned.add(f"{section}.{key}")
     check(document, path)
     if complete is not None:
@@ -333,11 +334,39 @@ def _check_format(document: Mapping[str, Any], path: Path) -> None:
         raise ParamsError(f"{path} is of format {found}, this code reads format {FORMAT}: {remedy}")
 
 
-def _parse(text: str, origin: str) -> Any:
+def _parse(section: str, key: str, text: str, origin: str) -> Any:
+    """The value of an override: as given where the key takes text, as YAML elsewhere or if quoted.
+
+    A path may hold `#`, `: `, brackets and blanks, which are syntax in YAML.
+    """
+    kinds = _kinds(section, key)
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    is_null = type(None) in kinds and text.strip() in ("", "~", "null")
+    is_number = int in kinds and text.strip().isdecimal()
+    if str in kinds and not (quoted or is_null or is_number):
+        return text
     try:
-        return round_trip_yaml().load(text)
+        value = round_trip_yaml().load(text)
     except YAMLError:
+        if str in kinds:
+            return text
         raise ParamsError(f"{origin}: {text!r} is not a YAML value") from None
+    return value if str not in kinds or is_null or is_number or isinstance(value, str) else text
+
+
+def _kinds(section: str, key: str) -> set[Any]:
+    """The types that a key of params.yaml takes, e.g. str and NoneType; empty for an unknown key."""
+    part: Any = Params.model_fields.get(section)
+    field = getattr(part and part.annotation, "model_fields", {}).get(key)
+
+    def inner(kind: Any) -> set[Any]:
+        if get_origin(kind) is Annotated:
+            return inner(get_args(kind)[0])
+        if get_origin(kind) in (Union, UnionType):
+            return set().union(*map(inner, get_args(kind)))
+        return {kind}
+
+    return inner(field.annotation) if field else set()
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ EXPANDED = 2**28  # bytes that any archive may hold
 RATIO = 100  # times its own size that a larger archive may hold: text packs 3 to 10 times
 LZMA_MEMORY = 2**28  # `xz -9` takes 65 MiB
 HEAD = 4096  # bytes by which a packing is recognised
+MANY = 20  # NULs, all at even or all at odd places, that are no accident
 BUFFER = 2**17  # bytes read at once, and sampled
 
 MAGIC = {
@@ -56,7 +57,7 @@ class TooLongError(ValueError):
 
 
 class Source:
-    """A file of text, packed or not: `sample` is how it begins, `note` a packing that its name does not tell.
+    """A file of text, packed or not: `sample` is how it begins, `note` a packing that its name does not show.
 
     Raises UserError for a file whose first bytes are no UTF-8 text, that is damaged, or that expands
     beyond EXPANDED bytes and RATIO times its size.
@@ -136,9 +137,9 @@ def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} cannot be read: {error}; is it damaged or incomplete?")
 
 
-def unread_kind(path: Path) -> str:
-    """What a file of a kind that is not read is by its name, and the remedy; empty if it is unknown."""
-    match path.suffix.lower():
+def unread_kind(suffix: str) -> str:
+    """The kind of a file that is not read, by its name's suffix, and the remedy; empty if it is unknown."""
+    match suffix:
         case (
             ".tmx" | ".xlf" | ".xliff" | ".sdlxliff" | ".mqxliff" | ".po" | ".xml" | ".sgm" | ".html" | ".srt"
         ):
@@ -150,7 +151,7 @@ def unread_kind(path: Path) -> str:
         case ".zip" | ".7z" | ".rar" | ".tar" | ".tgz":
             return "is an archive; unpack it and name a file or folder of it"
         case ".zst" | ".lz4":
-            return f"is packed by {path.suffix[1:]}; unpack it first"
+            return f"is packed by {suffix[1:]}; unpack it first"
     return ""
 
 
@@ -202,24 +203,22 @@ def _encoding(head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     head = head[: len(head) // 4 * 4]
-    nuls = [head[start::4].count(0) for start in range(4)]
-    quarter = len(head) // 4
+    bytes_of = [head[start::4] for start in range(4)]
+    nuls = [part.count(0) for part in bytes_of]
     if not any(nuls):
         return ""
-    if nuls[3] == quarter and nuls[2] > quarter // 2:
+    if nuls[3] == len(bytes_of[3]) and max(bytes_of[2]) <= 0x10:  # code points end at 0x10ffff
         return "UTF-32LE"
-    if nuls[0] == quarter and nuls[1] > quarter // 2:
+    if nuls[0] == len(bytes_of[0]) and max(bytes_of[1]) <= 0x10:
         return "UTF-32BE"
+    # Most characters with a NUL are ASCII: the NUL is their second byte in little endian. In UTF-16 line
+    # ends have one, in UTF-8 a NUL stands anywhere
     even, odd = nuls[0] + nuls[2], nuls[1] + nuls[3]
-    # Half the bytes of Latin text are NULs; Chinese has them at tabs and line ends, and is no UTF-8
-    if (even and odd) or (even + odd < quarter and _is_utf8(head)):
-        return ""
-    return "UTF-16LE" if odd else "UTF-16BE"
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
+    ends = [
+        sum(pair == end for pair in zip(head[::2], head[1::2], strict=True)) for end in ((10, 0), (0, 10))
+    ]
+    is_little = ends[0] > ends[1] if ends[0] != ends[1] else odd > even
+    one_sided = even + odd >= MANY and min(even, odd) * 20 <= even + odd
+    if one_sided or 2 * max(ends) >= max(1, head.count(b"\n")):
+        return "UTF-16LE" if is_little else "UTF-16BE"
+    return ""

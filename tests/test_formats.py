@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seq2seq import columnar
 from seq2seq.corpus import Pair
 from seq2seq.errors import UserError
 from seq2seq.formats import Malformed, kind, open_table
@@ -52,6 +53,13 @@ def write_nested_parquet(path, table):
     pq.write_table(pa.table({"translation": [{"de": r[0], "en": r[1]} for r in table]}), path)
 
 
+def write_arrow(path, table):
+    rows = pa.table({"translation": [{"de": r[0], "en": r[1]} for r in table]})
+    opener = pa.ipc.new_stream if path.stem == "stream" else pa.ipc.new_file
+    with opener(path, rows.schema) as writer:
+        writer.write_table(rows, max_chunksize=2)
+
+
 WRITERS = {
     "x.csv": write_csv,
     "x.tsv": write_tsv,
@@ -60,6 +68,8 @@ WRITERS = {
     "nested.jsonl": write_nested,
     "x.parquet": write_parquet,
     "nested.parquet": write_nested_parquet,
+    "stream.arrow": write_arrow,
+    "file.arrow": write_arrow,
 }
 
 
@@ -237,6 +247,16 @@ def test_malformed_json(tmp_path):
     assert reasons == [(2, "not valid JSON"), (3, "no JSON object with the columns as keys")]
 
 
+def test_a_parquet_file_that_expands_as_no_text_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(columnar, "EXPANDED", 10_000)
+    texts = pa.table({"a": ["x" * 100_000] * 9, "b": ["y"] * 9})
+    pq.write_table(texts, tmp_path / "x.parquet", use_dictionary=False, compression="zstd")
+    with pytest.raises(
+        UserError, match=r"x.parquet expands to more than 10,000 bytes and 100 times its size"
+    ):
+        rows(tmp_path / "x.parquet")
+
+
 def test_malformed_parquet(tmp_path):
     path = tmp_path / "x.parquet"
     bad = pa.array([b"x", b"\xff", None]).view(pa.string())
@@ -262,6 +282,8 @@ def test_malformed_parquet(tmp_path):
         ("x.jsonl", b'{"a": "b"}\n', ("a", "c"), "x.jsonl has no column 'c'; its columns are: 0 'a'"),
         ("x.jsonl", b'[\n{"a": "b"}]\n', ("a", "c"), "x.jsonl has no column 'c'; its columns are: 0 'a'"),
         ("x.parquet", b"PAR1 not", (0, 1), "x.parquet: not a Parquet file"),
+        ("x.arrow", b"ARROW1 not", (0, 1), "x.arrow: not an Arrow file"),
+        ("x.arrow", b"", (0, 1), "x.arrow: not an Arrow file"),
         ("x.tsv.gz", b"no gzip", (0, 1), "x.tsv.gz has no column 1; its columns are: 0 'no gzip'"),
         ("x.tsv.gz", gzip.compress(b"a\tb\n" * 999, mtime=0)[:40], (0, 1), "x.tsv.gz cannot be read"),
         (

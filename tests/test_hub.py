@@ -183,6 +183,17 @@ def test_mirror(tmp_path, monkeypatch):
     assert (tmp_path / "mirror/owner/name/dev.jsonl").exists()
 
 
+def test_a_mirror_does_not_lead_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORPUS_MIRROR", str(tmp_path / "mirror"))
+    fill(tmp_path / "mirror/owner/name")
+    secret = tmp_path / "secret.jsonl"
+    secret.write_bytes(FILES["test.jsonl"])
+    (tmp_path / "mirror/owner/name/test.jsonl").unlink()
+    (tmp_path / "mirror/owner/name/test.jsonl").symlink_to(secret)
+    with pytest.raises(UserError, match=r"name/test.jsonl is a link out of .*, to .*/secret.jsonl"):
+        fetch()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -191,6 +202,10 @@ def test_mirror(tmp_path, monkeypatch):
         ("hub: a/b\nrevision: main\nrevison: x\n", "  revison: 'x': Extra inputs are not permitted"),
         ("hub: a/b\nrevision: main\nsplits: {dev: x}\n", "  splits.dev.[key]: 'dev'"),
         ("hub: a/b\nrevision: main\nfiles: {a: b}\n", "  files.a: 'b': "),
+        ("hub: ../..\nrevision: main\n", "  hub: '../..': "),
+        ("hub: a/..\nrevision: main\n", "  hub: 'a/..': "),
+        (f"hub: a/b\nrevision: main\nfiles: {{../../x: {'ab' * 32}}}\n", "leads out of the dataset"),
+        (f"hub: a/b\nrevision: main\nfiles: {{/etc/x.tsv: {'ab' * 32}}}\n", "leads out of the dataset"),
     ],
 )
 def test_faulty_pins(text, message):

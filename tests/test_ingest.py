@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from seq2seq import params, paths
 from seq2seq.corpus import Pair, digest, normalise, read_split
 from seq2seq.errors import UserError
-from seq2seq.ingest import BUCKETS, HeldOut, _train, ingest
+from seq2seq.formats import open_table
+from seq2seq.ingest import BUCKETS, HeldOut, _sampled, _train, ingest
+from seq2seq.progress import Progress
 
 os.environ.setdefault("USE_TORCH", "0")
 
@@ -82,6 +84,45 @@ def test_one_file_without_splits(capsys):
     first = splits["train"][0]
     assert f"  {first.source} → {first.target}\n" in said
     assert "made test of the 50 lowest hashes" in said
+
+
+@pytest.mark.parametrize("rows", [5, 10, 100, 101, 5000])
+def test_a_pair_from_the_middle_is_shown(rows, capsys):
+    with Progress("ingest", "rows") as progress:
+        pairs = [Pair(str(number), "x") for number in range(1, rows + 1)]
+        assert list(_sampled(iter(pairs), progress)) == pairs
+    shown = [int(line.split(" → ")[0].split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    assert shown[:2] == [1, 2]
+    assert len(shown) == 3
+    assert rows / 3 <= shown[2] <= rows * 2 / 3
+
+
+def test_samples_print_no_control_characters(capsys):
+    with Progress("ingest", "rows") as progress:
+        list(_sampled(iter([Pair("a\x1b[31m\rb", "x" * 1000)]), progress))
+    assert capsys.readouterr().out == f"  a\\x1b[31m\\x0db → {'x' * 200}…\n"
+
+
+def test_byte_order_marks_of_joined_files_move_no_sentence():
+    pairs = [(text, "x") for text in sentences(500)]
+    write("plain.tsv", pairs)
+    write("marked.tsv", [("\ufeff" * (number % 50 == 0) + a, b) for number, (a, b) in enumerate(pairs)])
+    plain, _ = run(path="plain.tsv")
+    assert run(path="marked.tsv")[0] == plain
+
+
+@pytest.mark.parametrize(
+    "mark", ["\u200b", "\u200c", "\u200d", "\u00ad", "\u200e", "\u2060", "\ufe0f", "\ufeff"]
+)
+def test_invisible_characters_do_not_count_when_comparing(mark):
+    assert digest(f"می{mark}خواهم") == digest("میخواهم")
+    assert digest(f"{mark}Haus{mark}") == digest("Haus")
+    assert run_pairs([(f"می{mark}خواهم", "x")]) == [Pair(f"می{mark}خواهم", "x")]
+
+
+def run_pairs(pairs):
+    write("x.tsv", pairs)
+    return list(open_table(Path("x.tsv"), 0, 1).rows)
 
 
 def test_the_same_bytes_again():

@@ -23,7 +23,9 @@ def test_codes_and_names(cell, tag):
     assert is_heading(cell)
 
 
-@pytest.mark.parametrize("cell", ["Ja", "No", "Hallo", "source", "", "1", "German is hard", "der Hund", "🙂"])
+@pytest.mark.parametrize(
+    "cell", ["Ja", "no.", "is it?", "so, so", "Hallo", "source", "", "1", "German is hard", "der Hund", "🙂"]
+)
 def test_words_are_no_languages(cell):
     assert language_of(cell) is None
     assert is_heading(cell) == (cell == "source")

@@ -128,6 +128,9 @@ def test_links(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=reason):
             find(tmp_path / "c")
         (tmp_path / "c" / name).unlink()
+    fill(tmp_path, "blobs/abc", "snapshots/0123/x")  # a download of the hub
+    (tmp_path / "snapshots/0123/train.tsv").symlink_to("../../blobs/abc")
+    assert names(find(tmp_path / "snapshots/0123"))["train"] == ["train.tsv"]
     monkeypatch.chdir(tmp_path)  # where DVC's cache.type is symlink
     fill(tmp_path, ".dvc/cache/files/md5/ab/cd")
     (tmp_path / "c/test.tsv").symlink_to(tmp_path / ".dvc/cache/files/md5/ab/cd")

@@ -98,7 +98,7 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
         ("train.seed", "write section.key=value"),
         ("seed=1", "write section.key=value"),
         ("train.seed=[", "not a YAML value"),
-        ("ingest.path=", "ingest.path: None is not allowed"),
+        ("ingest.path=", "ingest.path: '' is not allowed"),
         ("train.dropout=2", "train.dropout: 2 is not allowed"),
         ("promote.significance=0.0049", "promote.significance: 0.0049 is not allowed"),
         ("evaluate.length_bins=41", "evaluate.length_bins: 41 is not allowed"),
@@ -109,6 +109,46 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
     with pytest.raises(ParamsError, match=message):
         params.apply(None, ["train.seed=9", override], file)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a #2.tsv", "a: b.tsv", "[x].tsv", "{x}.tsv", "1e3", "007", "null", "~", "true", "*x.tsv", "&x", "!x",
+        "%x", "@x", "`x`", "- x", "? x", "x:", "x\t.tsv", " x", "x ", "it's.tsv", 'a "b" c.tsv', "a=b.tsv",
+        "| x", "> x", "Ünï (1).tsv", "名前.tsv", "x, y", "'", '"x', "C:\\x.tsv", "x" * 300 + " y",
+        "2024-01-01", "---", "...",
+    ],
+)  # fmt: skip
+def test_text_is_set_as_given(file, path):
+    params.apply(None, [f"ingest.path={path}"], file)
+    assert params.load(file).ingest.path == path
+    assert params._read(file)["ingest"]["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ('ingest.path="a #2.tsv"', "path", "a #2.tsv"),
+        ("ingest.path='it''s'", "path", "it's"),
+        ("ingest.source_column=2", "source_column", 2),
+        ("ingest.source_column='2'", "source_column", "2"),
+        ("ingest.source_column=1e3", "source_column", "1e3"),
+        ("ingest.source_column=Text #1", "source_column", "Text #1"),
+        ("ingest.train_size=null", "train_size", None),
+        ("ingest.train_size=1_000", "train_size", 1000),
+        ("ingest.evaluation_sets=[]", "evaluation_sets", []),
+    ],
+)
+def test_other_values_are_yaml(file, override, key, value):
+    params.apply(None, [override], file)
+    assert getattr(params.load(file).ingest, key) == value
+
+
+def test_text_or_null(file):
+    for given, value in [("null", None), ("Latin", "Latin"), ("", None), ("~", None)]:
+        params.apply(None, [f"clean.source_script={given}"], file)
+        assert params.load(file).clean.source_script == value
 
 
 def test_an_override_of_a_section_that_holds_nothing_is_refused(file):
