@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq import alignment, contamination, figures, model_folder, paths, scores, slices, tracking
+from seq2seq import alignment, contamination, figures, model_folder, paths, scores, slices, tracking, words
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
@@ -71,7 +71,7 @@ def evaluate(params: Params) -> None:
     samples = pick_samples(frozen, found)
     _write_scores(metrics, rows)
     _write_sentences(frozen, found, greedy, sliced, samples)
-    _draw(slices.by_length(rows), found, samples, how.pictures)
+    _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
     with tracking.model_run() as run:
         tracking.log_evaluation(run)
         made = json.loads(paths.RUN.read_text(encoding="utf-8"))
@@ -89,10 +89,10 @@ def _read_train(
 
     Both are counted on what lies there, in one pass, and believe nobody.
     """
-    words = slices.WordCounts(frozen)
+    wanted = slices.WordCounts(frozen)
     with Progress("evaluate", "train pairs", count_pairs(paths.CORPUS, "train")) as progress:
-        train = words.over(progress.over(read_split(paths.CORPUS, "train")))
-        return contamination.contaminated(sets, train, share), words.counts
+        train = wanted.over(progress.over(read_split(paths.CORPUS, "train")))
+        return contamination.contaminated(sets, train, share), wanted.counts
 
 
 def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[Sample]:
@@ -102,16 +102,16 @@ def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[S
     neighbouring target words lie farthest apart, in the gold alignment or else in attention; without
     either there is no such sample.
     """
-    words = [len(pair.source.split()) for pair in frozen]
+    lengths = [words.length(pair.source) for pair in frozen]
     rows = range(len(frozen))
-    short = min(rows, key=lambda row: (words[row] < FEWEST_WORDS, words[row]))
-    samples = [Sample("short", short), Sample("longest", max(rows, key=words.__getitem__))]
+    short = min(rows, key=lambda row: (lengths[row] < FEWEST_WORDS, lengths[row]))
+    samples = [Sample("short", short), Sample("longest", max(rows, key=lengths.__getitem__))]
 
     def reordered(row: int) -> tuple[float, int]:
         links = alignment.gold(frozen[row]) or alignment.attended(frozen[row], found[row])
-        longest = max(words[row], len(frozen[row].target.split()))
+        longest = max(lengths[row], words.length(frozen[row].target))
         fits = FEWEST_WORDS < longest <= MOST_WORDS
-        return (alignment.largest_jump(links) / longest if fits else 0.0, words[row])
+        return (alignment.largest_jump(links) / longest if fits else 0.0, lengths[row])
 
     most = max(rows, key=reordered)
     return [*samples, Sample("reordered", most)] if reordered(most)[0] else samples
@@ -219,7 +219,7 @@ def _write_sentences(
                 "hypothesis": translation.text,
                 "greedy": first,
                 "score": round(translation.score, scores.DIGITS),
-                "words": len(pair.source.split()),
+                "words": words.length(pair.source),
                 "chrf": scores.sentence_chrf(translation.text, pair.target),
                 "slices": names,
             }
@@ -244,12 +244,13 @@ def _write_sentences(
 
 def _draw(
     bins: Sequence[scores.LengthBin],
+    unit: str,
     found: Sequence[Translation],
     samples: Sequence[Sample],
     pictures: int,
 ) -> None:
     """The bars, and attention of the samples and of sentences from all over the split."""
-    figures.length_chart(paths.PICTURES / "bleu_by_length.png", bins)
+    figures.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
     step = max(len(found) // max(pictures, 1), 1)
     named = {row: kind for kind, row in reversed(samples)}
     named |= {row: "sentence" for row in range(0, len(found), step) if row not in named}

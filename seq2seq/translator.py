@@ -22,7 +22,8 @@ from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import Seq2Seq
 from seq2seq.precision import PRECISIONS, choose_dtype
 from seq2seq.search import Hypothesis, forced
-from seq2seq.vocabulary import Vocabulary, known_words, words
+from seq2seq.vocabulary import Vocabulary, known_words
+from seq2seq.words import words
 
 DECODING = "decoding.json"  # in a registered model: how its scores were made
 # What a request may ask for: a server answers others as well, and a beam gains nothing long before.

@@ -7,7 +7,6 @@ lives inside its model file, so that a model folder needs nothing else to read t
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -22,11 +21,6 @@ FILE = "vocabulary.model"
 THREADS = 4  # fixed, because the trainer's sums depend on it
 WORDS_FILE = "source_words.txt"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, case folded and without punctuation."""
-    return re.findall(r"\w+(?:[-'’]\w+)*", unicodedata.normalize("NFC", text).casefold())
 
 
 def known_words(folder: Path) -> frozenset[str] | None:
