@@ -21,7 +21,8 @@ from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import Progress, duration
-from seq2seq.translator import LONGEST, Translation, Translator
+from seq2seq.translation import Translation
+from seq2seq.translator import LONGEST, Decoding, Translator
 
 T = TypeVar("T")
 CHUNK = 1000  # sentences between two words of progress
@@ -47,7 +48,7 @@ def evaluate(params: Params) -> None:
         raise UserError(f"{paths.CORPUS} has no {empty[0]} pair: give ingest a {empty[0]} set that has")
     frozen = sets[how.frozen_set]
     seen, counts = _read_train(sets, frozen, params.clean.contamination_share)
-    sources = {name: _readable(translator, name, pairs) for name, pairs in sets.items()}
+    sources = {name: _readable(translator, name, pairs, how.split_sentences) for name, pairs in sets.items()}
 
     total = sum(map(len, sets.values())) + len(frozen)
     with Progress("evaluate", "sentences", total) as progress:
@@ -117,14 +118,12 @@ def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[S
     return [*samples, Sample("reordered", most)] if reordered(most)[0] else samples
 
 
-def _readable(translator: Translator, name: str, pairs: Sequence[Pair]) -> list[str]:
+def _readable(translator: Translator, name: str, pairs: Sequence[Pair], split_sentences: bool) -> list[str]:
     """The sources, those too long for the model emptied: each then counts as not translated."""
     texts = [pair.source for pair in pairs]
-    ids = translator.vocabulary.encode_all(texts)
-    short = [text if len(i) <= LONGEST else "" for text, i in zip(texts, ids, strict=True)]
-    if lost := sum(len(i) > LONGEST for i in ids):
-        print(f"evaluate: {lost:,} {name} sentences exceed {LONGEST} tokens: left untranslated")
-    return short
+    if refused := translator.refusals(texts, split_sentences):
+        print(f"evaluate: {len(refused):,} {name} sentences exceed {LONGEST} tokens: left untranslated")
+    return ["" if i in refused else text for i, text in enumerate(texts)]
 
 
 def _search(
@@ -138,7 +137,8 @@ def _search(
     found: list[T] = []
     for begin in range(0, len(texts), CHUNK):
         chunk = texts[begin : begin + CHUNK]
-        found += translate(chunk, beam, how.length_penalty, how.max_length, how.precision, how.batch_size)
+        settings = Decoding(beam, how.length_penalty, how.max_length, how.precision, how.split_sentences)
+        found += translate(chunk, *settings, batch_size=how.batch_size, warn=False)
         progress.advance(len(chunk))
     return found
 

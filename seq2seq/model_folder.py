@@ -63,6 +63,12 @@ def load(folder: Path) -> Seq2Seq:
     return model
 
 
+def source_language(folder: Path) -> str | None:
+    """The BCP 47 tag of the language that a model translates from; None where it was not recorded."""
+    language = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("source_language")
+    return None if language is None else str(language)
+
+
 def digest(folder: Path) -> str:
     """sha256 of what a model is: weights, config and vocabulary."""
     total = hashlib.sha256()

@@ -11,7 +11,18 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
-from seq2seq import answers, model_folder, params, paths, pyfunc, register, registry, store, translator
+from seq2seq import (
+    answers,
+    model_folder,
+    params,
+    paths,
+    pyfunc,
+    register,
+    registry,
+    sentences,
+    store,
+    translator,
+)
 from seq2seq.errors import TransientError, UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.vocabulary import FILE, learn
@@ -168,8 +179,9 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
 
     # The files explain themselves, and the registry's own interface takes what people have.
     folder = registry.download_model(f"models:/{name}@challenger")
-    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32"}
-    assert json.loads((folder / "decoding.json").read_text()) == how
+    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32", "split_sentences": True}
+    stored = json.loads((folder / "decoding.json").read_text())
+    assert stored == how | {"splitter": sentences.name_and_version(), "source_language": None}
     assert not list(folder.parents[1].rglob("__pycache__"))
     expected = translator.Translator.from_folder(folder).translate(SENTENCES)
     mlflow.set_tracking_uri(store.uri())
@@ -178,8 +190,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         assert loaded.predict(form) == expected
     greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5)
     assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
-    with pytest.raises(UserError, match=r"row 1: (None|nan) is not a text"):
-        loaded.predict(["Hund", None])
+    assert loaded.predict(["Hund", None]) == [*loaded.predict(["Hund"]), None]
 
     # Again: no second version. New scores of the same model are noted on the version it has.
     digests = METRICS["digests"] | {"news": "cd" * 32}
