@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -55,8 +56,8 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
         Of several columns the one named `source`, `text` or `inputs` is taken. `params` may hold beam,
         length_penalty, max_length, precision, split_sentences. A row that is null, no text or too long gives
-        None, and the log names it with the reason. Raises Refusal for settings that are not allowed, for a
-        table without a column to take, and where rows that are not null are refused and none is answered.
+        None (see `missing`), and the log names it with the reason. Raises Refusal for settings that are not
+        allowed, for a table without a column to take, and where no row is answered but for null.
         """
         values = rows(model_input)
         try:
@@ -73,7 +74,7 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             LOG.warning("%s", reason)
         if doubts := self._translator.warning(texts):
             LOG.warning("%s", doubts)
-        return [None if row in refused else next(found) for row in range(len(values))]
+        return [missing() if row in refused else next(found) for row in range(len(values))]
 
 
 class Refusal(mlflow.exceptions.MlflowException):  # type: ignore[misc]
@@ -90,6 +91,12 @@ class Refusal(mlflow.exceptions.MlflowException):  # type: ignore[misc]
     @message.setter
     def message(self, value: str) -> None:
         """MLflow's server would put the whole input before it."""
+
+
+def missing() -> str | None:
+    """What a refused row gives: None; in a Spark query an empty text, for MLflow writes None as "nan"."""
+    spark = sys.modules.get("pyspark")
+    return "" if spark is not None and spark.TaskContext.get() is not None else None
 
 
 def rows(data: Any) -> list[Any]:
