@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from seq2seq import figures
 from seq2seq.corpus import Pair
 from seq2seq.scores import DIGITS
-from seq2seq.translator import Translation
+from seq2seq.translation import Translation
 
 Links = set[tuple[int, int]]  # (source word, target word), counted from 0
 

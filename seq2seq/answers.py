@@ -19,7 +19,8 @@ from seq2seq.errors import TransientError
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
 # The other process; it sees none of this project's code. A model may refuse single texts, one that is too
-# long say: then the others are asked for without it. One that refuses the shortest answers nothing.
+# long for it: it answers None for them, or fails, and the others are asked for without it. One that refuses
+# the shortest answers nothing.
 QUERY = """
 import json, sys, traceback
 
@@ -29,7 +30,7 @@ def short(error):
 
 def predict(texts):
     found = list(model.predict(texts))
-    if len(found) != len(texts) or not all(isinstance(text, str) for text in found):
+    if len(found) != len(texts) or not all(isinstance(text, str | None) for text in found):
         raise TypeError(f"it does not answer with a text for a text, but with {found!r:.200}")
     return found
 
@@ -46,7 +47,9 @@ requests = json.load(sys.stdin)
 try:
     import mlflow
     model = mlflow.pyfunc.load_model(sys.argv[1])
-    predict([min(filter(str.strip, sum(requests, [])), key=len)])
+    shortest = min(filter(str.strip, sum(requests, [])), key=len)
+    if predict([shortest]) == [None]:
+        raise ValueError(f"it refuses {shortest!r:.200}")
     said = {"answers": sum(map(ask, requests), [])}
 except Exception as error:
     traceback.print_exc()

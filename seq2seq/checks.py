@@ -18,14 +18,15 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from seq2seq import words
 from seq2seq.corpus import Pair, normalise
 from seq2seq.params import Positive, Share
 from seq2seq.scores import sentence_chrf
 
-WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 BLANKS = ("", "   ", "\t")
 SHORTEST_MISSPELT = 5  # letters: with two swapped, a shorter word is often another word
 LONGEST_PHRASE = 60  # characters that are looked for again
+CHARACTERS_IN_WORD = 4  # at most, where the translation is written without spaces
 NO_ANSWER = "the model fails on it"
 
 
@@ -110,12 +111,12 @@ class Names(Check):
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         for pair in pairs:
-            capitalised = {word for word in WORD.findall(pair.source)[1:] if word[0].isupper()}
-            if shared := capitalised.intersection(WORD.findall(pair.target)):
+            capitalised = {word for word in _spelt(pair.source)[1:] if word[0].isupper()}
+            if shared := capitalised.intersection(_spelt(pair.target)):
                 yield Case(pair.source, wanted=frozenset(shared))
 
     def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        return _missing(case.wanted.difference(WORD.findall(said[case.source])))
+        return _missing(case.wanted.difference(_spelt(said[case.source])))
 
 
 class OneWord(Check):
@@ -125,15 +126,18 @@ class OneWord(Check):
     longest: Positive  # words of a translation
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
-        count = Counter(word for pair in pairs for word in set(WORD.findall(pair.source)))
+        count = Counter(word for pair in pairs for word in set(_spelt(pair.source)))
         frequent = sorted((word for word in count if count[word] > 1), key=lambda word: (-count[word], word))
         yield from map(Case, frequent[: self.most])
 
     def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        words = len(said[case.source].split())
-        if not words:
+        answer = said[case.source]
+        if not answer.strip():
             return "it is empty"
-        return f"{words} words for one" if words > self.longest else ""
+        unit = words.unit([answer])
+        most = self.longest * (CHARACTERS_IN_WORD if unit == words.CHARACTER else 1)
+        count = words.length(answer)
+        return f"{count} {unit}s for one word" if count > most else ""
 
 
 class Empty(Check):
@@ -269,13 +273,18 @@ def other_numbers(case: Case, rng: random.Random) -> Case:
 
 
 def misspelt(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters inside a word swapped; the text itself where no word is long enough."""
+    """Two neighbouring letters inside a word swapped; the text itself where no word is long enough.
+
+    A letter that has a mark stays where it is: the mark would go to another letter.
+    """
     places = [
         i
-        for word in WORD.finditer(text)
+        for word in words.in_letters(text)
         if len(word[0]) >= SHORTEST_MISSPELT
         for i in range(word.start() + 1, word.end() - 2)
-        if text[i] != text[i + 1] and text[i : i + 2].isalpha()
+        if text[i] != text[i + 1]
+        and text[i : i + 2].isalpha()
+        and not unicodedata.category(text[i + 2]).startswith("M")
     ]
     if not places:
         return text
@@ -286,9 +295,9 @@ def misspelt(text: str, rng: random.Random) -> str:
 def repetition(text: str, times: int) -> str:
     """The first phrase, or piece of a word, said so many times in a row; empty if there is none."""
     spaced, again = " ".join(text.split()) + " ", times - 1
-    words = rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{again}}}"
+    phrases = rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{again}}}"
     pieces = rf"(\S{{2,{LONGEST_PHRASE}}}?)\2{{{again}}}"
-    for found in re.finditer(f"{words}|{pieces}", spaced):
+    for found in re.finditer(f"{phrases}|{pieces}", spaced):
         phrase = (found[1] or found[2]).strip()
         if any(map(str.isalpha, phrase)):
             return phrase
@@ -299,6 +308,11 @@ def mark(text: str) -> str:
     """The punctuation mark at the end of a text; empty if it ends otherwise."""
     last = text.rstrip()[-1:]
     return last if last and unicodedata.category(last).startswith("P") else ""
+
+
+def _spelt(text: str) -> list[str]:
+    """The words of a text, without its digits, in NFC: both sides may spell a name in different forms."""
+    return [word[0] for word in words.in_letters(unicodedata.normalize("NFC", text))]
 
 
 def _missing(wanted: Iterable[str]) -> str:

@@ -26,13 +26,15 @@ from seq2seq import (
     scores,
     slices,
     tracking,
+    words,
 )
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.device import choose_device, keep_freed_memory
 from seq2seq.errors import UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import Progress, duration
-from seq2seq.translator import LONGEST, Translation, Translator
+from seq2seq.translation import Translation
+from seq2seq.translator import LONGEST, Decoding, Translator
 
 T = TypeVar("T")
 CHUNK = 1000  # sentences between two words of progress
@@ -59,7 +61,7 @@ def evaluate(params: Params) -> None:
     frozen = sets[how.frozen_set]
     tokenizer = bleu_tokenizer.choose(how.bleu_tokenizer, direction.read(paths.CORPUS).target)
     seen, counts = _read_train(sets, frozen, params.clean.contamination_share)
-    sources = {name: _readable(translator, name, pairs) for name, pairs in sets.items()}
+    sources = {name: _readable(translator, name, pairs, how.split_sentences) for name, pairs in sets.items()}
 
     total = sum(map(len, sets.values())) + len(frozen)
     with Progress("evaluate", "sentences", total) as progress:
@@ -83,7 +85,7 @@ def evaluate(params: Params) -> None:
     samples = pick_samples(frozen, found)
     _write_scores(metrics, rows)
     _write_sentences(frozen, found, greedy, sliced, samples)
-    _draw(slices.by_length(rows), found, samples, how.pictures)
+    _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
     with tracking.model_run() as run:
         tracking.log_evaluation(run)
         made = json.loads(paths.RUN.read_text(encoding="utf-8"))
@@ -101,10 +103,10 @@ def _read_train(
 
     Both are counted on what lies there, in one pass, and believe nobody.
     """
-    words = slices.WordCounts(frozen)
+    wanted = slices.WordCounts(frozen)
     with Progress("evaluate", "train pairs", count_pairs(paths.CORPUS, "train")) as progress:
-        train = words.over(progress.over(read_split(paths.CORPUS, "train")))
-        return contamination.contaminated(sets, train, share), words.counts
+        train = wanted.over(progress.over(read_split(paths.CORPUS, "train")))
+        return contamination.contaminated(sets, train, share), wanted.counts
 
 
 def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[Sample]:
@@ -114,29 +116,27 @@ def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[S
     neighbouring target words lie farthest apart, in the gold alignment or else in attention; without
     either there is no such sample.
     """
-    words = [len(pair.source.split()) for pair in frozen]
+    lengths = [words.length(pair.source) for pair in frozen]
     rows = range(len(frozen))
-    short = min(rows, key=lambda row: (words[row] < FEWEST_WORDS, words[row]))
-    samples = [Sample("short", short), Sample("longest", max(rows, key=words.__getitem__))]
+    short = min(rows, key=lambda row: (lengths[row] < FEWEST_WORDS, lengths[row]))
+    samples = [Sample("short", short), Sample("longest", max(rows, key=lengths.__getitem__))]
 
     def reordered(row: int) -> tuple[float, int]:
         links = alignment.gold(frozen[row]) or alignment.attended(frozen[row], found[row])
-        longest = max(words[row], len(frozen[row].target.split()))
+        longest = max(lengths[row], words.length(frozen[row].target))
         fits = FEWEST_WORDS < longest <= MOST_WORDS
-        return (alignment.largest_jump(links) / longest if fits else 0.0, words[row])
+        return (alignment.largest_jump(links) / longest if fits else 0.0, lengths[row])
 
     most = max(rows, key=reordered)
     return [*samples, Sample("reordered", most)] if reordered(most)[0] else samples
 
 
-def _readable(translator: Translator, name: str, pairs: Sequence[Pair]) -> list[str]:
+def _readable(translator: Translator, name: str, pairs: Sequence[Pair], split_sentences: bool) -> list[str]:
     """The sources, those too long for the model emptied: each then counts as not translated."""
     texts = [pair.source for pair in pairs]
-    ids = translator.vocabulary.encode_all(texts)
-    short = [text if len(i) <= LONGEST else "" for text, i in zip(texts, ids, strict=True)]
-    if lost := sum(len(i) > LONGEST for i in ids):
-        print(f"evaluate: {lost:,} {name} sentences exceed {LONGEST} tokens: left untranslated")
-    return short
+    if refused := translator.refusals(texts, split_sentences):
+        print(f"evaluate: {len(refused):,} {name} sentences exceed {LONGEST} tokens: left untranslated")
+    return ["" if i in refused else text for i, text in enumerate(texts)]
 
 
 def _search(
@@ -150,7 +150,8 @@ def _search(
     found: list[T] = []
     for begin in range(0, len(texts), CHUNK):
         chunk = texts[begin : begin + CHUNK]
-        found += translate(chunk, beam, how.length_penalty, how.max_length, how.precision, how.batch_size)
+        settings = Decoding(beam, how.length_penalty, how.max_length, how.precision, how.split_sentences)
+        found += translate(chunk, *settings, batch_size=how.batch_size, warn=False)
         progress.advance(len(chunk))
     return found
 
@@ -232,7 +233,7 @@ def _write_sentences(
                 "hypothesis": translation.text,
                 "greedy": first,
                 "score": round(translation.score, scores.DIGITS),
-                "words": len(pair.source.split()),
+                "words": words.length(pair.source),
                 "chrf": scores.sentence_chrf(translation.text, pair.target),
                 "slices": names,
             }
@@ -257,12 +258,13 @@ def _write_sentences(
 
 def _draw(
     bins: Sequence[scores.LengthBin],
+    unit: str,
     found: Sequence[Translation],
     samples: Sequence[Sample],
     pictures: int,
 ) -> None:
     """The bars, and attention of the samples and of sentences from all over the split."""
-    figures.length_chart(paths.PICTURES / "bleu_by_length.png", bins)
+    figures.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
     step = max(len(found) // max(pictures, 1), 1)
     named = {row: kind for kind, row in reversed(samples)}
     named |= {row: "sentence" for row in range(0, len(found), step) if row not in named}

@@ -74,14 +74,17 @@ def attention_map(
     _save(figure, path)
 
 
-def length_chart(path: Path, bins: Sequence[LengthBin]) -> None:
-    """Draw BLEU by source length as a PNG: a bar for each bin, its figure above it."""
+def length_chart(path: Path, bins: Sequence[LengthBin], unit: str) -> None:
+    """Draw BLEU by source length as a PNG: a bar for each bin, its figure above it.
+
+    `unit` is what the bins count: word or character.
+    """
     figure = Figure(figsize=(1.5 + 0.9 * len(bins), 3.2), layout="constrained")
     axes = figure.add_subplot()
     bars = axes.bar([one.words for one in bins], [one.bleu for one in bins], color=ACCENT)
     axes.bar_label(bars, [f"{one.bleu:.1f}" for one in bins], padding=2, color=INK)
     axes.set_ylim(0, 112)  # room for a figure above 100
-    axes.set_xlabel("words of the source", color=INK)
+    axes.set_xlabel(f"{unit}s of the source", color=INK)
     axes.set_ylabel("BLEU", color=INK)
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)

@@ -135,6 +135,7 @@ class Evaluate(Section):
     length_penalty: Annotated[float, Field(ge=0, le=10)]
     max_length: Annotated[int, Field(gt=0, le=1000)]
     precision: Precision
+    split_sentences: bool
     batch_size: Positive
     length_bins: Annotated[int, Field(ge=1, le=40)]  # each a slice: see Promote.significance
     pictures: Annotated[int, Field(ge=0)]

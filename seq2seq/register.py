@@ -32,10 +32,11 @@ def register(params: Params) -> None:
     if metrics["model_digest"] != digest:
         raise UserError(f"{paths.METRICS} scores another model than {paths.MODEL}: `dvc repro evaluate`")
     how = params.evaluate
-    decoding = Decoding(how.beam, how.length_penalty, how.max_length, how.precision)
+    decoding = Decoding(how.beam, how.length_penalty, how.max_length, how.precision, how.split_sentences)
+    stored = decoding.stored(direction.read(paths.MODEL).source.language)
     name, scores = params.register.name, score_tags(metrics)
 
-    identity = {"model_digest": digest, "decoding": json.dumps(decoding._asdict())}
+    identity = {"model_digest": digest, "decoding": json.dumps(stored)}
     # What was too long to be translated has no pieces.
     sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     version = registry.find_version(name, **identity)
@@ -117,7 +118,7 @@ def _make(
         if not tracking.is_evaluated(run):  # made again on this server, from what lies on disk
             tracking.log_evaluation(run)
         with store.answering():
-            uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding._asdict(), sentences)
+            uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding, sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)
         return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
@@ -138,7 +139,7 @@ def _answers(version: Version, sentences: Sequence[str], decoding: Decoding) -> 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
     """Raise RuntimeError unless the logged model, loaded elsewhere, answers as the model folder does."""
     said = answers.query(uri, store.uri(), sentences)
-    expected = Translator.from_folder(paths.MODEL).translate(list(sentences), *decoding)
+    expected = Translator.from_folder(paths.MODEL).translate(sentences, *decoding, warn=False)
     for sentence, answer, wanted in zip(sentences, said, expected, strict=True):
         if answer != wanted:
             raise RuntimeError(f"{uri} translates {sentence!r} as {answer!r}, the model as {wanted!r}")

@@ -51,7 +51,7 @@ class Scores(NamedTuple):
 
 
 class LengthBin(NamedTuple):
-    """Scores of the sentences whose source has so many words."""
+    """Scores of the sentences whose source has so many words (characters, where no spaces part words)."""
 
     words: str  # "3-7"
     sentences: int

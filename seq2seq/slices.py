@@ -7,18 +7,16 @@ rules know no language: what they need of one (its negations) is data.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from seq2seq import scores
-from seq2seq.corpus import Pair, normalise
+from seq2seq import scores, words
+from seq2seq.corpus import Pair
 from seq2seq.params import Evaluate
 
 ALL, LENGTH = "all", "length "
-# Scripts that put no space between words, as the names of their characters begin.
-UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+CHARACTERS = " characters"  # ends the name of a slice by length where those are counted, not words
 SENTENCE_END = re.compile(r"[.!?:…。！？]\W*$")
 # A question mark with at most quotes or brackets after it; Greek's looks like a semicolon.
 QUESTION = re.compile(r"([?？؟፧⁇⁈⁉‽\u037e]|[\u0370-\u03ff\u1f00-\u1fff]\W*;)\W*$")
@@ -33,64 +31,38 @@ class Slice(NamedTuple):
     chrf: float
 
 
-class _Parted(dict[int, str]):
-    """For str.translate: what parts words becomes a space, what is invisible inside them vanishes.
-
-    A character of a script without spaces becomes a word of its own.
-    """
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        category = unicodedata.category(character)
-        if category == "Cf":
-            self[code] = ""
-        elif category[0] in "PSZC":
-            self[code] = " "
-        else:
-            unspaced = unicodedata.name(character, "").startswith(UNSPACED)
-            self[code] = f" {character} " if unspaced else character
-        return self[code]
-
-
-_PARTED = _Parted()
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, however spelt: without case, punctuation, and signs that join words."""
-    return normalise(text).translate(_PARTED).split()
-
-
 class WordCounts:
     """How often the training sources hold each word of some sentences."""
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
-        self.counts = Counter(dict.fromkeys((word for pair in pairs for word in words(pair.source)), 0))
+        self.counts = Counter(dict.fromkeys((word for pair in pairs for word in words.parts(pair.source)), 0))
 
     def over(self, train: Iterable[Pair]) -> Iterator[Pair]:
         """The training pairs as they are, counted as they pass by."""
         wanted = self.counts.__contains__
         for pair in train:
-            self.counts.update(filter(wanted, words(pair.source)))
+            self.counts.update(filter(wanted, words.parts(pair.source)))
             yield pair
 
 
 def find(pairs: Sequence[Pair], counts: Mapping[str, int], how: Evaluate) -> dict[str, list[int]]:
     """The rows of each slice that has any, in the order they are shown."""
-    phrases = [f" {' '.join(words(negation))} " for negation in how.negations]
+    phrases = [_spaced(negation) for negation in how.negations]
     rules: dict[str, Callable[[Pair], bool]] = {
         # What has a digit is a number, and those have a slice of their own.
         "rare words": lambda pair: any(counts[word] <= how.rare_words for word in _letters(pair.source)),
         "unknown words": lambda pair: any(counts[word] == 0 for word in _letters(pair.source)),
         "numbers": lambda pair: re.search(r"\d", pair.source) is not None,
         "capitalised": capitalised,
-        "negation": lambda pair: any(phrase in f" {' '.join(words(pair.source))} " for phrase in phrases),
+        "negation": lambda pair: any(phrase in _spaced(pair.source) for phrase in phrases),
         "questions": lambda pair: QUESTION.search(pair.source) is not None,
     }
-    lengths = [len(pair.source.split()) for pair in pairs]
+    lengths = [words.length(pair.source) for pair in pairs]
+    unit = CHARACTERS if words.unit(pair.source for pair in pairs) == words.CHARACTER else ""
     found = {}
     for least, most in scores.equal_bins(lengths, how.length_bins):
         name = f"{LENGTH}{least}-{most}" if least < most else f"{LENGTH}{least}"
-        found[name] = [row for row, length in enumerate(lengths) if least <= length <= most]
+        found[name + unit] = [row for row, length in enumerate(lengths) if least <= length <= most]
     found |= {name: [row for row, pair in enumerate(pairs) if rule(pair)] for name, rule in rules.items()}
     return {name: rows for name, rows in found.items() if rows}
 
@@ -112,7 +84,7 @@ def score(
 def by_length(rows: Iterable[Slice]) -> list[scores.LengthBin]:
     """Those of the slices that are bins of length."""
     return [
-        scores.LengthBin(row.slice.removeprefix(LENGTH), *row[1:])
+        scores.LengthBin(row.slice.removeprefix(LENGTH).removesuffix(CHARACTERS), *row[1:])
         for row in rows
         if row.slice.startswith(LENGTH)
     ]
@@ -131,12 +103,17 @@ def _capital_inside(text: str) -> bool:
     """Whether a word that begins no sentence has a capital; of two letters at least, for "I" is no name."""
     begins = True
     for word in text.split():
-        parts = word.translate(_PARTED).split()
+        parts = words.spelt(word)
         if not begins and any(len(part) > 1 and part[0].isupper() for part in parts):
             return True
         begins = (begins and not parts) or SENTENCE_END.search(word) is not None
     return False
 
 
+def _spaced(text: str) -> str:
+    """The words with a space before and after each, so that only whole words match."""
+    return f" {' '.join(words.parts(text))} "
+
+
 def _letters(text: str) -> list[str]:
-    return [word for word in words(text) if not any(map(str.isdigit, word))]
+    return [word for word in words.parts(text) if not any(map(str.isdigit, word))]

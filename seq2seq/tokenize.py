@@ -12,25 +12,16 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from itertools import chain, islice
+from typing import Any
 
-from seq2seq import direction, paths
+from seq2seq import direction, paths, words
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.errors import UserError
 from seq2seq.params import Params
 from seq2seq.params import Tokenize as Settings
 from seq2seq.progress import Progress, duration
 from seq2seq.tokens import TokenWriter
-from seq2seq.vocabulary import (
-    FILE,
-    TARGET_FILE,
-    WORDS_FILE,
-    Side,
-    Vocabulary,
-    learn,
-    normalizer,
-    with_rule,
-    words,
-)
+from seq2seq.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Side, Vocabulary, learn, normalizer, with_rule
 
 BATCH = 5_000  # pairs encoded together
 MOST_WORDS = 200_000  # a longer list of known source words is not kept: it would hardly warn of anything
@@ -69,7 +60,11 @@ def tokenize(params: Params) -> None:
     train = coverage["train"]
     print(
         "tokenize: pieces per word "
-        + ", ".join(f"{side} {train[side]['pieces_per_word']:.2f}" for side in train)
+        + ", ".join(
+            f"{side} {train[side]['pieces_per_word']:.2f}"
+            + f" (per {words.CHARACTER})" * (train[side]["unit"] == words.CHARACTER)
+            for side in train
+        )
         + "; characters spelt in bytes "
         + ", ".join(f"{side} {100 * train[side]['characters_in_bytes']:.2g} %" for side in train)
         + f"; encoded in {duration(time.monotonic() - learnt)}"
@@ -116,7 +111,7 @@ def _sample(settings: Settings) -> list[str]:
     return [sentence for index, sentence in enumerate(sentences) if index in chosen]
 
 
-def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[Side, dict[str, float]]:
+def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[Side, dict[str, Any]]:
     """Write the ids of a split that training reads; count how the vocabulary covers any, side by side."""
     tallies: dict[Side, Counter[str]] = {"source": Counter(), "target": Counter()}
     pairs = read_split(paths.CORPUS, split)
@@ -131,7 +126,9 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[S
                     writer.append(side, ids)
                 tally = tallies[side]
                 tally["pieces"] += sum(map(len, ids))
-                tally["words"] += sum(len(text.split()) for text in texts)
+                tally["words"] += sum(map(words.length, texts))
+                tally["texts"] += len(texts)
+                tally["unspaced"] += sum(map(words.is_unspaced, texts))
                 tally["characters"] += sum(len(text) - text.count(" ") for text in texts)
                 tally["in_bytes"] += sum(map(vocabulary.characters_in_bytes, ids))
                 tally["failures"] += sum(
@@ -141,10 +138,12 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[S
                 tally["rewritten"] += sum(vocabulary.normalise(text, side) != text for text in texts)
                 if seen is not None and side == "source" and len(seen) <= MOST_WORDS:
                     for text in texts:
-                        seen.update(words(text))
+                        seen.update(words.words(text))
             progress.advance(len(batch))
     return {
         side: {
+            # Where most texts have no spaces between words, a word is a character.
+            "unit": words.CHARACTER if 2 * tally["unspaced"] > tally["texts"] else words.WORD,
             "pieces_per_word": round(tally["pieces"] / max(tally["words"], 1), 4),
             "characters_in_bytes": round(tally["in_bytes"] / max(tally["characters"], 1), 6),
             "round_trip_failures": tally["failures"],

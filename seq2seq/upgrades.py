@@ -49,6 +49,7 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("clean", "min_kept", 0.0, "least share of train, duplicates aside, that has to be left"),
         Renamed("tokenize", "normalization", "source_normalization", "SentencePiece's rule, in its model"),
         Added("tokenize", "target_normalization", lambda d: d["tokenize"]["source_normalization"], ""),
+        Added("evaluate", "split_sentences", False, "a text of several sentences is translated one by one"),
         Added("evaluate", "bleu_tokenizer", "13a", "sacreBLEU's; null: by the target's language or script"),
     ),
 }

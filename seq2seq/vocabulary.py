@@ -8,7 +8,6 @@ rule; sides with different rules have a file each, with the same pieces under th
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -24,11 +23,6 @@ TARGET_FILE = "target.model"  # the same pieces with the target's rule, where it
 THREADS = 4  # fixed, because the trainer's sums depend on it
 WORDS_FILE = "source_words.txt"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, case folded and without punctuation."""
-    return re.findall(r"\w+(?:[-'’]\w+)*", unicodedata.normalize("NFC", text).casefold())
 
 
 def known_words(folder: Path) -> frozenset[str] | None:

@@ -24,7 +24,7 @@ def scores(value):
 def record(text="Ein Hund schläft."):
     """What a judged run leaves, by path; `text` stands wherever the corpus or a person speaks."""
     counts = {"empty": 1, "duplicate": 2}
-    side = {"pieces_per_word": 1.4, "characters_in_bytes": 0.001, "round_trip_failures": 0}
+    side = {"unit": "word", "pieces_per_word": 1.4, "characters_in_bytes": 0.001, "round_trip_failures": 0}
     both = {"source": text, "target": text}
     hit = {"set": "test", "row": 1, "train_row": 2, "side": "both", "kind": "near", "share": 0.9}
     change = {"source": text, "reference": text, "champion": f"{text} a b", "challenger": f"{text} b"}

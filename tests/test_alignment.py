@@ -5,7 +5,7 @@ import pytest
 
 from seq2seq import alignment
 from seq2seq.corpus import Pair
-from seq2seq.translator import Translation
+from seq2seq.translation import Translation
 
 
 def test_error_rate():

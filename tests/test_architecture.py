@@ -29,6 +29,7 @@ DECIDES_NOTHING = {
 DOORS = {
     "mlflow": {"store", "tracking", "registry", "pyfunc"},
     "sentencepiece": {"vocabulary"},
+    "sentencex": {"sentences"},
     "datasets": {"columnar", "hub", "layout"},
     "huggingface_hub": {"hub"},
     "sacrebleu": {"scores"},

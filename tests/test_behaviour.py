@@ -119,6 +119,8 @@ def test_the_general_suite_asks_every_kind_of_check_but_one():
         ("check: numbers", "Am 12.5. um 1 Uhr", "On 12/5 at 1", "12 May, at one", "On the twelfth"),
         ("check: numbers", "im Jahr ١٩٩٩", "in 1999", "the year 1999", "the year 1998"),
         ("check: names", "Da kam Anna-Lena.", "Anna-Lena came.", "Then Anna-Lena came", "Then Anna came"),
+        ("check: names", "वहाँ Zoë आयी", "Zoë came there", "There came Zoe\u0308", "There came Zoe"),
+        ("check: names", "我在Berlin工作", "In Berlin I work", "At work in Berlin", "I work"),
         ("check: ending", "你好吗？", "How are you?", "Are you well? ", "Are you well."),
         ("check: length, low: 0.5, high: 2.0", "一二三四", "one two", "1 and 2", "one and two and three"),
         ("check: copy", "Der Hund", "The dog", "A dog", "der  hund"),
@@ -133,6 +135,28 @@ def test_what_passes(tmp_path, line, source, reference, right, wrong):
     assert (passed["ok"], passed["failures"]) == (True, [])
     assert failed["ok"] is False
     assert (failed["failures"][0]["source"], failed["failures"][0]["translation"]) == (source, wrong)
+
+
+def test_one_word_asks_whole_words_of_any_script(tmp_path):
+    pairs = [Pair("मैं हिन्दी बोलता हूँ", "我说印地语"), Pair("मैं हिन्दी पढ़ता हूँ", "我读印地语")]
+    trial = one(tmp_path, "check: one_word, longest: 2", pairs)
+    assert set(trial.sources()) == {"मैं", "हिन्दी", "हूँ"}
+    short, long = "印地语", "我说印地语我说印地语"
+    answers = dict.fromkeys(trial.sources(), short)
+    assert trial.judge(answers, None)[0]["failures"] == []
+    answers["हिन्दी"] = long
+    [failure] = trial.judge(answers, None)[0]["failures"]
+    assert failure["why"] == "10 characters for one word"
+
+
+def test_two_letters_are_swapped_only_with_their_marks_in_place():
+    words = "हिन्दी समझदार अध्यापक"
+    for seed in range(30):
+        wrong = checks.misspelt(words, random.Random(seed))
+        assert wrong != words
+        assert sorted(wrong) == sorted(words)
+        marks = [(i, c) for i, c in enumerate(words) if not c.isalpha()]
+        assert [(i, c) for i, c in enumerate(wrong) if not c.isalpha()] == marks
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from seq2seq import commands, history, hub, params, paths, registry
 from seq2seq.__main__ import main
 from seq2seq.errors import UserError
-from seq2seq.translator import Translation
+from seq2seq.translation import Translation
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "mlflow", "prefect", "datasets", "numpy", "pydantic", "ruamel")

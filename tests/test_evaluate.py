@@ -12,7 +12,8 @@ from seq2seq import evaluate as stage
 from seq2seq import params, paths, scores
 from seq2seq.corpus import Pair, write_split
 from seq2seq.errors import UserError
-from seq2seq.translator import LONGEST, Translation
+from seq2seq.translation import Translation
+from seq2seq.translator import LONGEST
 
 PARAMS = params.load(Path(__file__).parent.parent / "params.yaml")
 TEST = [
@@ -40,16 +41,15 @@ class ByHeart:
     def __init__(self, attends=True, wrong=()):
         self.known = {pair.source: pair.target for pair in [*TEST, *VALIDATION, *NEWS]} | dict(wrong)
         self.attends = attends
-        self.vocabulary = self  # of which `evaluate` only asks how long texts are
 
-    def encode_all(self, texts):
-        return [text.split() for text in texts]
+    def refusals(self, texts, split_sentences):
+        return {i: "too long" for i, text in enumerate(texts) if len(text.split()) > LONGEST}
 
-    def translate(self, texts, beam, length_penalty, max_length, precision, batch_size):
-        found = self.translate_fully(texts, beam, length_penalty, max_length, precision, batch_size)
-        return [f.text for f in found]
+    def translate(self, texts, beam, *settings, **options):
+        return [found.text for found in self.translate_fully(texts, beam, *settings, **options)]
 
-    def translate_fully(self, texts, beam, length_penalty, max_length, precision, batch_size):
+    def translate_fully(self, texts, beam, length_penalty, max_length, precision, split, batch_size, warn):
+        assert (split, warn) == (PARAMS.evaluate.split_sentences, False)
         assert (length_penalty, max_length) == (PARAMS.evaluate.length_penalty, PARAMS.evaluate.max_length)
         return [self.say(text, beam) if text else Translation("", 0.0, [], [], None) for text in texts]
 

@@ -99,8 +99,8 @@ def test_columns_stand_under_their_words_however_wide_a_letter_is():
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     bins = [LengthBin("3-5", 10, 99.0, 98.0), LengthBin("6-12", 10, 70.0, 80.0)]
-    figures.length_chart(tmp_path / "a.png", bins)
-    figures.length_chart(tmp_path / "b.png", bins)
+    figures.length_chart(tmp_path / "a.png", bins, "word")
+    figures.length_chart(tmp_path / "b.png", bins, "word")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -123,7 +123,7 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
 def test_text_is_set_as_given(file, path):
     params.apply(None, [f"ingest.path={path}"], file)
     assert params.load(file).ingest.path == path
-    assert params._read(file)["ingest"]["path"] == path
+    assert params.read_document(file)["ingest"]["path"] == path
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """Registration: what counts as the same model, what is recorded, and that it answers elsewhere."""
 
 import json
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from mlflow.exceptions import MlflowException
@@ -20,6 +25,7 @@ from seq2seq import (
     pyfunc,
     register,
     registry,
+    sentences,
     store,
     translator,
 )
@@ -184,8 +190,9 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
 
     # The files explain themselves, and the registry's own interface takes what people have.
     folder = registry.download_model(f"models:/{name}@challenger")
-    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32"}
-    assert json.loads((folder / "decoding.json").read_text()) == how
+    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32", "split_sentences": True}
+    stored = json.loads((folder / "decoding.json").read_text())
+    assert stored == how | {"splitter": sentences.name_and_version(), "source_language": None}
     assert not list(folder.parents[1].rglob("__pycache__"))
     expected = translator.Translator.from_folder(folder).translate(SENTENCES)
     mlflow.set_tracking_uri(store.uri())
@@ -194,8 +201,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
         assert loaded.predict(form) == expected
     greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5)
     assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
-    with pytest.raises(UserError, match=r"row 1: (None|nan) is not a text"):
-        loaded.predict(["Hund", None])
+    assert loaded.predict(["Hund", None]) == [*loaded.predict(["Hund"]), None]
 
     # Again: no second version. New scores of the same model are noted on the version it has.
     digests = METRICS["digests"] | {"news": "cd" * 32}
@@ -217,3 +223,72 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})
     register.register(other)
     assert registry.version_by_alias(name, "challenger").version == "3"
+
+
+@pytest.fixture
+def served(project):
+    """The address of a server that MLflow runs for the registered model."""
+    register.register(CHECKED)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--port", port]
+    command += ["--model-uri", f"models:/{CHECKED.register.name}/1"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.uri(), "PATH": path}
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+            _wait_for(client, server)
+            yield client
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def _wait_for(client, server):
+    while server.poll() is None:
+        try:
+            if client.get("/ping").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(f"the server ended with {server.returncode}")
+
+
+@pytest.mark.slow
+def test_a_served_model_answers_row_by_row(served):
+    def ask(**body):
+        response = served.post("/invocations", json=body)
+        return response.status_code, response.json()
+
+    text = SENTENCES[1]
+    status, body = ask(inputs=[text])
+    [answer] = body["predictions"]
+    assert status == 200
+    for given in (
+        {"inputs": [text, None, 5, True]},
+        {"instances": [text, None, 5, True]},
+        {"dataframe_split": {"columns": ["x"], "data": [[text], [None], [5], [True]]}},
+        {
+            "dataframe_records": [
+                {"n": 1, "x": text},
+                {"n": 1, "x": None},
+                {"n": 1, "x": 5},
+                {"n": 1, "x": True},
+            ]
+        },
+    ):
+        assert ask(**given) == (200, {"predictions": [answer, None, None, None]}), given
+    assert ask(inputs=[]) == (200, {"predictions": []})
+    table = {"columns": ["id", "source"], "data": [["a1", text]]}
+    assert ask(dataframe_split=table) == (200, {"predictions": [answer]})
+    for given, message in (
+        ({"inputs": [5]}, "row 0: 5 is a number, not a text"),
+        ({"dataframe_split": table | {"columns": ["id", "de"]}}, "columns id, de: which one holds the texts"),
+        ({"inputs": [text], "params": {"beam": 0}}, "beam: 0 is not allowed"),
+    ):
+        status, body = ask(**given)
+        assert (status, body["message"][: len(message)]) == (400, message)
+        assert "Traceback" not in str(body)

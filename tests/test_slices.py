@@ -26,15 +26,6 @@ def inside(source, target="x", train=(), **changes):
     return {name for name in found if not name.startswith(slices.LENGTH)}
 
 
-def test_words_are_told_from_what_parts_them():
-    assert slices.words("„Ja“, sagte Anna-Lena: don't!") == ["ja", "sagte", "anna", "lena", "don", "t"]
-    assert slices.words("soft\u00adhy\u200dphen STRASSE straße") == ["softhyphen", "strasse", "strasse"]
-    assert slices.words("हिन्दी में।") == ["हिन्दी", "में"]
-    assert slices.words("我爱 Python。") == ["我", "爱", "python"]
-    assert slices.words("e\u0301te\u0301") == slices.words("été")
-    assert slices.words("... – !") == []
-
-
 def test_rare_and_unknown_words():
     train = ["Der Hund bellt"] * 6 + ["die Katze"] * 5
     assert inside("der HUND bellt.", train=train) == set()
@@ -134,6 +125,16 @@ def test_a_sentence_is_in_the_same_slices_wherever_it_stands(pairs, draw):
     before = slices.find(pairs, counted(pairs), HOW)
     after = slices.find(shuffled, counted(shuffled), HOW)
     assert {name: sorted(order[row] for row in rows) for name, rows in after.items()} == before
+
+
+def test_length_is_counted_in_characters_where_no_spaces_part_words():
+    sources = ["我喜欢吃苹果。", "今天天气很好，我们去公园吧。", "他", "犬が好きです"]
+    pairs = [Pair(source, "x") for source in sources]
+    found = slices.find(pairs, counted(pairs), HOW.model_copy(update={"length_bins": 2}))
+    lengths = {name: rows for name, rows in found.items() if name.startswith(slices.LENGTH)}
+    assert lengths == {"length 1-6 characters": [0, 2, 3], "length 12 characters": [1]}
+    rows = slices.score(lengths, sources, sources)
+    assert [one.words for one in slices.by_length(rows)] == ["1-6", "12"]
 
 
 def test_each_slice_is_scored_by_itself():

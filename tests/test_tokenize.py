@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, caps
     assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
     assert "東京" not in known_words(paths.VOCABULARY)
     assert "290 pieces (unigram) learnt" in capsys.readouterr().out
+
+
+def test_a_side_without_spaces_counts_pieces_per_character(corpus, capsys):
+    pairs = [Pair("der Hund schläft im Haus", "我喜欢吃苹果。"), Pair("die Katze", "猫在花园里")] * 20
+    for split in paths.SPLITS:
+        write_split(paths.CORPUS, split, pairs)
+    tokenize.tokenize(settings(vocabulary_size=400))
+    train = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]
+    assert (train["source"]["unit"], train["target"]["unit"]) == ("word", "character")
+    assert 0.5 < train["target"]["pieces_per_word"] < 3
+    assert re.search(r"source \d\.\d\d, target \d\.\d\d \(per character\);", capsys.readouterr().out)
 
 
 def test_too_many_words_are_not_kept_at_all(corpus, monkeypatch):

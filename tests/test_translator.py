@@ -1,22 +1,31 @@
-"""The translator: order, batches, edges of input, what it explains."""
+"""The translator: order, batches, sentences, edges of input, what it warns of, what it explains."""
 
 import json
 import random
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from seq2seq import Translator, model_folder
+from seq2seq import Translator, direction, model_folder, sentences
+from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
-from seq2seq.translator import DECODING, Decoding
+from seq2seq.search import Hypothesis
+from seq2seq.translation import combined_score, concatenated
+from seq2seq.translator import DECODING, Decoding, TextWarning
 from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
 
 WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
 TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]
+THREE = ["der Hund schläft.", "die Katze schläft nicht.", "Katze und Hund?"]
+# The texts of most tests here are unlike the few words of training.
+pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.translator.TextWarning")
 
 
 @pytest.fixture(scope="module", params=["additive", "none"])
@@ -99,8 +108,151 @@ def test_words_never_seen_in_training_are_named(folder):
 
 
 def test_a_text_beyond_all_sentences_is_refused_with_the_remedy(folder):
-    with pytest.raises(UserError, match=r"too long, at most 500: split it into sentences"):
-        Translator.from_folder(folder).translate(["Hund " * 600])
+    translator = Translator.from_folder(folder)
+    with pytest.raises(
+        UserError, match=r"text 1: a sentence of 600 tokens is too long, at most 500: divide it"
+    ):
+        translator.translate(["Hund", "Hund " * 600])
+    long = " ".join(["der Hund läuft."] * 200)
+    assert translator.refusals([long, "Hund " * 600], True).keys() == {1}
+    assert translator.refusals([long], False) == {
+        0: "a text of 800 tokens is too long, at most 500: divide it"
+    }
+    assert translator.translate([long]) == [" ".join(translator.translate(["der Hund läuft."]) * 200)]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "null is not a text"),
+        (float("nan"), "null is not a text"),
+        (5, "5 is a number, not a text"),
+        (True, "True is a bool, not a text"),
+        ({"a": 1}, "{'a': 1} is of type dict, not a text"),
+        ("a\ud800", "it is not valid Unicode: half of a surrogate pair"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_its_index(folder, value, reason):
+    translator = Translator.from_folder(folder)
+    assert translator.refusals(["Hund", value, ""]) == {1: reason}
+    for translate in (translator.translate, translator.translate_fully):
+        with pytest.raises(UserError) as raised:
+            translate(["Hund", value])
+        assert str(raised.value).startswith(f"text 1: {reason}")
+
+
+def test_a_text_of_several_sentences_is_translated_one_by_one(folder):
+    translator = Translator.from_folder(folder)
+    one, two, three = translator.translate(THREE, beam=2, max_length=10)
+    texts = [" ".join(THREE), "\n\n".join(THREE) + "\n", THREE[0], "", f" {THREE[0]}\t{THREE[1]}", "Hund"]
+    found = translator.translate(texts, beam=2, max_length=10, batch_size=2)
+    assert found[:3] == [f"{one} {two} {three}", f"{one}\n\n{two}\n\n{three}\n", one]
+    assert found[3:5] == ["", f" {one}\t{two}"]
+    whole = translator.translate(texts, beam=2, max_length=10, split_sentences=False)
+    assert whole[0] != found[0]
+    assert whole[2:4] + whole[5:] == found[2:4] + found[5:]
+
+
+def test_sentences_have_one_score_and_one_attention(folder):
+    translator = Translator.from_folder(folder)
+    [whole, empty] = translator.translate_fully([" ".join(THREE), ""], beam=2, max_length=10)
+    parts = translator.translate_fully(THREE, beam=2, max_length=10)
+    assert whole.text == " ".join(part.text for part in parts)
+    for side in ("source_pieces", "target_pieces"):
+        joined = [piece for part in parts for piece in getattr(part, side)[:-1]]
+        assert getattr(whole, side) == [*joined, "</s>"]
+    # Under length penalty 1 a score is the mean of a sentence's tokens.
+    assert min(part.score for part in parts) <= whole.score <= max(part.score for part in parts)
+    assert (empty.text, empty.score, empty.source_pieces) == ("", 0.0, [])
+    if translator.model.config.attention == "none":
+        assert whole.attention_TS is None
+        return
+    attention = whole.attention_TS
+    assert attention.shape == (len(whole.target_pieces), len(whole.source_pieces))
+    np.testing.assert_allclose(attention.sum(1), 1, atol=1e-5)
+    rows, columns = len(parts[0].target_pieces) - 1, len(parts[0].source_pieces) - 1
+    np.testing.assert_allclose(attention[:rows, :columns], parts[0].attention_TS[:-1, :-1], atol=1e-6)
+    assert not attention[:rows, columns:-1].any()
+    assert not attention[rows:, :columns].any()
+    np.testing.assert_allclose(attention[-1, -1], parts[2].attention_TS[-1, -1], atol=1e-6)
+
+
+def test_the_score_of_sentences_is_by_all_their_tokens():
+    one, two = Hypothesis([5, 6], -3.0, True), Hypothesis([5] * 10, -8.0, False)
+    assert combined_score([one], 0.7) == one.score(0.7)
+    assert combined_score([one, two], 1.0) == pytest.approx(-11 / 13)
+    assert combined_score([one, two], 0.0) == -11
+    assert combined_score([], 1.0) == 0.0
+    assert concatenated([]).source_pieces == []
+
+
+@given(st.text(st.sampled_from("ab Hundkrä,-'’12\t東मि")))
+@settings(max_examples=50)
+def test_a_text_without_a_boundary_is_not_split(text):
+    assert sentences.split(text, None) is None
+    assert sentences.split(text.strip() + ".", "de") is None
+    assert sentences.split(text + "\n", "de") is None
+
+
+def test_texts_unlike_training_are_warned_of_once_a_call(folder):
+    translator = Translator.from_folder(folder)
+    texts = [
+        "der Hund schläft",
+        "DER HUND SCHLÄFT",
+        "東京は雨です",
+        "das Xylophon sieht Ypsilon",
+        "Katze 12 34",
+        "HUND",
+    ]
+    assert [bool(translator.doubts(text)) for text in texts] == [False, True, True, True, False, False]
+    with pytest.warns(TextWarning) as caught:
+        translator.translate(texts)
+    [warning] = caught
+    assert str(warning.message) == (
+        "text 1: it is in capitals, which training hardly saw; "
+        "text 2: it is written in Han, Hiragana, the source of training in Latin; "
+        "text 3: training never saw 4 of its 4 words"
+    )
+    assert warning.filename == __file__
+    with pytest.warns(TextWarning, match=r"text 0: .*; and 2 more$"):
+        translator.translate_fully(["DER HUND SCHLÄFT"] * 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        translator.translate(texts, warn=False)
+        translator.translate(texts[:1])
+
+
+def test_a_folder_without_words_knows_only_capitals(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / WORDS_FILE).unlink()
+    translator = Translator.from_folder(tmp_path / "copy")
+    assert translator.doubts("das Xylophon") == translator.doubts("東京") == []
+    assert translator.doubts("DER HUND SCHLÄFT")
+
+
+def test_a_version_from_before_the_splitter_does_not_split(folder, tmp_path):
+    registered = tmp_path / "registered"
+    shutil.copytree(folder, registered)
+    text = " ".join(THREE)
+    (registered / DECODING).write_text('{"beam": 2, "length_penalty": 1.0, "max_length": 10}')
+    old = Translator.from_folder(registered)
+    assert old.decoding == Decoding(2, 1.0, 10, "fp32", False)
+    (registered / DECODING).write_text(json.dumps(Decoding(2, 1.0, 10).stored("de-AT")))
+    new = Translator.from_folder(registered)
+    assert (new.decoding, new.source_language) == (Decoding(2, 1.0, 10), "de-AT")
+    assert old.translate([text]) == new.translate([text], split_sentences=False) != new.translate([text])
+
+
+def test_the_source_language_is_that_of_the_model_folder(folder, tmp_path):
+    assert Translator.from_folder(folder).source_language is None
+    shutil.copytree(folder, tmp_path / "copy")
+    direction.write(tmp_path / "copy", Direction(Side("de")))
+    translator = Translator.from_folder(tmp_path / "copy")
+    assert translator.source_language == "de"
+    # An ordinal number ends no sentence in German.
+    assert len(translator.translate_fully(["am 3. Mai"])[0].source_pieces) == len(
+        translator.translate_fully(["am 3. Mai"], split_sentences=False)[0].source_pieces
+    )
 
 
 def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_path):
@@ -108,7 +260,7 @@ def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_pa
     shutil.copytree(folder, registered)
     (registered / DECODING).write_text('{"beam": 3, "length_penalty": 0.6, "max_length": 4}')
     translator = Translator.from_folder(registered)
-    assert translator.decoding == Decoding(3, 0.6, 4)
+    assert translator.decoding == Decoding(3, 0.6, 4, split_sentences=False)
     plain = Translator.from_folder(folder)
     assert translator.translate(TEXTS) == plain.translate(TEXTS, 3, 0.6, 4)
     assert model_folder.digest(registered) == model_folder.digest(folder)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.errors import UserError
-from seq2seq.vocabulary import FILE, Vocabulary, known_words, learn, words
+from seq2seq.vocabulary import FILE, Vocabulary, known_words, learn
 
 WORDS = "der die das Hund Katze schläft läuft im am Haus Garten und weil nicht rote große".split()
 SETTINGS = {"character_coverage": 1.0, "normalization": "nmt_nfkc"}
@@ -60,8 +60,7 @@ def test_special_pieces_cannot_be_written_in_text(vocabulary):
     assert all(i > 3 for i in vocabulary.encode("</s> <s> <pad> <unk>"))
 
 
-def test_words_are_compared_without_case_and_punctuation(tmp_path: Path):
-    assert words("Der Hund, die O'Brien-Katze!") == ["der", "hund", "die", "o'brien-katze"]
+def test_a_folder_without_a_list_of_words_knows_none(tmp_path: Path):
     assert known_words(tmp_path) is None
 
 

@@ -39,7 +39,7 @@ def register(uri: str, run_id: str, **tags: str) -> str:
 
 def ours(run_id: str, folder: Path = paths.MODEL, decoding: Decoding = DECODING) -> str:
     """A version with a model folder of ours, tagged as `register` does."""
-    uri = pyfunc.log_model(folder, run_id, store.uri(), decoding._asdict(), SENTENCES)
+    uri = pyfunc.log_model(folder, run_id, store.uri(), decoding, SENTENCES)
     return register(uri, run_id, model_digest=model_folder.digest(folder), decoding=json.dumps(decoding))
 
 

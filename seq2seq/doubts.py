@@ -1,0 +1,84 @@
+"""Texts unlike those of training: in capitals, in another script, of words never seen.
+
+Why: a model answers such a text as fluently as any other, and mostly wrongly. One place decides, so that the
+command line, Python and a served version warn of the same texts.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache, cached_property
+
+from seq2seq.vocabulary import Vocabulary
+from seq2seq.words import words
+
+MOSTLY = 0.5  # the share of unknown words, or of letters in another script, above which a text is in doubt
+CAPITALS = 0.9  # the share of capitals among the letters that have two cases
+FEWEST_CASED = 8  # letters of two cases; fewer may be an abbreviation
+RARE_SCRIPT = 0.01  # a script that begins fewer of the known words is that of a few names
+
+
+class Doubts:
+    """What training knew: its source words, if they were kept, and how its vocabulary writes."""
+
+    def __init__(self, vocabulary: Vocabulary, known: frozenset[str] | None) -> None:
+        self._vocabulary = vocabulary
+        self._known = known
+
+    def of(self, text: str) -> list[str]:
+        """The reasons for doubt, none for a text like those of training."""
+        reasons = []
+        if in_capitals(text) and not self._has_capitals:
+            reasons.append("it is in capitals, which training hardly saw")
+        if self._known is not None:
+            found = [word for word in words(text) if not word.isnumeric()]
+            unknown = sum(word not in self._known for word in found)
+            scripts = Counter(filter(None, map(script, text)))
+            foreign = {name: count for name, count in scripts.items() if name not in self._scripts}
+            if sum(foreign.values()) > MOSTLY * scripts.total():
+                names = ", ".join(sorted(foreign)), ", ".join(sorted(self._scripts))
+                reasons.append("it is written in {}, the source of training in {}".format(*names))
+            elif unknown > MOSTLY * len(found):
+                reasons.append(f"training never saw {unknown} of its {len(found)} words")
+        return reasons
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that training never saw; none if what it saw was not kept."""
+        return [word for word in words(text) if self._known is not None and word not in self._known]
+
+    @cached_property
+    def _scripts(self) -> frozenset[str]:
+        counts = Counter(filter(None, (script(word[0]) for word in self._known or () if word)))
+        return frozenset(name for name, count in counts.items() if count >= RARE_SCRIPT * counts.total())
+
+    @cached_property
+    def _has_capitals(self) -> bool:
+        """Whether case makes no difference to the vocabulary, or it has learnt capitals mostly."""
+        if self._vocabulary.normalise("AB") == self._vocabulary.normalise("ab"):
+            return True
+        pieces = self._vocabulary.pieces(list(range(self._vocabulary.size)))
+        cased = [piece for piece in pieces if sum(map(str.isalpha, piece)) > 1 and not piece.startswith("<")]
+        return sum(map(str.isupper, cased)) > sum(map(str.islower, cased))
+
+
+def in_capitals(text: str) -> bool:
+    """Whether a text of several words is written in capitals, as headings are."""
+    cased = [character for character in text if character.lower() != character.upper()]
+    return len(cased) >= FEWEST_CASED and sum(map(str.isupper, cased)) >= CAPITALS * len(cased)
+
+
+@cache
+def script(character: str) -> str | None:
+    """The script of a letter, as its Unicode name begins (Latin, Cyrillic); None for what is no letter."""
+    if not character.isalpha():
+        return None
+    first = unicodedata.name(character, "").partition(" ")[0].title()
+    return {"Cjk": "Han", "Ideographic": "Han", "Fullwidth": None, "Halfwidth": None}.get(first, first)
+
+
+def summary(reasons: Iterable[tuple[str, list[str]]], shown: int = 3) -> str:
+    """One line of texts, by name, and their reasons; the first few in full."""
+    found = [f"{name}: {'; '.join(why)}" for name, why in reasons if why]
+    return "; ".join(found[:shown]) + (f"; and {len(found) - shown} more" if len(found) > shown else "")

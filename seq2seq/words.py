@@ -1,0 +1,154 @@
+"""The words of a text: one segmentation for warnings, checks, slices, samples and lengths.
+
+Why: two ways of cutting a text would count different words. A mark (a vowel sign, a vowel point, an accent of
+its own) belongs to its letter, and a joiner (ZWJ, ZWNJ) to its word. A script without spaces between
+words has no words to be cut at; each of its letters, with its marks, counts as one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Literal, NamedTuple
+
+# Blocks of scripts without spaces between words: first and last code point.
+HAN_AND_KANA = (
+    (0x2E80, 0x2FDF),  # radicals
+    (0x3005, 0x3007),  # signs of repetition, zero
+    (0x3040, 0x312F),  # hiragana, katakana, bopomofo
+    (0x31A0, 0x31FF),
+    (0x3400, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x1AFF0, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+OTHER_UNSPACED = (
+    (0x0E00, 0x0FFF),  # Thai, Lao, Tibetan
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
+    (0xA980, 0xA9FF),  # Javanese, Burmese
+    (0xAA60, 0xAADF),  # Burmese, Tai Viet
+)
+# Blocks without marks, invisible characters and scripts without spaces: most texts have no other.
+SIMPLE = "\0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u0590\u10a0-\u135c\u1e00-\u200a\u2010-\u2029"
+SIMPLE += "\u202f-\u205f\u2070-\u20cf\u2100-\u2bff\uac00-\ud7a3"
+SPECIAL = re.compile(f"[^{SIMPLE}]")
+LAST_MARK = 0x1EFFF  # beyond it there are only variation selectors
+WORD, CHARACTER = "word", "character"  # what `length` counts
+
+
+class _Rule(NamedTuple):
+    """One way of cutting; in a text of simple blocks `plain` finds the same as `full`, and faster."""
+
+    plain: re.Pattern[str]
+    full: re.Pattern[str]
+
+    def find(self, text: str) -> Iterator[re.Match[str]]:
+        return (self.full if SPECIAL.search(text) else self.plain).finditer(text)
+
+
+class _Rules(NamedTuple):
+    """The compiled rules; made once, when a text needs them."""
+
+    words: _Rule  # what hyphens and apostrophes join is one
+    parts: _Rule  # what they join is cut
+    letters: _Rule  # as words, of letters alone
+    invisible: re.Pattern[str]
+    unspaced: re.Pattern[str]  # a letter of a script without spaces
+    east_asian: re.Pattern[str]  # Han or kana
+
+
+@cache
+def _rules() -> _Rules:
+    east = _ranges(code for block in HAN_AND_KANA for code in _letters(block))
+    unspaced = east + _ranges(code for block in OTHER_UNSPACED for code in _letters(block))
+    kinds = {code: unicodedata.category(chr(code)) for code in range(LAST_MARK)}
+    marks = _ranges(code for code, kind in kinds.items() if kind[0] == "M") + "\U000e0100-\U000e01ef"
+    # Format characters: joiners (ZWJ, ZWNJ), soft hyphens, marks of direction and of byte order.
+    invisible = _ranges(code for code, kind in kinds.items() if kind == "Cf")
+
+    def rule(letter: str, joined: bool) -> _Rule:
+        first = f"(?![{unspaced}]){letter}"
+        word = f"{first}(?:[{marks}]|[{invisible}]+(?={letter}|[{marks}])|{first})*"
+        plain, full = f"{letter}+", f"{word}"
+        if joined:
+            plain, full = f"{plain}(?:[-'’]{plain})*", f"{word}(?:[-'’]{word})*"
+        return _Rule(re.compile(plain), re.compile(f"[{unspaced}][{marks}]*|{full}"))
+
+    return _Rules(
+        rule(r"\w", True),
+        rule(r"[^\W_]", False),
+        rule(r"[^\W\d_]", True),
+        re.compile(f"[{invisible}]"),
+        re.compile(f"[{unspaced}]"),
+        re.compile(f"[{east}]"),
+    )
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, NFC, case folded, without invisible characters: what counts as the same word."""
+    return _folded(_rules().words, "NFC", text)
+
+
+def parts(text: str) -> list[str]:
+    """As `words`, but NFKC and cut at hyphens, apostrophes and low lines: what slices count."""
+    return _folded(_rules().parts, "NFKC", text)
+
+
+def spelt(text: str) -> list[str]:
+    """As `parts`, but as the text spells them."""
+    return [found[0] for found in _rules().parts.find(text)]
+
+
+def in_letters(text: str) -> Iterator[re.Match[str]]:
+    """Where a text as it is spelt has words of letters alone, with hyphens and apostrophes inside them."""
+    return _rules().letters.find(text)
+
+
+def _folded(rule: _Rule, form: Literal["NFC", "NFKC"], text: str) -> list[str]:
+    folded = unicodedata.normalize(form, text).casefold()
+    if not SPECIAL.search(folded):
+        return rule.plain.findall(folded)
+    return rule.full.findall(_rules().invisible.sub("", folded))
+
+
+def length(text: str) -> int:
+    """Words as spaces part them; what is written without spaces counts by characters."""
+    return sum(len(parts(token)) if is_unspaced(token) else 1 for token in text.split())
+
+
+def unit(texts: Iterable[str]) -> str:
+    """What `length` counts in most of the texts."""
+    balance = sum(1 if is_unspaced(text) else -1 for text in texts)
+    return CHARACTER if balance > 0 else WORD
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has a letter of a script without spaces between words."""
+    return SPECIAL.search(text) is not None and _rules().unspaced.search(text) is not None
+
+
+def is_east_asian(character: str) -> bool:
+    """Whether a character is Han or kana, whose sentences follow each other without a space."""
+    return _rules().east_asian.match(character) is not None
+
+
+def _letters(block: tuple[int, int]) -> Iterable[int]:
+    return (code for code in range(block[0], block[1] + 1) if unicodedata.category(chr(code))[0] == "L")
+
+
+def _ranges(codes: Iterable[int]) -> str:
+    """Code points, in order, as the inside of a character class."""
+    runs: list[list[int]] = []
+    for code in codes:
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in runs)
