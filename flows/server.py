@@ -125,10 +125,7 @@ class PrivateServer:
                 self._start()
             if silent and waited > SILENCE:
                 silent = False
-                limit = f"at most {PATIENCE:.0f} s"
-                print(
-                    f"waiting for the run's own Prefect server to start, {limit}", file=sys.stderr, flush=True
-                )
+                _line(f"waiting for the run's own Prefect server to start, at most {PATIENCE:.0f} s")
             time.sleep(0.05)
         self.stop()
         tail = self.log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -155,10 +152,10 @@ class PrivateServer:
                 self.lost = (
                     f"the run's own Prefect server {how}, the last of {ATTEMPTS} times (see {self.log})"
                 )
-                _say(f"warning: {self.lost}; this run cannot end well")
+                _line(f"warning: {self.lost}; this run cannot end well")
                 self._stopping.wait()
                 return
-            _say(f"warning: the run's own Prefect server {how} (too little memory?); it is started again")
+            _line(f"warning: the run's own Prefect server {how} (too little memory?); it is started again")
             with self._turn:
                 if self._stopping.is_set():
                     return
@@ -166,7 +163,7 @@ class PrivateServer:
             began = time.monotonic()
             while self._process.poll() is None and not self._stopping.is_set():
                 if self._answers():
-                    _say(
+                    _line(
                         f"the run's own Prefect server answers again, after {time.monotonic() - began:.0f} s"
                     )
                     break
@@ -186,5 +183,5 @@ class PrivateServer:
             self._watcher.join(5)
 
 
-def _say(text: str) -> None:
+def _line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
