@@ -66,13 +66,8 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         assert [kept["active"] for kept in deployment["schedules"]] == [False]
         send("PATCH", schedule, {"active": True})
         create = f"{api}/deployments/{deployment['id']}/create_flow_run"
-        for attack in (
-            {"parameters": {"repository": "https://evil.example/x.git"}},
-            {"job_variables": {"env": {"SEQ2SEQ_REPOSITORY": "https://evil.example/x.git"}}},
-            {"job_variables": {"command": "touch /tmp/evil"}},
-        ):
-            with pytest.raises(urllib.error.HTTPError, match=r"40[09]|422"):
-                post(create, attack)
+        with pytest.raises(urllib.error.HTTPError, match=r"40[09]|422"):
+            post(create, {"parameters": {"repository": "https://evil.example/x.git"}})
         with pytest.raises(urllib.error.HTTPError, match="401"):
             send("POST", f"{api}/deployments/filter", {}, login="")
         assert "access-control-allow-origin" not in preflight(f"{api}/deployments/filter")
@@ -124,11 +119,14 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         # The way back, by hand from the server's page: it sees the same registry.
         [back] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["rollback"]}}})
         asked = {"name": "grammar-tiny", "to": "9", "reason": "a trial"}
-        run = post(f"{api}/deployments/{back['id']}/create_flow_run", {"parameters": asked})
+        evil = {"command": f"touch {tmp_path}/evil", "env": {"ALERT_WEBHOOK": "http://127.0.0.1:9/"}}
+        body = {"parameters": asked, "job_variables": evil}  # which is left out
+        run = post(f"{api}/deployments/{back['id']}/create_flow_run", body)
         notice = wait(
             lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
         )[0]
         assert notice["message"].startswith("grammar-tiny has no version 9: ")
+        assert not (tmp_path / "evil").exists()
 
 
 def shorten_schedule(file: Path) -> None:
