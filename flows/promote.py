@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from flows import lock, papers, screen, status
 from flows.stages import call
 from flows.verdict import Verdict
-from seq2seq import environment, history, locks, params, paths, policy, registry, store
+from seq2seq import environment, history, locks, masking, params, paths, policy, registry, store
 from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
@@ -111,7 +111,9 @@ def missing_from_registry() -> str:
     if not paths.REGISTRATION.is_file() or registered() is not None:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
-    return f"{store.uri()} does not know {record['name']} version {record['version']} of this tree"
+    return (
+        f"{masking.mask(store.uri())} does not know {record['name']} version {record['version']} of this tree"
+    )
 
 
 def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from seq2seq import environment, registry, store
 from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
 # What of the environment the other process gets: where programs and languages are, how it computes. Nothing
@@ -105,8 +106,8 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
     if done.returncode == 0:
         said = json.loads(done.stdout.splitlines()[-1])
     if "problem" in said:
-        error = RuntimeError(f"{model_uri} does not load or answer: {said['problem']}")
-        error.add_note(done.stderr.strip()[-2000:])
+        error = RuntimeError(mask(f"{model_uri} does not load or answer: {said['problem']}"))
+        error.add_note(mask(done.stderr.strip()[-2000:]))
         raise error
     answers: list[str | None] = said["answers"]
     return answers

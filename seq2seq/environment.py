@@ -100,5 +100,5 @@ def _keep_proxies_away() -> None:
     either = lists["no_proxy"] or lists["NO_PROXY"]  # clients read the first where there is one
     for name, listed in lists.items():
         entries = [entry.strip() for entry in (listed or either).split(",") if entry.strip()]
-        if "*" not in entries:  # all hosts; some clients understand that only if it stands alone
-            os.environ[name] = ",".join(dict.fromkeys([*entries, *filter(None, ours)]))
+        # A star is all hosts, and some clients understand it only where it stands alone.
+        os.environ[name] = "*" if "*" in entries else ",".join(dict.fromkeys([*entries, *filter(None, ours)]))

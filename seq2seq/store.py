@@ -98,12 +98,13 @@ def answering() -> Iterator[None]:
     except MlflowException as error:
         remote = sqlite_file(uri()) is None
         if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
-            raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
-        raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from error
+            raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
+        # None: a log that shows causes would show the address with its password.
+        raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from None
     except OSError as error:
         if sqlite_file(uri()) is not None or error.errno in OWN:
             raise
-        raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
+        raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
 
 
 def _innermost(error: BaseException) -> str:

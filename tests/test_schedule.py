@@ -65,9 +65,6 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         assert [kept["active"] for kept in deployment["schedules"]] == [False]
         send("PATCH", schedule, {"active": True})
-        create = f"{api}/deployments/{deployment['id']}/create_flow_run"
-        with pytest.raises(urllib.error.HTTPError, match=r"40[09]|422"):
-            post(create, {"parameters": {"repository": "https://evil.example/x.git"}})
         with pytest.raises(urllib.error.HTTPError, match="401"):
             send("POST", f"{api}/deployments/filter", {}, login="")
         assert "access-control-allow-origin" not in preflight(f"{api}/deployments/filter")
