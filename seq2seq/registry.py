@@ -116,7 +116,7 @@ def fetch(uri: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
     folder.mkdir(parents=True)
-    with answering():
+    with answering(is_long=True):
         mlflow.set_tracking_uri(store.uri())  # what it is told by an argument it forgets for `models:/...`
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import projects
@@ -66,6 +69,81 @@ def test_servers_are_started_with_a_login_and_an_origin() -> None:
         text = (projects.ROOT / page).read_text("utf-8")
         assert LOGIN in text
         assert re.search(rf"{ORIGINS}=http://127\.0\.0\.1:4200", text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> None:
+    project = projects.make(tmp_path)
+    for name in (".env", "notebook.ipynb", "seq2seq/.env", ".dvc/config"):
+        (project / name).write_text("" if name == ".dvc/config" else "{}")
+    projects.git(project, "add", "--force", ".env", "notebook.ipynb", "seq2seq/.env", ".dvc/config")
+    projects.commit(project)
+    planted = {}
+
+    def secret(where: str) -> str:
+        planted[where] = f"planted{len(planted)}secret"
+        return planted[where]
+
+    # Uncommitted, in files of the tree and of git and DVC.
+    for name in (".env", "notebook.ipynb", "seq2seq/.env", "seq2seq/.netrc"):
+        (project / name).write_text(f"KEY={secret(name)}\n")
+    url = f"https://me:{secret('DVC remote')}@dvc.example/x"
+    (project / ".dvc/config").write_text(f"['remote \"origin\"']\n    url = {url}\n")
+    url = f"https://me:{secret('git remote')}@git.example/x.git"
+    projects.git(project, "remote", "add", "origin", url)
+    params = project / "params.yaml"
+    params.write_text(params.read_text() + f"# from https://me:{secret('params.yaml')}@data.example/x\n")
+    dead = "http://127.0.0.1:9"
+    variables = {
+        "ALERT_WEBHOOK": f"{dead}/services/{secret('webhook')}",
+        "MLFLOW_TRACKING_PASSWORD": secret("tracking password"),
+        "HF_TOKEN": secret("hub token"),
+        "https_proxy": f"http://me:{secret('proxy')}@127.0.0.1:9",
+        "SEQ2SEQ_REPOSITORY": f"https://me:{secret('repository')}@git.example/x.git",
+    }
+    done = projects.call(project, "-m", "flows.pipeline", **variables)
+    written = {"the screen": (done.stdout + done.stderr).encode()}
+
+    # One that fails, on a notice that cannot be sent and a server that is not there.
+    name = f"http://me:{secret('command line')}@host/x"
+    (project / "dvc.lock").unlink()
+    for more in (
+        {"MLFLOW_TRACKING_URI": f"http://me:{secret('tracking URI')}@127.0.0.1:9"},
+        {"PREFECT_API_URL": f"http://me:{secret('Prefect URL')}@127.0.0.1:9/api"},
+    ):
+        arguments = ["-m", "flows.pipeline", "--set", f"register.name={name}", "--force", "train"]
+        failed = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=project,
+            env=projects.environment(**variables, **more),
+            capture_output=True,
+            check=False,
+        )
+        assert failed.returncode != 0
+        written[f"the screen with {next(iter(more))}"] = failed.stdout + failed.stderr
+    places = (
+        "mlruns",
+        "mlflow.db",
+        ".prefect",
+        "reports",
+        "model",
+        "data",
+        ".run.lock",
+        ".dvc/cache",
+        ".cache",
+    )
+    for place in places:
+        root = project / place
+        for path in [root] if root.is_file() else root.rglob("*"):
+            if path.is_file():
+                written[str(path.relative_to(project))] = path.read_bytes()
+    assert {"mlflow.db", ".prefect/prefect.db", "reports/card.md"} <= written.keys()
+    assert any(name.endswith("git.diff") for name in written)
+    found = {
+        (where, n) for where, value in planted.items() for n, t in written.items() if value.encode() in t
+    }
+    assert found == set()
 
 
 def test_a_worker_needs_a_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
