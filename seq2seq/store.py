@@ -87,7 +87,7 @@ def _check_answering(address: str) -> None:
     if parts.scheme not in ("http", "https"):
         return
     health = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/health"
-    proxies = {} if environment.local_server(address) else None
+    proxies: dict[str, str] | None = {} if environment.local_server(address) else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
     for limit in (SILENCE, FIRST_ANSWER - SILENCE):
         try:
