@@ -62,8 +62,7 @@ deploy: .venv/.run ## put infra/prefect.yaml on the Prefect server of PREFECT_AP
 
 .PHONY: worker
 worker: .venv/.run ## run what that server schedules, on this machine, until Ctrl-C
-	@: "$${PREFECT_API_URL:?is not set: name your Prefect server, as for make deploy}"
-	exec env DO_NOT_TRACK=true $(BIN)/prefect worker start --pool seq2seq --type process --install-policy never
+	@exec $(BIN)/python -m flows.worker
 
 .PHONY: test
 test: .venv/.dev ## the fast tests (minutes, no network)

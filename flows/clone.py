@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from seq2seq import masking
 from seq2seq.errors import TransientError, UserError
 
 PATIENCE = 900.0  # seconds for one git command
@@ -22,6 +23,9 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
     Tracked files are put back as they are there; what runs have written stays. The caller keeps others
     out of the folder. Raises TransientError if the repository does not answer, UserError for an unknown ref.
     """
+    if ref.startswith("-"):
+        raise UserError(f"{ref!r} is no branch, tag or commit")  # git would take it for an option
+    shown = masking.mask(repository)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").is_dir():
         shutil.rmtree(folder)
@@ -34,7 +38,7 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
     fetched = _git(
         *(folder, "fetch", "--quiet", "--prune", "--force", "--tags", "origin"),
         "+refs/heads/*:refs/remotes/origin/*",
-        error=f"{repository} cannot be fetched",
+        error=f"{shown} cannot be fetched",
     )
     assert fetched is not None
     for candidate in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
@@ -43,9 +47,7 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
             _git(folder, "checkout", "--quiet", "--force", "--detach", commit)
             return commit
     branches = _git(folder, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin") or ""
-    raise UserError(
-        f"{repository} has no branch, tag or commit {ref!r}; branches: {', '.join(branches.split())}"
-    )
+    raise UserError(f"{shown} has no branch, tag or commit {ref!r}; branches: {', '.join(branches.split())}")
 
 
 def share_cache(project: Path, folder: Path) -> None:
@@ -83,4 +85,4 @@ def _git(folder: Path, *arguments: str, error: str = "", optional: bool = False)
         return None
     said = done.stderr.strip().splitlines() or ["no reason given"]
     reason = next((line for line in said if line.startswith(("fatal: ", "error: "))), said[-1])
-    raise TransientError(f"{error or what + ' failed'}: {reason}")
+    raise TransientError(masking.mask(f"{error or what + ' failed'}: {reason}"))

@@ -14,14 +14,20 @@ from datetime import timedelta
 from typing import Any
 
 from flows.server import check_answering
-from seq2seq import environment
+from seq2seq import environment, masking
 from seq2seq.errors import TransientError, UserError
 
 FILE = "infra/prefect.yaml"
 POOL = "seq2seq"
 DEPLOYMENT, WAY_BACK = "retrain/retrain", "rollback/rollback"
 RULE = "seq2seq: end runs that fell silent"
-SILENCE = timedelta(seconds=120)  # four of the heartbeats that infra/prefect.yaml asks for
+SILENCE = timedelta(seconds=120)  # four of the heartbeats that flows/worker.py asks for
+# What Prefect's own template of a pool lets the creator of a run choose (command, environment, folder) would
+# run anything on the worker: this one has no place for it. An `env` here would be merged with a run's.
+TEMPLATE: dict[str, Any] = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 
 
 def main() -> int:
@@ -41,9 +47,10 @@ def main() -> int:
             raise UserError(f"`prefect deploy` failed:\n{done.stdout}{done.stderr}")
         _make_rule()
     except (UserError, TransientError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masking.mask(str(error))}", file=sys.stderr)
         return 1 if isinstance(error, TransientError) else 2
-    print(f"{DEPLOYMENT} and {WAY_BACK} are deployed to {os.environ['PREFECT_API_URL']}, pool {POOL}")
+    url = masking.mask(os.environ["PREFECT_API_URL"])
+    print(f"{DEPLOYMENT} and {WAY_BACK} are deployed to {url}, pool {POOL}")
     print("  work it    make worker")
     print(f"  run it now prefect deployment run {DEPLOYMENT}")
     print(f"  go back    prefect deployment run {WAY_BACK} -p name=MODEL -p reason=WHY [-p to=VERSION]")
@@ -52,12 +59,14 @@ def main() -> int:
 
 def _make_pool() -> None:
     from prefect import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectAlreadyExists
 
-    pool = WorkPoolCreate(name=POOL, type="process")
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(pool)
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=TEMPLATE))
+        except ObjectAlreadyExists:
+            client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=TEMPLATE))
 
 
 def _make_rule() -> None:

@@ -1,23 +1,16 @@
-"""One run per workspace, and one promotion or rollback at a time per registry: file locks.
+"""One run per workspace: a file lock.
 
-Why: two runs in one folder would write the same outputs, and DVC's own locks only cover parts; and
-MLflow cannot compare and swap an alias.
+Why: two runs in one folder would write the same outputs, and DVC's own locks only cover parts.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
-import os
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
-from seq2seq import store
+from seq2seq import locks
 from seq2seq.errors import UserError
 
 FILE = Path(".run.lock")
@@ -33,32 +26,8 @@ def workspace(path: Path = FILE) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            try:
-                holder = json.loads(file.read())
-                who = f"process {holder['pid']}, since {holder['since']}: {holder['command']}"
-            except (ValueError, KeyError):
-                who = "it is just starting"
             raise UserError(
-                f"another run holds {path.resolve()} ({who}); wait for it to end, or stop it"
+                f"another run holds {path.resolve()} ({locks.holder(file)}); wait for it to end, or stop it"
             ) from None
-        file.truncate(0)
-        since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        json.dump({"pid": os.getpid(), "since": since, "command": " ".join(sys.argv)}, file)
-        file.flush()
-        yield
-
-
-@contextmanager
-def promotions() -> Iterator[None]:
-    """Wait for one's turn to move an alias of the registry in use; covers one user's processes on this host.
-
-    Hold it for moments only: nothing is to be loaded or counted under it.
-    """
-    address = store.uri().rstrip("/")
-    name = hashlib.sha256(address.encode()).hexdigest()[:16]
-    beside = store.sqlite_file(address) or Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}-{name}")
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with beside.with_name(f"{beside.name}.promotion").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        locks.sign(file)
         yield

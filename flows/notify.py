@@ -10,9 +10,12 @@ import os
 import socket
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flows.stages import REMEDIES, StageError
 from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
+from seq2seq.plain import chat
 
 URL = "ALERT_WEBHOOK"  # environment variable; or the Prefect variable `alert_webhook`
 PATIENCE = 10.0  # seconds
@@ -32,16 +35,33 @@ def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
     from prefect.logging import get_logger
     from prefect.variables import Variable
 
-    logger = get_logger("prefect.flow_runs")
+    logger, url = get_logger("prefect.flow_runs"), ""
     try:
-        url = os.environ.get(URL) or Variable.get(URL.lower(), default=None)
+        url = str(os.environ.get(URL) or Variable.get(URL.lower(), default=None) or "")
         if not url:
             return False
-        post(str(url), make())
+        post(url, make())
     except Exception as error:
-        logger.error(f"the notice could not be sent: {error}")
+        logger.error(f"the notice could not be sent: {_reason(error, url)}")
         return False
     return True
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Why a notice was not sent, without the address: its path or userinfo is the receiver's password."""
+    import httpx
+
+    try:
+        parts = urlsplit(url)
+        where = f"{parts.scheme}://{parts.hostname}"
+    except ValueError:
+        where = URL
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{where} answers with status {error.response.status_code}"
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return f"{URL} is no http:// or https:// address"
+    text = " ".join(mask(str(error).replace(url, where) if url else str(error)).split())
+    return f"{where}: {type(error).__name__}: {text}" if url else text
 
 
 def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
@@ -64,9 +84,11 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
 def body(
     text: str, flow: str, run: Any, state: str, stage: str, kind: str, message: str, remedy: str
 ) -> dict[str, str]:
-    """What every notice holds: `text` for people, the rest for programs."""
+    """What every notice holds: `text` for people, the rest for programs; no secrets, and in `text` no
+    mentions, links or markup, which texts of a corpus, a model or an error may hold."""
+    message, remedy = mask(message), mask(remedy)
     return {
-        "text": text,
+        "text": chat(mask(text)),
         "flow": flow,
         "flow_run": str(run.name),
         "flow_run_id": str(run.id),

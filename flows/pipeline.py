@@ -24,7 +24,7 @@ from flows import lock, screen, status, summary
 from flows.server import PrivateServer, check_answering, is_configured
 from flows.stages import clear_stale_locks
 from seq2seq import graph, own_corpus, params, paths
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 
 if TYPE_CHECKING:
     from flows.stages import Outcome
@@ -117,6 +117,10 @@ def _prefect() -> Any:
         store.client()
         server.wait()
         yield
+    except Exception as error:
+        if server.lost:  # what Prefect raises names no cause
+            raise TransientError(server.lost) from error
+        raise
     finally:
         for handler in logging.getLogger("prefect.flow_runs").handlers:
             handler.flush()  # or the last lines would look for a server that is gone

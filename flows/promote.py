@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from flows import lock, papers, screen, status
 from flows.stages import call
 from flows.verdict import Verdict
-from seq2seq import environment, history, params, paths, policy, registry, store
+from seq2seq import environment, history, locks, masking, params, paths, policy, registry, store
 from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
@@ -62,7 +62,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     current = params.load()
     force = force if force is None else history.checked(force)
     for _ in range(TRIES):
-        with lock.promotions():
+        with locks.promotions():
             contest = _contest()
         if standing := _standing(contest, current, force):
             verdict = _verdict(contest, *standing, flow_run_id, began)
@@ -70,7 +70,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
         grounds = _grounds(contest, current)
         evidence = gather(contest, timeout)
         what, reason, criteria = _judge(evidence, current, force)
-        with lock.promotions():
+        with locks.promotions():
             if contest.is_as(_contest()):
                 # What does not load today may load tomorrow: then it is judged again, and again logged
                 # and told only if there is something new to tell.
@@ -111,7 +111,9 @@ def missing_from_registry() -> str:
     if not paths.REGISTRATION.is_file() or registered() is not None:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
-    return f"{store.uri()} does not know {record['name']} version {record['version']} of this tree"
+    return (
+        f"{masking.mask(store.uri())} does not know {record['name']} version {record['version']} of this tree"
+    )
 
 
 def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:

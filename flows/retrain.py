@@ -1,7 +1,8 @@
 """The flow of the deployment `retrain`: a clone at a git ref, brought up to date and promoted.
 
 Why: a schedule runs what is committed and takes no parameters of the pipeline: to change what it
-does, change params.yaml in git.
+does, change params.yaml in git. Which repository is cloned, and so whose code runs with the worker's
+secrets, is the worker's own setting: who can start a run chooses among that repository's commits alone.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from flows.clone import check_out, share_cache
 from flows.stages import Outcome
 from seq2seq import environment, params, store
 
+REPOSITORY = "SEQ2SEQ_REPOSITORY"  # environment variable of the worker: a URL or folder
 CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
 
 
 @flow(name="retrain", on_failure=[notify.tell], on_crashed=[notify.tell])
-def retrain(ref: str = "main", repository: str | None = None, hours_per_stage: float = 24.0) -> list[Outcome]:
-    """Run the pipeline as it is at `ref` of `repository` (default: the deployment's own folder).
+def retrain(ref: str = "main", hours_per_stage: float = 24.0) -> list[Outcome]:
+    """Run the pipeline as it is at `ref` of SEQ2SEQ_REPOSITORY (default: the deployment's own folder).
 
     A stage that takes longer than `hours_per_stage` is stopped and fails.
     """
@@ -41,8 +43,9 @@ def retrain(ref: str = "main", repository: str | None = None, hours_per_stage: f
             retries=len(tasks.RETRY_DELAYS),
             retry_delay_seconds=tasks.RETRY_DELAYS,
             retry_condition_fn=tasks.may_pass,
-        )(check_out)
-        commit = update(repository or str(project), ref, folder)
+        )(lambda ref, folder: check_out(os.environ.get(REPOSITORY) or str(project), ref, folder))
+        # By name, not by value: Prefect keeps the arguments of tasks, and a URL may hold a password.
+        commit = update(ref, folder)
         share_cache(project, folder)
         os.chdir(folder)
         try:

@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 
+from seq2seq import masking
 from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
@@ -56,6 +57,7 @@ class StageError(RuntimeError):
     """A stage that did not end well; `kind` is the class of its error, a key of REMEDIES."""
 
     def __init__(self, stage: str, kind: str, message: str) -> None:
+        message = masking.mask(message)
         super().__init__(f"{stage} ({kind}): {message}")
         self.stage, self.kind, self.message = stage, kind, message
 
@@ -220,7 +222,7 @@ class _Child:
     def _pass_on(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for raw in process.stdout:
-            line = raw.rstrip("\n")
+            line = masking.mask(raw.rstrip("\n"))
             self.seen.update(pattern for pattern in (RAN, RESTORED) if pattern.match(line))
             self._last = line.strip() or self._last
             if line.lower().startswith("error: "):

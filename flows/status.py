@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from flows.screen import Screen
 from flows.stages import StageError
-from seq2seq import environment
+from seq2seq import environment, masking
 from seq2seq.errors import TransientError, UserError
 
 
@@ -43,7 +43,7 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
 
 def _fail(message: str, remedy: str, status: int) -> int:
     sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {masking.mask(message)}", file=sys.stderr)
     if remedy:
         print(f"       {remedy}", file=sys.stderr)
     return status

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq import paths, store, workspace
+from seq2seq import masking, paths, store, workspace
 from seq2seq.params import Params
 
 WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion
@@ -60,7 +60,7 @@ def _next_steps(summary: Mapping[str, Any], which: str) -> Iterator[str]:
     uri = store.uri()
     database = store.sqlite_file(uri)
     if database is None:
-        look = uri
+        look = masking.mask(uri)
     else:
         address = f"sqlite:///{os.path.relpath(database)}"
         look = f"{command('mlflow')} ui --backend-store-uri {address}"

@@ -26,6 +26,7 @@ from flows.verdict import markdown, notice
 from seq2seq import graph, history, params, paths
 from seq2seq.errors import TransientError, UserError
 from seq2seq.graph import Node
+from seq2seq.masking import mask
 
 T = TypeVar("T")
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
@@ -44,7 +45,7 @@ def rollback(name: str, reason: str, to: str | int | None = None) -> str:
     Needs nothing of the workspace but its registry. Raises UserError if that version does not answer.
     """
     entry = patiently(lambda: rollback_.rollback(name, None if to is None else str(to), reason))
-    table = "\n".join(("```text", *history.table([entry]), "```"))
+    table = mask("\n".join(("```text", *history.table([entry]), "```")))
     with suppress(Exception):  # it is done: a run that fails now would be run again
         create_markdown_artifact(table, key="rollback")
     return entry.version

@@ -12,8 +12,9 @@ from typing import Any
 
 from flows import notify
 from flows.screen import Screen
-from seq2seq import paths
+from seq2seq import paths, plain
 from seq2seq.history import Entry
+from seq2seq.masking import mask
 from seq2seq.policy import GAIN, Criterion
 
 SENTENCES = 3  # shown where a model was rejected
@@ -55,16 +56,17 @@ class Verdict:
 
 def markdown(verdict: Verdict) -> str:
     """The verdict as an artifact of Prefect."""
-    lines = [f"**{verdict.what}**: {verdict.reason}"]
+    lines = [f"**{verdict.what}**: {plain.markdown(mask(verdict.reason))}"]
     if verdict.criteria:
         lines += ["", "| criterion | | figure | limit |", "|---|---|---|---|"]
         marks = {True: "met", False: "**not met**", None: ""}
         for c in verdict.criteria:
-            lines.append("| " + " | ".join(map(_cell, (c.name, marks[c.ok], c.figure, c.limit))) + " |")
+            name, figure, limit = map(plain.markdown, (c.name, c.figure, c.limit))
+            lines.append(f"| {name} | {marks[c.ok]} | {figure} | {limit} |")
     if verdict.what in ("rejected", "kept") and (worst := list(regressions())):
         lines += ["", "Worse than the champion:"]
         for pair in worst:
-            lines += ["", *(f"- {what}: {_cell(text)}" for what, text in pair.items())]
+            lines += ["", *(f"- {what}: {plain.markdown(text)}" for what, text in pair.items())]
     return "\n".join(lines)
 
 
@@ -89,7 +91,3 @@ def regressions() -> Iterator[Mapping[str, str]]:
         evidence = json.loads(paths.EVIDENCE.read_text(encoding="utf-8"))
         for pair in evidence["regressions"][:SENTENCES]:
             yield {name: pair[name] for name in ("source", "reference", "champion", "challenger")}
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())

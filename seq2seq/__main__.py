@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from seq2seq import environment
 from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
 
 STAGES = {
     "ingest": "read a grammar, files or a pinned hub dataset into splits",
@@ -99,8 +100,9 @@ def run_stage(name: str) -> int:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
             kind, message = "system", "out of memory: lower train.batch_tokens or evaluate.batch_size"
         else:
-            traceback.print_exc()
+            print(mask(traceback.format_exc()), end="", file=sys.stderr)
     finally:
+        message = mask(message)
         if path := os.environ.get(environment.MARKER):
             record = {"stage": name, "status": status, "class": kind, "message": message}
             record["seconds"] = f"{time.monotonic() - began:.1f}"

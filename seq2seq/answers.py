@@ -1,7 +1,8 @@
 """What a registered model answers, asked in a process of its own.
 
 Why: a version is what it does when MLflow loads it, by the code it was registered with, and two versions in
-one process would share one `seq2seq`. Nothing heavy is imported here: who asks may do so at once.
+one process would share one `seq2seq`. That code may be of anybody who can write to the registry: its process
+gets none of the secrets in this environment. Nothing heavy is imported here: who asks may do so at once.
 """
 
 from __future__ import annotations
@@ -9,15 +10,32 @@ from __future__ import annotations
 import json
 import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from seq2seq.errors import TransientError
+from seq2seq import environment, registry, store
+from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
+# What of the environment the other process gets: where programs and languages are, how it computes. Nothing
+# that lets it act for somebody: no login of a server, no webhook, no keys of an artifact store, no proxy.
+GIVEN = {
+    *("PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH"),
+    *("VIRTUAL_ENV", "PYTHONHASHSEED", "PYTHONUTF8", "SEQ2SEQ_DEVICE", "HF_HOME", "MPLCONFIGDIR"),
+    *(name for name in environment.SETTINGS if not name.startswith("PREFECT_")),
+}
+GIVEN_KINDS = ("LC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+# Variables by which MLflow opens an artifact store: where one is set, a version's files may lie there.
+STORES = (
+    *("AWS_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE", "AWS_WEB_IDENTITY", "MLFLOW_S3_"),
+    *("AZURE_STORAGE", "GOOGLE_APPLICATION"),
+)
 # The other process; it sees none of this project's code. A model may refuse single texts, one that is too
 # long for it: it answers None for them, or fails, and the others are asked for without it. One that refuses
 # the shortest answers nothing.
@@ -63,18 +81,23 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
     """What a logged model answers to the texts of all requests, which it gets one after another.
 
     None stands for a text that it refuses. Raises RuntimeError, in one line, if it does not load or refuses
-    all; TransientError if the process was killed.
+    all; TransientError if the process was killed or the server does not answer.
     """
-    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as elsewhere:
+        given = _environment(elsewhere)
+        place = model_uri
+        if store.sqlite_file(tracking_uri) and not any(name.startswith(STORES) for name in os.environ):
+            given["MLFLOW_TRACKING_URI"] = tracking_uri
+        else:
+            place = _fetch(model_uri, elsewhere)
         done = subprocess.run(
-            [sys.executable, "-c", QUERY, model_uri],
+            [sys.executable, "-c", QUERY, place],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
             encoding="utf-8",
             errors="replace",  # what libraries write there besides
             cwd=elsewhere,
-            env=settings | {"MLFLOW_TRACKING_URI": tracking_uri},
+            env=given,
             check=False,
         )
     if -done.returncode in FROM_OUTSIDE:
@@ -86,8 +109,24 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
     if done.returncode == 0:
         said = json.loads(done.stdout.splitlines()[-1])
     if "problem" in said:
-        error = RuntimeError(f"{model_uri} does not load or answer: {said['problem']}")
-        error.add_note(done.stderr.strip()[-2000:])
+        error = RuntimeError(mask(f"{model_uri} does not load or answer: {said['problem']}"))
+        error.add_note(mask(done.stderr.strip()[-2000:]))
         raise error
     answers: list[str | None] = said["answers"]
     return answers
+
+
+def _environment(home: str) -> dict[str, str]:
+    """What the other process gets of this environment; its home is not the one with keys in it."""
+    given = {
+        name: value for name, value in os.environ.items() if name in GIVEN or name.startswith(GIVEN_KINDS)
+    }
+    return given | {"HOME": home, "PYTHONUSERBASE": site.getuserbase()}
+
+
+def _fetch(model_uri: str, elsewhere: str) -> str:
+    """The files of a version that only who has a login or keys can fetch: this process does."""
+    try:
+        return str(registry.fetch(model_uri, Path(elsewhere, "model")))
+    except UserError as error:
+        raise RuntimeError(f"{model_uri} does not load or answer: {error}") from None

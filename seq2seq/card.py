@@ -15,13 +15,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from seq2seq import charts
+from seq2seq import charts, plain
 from seq2seq.facts import METRICS
 from seq2seq.paths import SPLITS
 
 LANGUAGE = re.compile(r"[a-z]{2,3}")  # ISO 639
-MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
-HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def front_matter(facts: Mapping[str, Any]) -> str:
@@ -93,8 +91,7 @@ def _dataset(label: str, provenance: Mapping[str, Any], metrics: Mapping[str, An
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    text = re.sub("[&<>]", lambda sign: HTML[sign[0]], re.sub(r"\s+", " ", text))
-    return MARKDOWN.sub(r"\\\1", text)
+    return plain.markdown(text)
 
 
 def code(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Process-wide settings that change no result: telemetry off, libraries quiet, caches inside.
+"""Process-wide settings that change no result: telemetry off, libraries quiet, caches inside, no proxy
+before this machine's own servers.
 
 Why: every entry (command line, stage under DVC, flow, test) calls `prepare` first, before any of the
 libraries is imported, so that all of them are equally quiet and none talks to the outside unasked.
@@ -6,8 +7,11 @@ libraries is imported, so that all of them are equally quiet and none talks to t
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended, for who runs it
 
@@ -33,6 +37,17 @@ SETTINGS = {
     "LRU_CACHE_CAPACITY": "32",
 }
 
+# This machine, as the lists of requests, httpx, urllib, websockets and curl can name it.
+LOCAL = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1", "0.0.0.0")
+# Variables that may name a server of this machine by another of its addresses.
+SERVERS = (
+    "PREFECT_API_URL",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "ALERT_WEBHOOK",
+)
+
 
 def prepare(root: Path | None = None) -> None:
     """Set what the user has not set; `root` is the project's folder (default: the current one)."""
@@ -41,3 +56,49 @@ def prepare(root: Path | None = None) -> None:
         os.environ.setdefault(name, value)
     os.environ.setdefault("HF_HOME", str(root / ".cache/huggingface"))
     os.environ.setdefault("MPLCONFIGDIR", str(root / ".cache/matplotlib"))
+    _keep_proxies_away()
+
+
+def is_local(host: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
+    host, own = host.strip("[]").lower().rstrip("."), socket.gethostname().lower()
+    if host in ("localhost", own) or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if host.partition(".")[0] != own.partition(".")[0]:
+            return False  # only what may be this machine's full name is worth a look-up
+        try:
+            found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        except OSError:
+            return False
+        return bool(found) and all(map(is_local, found))
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified or str(address) in _addresses()
+
+
+def local_server(url: str) -> str:
+    """The host of an address, if it is this machine's own; else empty."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    return host if host and is_local(host) else ""
+
+
+def _addresses() -> set[str]:
+    import psutil
+
+    return {one.address.partition("%")[0] for some in psutil.net_if_addrs().values() for one in some}
+
+
+def _keep_proxies_away() -> None:
+    """Add this machine to the list of hosts that are asked without a proxy, and keep what is in it."""
+    ours = [*LOCAL, socket.gethostname(), *(local_server(os.environ.get(name, "")) for name in SERVERS)]
+    lists = {name: os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")}
+    either = lists["no_proxy"] or lists["NO_PROXY"]  # clients read the first where there is one
+    for name, listed in lists.items():
+        entries = [entry.strip() for entry in (listed or either).split(",") if entry.strip()]
+        # A star is all hosts, and some clients understand it only where it stands alone.
+        os.environ[name] = "*" if "*" in entries else ",".join(dict.fromkeys([*entries, *filter(None, ours)]))

@@ -28,6 +28,7 @@ from ruamel.yaml.error import YAMLError
 from seq2seq import layout
 from seq2seq.errors import TransientError, UserError
 from seq2seq.layout import File
+from seq2seq.masking import mask
 from seq2seq.params import round_trip_yaml
 
 MIRROR = "CORPUS_MIRROR"  # names a folder that holds OWNER/NAME instead of the hub
@@ -227,6 +228,7 @@ def _download(path: Path, pin: Pin) -> dict[str, Any]:
     limit = _limit()
     request = json.dumps({"hub": pin.hub, "config": pin.config, "revision": pin.revision, "limit": limit})
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    endpoint = mask(endpoint)
     print(f"hub: taking {pin.hub} from {endpoint}", flush=True)
     for wait in (*WAITS, None):
         try:
@@ -243,7 +245,7 @@ def _download(path: Path, pin: Pin) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             answer = {"transient": f"no answer within {limit:g} seconds ({LIMIT})"}
         if answer is None:
-            raise RuntimeError(f"the download of {pin.hub} crashed:\n{ended.stderr}")
+            raise RuntimeError(mask(f"the download of {pin.hub} crashed:\n{ended.stderr}"))
         if "user" in answer:
             raise UserError(f"{path}: {answer['user']}")
         if "system" in answer:

@@ -16,6 +16,7 @@ from typing import Any
 
 from seq2seq import history, registry, store
 from seq2seq.errors import UserError
+from seq2seq.masking import mask
 from seq2seq.params import show
 from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.registry import NAME, VERDICT
@@ -83,7 +84,7 @@ def _answer(what: str, kind: str, runs: list[Facts]) -> Facts:
             number = version["version"]
             version["aliases"] = sorted(alias for alias, at in aliases.items() if str(at) == number)
             version["log"] = [asdict(e) for e in log if number in (e.version, e.champion)]
-    return {"asked": what, "kind": kind, "server": store.uri(), "runs": runs}
+    return {"asked": what, "kind": kind, "server": mask(store.uri()), "runs": runs}
 
 
 def _of_version(what: str) -> Facts:

@@ -117,7 +117,7 @@ def _make(
         run.log_workspace("register")
         if not tracking.is_evaluated(run):  # made again on this server, from what lies on disk
             tracking.log_evaluation(run)
-        with store.answering():
+        with store.answering(is_long=True):
             uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding, sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)

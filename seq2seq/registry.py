@@ -107,6 +107,20 @@ def download_model(name: str) -> Path:
     return folder
 
 
+def fetch(uri: str, folder: Path) -> Path:
+    """Copy all files of a logged model or version (`models:/...`) into a folder; returns where they are.
+
+    Raises UserError if there is no such model or its files are gone, TransientError for a dead server.
+    """
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+
+    folder.mkdir(parents=True)
+    with answering(is_long=True):
+        mlflow.set_tracking_uri(store.uri())  # what it is told by an argument it forgets for `models:/...`
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+
+
 def check_exists() -> None:
     """Raise UserError where there is no registry yet: who only asks must not make one."""
     database = store.sqlite_file(store.uri())

@@ -14,19 +14,33 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
+import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from seq2seq import environment
 from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-# MLflow would hold a training up for minutes when its server is gone.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+# MLflow would hold a training up for minutes when its server is gone. The timeout is of silence: an upload
+# that goes on may take longer.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+FIRST_ANSWER = (
+    15.0  # seconds in which a server has to answer at all, before it is asked anything that matters
+)
+SILENCE = 5.0  # seconds of waiting before a line shows what for
+LINES_APART = 10.0  # seconds between two such lines about one server
+_shown: dict[str, float] = {}  # when the last one was written
 MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 # An OSError that is this machine's own, whatever server is asked: its disk or its permissions.
 OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
@@ -50,6 +64,7 @@ def client() -> Any:
 def _open(address: str) -> Any:
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
+    _check_answering(address)
     loud = logging.root.manager.disable
     logging.disable(logging.WARNING)  # alembic tells of every migration
     try:
@@ -61,6 +76,55 @@ def _open(address: str) -> Any:
             return opened
     finally:
         logging.disable(loud)
+
+
+def _check_answering(address: str) -> None:
+    """Raise TransientError for a server that takes a connection and never answers.
+
+    Any answer will do, and what else is wrong MLflow finds out by itself.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https"):
+        return
+    health = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/health"
+    proxies: dict[str, str] | None = {} if environment.local_server(address) else None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    for limit in (SILENCE, FIRST_ANSWER - SILENCE):
+        try:
+            with opener.open(health, timeout=limit):
+                return
+        except (OSError, ValueError, HTTPException) as error:
+            if not isinstance(getattr(error, "reason", error), TimeoutError):
+                return
+        if limit == SILENCE:
+            _wait_for(address, f"{FIRST_ANSWER:.0f} s")
+    raise TransientError(f"MLflow at {address} takes connections and does not answer in {FIRST_ANSWER:.0f} s")
+
+
+def _wait_for(address: str, limit: str) -> None:
+    now = time.monotonic()
+    if now - _shown.get(address, -LINES_APART) < LINES_APART:
+        return
+    _shown[address] = now
+    print(f"waiting for MLflow at {mask(address)}, at most {limit}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _lines_of_waiting(is_long: bool) -> Iterator[None]:
+    """After a moment a line names the server that is waited for, unless it is for work that takes long."""
+    address = uri()
+    if is_long or not address.startswith("http"):
+        yield
+        return
+    tries = 1 + int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 1)
+    limit = f"{tries} times {os.environ.get('MLFLOW_HTTP_REQUEST_TIMEOUT') or 30} s for each question"
+    timer = threading.Timer(SILENCE, _wait_for, (address, limit))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -89,21 +153,26 @@ def sqlite_file(address: str) -> Path | None:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Turns MLflow's errors into ours: TransientError if a server failed, UserError for the rest."""
+def answering(*, is_long: bool = False) -> Iterator[None]:
+    """Turns MLflow's errors into ours: TransientError if a server failed, UserError for the rest.
+
+    A server that is silent for a while is named on stderr, unless what it is asked `is_long`.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        yield
+        with _lines_of_waiting(is_long):
+            yield
     except MlflowException as error:
         remote = sqlite_file(uri()) is None
         if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
-            raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
-        raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from error
+            raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
+        # None: a log that shows causes would show the address with its password.
+        raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from None
     except OSError as error:
         if sqlite_file(uri()) is not None or error.errno in OWN:
             raise
-        raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from error
+        raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
 
 
 def _innermost(error: BaseException) -> str:

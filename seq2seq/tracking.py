@@ -18,6 +18,7 @@ from typing import Any
 
 from seq2seq import params, paths, workspace
 from seq2seq.errors import TransientError, UserError
+from seq2seq.masking import mask
 from seq2seq.params import Params, flatten
 from seq2seq.store import answering, client, known, sqlite_file, uri
 
@@ -60,12 +61,12 @@ class Run:
         self._send(lambda: upload(self.id, str(path), folder or None))
 
     def log_text(self, text: str, name: str) -> None:
-        """Keep a text with the run as a file of that name."""
-        self._send(lambda: self._client.log_text(self.id, text, name))
+        """Keep a text with the run as a file of that name, its secrets masked."""
+        self._send(lambda: self._client.log_text(self.id, mask(text), name))
 
     def set_tag(self, name: str, value: str) -> None:
         """Tag the run, e.g. with the device it trains on."""
-        self._send(lambda: self._client.set_tag(self.id, name, value))
+        self._send(lambda: self._client.set_tag(self.id, name, mask(value)))
 
     def flush(self, *, last: bool = False) -> None:
         """Send what is gathered; `last`: also to a server that has just failed."""
@@ -102,7 +103,7 @@ class Run:
         with answering():
             have = self._client.get_run(self.id).data.params
             values = {
-                key: "null" if value is None else str(value)
+                key: "null" if value is None else mask(str(value))
                 for key, value in flatten(params.model_dump(include=set(SECTIONS))).items()
             }
             new = [Param(key, value) for key, value in values.items() if key not in have]
@@ -125,7 +126,7 @@ class Run:
         self.log_text(workspace.packages(), f"{folder}/packages.txt")
         for path in (paths.PARAMS, paths.PROVENANCE, workspace.LOCK):
             if path.is_file():
-                self.log_artifact(path, folder)
+                self.log_text(path.read_text(encoding="utf-8"), f"{folder}/{path.name}")
 
     def _send(self, action: Any) -> bool:
         """Do it; False if the server failed and the run is patient."""
@@ -199,7 +200,7 @@ def model_run() -> Iterator[Run]:
         checked = params.load()
         run_id = _create_run(checked, record["fingerprint"], record["experiment"])
         Run(run_id).describe(checked, "recreated")
-        print(f"MLflow at {uri()} did not know run {record['run_id']}: recreated as {run_id}", flush=True)
+        print(f"{mask(uri())} did not know run {record['run_id']}: recreated as {run_id}", flush=True)
     run = Run(run_id)
     run.learn_steps()
     _heal(run)
@@ -281,13 +282,13 @@ def _datasets() -> list[Any]:
     if not paths.PROVENANCE.is_file():
         return []
     provenance = json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))
-    source = json.dumps(provenance)
+    source = mask(json.dumps(provenance))
     # MLflow keeps one source for a name and digest, but other files may come to the same data/corpus.
     digest = hashlib.sha256((workspace.data_hash(paths.CORPUS) + source).encode()).hexdigest()
     if len(source) > LONGEST_SOURCE:
-        source = json.dumps({**provenance, "files": workspace.ELSEWHERE})
+        source = mask(json.dumps({**provenance, "files": workspace.ELSEWHERE}))
     dataset = Dataset(
-        name=str(provenance.get("id") or provenance["path"])[:500],
+        name=mask(str(provenance.get("id") or provenance["path"]))[:500],
         digest=digest[:36],
         source_type="hugging_face" if provenance["kind"] == "hub" else "local",
         source=source,

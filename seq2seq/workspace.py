@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from seq2seq import params, paths
+from seq2seq.masking import mask
 from seq2seq.params import Params, ParamsError, flatten
 
 UNKNOWN, NONE = "unknown", "none"  # in a tag, which must say something
 LOCK = Path("dvc.lock")
 # Code and parameters: what of the tree decides a result. dvc.lock is written by the run itself.
+# Of these only text of known kinds is kept in a record, and never what may hold keys, committed or not.
 CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
 TEXTS = (".py", ".yaml", ".yml", ".toml")
 SEARCHED = 50  # commits of a file
 FILES, DIGITS = "corpus.files", 16  # a run's tag, and how much of each file's sha256 is in it
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")  # whatever the user has configured
+LONGEST_DIFF = 1_000_000  # bytes
+SECRETS = re.compile(r"(^|/)\.|secret|credential|token(?!ize|s\.py)|password|\.local\.", re.I)  # of a name
 LONGEST_TAG = 8000  # characters, MLflow's own limit
 TOO_LONG = "too long to be told"  # instead of a recipe's value and ours
 ELSEWHERE = "in provenance.json"  # of the run's files: said instead of a list that is too long for MLflow
@@ -48,12 +54,26 @@ def dirty() -> str:
 
 
 def diff() -> str:
-    """`git diff HEAD`, with new files of code and parameters; empty without difference or repository."""
+    """How code and parameters differ from HEAD, new files of both among them, secrets masked.
+
+    Nothing else of the tree: a notebook, a corpus or an `.env` that somebody has changed is no part of what
+    is run. Empty without difference or repository; one of more than LONGEST_DIFF bytes ends with a note.
+    """
+    changed = (_git("diff", "HEAD", "--name-only", "-z", "--relative", "--", *CODE) or "").split("\0")
     new = (_git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or "").split("\0")
-    # Somebody's corpus may lie there as well, and DVC knows that by its hash.
-    texts = [path for path in new if path.endswith(TEXTS)]
-    added = (_git("diff", "--no-index", "--", os.devnull, path, differs=True) or "" for path in texts)
-    return "".join([_git("diff", "HEAD") or "", *added])
+    differs = _git(*DIFF, "HEAD", "--relative", "--", *kept) if (kept := _texts(changed)) else ""
+    added = (_git(*DIFF, "--no-index", "--", os.devnull, path, differs=True) or "" for path in _texts(new))
+    text = mask("".join([differs or "", *added]))
+    if len(text.encode()) <= LONGEST_DIFF:
+        return text
+    start = text.encode()[:LONGEST_DIFF].decode(errors="ignore")
+    return f"{start}\n# cut off here: longer than {LONGEST_DIFF:,} bytes\n"
+
+
+def _texts(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.endswith(TEXTS) and not SECRETS.search(name)] + [
+        name for name in names if name == "constraints.txt"
+    ]
 
 
 def commit_with(path: str, md5: str) -> str | None:

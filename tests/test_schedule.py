@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import sqlite3
@@ -21,6 +22,7 @@ from typing import Any
 import projects
 import pytest
 
+LOGIN = "admin:a-long-password"
 LEASH = projects.ROOT / "flows/leash.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
@@ -38,6 +40,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "DO_NOT_TRACK": "true",
+        "PREFECT_SERVER_API_AUTH_STRING": LOGIN,
+        "PREFECT_API_AUTH_STRING": LOGIN,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",  # of the project, not of a run's clone
     }
     shorten_schedule(project / "infra/prefect.yaml")
@@ -60,8 +65,10 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         assert [kept["active"] for kept in deployment["schedules"]] == [False]
         send("PATCH", schedule, {"active": True})
-        pool = ("--pool", "seq2seq", "--type", "process", "--install-policy", "never")
-        start("worker", "prefect", "worker", "start", *pool)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            send("POST", f"{api}/deployments/filter", {}, login="")
+        assert "access-control-allow-origin" not in preflight(f"{api}/deployments/filter")
+        start("worker", "flows.worker")
 
         def finished(count: int) -> list[Any]:
             """The scheduled runs that came to an end of their own, the oldest first."""
@@ -109,11 +116,14 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         # The way back, by hand from the server's page: it sees the same registry.
         [back] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["rollback"]}}})
         asked = {"name": "grammar-tiny", "to": "9", "reason": "a trial"}
-        run = post(f"{api}/deployments/{back['id']}/create_flow_run", {"parameters": asked})
+        evil = {"command": f"touch {tmp_path}/evil", "env": {"ALERT_WEBHOOK": "http://127.0.0.1:9/"}}
+        body = {"parameters": asked, "job_variables": evil}  # which is left out
+        run = post(f"{api}/deployments/{back['id']}/create_flow_run", body)
         notice = wait(
             lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
         )[0]
         assert notice["message"].startswith("grammar-tiny has no version 9: ")
+        assert not (tmp_path / "evil").exists()
 
 
 def shorten_schedule(file: Path) -> None:
@@ -162,10 +172,10 @@ def post(url: str, body: dict[str, Any]) -> Any:
     return json.loads(send("POST", url, body))
 
 
-def send(method: str, url: str, body: dict[str, Any]) -> bytes:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
-    )
+def send(method: str, url: str, body: dict[str, Any], login: str = LOGIN) -> bytes:
+    basic = f"Basic {base64.b64encode(login.encode()).decode()}"
+    headers = {"Content-Type": "application/json", "Authorization": basic}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -176,6 +186,19 @@ def send(method: str, url: str, body: dict[str, Any]) -> bytes:
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                 raise
         time.sleep(0.5)
+
+
+def preflight(url: str) -> dict[str, str]:
+    """The headers that a browser gets which asks for a web page whether that page may call."""
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers=asked, method="OPTIONS"), timeout=30
+        ) as response:
+            headers = response.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def free_port() -> int:

@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,43 @@ def test_no_server_at_the_start_is_said_before_anything_is_trained(project, monk
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TransientError, match=f"127.0.0.1:{port} does not answer: .*refused"):
         train(1)
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A server that takes connections and never answers; its address has a password."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        address = f"http://me:hunter2secret@127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setattr(store, "SILENCE", 0.2)
+        monkeypatch.setattr(store, "FIRST_ANSWER", 0.5)
+        monkeypatch.setattr(store, "_shown", {})
+        yield address
+
+
+def test_a_server_that_never_answers_is_named_and_given_up(project, silent, capsys):
+    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* takes connections and does not answer"):
+        store.client()
+    text = capsys.readouterr().err
+    assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")
+    assert text.count("\n") == 1
+
+
+def test_a_server_that_falls_silent_later_is_named_as_well(project, silent, capsys):
+    named = threading.Event()
+
+    def ask():
+        while not named.is_set():  # as long as it takes: nothing is decided by the time
+            if "waiting" in capsys.readouterr().err:
+                named.set()
+
+    with store.answering():
+        ask()
+    with store.answering(is_long=True):
+        time.sleep(0.3)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_fails_on_this_machine_is_no_fault_of_the_server(project, monkeypatch):

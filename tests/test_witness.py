@@ -1,6 +1,7 @@
 """Registered versions asked for real: a good one, and every way in which a challenger may be bad."""
 
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -139,6 +140,37 @@ def test_a_process_that_is_killed_is_no_verdict_on_the_model(project, monkeypatc
     monkeypatch.setattr(answers, "QUERY", "raise SystemExit(7)")
     with pytest.raises(RuntimeError, match=r"models:/m/1 does not load .*: it ended with exit status 7"):
         answers.query("models:/m/1", store.uri(), ["a"])
+
+
+SECRETS = {
+    "ALERT_WEBHOOK": "https://hooks.example/planted",
+    "PREFECT_API_KEY": "planted",
+    "PREFECT_API_AUTH_STRING": "admin:planted",
+    "MLFLOW_TRACKING_PASSWORD": "planted",
+    "HF_TOKEN": "planted",
+    "GITHUB_TOKEN": "planted",
+    "SEQ2SEQ_REPOSITORY": "https://me:planted@git.example/x.git",
+    "https_proxy": "http://me:planted@proxy.example:1",
+    "NO_PROXY": "127.0.0.1,planted.example",
+}
+
+
+@pytest.mark.parametrize("stores", [{}, {"AWS_ACCESS_KEY_ID": "planted"}])
+def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  # noqa: F811
+    import mlflow
+
+    mlflow.set_tracking_uri(store.uri())
+    run_id = store.client().create_run(tracking.experiment("m")).info.run_id
+    model = foreign(run_id, "import json, os; return [json.dumps(dict(os.environ)) for _ in texts]", [])
+    for name, value in {**SECRETS, **stores}.items():
+        monkeypatch.setenv(name, value)
+    [answer] = answers.query(model, store.uri(), ["a"])
+    assert "planted" not in answer
+    told = json.loads(answer)
+    assert not any(name.startswith("PREFECT") for name in told)
+    assert told["PATH"] == os.environ["PATH"]
+    assert told["OMP_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"]
+    assert told["HOME"] != os.environ["HOME"]
 
 
 def test_an_alias_is_no_version():

@@ -60,6 +60,41 @@ def test_new_code_is_among_the_differences_and_a_new_corpus_is_not(repository):
     assert (repository / "params.yaml").read_text() == "a: 2\n"
 
 
+TOKEN = "hf_" + "Qw" * 16
+
+
+def test_what_is_no_code_is_not_among_the_differences(repository):
+    (repository / "seq2seq").mkdir()
+    for name in (".env", "notebook.ipynb", "seq2seq/.env", "notes.md", "seq2seq/secrets.yaml", ".dvc/config"):
+        path = repository / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("first\n")
+    git("add", "--force", ".")
+    git("commit", "-qm", "all of it")
+    for path in repository.rglob("*"):
+        if path.is_file() and ".git/" not in str(path) and path.name not in ("params.yaml", "dvc.lock"):
+            path.write_text(f"KEY={TOKEN}\n")
+    for name in ("seq2seq/.netrc", "seq2seq/api_token.toml", "mine.env"):  # new ones
+        (repository / name).write_text(f"KEY={TOKEN}\n")
+    assert workspace.diff() == ""
+
+
+def test_a_token_in_code_is_masked_and_a_long_difference_cut(repository, monkeypatch):
+    address = "https://me:hunter2secret@git.example/x.git"
+    (repository / "params.yaml").write_text(f"a: 2 # {TOKEN}\n# {address}\n")
+    told = workspace.diff()
+    assert "+a: 2 # ***\n+# https://***@git.example/x.git\n" in told
+    monkeypatch.setattr(workspace, "LONGEST_DIFF", 100)
+    assert workspace.diff().endswith("longer than 100 bytes\n")
+
+
+def test_nobodys_program_shows_the_differences(repository):
+    git("config", "diff.external", "touch evil;")
+    (repository / "params.yaml").write_text("a: 2\n")
+    assert "+a: 2" in workspace.diff()
+    assert not (repository / "evil").exists()
+
+
 def test_the_commit_in_which_a_file_was_so_is_found(repository):
     commits, contents = [], ["a: 2\n", "a: 3\r\nb: 1\r\n", "a: 4\n"]
     for content in contents:

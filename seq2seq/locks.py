@@ -1,0 +1,125 @@
+"""One promotion, registration or rollback at a time per registry: a file lock that nobody else can hold.
+
+Why: MLflow cannot compare and swap an alias. The lock covers one user's processes on this host; who is
+not that user cannot open its file, and who waits for it is shown its holder and waits for a limited time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from seq2seq import masking, store
+from seq2seq.errors import TransientError, UserError
+from seq2seq.progress import duration
+
+PATIENCE = 600.0  # seconds; a lock is held for moments, but a registry that is away holds its holder up
+SILENCE = 5.0  # seconds of waiting before a line shows what for
+STEP = 0.1  # seconds between two tries
+
+
+@contextmanager
+def promotions(patience: float = PATIENCE) -> Iterator[None]:
+    """Wait for one's turn to move an alias of the registry in use; TransientError after `patience` seconds.
+
+    Hold it for moments only: nothing is to be loaded or counted under it.
+    """
+    address = store.uri().rstrip("/")
+    path = _file(address)
+    what = f"the promotions' lock of {masking.mask(address)}"
+    with _open(path) as file:
+        _wait(file, f"{what} ({path})", patience)
+        sign(file)
+        try:
+            yield
+        finally:
+            file.truncate(0)  # or the next one to wait would be shown a holder of the past
+
+
+def sign(file: TextIO) -> None:
+    """Record this process as a lock file's holder."""
+    file.seek(0)
+    file.truncate(0)
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    command = masking.mask(" ".join(sys.argv))
+    json.dump({"pid": os.getpid(), "since": since, "command": command}, file)
+    file.flush()
+
+
+def holder(file: TextIO) -> str:
+    """Who holds a lock file: process, since when, command."""
+    file.seek(0)
+    try:
+        found = json.loads(file.read())
+        return f"process {found['pid']}, since {found['since']}: {found['command']}"
+    except (ValueError, KeyError, TypeError):
+        return "it is just starting"
+
+
+def _wait(file: TextIO, what: str, patience: float) -> None:
+    began, silent = time.monotonic(), True
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = time.monotonic() - began
+        if waited >= patience:
+            raise TransientError(
+                f"{what} is still held after {duration(patience)} ({holder(file)}); "
+                "stop that process if it hangs"
+            ) from None
+        if silent and waited >= SILENCE:
+            silent = False
+            limit = duration(patience)
+            print(f"waiting for {what}, held ({holder(file)}); at most {limit}", file=sys.stderr, flush=True)
+        time.sleep(min(STEP, patience - waited))
+
+
+def _file(address: str) -> Path:
+    """Beside a SQLite database, whose users it then serves; else in a folder of this user's alone."""
+    if database := store.sqlite_file(address):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        return database.with_name(f"{database.name}.promotion")
+    return _folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.promotion"
+
+
+def _folder() -> Path:
+    """A folder that only this user can open, the same for all of this user's processes."""
+    try:  # not XDG_RUNTIME_DIR: a schedule's process has none, and would find another lock
+        folder = Path.home() / ".cache/seq2seq/locks"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):  # a container's user may have no home
+        folder = Path(tempfile.gettempdir(), f"seq2seq-{os.getuid()}")
+        folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to another user: remove it, or set HOME to a folder of your own")
+    folder.chmod(0o700)
+    return folder
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    """The lock file, which nobody but its owner can open: who can open a file can hold its lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        raise UserError(
+            f"{path} belongs to another user, who alone may promote in this registry: "
+            "remove it if that is wrong"
+        ) from None
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        if os.fstat(descriptor).st_uid == os.getuid():
+            os.fchmod(descriptor, 0o600)  # one that an earlier release left open to all
+        yield file

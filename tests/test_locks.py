@@ -1,0 +1,124 @@
+"""The lock of promotions: who waits is shown the holder and a limit, and nobody else can hold it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from seq2seq import locks, store
+from seq2seq.errors import TransientError, UserError
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:hunter2secret@tracker:5000/")
+    return store.uri()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Somebody else holds the lock."""
+    holding, going_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.promotions():
+            holding.set()
+            going_on.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert holding.wait(30)
+    try:
+        yield
+    finally:
+        going_on.set()
+        holder.join()
+
+
+def file() -> Path:
+    return locks._file(store.uri().rstrip("/"))
+
+
+def test_only_the_owner_can_open_its_file(registry: str, tmp_path: Path) -> None:
+    os.umask(os.umask(0o022))
+    file().touch(0o644)  # as an earlier release left it
+    with locks.promotions():
+        assert stat.S_IMODE(file().stat().st_mode) == 0o600
+    if store.sqlite_file(registry) is None:
+        assert file().parent == tmp_path / "home/.cache/seq2seq/locks"
+        assert stat.S_IMODE(file().parent.stat().st_mode) == 0o700
+
+
+def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
+    registry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "SILENCE", 0.0)
+    monkeypatch.setattr("sys.argv", ["promote", "http://a:hunter2secret@b/"])
+    with held():
+        refusal = pytest.raises(TransientError, match=rf"held after 0\.5 s \(process {os.getpid()}, since 20")
+        with refusal, locks.promotions(patience=0.5):
+            raise AssertionError
+        text = capsys.readouterr().err
+    assert text.startswith("waiting for the promotions' lock of ")
+    assert text.count("\n") == 1
+    assert f"process {os.getpid()}, since 20" in text
+    assert text.endswith(": promote http://***@b/); at most 0.5 s\n")
+    assert "hunter2secret" not in text
+    with locks.promotions(patience=0.5):
+        pass
+
+
+def test_it_is_silent_for_a_moment_and_then_goes_on(
+    registry: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locks.promotions():
+            order.append("second")
+
+    with held():
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.3)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_link_in_its_place_is_not_followed(registry: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    file().symlink_to(target)
+    with pytest.raises(OSError), locks.promotions():
+        raise AssertionError
+    assert target.read_text() == "precious"
+
+
+def test_without_a_home_a_folder_of_others_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    (tmp_path / "home").write_text("not a folder")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with locks.promotions():
+        [folder] = tmp_path.glob("seq2seq-*")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match="belongs to another user"), locks.promotions():
+        raise AssertionError
