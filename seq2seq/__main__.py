@@ -72,14 +72,17 @@ def run_stage(name: str) -> int:
     How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
     for every failure, and a caller must tell those worth a retry from those that are not.
     """
-    from seq2seq import params
+    from seq2seq import integrity, params
 
     die_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     status, kind, message = "failed", "bug", ""
+    again: list[str] = []
     try:
         checked = params.load()
+        if os.environ.get("DVC_STAGE") == name:  # by hand a stage takes what lies there
+            integrity.check_inputs(name)
         stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
         stage(checked)
         status, kind = "ran", ""
@@ -92,6 +95,8 @@ def run_stage(name: str) -> int:
         kind, message = "transient", str(error)
     except UserError as error:
         kind, message = "user", str(error)
+    except integrity.DamagedError as error:
+        kind, message, again = "damaged", str(error), error.stages
     except OSError as error:
         kind, message = "system", _told(error)
     except Exception as error:
@@ -102,7 +107,7 @@ def run_stage(name: str) -> int:
             traceback.print_exc()
     finally:
         if path := os.environ.get(environment.MARKER):
-            record = {"stage": name, "status": status, "class": kind, "message": message}
+            record = {"stage": name, "status": status, "class": kind, "message": message, "again": again}
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)

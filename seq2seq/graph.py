@@ -6,6 +6,7 @@ and know no stage by name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,22 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
             causes.append(str(cause))
             cause = cause.__cause__
         raise UserError("DVC cannot read this project: " + ": ".join(causes)) from None
+
+
+def cache_folder() -> Path:
+    """Where DVC's cache keeps the objects, each in a folder of the first two digits of its md5."""
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        return Path(os.path.relpath(repo.cache.local.path))
+
+
+def is_taken_for(path: str, md5: str) -> bool:
+    """Whether DVC takes an output for one with that hash; it reads what changed in size, time or place."""
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
 
 
 def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:

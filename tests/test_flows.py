@@ -61,6 +61,15 @@ match said:
     case ["once", kind]:
         Path(name + ".do").unlink()
         said = ["fail", kind]
+    case ["damaged", again]:  # as a stage of ours that finds its input damaged
+        Path(name + ".do").unlink()
+        Path("one.txt").unlink()
+        for path in Path(".dvc/cache/files").rglob("*"):
+            if path.is_file():
+                path.unlink()
+        record = {"status": "failed", "class": "damaged", "message": "one.txt is damaged", "again": [again]}
+        Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
+        sys.exit(1)
 if said[:1] == ["fail"]:
     record = {"stage": name, "status": "failed", "class": said[1], "message": "it did not work"}
     Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
@@ -163,6 +172,66 @@ def test_ran_unchanged_restored(toy: Path) -> None:
     assert run("first") == ("restored", [])
     assert (toy / "one.txt").read_text() == "input first"
     assert run("first", force=True) == ("ran", ["first: says this"])
+
+
+def flip(path: Path) -> None:
+    """One bit, as a failing disk does it: the mode stays."""
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    overwrite(path, bytes(whole))
+
+
+def truncate(path: Path) -> None:
+    overwrite(path, path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def cached(path: Path) -> Path:
+    """The object of DVC's cache that holds a file."""
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, damage: Any) -> None:
+    run("first")
+    bad = cached(toy / "one.txt")
+    damage(bad)
+    (toy / "one.txt").unlink()
+    what, said = run("first")
+    assert what == "ran"
+    assert (
+        f"first: one.txt is damaged: its bytes are not those that dvc.lock records; removed it and the "
+        f"damaged {bad} of DVC's cache, stage first makes it again" in said
+    )
+    assert (toy / "one.txt").read_text() == "input first"
+    assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()
+
+
+def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
+    run("first")
+    (toy / "second.do").write_text("damaged first")
+    what, said = run("second")
+    assert what == "ran"
+    assert "second: one.txt is damaged" in said
+    assert "first: says this" in said[1:]  # it was missing in the cache too
+
+
+def test_a_file_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Path) -> None:
+    for arguments in (["add", "input.txt"], ["remote", "add", "-d", "far", str(toy / "far")], ["push"]):
+        subprocess.run(["dvc", "-q", *arguments], check=True, env=with_python())
+    flip(cached(toy / "input.txt"))
+    (toy / "input.txt").unlink()
+    said: list[str] = []
+    stages.fetch("input.txt.dvc", said.append)
+    assert said[0] == "input.txt is damaged in DVC's cache: removed, looking for it in the DVC remote"
+    assert (toy / "input.txt").read_text() == "input "
 
 
 @pytest.mark.parametrize("kind", ["user", "transient"])
