@@ -111,21 +111,31 @@ def _mend(outputs: Iterable[Output], *, just_restored: bool = False) -> list[Dam
 
 def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
     """The objects of DVC's cache that make up an output and do not hold what their name says."""
-    for name in dict.fromkeys((md5, *_listed(cache, md5))):
+    for name in dict.fromkeys((md5, *listed(cache, md5).values())):
         path = _object(cache, name)
         if path.is_file() and _md5(path) != name.removesuffix(".dir"):
             yield path
 
 
-def _listed(cache: Path, md5: str) -> list[str]:
-    """The objects of a folder's files; empty for a file, or if the list is missing or damaged."""
+def declared(dag: Path = DAG) -> list[Path]:
+    """The outputs that dvc.yaml declares, whether or not they exist."""
+    stages = _read(dag).get("stages", {}).values()
+    kinds = [entry.get(kind, []) for entry in stages for kind in ("outs", "metrics", "plots")]
+    return [Path(next(iter(out)) if isinstance(out, dict) else out) for outs in kinds for out in outs]
+
+
+def listed(cache: Path, md5: str) -> dict[str, str]:
+    """The files of a folder with that hash, each with the name of its object.
+
+    Empty for a file, and if the list is missing or damaged.
+    """
     path = _object(cache, md5)
     if not md5.endswith(".dir") or not path.is_file():
-        return []
+        return {}
     try:
-        return [str(entry["md5"]) for entry in json.loads(path.read_bytes())]
+        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(path.read_bytes())}
     except (ValueError, TypeError, KeyError):
-        return []
+        return {}
 
 
 def remove_bad_lists(stage: str) -> list[Path]:

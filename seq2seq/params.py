@@ -26,6 +26,11 @@ from seq2seq.errors import UserError
 
 BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
 OWN = {"ingest.path", "ingest.source_column", "ingest.target_column"}  # what makes a corpus another one
+# What runs empty before they write, and `make clean` empties.
+OUTPUTS = (
+    *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.PROVENANCE, paths.CHECKPOINTS),
+)
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -308,9 +313,25 @@ def _disagreement(checked: Params) -> str:
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])
         return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+    for key in ("path", "evaluation_folder"):
+        if output := _output_over(getattr(checked.ingest, key)):
+            return (
+                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it lies in {output} or "
+                "holds it, and runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
+            )
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""
+
+
+def _output_over(corpus: str) -> Path | None:
+    """The folder of outputs in which a corpus lies, or which lies in it; None if there is none."""
+    place = Path(corpus).resolve()
+    for output in OUTPUTS:
+        folder = output.resolve()
+        if place == folder or folder in place.parents or place in folder.parents:
+            return output
+    return None
 
 
 def _explain(error: Any) -> str:
