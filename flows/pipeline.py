@@ -51,6 +51,8 @@ def run(options: argparse.Namespace, display: screen.Screen) -> int:
     """Apply, run, show; the caller holds the workspace."""
     clear_stale_locks()
     plan(options)  # a slip is told before anything is written or started
+    if note := graph.settle_without_git():
+        display.line(note)
     changes = apply(options.recipe, options.set)
     _announce(display, params.load(), changes)
     with _prefect():

@@ -92,10 +92,9 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
     assert not (changes and thoroughly)
     import networkx
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo(".") as repo:
+        with _project() as repo:
             index, status = repo.index, repo.status()
             position = {stage: number for number, stage in enumerate(index.stages)}
             order = networkx.lexicographical_topological_sort(index.graph.reverse(), key=position.__getitem__)
@@ -121,19 +120,47 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
         raise UserError("DVC cannot read this project: " + ": ".join(causes)) from None
 
 
+def settle_without_git() -> str:
+    """Let DVC work in a folder that no git repository holds; returns what was done about it, or nothing.
+
+    The setting is this machine's own (.dvc/config.local), so that `dvc repro` by hand works as well.
+    """
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo("."):
+            return ""
+    except SCMError:
+        pass
+    with _project() as repo, repo.config.edit("local") as local:
+        local.setdefault("core", {})["no_scm"] = True
+    return (
+        "no git repository holds this folder: DVC is set to do without (core.no_scm in .dvc/config.local); "
+        "after `git init`: dvc config --local --unset core.no_scm"
+    )
+
+
+def _project() -> Any:
+    """DVC's view of the project in the current folder, in a git repository or in none."""
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        return Repo(".")
+    except SCMError:
+        return Repo(".", config={"core": {"no_scm": True}})
+
+
 def cache_folder() -> Path:
     """Where DVC's cache keeps the objects, each in a folder of the first two digits of its md5."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with _project() as repo:
         return Path(os.path.relpath(repo.cache.local.path))
 
 
 def is_taken_for(path: str, md5: str) -> bool:
     """Whether DVC takes an output for one with that hash; it reads what changed in size, time or place."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with _project() as repo:
         return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
 
 

@@ -317,7 +317,7 @@ def _disagreement(checked: Params) -> str:
         if output := _output_over(getattr(checked.ingest, key)):
             return (
                 f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it lies in {output} or "
-                "holds it, and runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
+                "holds it: runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
             )
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"

@@ -683,3 +683,12 @@ def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.Cap
     with lock.workspace():
         assert pipeline.main([]) == 2
     assert "another run holds" in capsys.readouterr().err
+
+
+def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
+    (toy / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    assert [node.name for node in graph.read()] == ["first", "second", "third"]
+    assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
+    assert "core.no_scm in .dvc/config.local" in graph.settle_without_git()
+    assert run("first")[0] == "ran"
+    assert graph.settle_without_git() == ""
