@@ -24,12 +24,12 @@ from typing import Any
 
 import psutil
 
-from seq2seq import integrity
+from seq2seq import integrity, processes
 from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
 
-LEASH = Path(__file__).with_name("leash.py")
+LEASH = Path(processes.__file__)
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
 RWLOCK = Path(".dvc/tmp/rwlock")
 CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by

@@ -7,7 +7,6 @@ stage starts, fails and reports in one and the same way.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib
 import json
 import os
@@ -18,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from seq2seq import environment
+from seq2seq import environment, processes
 from seq2seq.errors import TransientError, UserError
 
 STAGES = {
@@ -29,12 +28,13 @@ STAGES = {
     "evaluate": "score the model on the evaluation splits",
     "register": "put the model into the MLflow registry",
 }
-PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    if options.command in STAGES:
+        processes.die_with_dvc()  # which, killed, would leave it writing as an orphan
     environment.prepare()
     try:
         return run_stage(options.command) if options.command in STAGES else run_command(options)
@@ -74,7 +74,6 @@ def run_stage(name: str) -> int:
     """
     from seq2seq import integrity, params
 
-    die_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     status, kind, message = "failed", "bug", ""
@@ -117,12 +116,6 @@ def run_stage(name: str) -> int:
 def _told(error: OSError) -> str:
     """What the system said, and of which file."""
     return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-
-
-def die_with_parent() -> None:
-    """End this process when its parent dies: DVC, killed, would leave it writing as an orphan."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:

@@ -15,13 +15,15 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+from seq2seq import processes
 from seq2seq.errors import TransientError
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
 # The other process; it sees none of this project's code. A model may refuse single texts, one that is too
 # long say: then the others are asked for without it. One that refuses the shortest answers nothing.
 QUERY = """
-import json, sys, traceback
+import json, runpy, sys, traceback
+runpy.run_path(sys.argv[2])["die_with"](int(sys.argv[3]))
 
 def short(error):
     text = (str(error).strip() or "no reason given").splitlines()[0]
@@ -65,7 +67,7 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as elsewhere:
         done = subprocess.run(
-            [sys.executable, "-c", QUERY, model_uri],
+            [sys.executable, "-c", QUERY, model_uri, processes.__file__, str(os.getpid())],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
             encoding="utf-8",

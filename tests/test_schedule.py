@@ -21,7 +21,7 @@ from typing import Any
 import projects
 import pytest
 
-LEASH = projects.ROOT / "flows/leash.py"
+LEASH = projects.ROOT / "seq2seq/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 
