@@ -89,7 +89,8 @@ ASKER = """
 import sys
 from seq2seq import answers
 head = answers.QUERY.partition("def short")[0]
-answers.QUERY = head + "import os, pathlib, time; pathlib.Path(%r).write_text(str(os.getpid())); time.sleep(300)"
+does = "import os, pathlib, time; pathlib.Path(%r).write_text(str(os.getpid())); time.sleep(300)"
+answers.QUERY = head + does
 answers.query("models:/x/1", "sqlite:///x", ["a"])
 """
 
