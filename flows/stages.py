@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from seq2seq import integrity, processes
+from seq2seq import disk, integrity, processes
 from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
@@ -147,6 +147,8 @@ def _run(
         raise StageError(name, kind, record["message"])
     if "exited with -9" in call.error or call.status == -signal.SIGKILL:
         raise StageError(name, "killed", "its process was killed by force")
+    if disk.is_full(call.error):
+        raise StageError(name, "system", f"{call.error}; {disk.remedy()}")
     raise StageError(name, "dvc", call.error)
 
 

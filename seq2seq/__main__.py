@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from seq2seq import environment, processes
+from seq2seq import disk, environment, processes
 from seq2seq.errors import TransientError, UserError
 
 STAGES = {
@@ -62,7 +62,7 @@ def run_command(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"error: {_told(error)}", file=sys.stderr)
+        print(f"error: {disk.explain(error)}", file=sys.stderr)
         return 1
 
 
@@ -97,10 +97,12 @@ def run_stage(name: str) -> int:
     except integrity.DamagedError as error:
         kind, message, again = "damaged", str(error), error.stages
     except OSError as error:
-        kind, message = "system", _told(error)
+        kind, message = "system", disk.explain(error)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        if disk.is_full(message):
+            kind, message = "system", f"{message.splitlines()[0]}; {disk.remedy()}"
+        elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
             kind, message = "system", "out of memory: lower train.batch_tokens or evaluate.batch_size"
         else:
             traceback.print_exc()
@@ -111,11 +113,6 @@ def run_stage(name: str) -> int:
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)
     return 1
-
-
-def _told(error: OSError) -> str:
-    """What the system said, and of which file."""
-    return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:

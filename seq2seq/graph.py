@@ -117,7 +117,10 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
         while cause is not None:
             causes.append(str(cause))
             cause = cause.__cause__
-        raise UserError("DVC cannot read this project: " + ": ".join(causes)) from None
+        text = "DVC cannot read this project: " + ": ".join(causes)
+        if "dvc.lock" in text:
+            text += "; `git checkout dvc.lock`, or rm dvc.lock: results come back from the cache"
+        raise UserError(text) from None
 
 
 def settle_without_git() -> str:

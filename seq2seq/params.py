@@ -286,8 +286,13 @@ def _read(path: Path) -> CommentedMap:
         document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run from the project's root folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ParamsError(f"{path}{line} is not valid YAML: {reason}") from None
     if not isinstance(document, CommentedMap):
         raise ParamsError(f"{path} holds no sections")
     return document

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+INTERRUPTED = 130  # exit status
 RUNNER = "SEQ2SEQ_RUNNER"  # the process that a stage must not outlive, by its number: DVC's
 RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's own record of which of its processes reads and writes what
 
@@ -73,7 +74,10 @@ def main() -> None:
     # A shell's background job ignores SIGINT and hands that down; stages stop by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = sys.argv[2:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:  # while it imports, say; asked for, and so no traceback
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

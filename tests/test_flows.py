@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,6 +137,16 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     assert graph.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
 
 
+def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> None:
+    run("first")
+    text = (toy / "dvc.lock").read_text()
+    (toy / "dvc.lock").write_text(text.replace("  first:", "<<<<<<< HEAD\n  first:\n=======\n  first:"))
+    with pytest.raises(
+        UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: results come"
+    ):
+        graph.read()
+
+
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
     (toy / "dvc.yaml").write_text(DAG.replace("outs", "outz"))
     with pytest.raises(UserError, match="outz"):
@@ -252,6 +263,28 @@ def test_a_killed_stage_and_dvcs_own_errors_have_classes_too(toy: Path) -> None:
     with pytest.raises(StageError, match="Stage 'nothing' not found") as caught:
         run("nothing")
     assert caught.value.kind == "dvc"
+
+
+def test_a_full_disk_under_dvc_is_the_systems_with_the_remedy(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "ERROR: unexpected error - [Errno 28] No space left on device"
+    (toy / "dvc.py").write_text(f"import sys; print({text!r}, file=sys.stderr); sys.exit(255)")
+    monkeypatch.setenv("PYTHONPATH", str(toy))
+    with pytest.raises(
+        StageError, match=r"\[Errno 28\] No space left .*; free space on the disk of"
+    ) as caught:
+        stages.run("first", print)
+    assert caught.value.kind == "system"
+
+
+def test_an_interrupted_module_leaves_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.py").write_text("raise KeyboardInterrupt  # as if it came while this imports torch")
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    with pytest.raises(StageError) as caught:
+        stages.call("promote", "slow", [], said.append)
+    assert (caught.value.kind, said) == ("interrupted", [])
 
 
 def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
@@ -669,6 +702,16 @@ def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixtu
         assert pipeline.main(["--dry", "--recipe", recipe.stem]) == 0
         first = capsys.readouterr().out.splitlines()[0]
         assert first.startswith(f"{recipe.stem}: ")
+
+
+def test_a_broken_params_file_is_named_by_its_own_path_and_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (project / "params.yaml").read_text().splitlines()
+    lines.insert(6, "<<<<<<< HEAD")
+    (project / "params.yaml").write_text("\n".join(lines))
+    assert pipeline.main([]) == 2
+    assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
 
 
 def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
