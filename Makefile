@@ -82,6 +82,5 @@ lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU an
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean
-clean: ## remove what runs have written (registry, DVC's cache, environment and the clones of schedules stay)
-	@rm -rf data model reports .checkpoints .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name retrain -exec rm -rf {} +; fi
+clean: ## remove what runs have written (your own files, registry, DVC's cache, environment, clones of schedules stay)
+	@exec $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m flows.cleanup

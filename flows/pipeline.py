@@ -51,6 +51,8 @@ def run(options: argparse.Namespace, display: screen.Screen) -> int:
     """Apply, run, show; the caller holds the workspace."""
     clear_stale_locks()
     plan(options)  # a slip is told before anything is written or started
+    if note := graph.settle_without_git():
+        display.line(note)
     changes = apply(options.recipe, options.set)
     _announce(display, params.load(), changes)
     with _prefect():
@@ -82,8 +84,11 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, lis
         raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(shutil.copy(paths.PARAMS, folder))
-        changes = apply(options.recipe, options.set, draft)
-        wanted = params.load(draft)
+        try:
+            changes = apply(options.recipe, options.set, draft)
+            wanted = params.load(draft)
+        except params.ParamsError as error:  # of the file that the person knows
+            raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
     return wanted, changes, graph.choose(graph.read(changes), options.until, options.force)
 
 

@@ -24,12 +24,12 @@ from typing import Any
 
 import psutil
 
-from seq2seq import masking
+from seq2seq import disk, integrity, masking, processes
 from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
 
-LEASH = Path(__file__).with_name("leash.py")
+LEASH = Path(processes.__file__)
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
 RWLOCK = Path(".dvc/tmp/rwlock")
 CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by
@@ -41,6 +41,7 @@ REMEDIES = {
     "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
     "timeout": "give it more time, or less work; a training goes on from its last checkpoint",
     "interrupted": "run again: finished stages are kept, a training goes on from its last checkpoint",
+    "damaged": "run again: what is damaged is removed and made again; see to the disk if it comes back",
     "dvc": "`dvc status` and `dvc repro` show more",
     "bug": "the traceback is above; please report it",
 }
@@ -70,6 +71,19 @@ class StageError(RuntimeError):
         return REMEDIES[self.kind]
 
 
+class DamagedInputError(StageError):
+    """A stage whose input was damaged and is removed; the stages `again` make it."""
+
+    KIND = "damaged"
+
+    def __init__(self, stage: str, message: str, again: tuple[str, ...]) -> None:
+        super().__init__(stage, self.KIND, message)
+        self.again = again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DamagedInputError, (self.stage, self.message, self.again)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What happened to a stage (ran, restored, unchanged, ...) and in how many seconds."""
@@ -89,9 +103,34 @@ def run(
 ) -> Outcome:
     """Let DVC bring one stage up to date; its own lines go to `say` as they come.
 
+    What is restored or read is compared with dvc.lock: damaged outputs are removed and made again, once.
     Stops the whole process group on a timeout (seconds) and on any exception, Ctrl-C included.
     Raises StageError.
     """
+    how: dict[str, Any] = {"timeout": timeout, "environment": environment}
+    for path in integrity.remove_bad_lists(name):
+        say(f"{name}: {path} of DVC's cache is damaged: removed, the stage makes it again")
+    try:
+        outcome = _run(name, say, force=force, **how)
+    except DamagedInputError as failure:
+        say(f"{name}: {failure.message}")
+        for other in failure.again:
+            run(other, say, **how)
+        return _run(name, say, force=force, **how)
+    if outcome.what == "restored" and (found := integrity.check_outputs(name)):
+        say(f"{name}: {'; '.join(map(str, found))}")
+        return _run(name, say, **how)
+    return outcome
+
+
+def _run(
+    name: str,
+    say: Say,
+    *,
+    force: bool = False,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
@@ -103,17 +142,24 @@ def run(
     if call.timed_out:
         raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
     if record.get("status", "ran") != "ran":
+        if record["class"] == DamagedInputError.KIND:
+            raise DamagedInputError(name, record["message"], tuple(record["again"]))
         kind = record["class"] if record["class"] in REMEDIES else "bug"
         raise StageError(name, kind, record["message"])
     if "exited with -9" in call.error or call.status == -signal.SIGKILL:
         raise StageError(name, "killed", "its process was killed by force")
+    if disk.is_full(call.error):
+        raise StageError(name, "system", f"{call.error}; {disk.remedy()}")
     raise StageError(name, "dvc", call.error)
 
 
 def fetch(name: str, say: Say, *, timeout: float | None = None) -> Outcome:
     """Bring a missing file under `dvc add` back, from the cache or else from the DVC remote."""
     call = _Child("dvc", ["checkout", name], lambda line: None, None, {})
-    if call.status:
+    damaged = [] if call.status else integrity.check_data(Path(name))
+    for one in damaged:
+        say(f"{one.output.path} is damaged in DVC's cache: removed, looking for it in the DVC remote")
+    if call.status or damaged:
         call = _Child("dvc", ["pull", name], say, timeout, {})
     if call.timed_out:
         raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")

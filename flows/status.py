@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from flows.screen import Screen
 from flows.stages import StageError
-from seq2seq import environment, masking
+from seq2seq import disk, environment, masking
 from seq2seq.errors import TransientError, UserError
 
 
@@ -31,7 +31,8 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
         said = f"{failure.stage} failed ({failure.kind}): {failure.message}"
         return _fail(said, failure.remedy, 2 if failure.kind == "user" else 1)
     except TransientError as error:
-        return _fail(str(error), "it may pass by itself: run again", 1)
+        remedy = disk.remedy() if disk.full() else "it may pass by itself: run again"
+        return _fail(str(error), remedy, 1)
     except UserError as error:
         return _fail(str(error), "", 2)
     except KeyboardInterrupt:
@@ -39,6 +40,12 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:  # of a library, e.g. of Prefect's database
+        if isinstance(error, OSError) and error.errno in disk.FULL:
+            return _fail(disk.explain(error), "", 1)
+        if disk.is_full(str(error)) or disk.full():
+            return _fail((str(error) or type(error).__name__).splitlines()[0], disk.remedy(), 1)
+        raise
 
 
 def _fail(message: str, remedy: str, status: int) -> int:

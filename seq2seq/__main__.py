@@ -7,7 +7,6 @@ stage starts, fails and reports in one and the same way.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib
 import json
 import os
@@ -18,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from seq2seq import environment
+from seq2seq import disk, environment, processes
 from seq2seq.errors import TransientError, UserError
 from seq2seq.masking import mask
 
@@ -30,12 +29,13 @@ STAGES = {
     "evaluate": "score the model on the evaluation splits",
     "register": "put the model into the MLflow registry",
 }
-PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    if options.command in STAGES:
+        processes.die_with_dvc()  # which, killed, would leave it writing as an orphan
     environment.prepare()
     try:
         return run_stage(options.command) if options.command in STAGES else run_command(options)
@@ -63,7 +63,7 @@ def run_command(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"error: {_told(error)}", file=sys.stderr)
+        print(f"error: {disk.explain(error)}", file=sys.stderr)
         return 1
 
 
@@ -73,14 +73,16 @@ def run_stage(name: str) -> int:
     How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
     for every failure, and a caller must tell those worth a retry from those that are not.
     """
-    from seq2seq import params
+    from seq2seq import integrity, params
 
-    die_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     status, kind, message = "failed", "bug", ""
+    again: list[str] = []
     try:
         checked = params.load()
+        if os.environ.get("DVC_STAGE") == name:  # by hand a stage takes what lies there
+            integrity.check_inputs(name)
         stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
         stage(checked)
         status, kind = "ran", ""
@@ -93,33 +95,26 @@ def run_stage(name: str) -> int:
         kind, message = "transient", str(error)
     except UserError as error:
         kind, message = "user", str(error)
+    except integrity.DamagedError as error:
+        kind, message, again = "damaged", str(error), error.stages
     except OSError as error:
-        kind, message = "system", _told(error)
+        kind, message = "system", disk.explain(error)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        if disk.is_full(message):
+            kind, message = "system", f"{message.splitlines()[0]}; {disk.remedy()}"
+        elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
             kind, message = "system", "out of memory: lower train.batch_tokens or evaluate.batch_size"
         else:
             print(mask(traceback.format_exc()), end="", file=sys.stderr)
     finally:
         message = mask(message)
         if path := os.environ.get(environment.MARKER):
-            record = {"stage": name, "status": status, "class": kind, "message": message}
+            record = {"stage": name, "status": status, "class": kind, "message": message, "again": again}
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)
     return 1
-
-
-def _told(error: OSError) -> str:
-    """What the system said, and of which file."""
-    return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-
-
-def die_with_parent() -> None:
-    """End this process when its parent dies: DVC, killed, would leave it writing as an orphan."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import environment, registry, store
+from seq2seq import environment, processes, registry, store
 from seq2seq.errors import TransientError, UserError
 from seq2seq.masking import mask
 
@@ -40,7 +40,8 @@ STORES = (
 # long for it: it answers None for them, or fails, and the others are asked for without it. One that refuses
 # the shortest answers nothing.
 QUERY = """
-import json, sys, traceback
+import json, runpy, sys, traceback
+runpy.run_path(sys.argv[2])["die_with"](int(sys.argv[3]))
 
 def short(error):
     text = (str(error).strip() or "no reason given").splitlines()[0]
@@ -91,7 +92,7 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
         else:
             place = _fetch(model_uri, elsewhere)
         done = subprocess.run(
-            [sys.executable, "-c", QUERY, place],
+            [sys.executable, "-c", QUERY, place, processes.__file__, str(os.getpid())],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
             encoding="utf-8",

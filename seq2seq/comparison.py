@@ -18,14 +18,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from seq2seq import figures, params, paths, store
-from seq2seq.__main__ import die_with_parent
+from seq2seq import figures, params, paths, processes, store
 from seq2seq.errors import UserError
 from seq2seq.graph import CHATTER
 
@@ -163,7 +163,7 @@ def _result(kind: str) -> Result:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        preexec_fn=die_with_parent,
+        preexec_fn=partial(processes.die_with, os.getpid()),
     ) as child:
         assert child.stdout is not None
         try:

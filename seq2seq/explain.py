@@ -6,7 +6,6 @@ finds is told with the values, files and lines behind it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -88,14 +87,10 @@ def _checkpoint(checked: params.Params, step: graph.Step) -> dict[str, Any] | No
     known = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
     if step.node.name != TRAINS or step.what != graph.RUN or step.after or not known:
         return None
-    from safetensors import safe_open
-
     from seq2seq import checkpoints  # imports torch
 
     key = checkpoints.fingerprint(TRAINS, getattr(checked, TRAINS).model_dump())
-    file = paths.CHECKPOINTS / key / checkpoints.FILE
-    if not file.is_file():
+    if (found := checkpoints.Checkpoints(key).find()) is None:
         return None
-    with safe_open(file, framework="np") as tensors:
-        state = json.loads(tensors.metadata()["state"])
+    file, state = found
     return {"checkpoint": str(file), "update": state["update"]}

@@ -6,6 +6,7 @@ and know no stage by name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,10 +92,9 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
     assert not (changes and thoroughly)
     import networkx
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo(".") as repo:
+        with _project() as repo:
             index, status = repo.index, repo.status()
             position = {stage: number for number, stage in enumerate(index.stages)}
             order = networkx.lexicographical_topological_sort(index.graph.reverse(), key=position.__getitem__)
@@ -117,7 +117,54 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
         while cause is not None:
             causes.append(str(cause))
             cause = cause.__cause__
-        raise UserError("DVC cannot read this project: " + ": ".join(causes)) from None
+        text = "DVC cannot read this project: " + ": ".join(causes)
+        if "dvc.lock" in text:
+            text += "; `git checkout dvc.lock`, or rm dvc.lock: results come back from the cache"
+        raise UserError(text) from None
+
+
+def settle_without_git() -> str:
+    """Let DVC work in a folder that no git repository holds; returns what was done about it, or nothing.
+
+    The setting is this machine's own (.dvc/config.local), so that `dvc repro` by hand works as well.
+    """
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo("."):
+            return ""
+    except SCMError:
+        pass
+    with _project() as repo, repo.config.edit("local") as local:
+        local.setdefault("core", {})["no_scm"] = True
+    return (
+        "no git repository holds this folder: DVC is set to do without (core.no_scm in .dvc/config.local); "
+        "after `git init`: dvc config --local --unset core.no_scm"
+    )
+
+
+def _project() -> Any:
+    """DVC's view of the project in the current folder, in a git repository or in none."""
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        return Repo(".")
+    except SCMError:
+        return Repo(".", config={"core": {"no_scm": True}})
+
+
+def cache_folder() -> Path:
+    """Where DVC's cache keeps the objects, each in a folder of the first two digits of its md5."""
+    with _project() as repo:
+        return Path(os.path.relpath(repo.cache.local.path))
+
+
+def is_taken_for(path: str, md5: str) -> bool:
+    """Whether DVC takes an output for one with that hash; it reads what changed in size, time or place."""
+    with _project() as repo:
+        return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
 
 
 def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:

@@ -24,6 +24,11 @@ from seq2seq.errors import UserError
 
 BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
 FORMAT = 2  # of params.yaml and recipes; `seq2seq.upgrades` holds the steps from one to the next
+# What runs empty before they write, and `make clean` empties.
+OUTPUTS = (
+    *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.PROVENANCE, paths.CHECKPOINTS),
+)
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -316,8 +321,13 @@ def read_document(path: Path) -> CommentedMap:
         document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run from the project's root folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ParamsError(f"{path}{line} is not valid YAML: {reason}") from None
     if not isinstance(document, CommentedMap):
         raise ParamsError(f"{path} holds no sections")
     return document
@@ -383,9 +393,25 @@ def _disagreement(checked: Params) -> str:
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])
         return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+    for key in ("path", "evaluation_folder"):
+        if output := _output_over(getattr(checked.ingest, key)):
+            return (
+                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it lies in {output} or "
+                "holds it: runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
+            )
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""
+
+
+def _output_over(corpus: str) -> Path | None:
+    """The folder of outputs in which a corpus lies, or which lies in it; None if there is none."""
+    place = Path(corpus).resolve()
+    for output in OUTPUTS:
+        folder = output.resolve()
+        if place == folder or folder in place.parents or place in folder.parents:
+            return output
+    return None
 
 
 def _explain(error: Any) -> str:

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -44,6 +45,8 @@ _shown: dict[str, float] = {}  # when the last one was written
 MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 # An OSError that is this machine's own, whatever server is asked: its disk or its permissions.
 OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+SQLITE_ERROR = re.compile(r"\(sqlite3\.\w*Error\) ")
+COPY, COPIES = "copy-%Y%m%d-%H%M%S", 3  # of a database before its schema changes: name, and how many are kept
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for "no such"
 
 
@@ -137,14 +140,101 @@ def _first_use(address: str) -> Iterator[None]:
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f"{database.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            with closing(sqlite3.connect(database)) as connection:
-                connection.execute("PRAGMA schema_version")
-        except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"{database}: {error}; move it away, or name another by MLFLOW_TRACKING_URI"
-            ) from None
+        _warn_if_gone(database)
+        revision = _check(database)
+        if revision is not None and revision != (latest := _latest_revision()):
+            _upgrade(address, database, revision, latest)
         yield
+
+
+def _warn_if_gone(database: Path) -> None:
+    """Print a notice if an empty database is about to be made where a registry has been before."""
+    files = database.parent / "mlruns"
+    empty = not database.exists() or database.stat().st_size == 0
+    if empty and files.is_dir() and any(files.iterdir()):
+        print(
+            f"warning: {database} is {'empty' if database.exists() else 'gone'} although {files} holds runs: "
+            f"a new registry without versions, aliases and promotion log is made; {_way_back(database)}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _check(database: Path) -> str | None:
+    """The revision of a database's schema, None if it has none yet; raises UserError for a damaged one."""
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found.splitlines()[-1])
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+            ).fetchone():
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return str(row[0]) if row else None
+    except sqlite3.OperationalError as error:  # locked, no permission, a full disk
+        raise _explained(error, database) from None
+    except sqlite3.DatabaseError as error:
+        raise _damaged(database, str(error)) from None
+
+
+def _latest_revision() -> str:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())
+
+
+def _upgrade(address: str, database: Path, revision: str, latest: str) -> None:
+    """Bring a database to this MLflow's schema, and keep a copy of it as it was; raises UserError."""
+    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
+
+    copy = database.with_name(f"{database.name}.{time.strftime(COPY)}-{revision}")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    for old in _copies(database)[COPIES:]:
+        old.unlink()
+    print(
+        f"MLflow: {database} gets the tables of this MLflow ({revision} -> {latest}); as it was it is kept "
+        f"in {copy.name}; to go back install the earlier MLflow and: cp {copy} {database}",
+        flush=True,
+    )
+    try:
+        _upgrade_db(create_sqlalchemy_engine_with_retry(address))
+    except Exception as error:
+        raise UserError(
+            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}): a newer "
+            f"MLflow wrote it, or it is damaged; install that MLflow, or go back: cp {copy} {database}"
+        ) from error
+
+
+def _copies(database: Path) -> list[Path]:
+    """The copies of a database that schema changes have left, newest first."""
+    return sorted(database.parent.glob(f"{database.name}.copy-*"), reverse=True)
+
+
+def _way_back(database: Path) -> str:
+    """How to get a database's content back, as a command."""
+    if copies := _copies(database):
+        return f"to go back to the newest copy: cp {copies[0]} {database}"
+    return f"put a copy of your own at {database} if there is one"
+
+
+def _damaged(database: Path, reason: str) -> UserError:
+    return UserError(
+        f"{database} is damaged: {reason}; {_way_back(database)}, or move it away: then a new registry "
+        "without versions and promotion log is made"
+    )
+
+
+def _explained(error: BaseException, database: Path) -> Exception:
+    """What SQLite answered as an error of ours: damage, a full disk, or its own words."""
+    text = _first_line(error)
+    if re.search("malformed|not a database", text):
+        return _damaged(database, text)
+    if "disk is full" in text:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(database))
+    return UserError(f"{database}: {text}; mend that, or name another place by MLFLOW_TRACKING_URI")
 
 
 def sqlite_file(address: str) -> Path | None:
@@ -159,11 +249,18 @@ def answering(*, is_long: bool = False) -> Iterator[None]:
     A server that is silent for a while is named on stderr, unless what it is asked `is_long`.
     """
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DatabaseError
 
     try:
         with _lines_of_waiting(is_long):
             yield
+    except DatabaseError as error:
+        if (database := sqlite_file(uri())) is None:
+            raise
+        raise _explained(error, database) from error
     except MlflowException as error:
+        if (database := sqlite_file(uri())) and SQLITE_ERROR.search(str(error)):
+            raise _explained(error, database) from error
         remote = sqlite_file(uri()) is None
         if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
             raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None

@@ -316,7 +316,12 @@ class Trainer:
         self.checkpoints.save(tensors, vars(self.progress))
 
     def _resume(self) -> None:
-        if (saved := self.checkpoints.load()) is None:
+        # The first sets damaged checkpoints aside before the others look.
+        saved = self.checkpoints.load() if self.world.first else None
+        self.world.any(False)
+        if not self.world.first:
+            saved = self.checkpoints.load()
+        if saved is None:
             return
         tensors, state = saved
         self.progress = Standing(**state)

@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from seq2seq import fast, parallel
-from seq2seq.__main__ import die_with_parent
+from seq2seq import fast, parallel, processes
 from seq2seq.batches import Batches
 from seq2seq.errors import TransientError
 from seq2seq.model import Config, Seq2Seq
@@ -87,7 +86,7 @@ def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, An
 
 if __name__ == "__main__":
     place, what = sys.argv[1:]
-    die_with_parent()
+    processes.die_with()
     parallel.TIMEOUT = timedelta(seconds=20 if what == "hang" else 300)
     with parallel.join() as joined:
         print(f"rank {joined.rank} says this")

@@ -22,8 +22,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 # What is imported by stages but decides no byte of what they write: where things are kept, how they
 # are told, how they fail. A change here must not train a model again.
 DECIDES_NOTHING = {
-    "__init__", "device", "environment", "errors", "locks", "masking", "params", "paths", "plain", "progress",
-    "registry", "store", "tracking", "workspace",
+    "__init__", "device", "disk", "environment", "errors", "integrity", "locks", "masking", "params", "paths",
+    "plain", "processes", "progress", "registry", "store", "tracking", "workspace",
 }  # fmt: skip
 # Which modules may import a framework at all.
 DOORS = {

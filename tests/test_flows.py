@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,15 @@ match said:
     case ["once", kind]:
         Path(name + ".do").unlink()
         said = ["fail", kind]
+    case ["damaged", again]:  # as a stage of ours that finds its input damaged
+        Path(name + ".do").unlink()
+        Path("one.txt").unlink()
+        for path in Path(".dvc/cache/files").rglob("*"):
+            if path.is_file():
+                path.unlink()
+        record = {"status": "failed", "class": "damaged", "message": "one.txt is damaged", "again": [again]}
+        Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
+        sys.exit(1)
 if said[:1] == ["fail"]:
     record = {"stage": name, "status": "failed", "class": said[1], "message": "it did not work"}
     Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
@@ -127,6 +137,16 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     assert graph.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
 
 
+def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> None:
+    run("first")
+    text = (toy / "dvc.lock").read_text()
+    (toy / "dvc.lock").write_text(text.replace("  first:", "<<<<<<< HEAD\n  first:\n=======\n  first:"))
+    with pytest.raises(
+        UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: results come"
+    ):
+        graph.read()
+
+
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
     (toy / "dvc.yaml").write_text(DAG.replace("outs", "outz"))
     with pytest.raises(UserError, match="outz"):
@@ -165,6 +185,66 @@ def test_ran_unchanged_restored(toy: Path) -> None:
     assert run("first", force=True) == ("ran", ["first: says this"])
 
 
+def flip(path: Path) -> None:
+    """One bit, as a failing disk does it: the mode stays."""
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    overwrite(path, bytes(whole))
+
+
+def truncate(path: Path) -> None:
+    overwrite(path, path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def cached(path: Path) -> Path:
+    """The object of DVC's cache that holds a file."""
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, damage: Any) -> None:
+    run("first")
+    bad = cached(toy / "one.txt")
+    damage(bad)
+    (toy / "one.txt").unlink()
+    what, said = run("first")
+    assert what == "ran"
+    assert (
+        f"first: one.txt is damaged: its bytes are not those that dvc.lock records; removed it and the "
+        f"damaged {bad} of DVC's cache, stage first makes it again" in said
+    )
+    assert (toy / "one.txt").read_text() == "input first"
+    assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()
+
+
+def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
+    run("first")
+    (toy / "second.do").write_text("damaged first")
+    what, said = run("second")
+    assert what == "ran"
+    assert "second: one.txt is damaged" in said
+    assert "first: says this" in said[1:]  # it was missing in the cache too
+
+
+def test_a_file_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Path) -> None:
+    for arguments in (["add", "input.txt"], ["remote", "add", "-d", "far", str(toy / "far")], ["push"]):
+        subprocess.run(["dvc", "-q", *arguments], check=True, env=with_python())
+    flip(cached(toy / "input.txt"))
+    (toy / "input.txt").unlink()
+    said: list[str] = []
+    stages.fetch("input.txt.dvc", said.append)
+    assert said[0] == "input.txt is damaged in DVC's cache: removed, looking for it in the DVC remote"
+    assert (toy / "input.txt").read_text() == "input "
+
+
 @pytest.mark.parametrize("kind", ["user", "transient"])
 def test_the_class_of_a_failure_comes_from_the_stage(toy: Path, kind: str) -> None:
     (toy / "first.do").write_text(f"fail {kind}")
@@ -183,6 +263,28 @@ def test_a_killed_stage_and_dvcs_own_errors_have_classes_too(toy: Path) -> None:
     with pytest.raises(StageError, match="Stage 'nothing' not found") as caught:
         run("nothing")
     assert caught.value.kind == "dvc"
+
+
+def test_a_full_disk_under_dvc_is_the_systems_with_the_remedy(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "ERROR: unexpected error - [Errno 28] No space left on device"
+    (toy / "dvc.py").write_text(f"import sys; print({text!r}, file=sys.stderr); sys.exit(255)")
+    monkeypatch.setenv("PYTHONPATH", str(toy))
+    with pytest.raises(
+        StageError, match=r"\[Errno 28\] No space left .*; free space on the disk of"
+    ) as caught:
+        stages.run("first", print)
+    assert caught.value.kind == "system"
+
+
+def test_an_interrupted_module_leaves_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.py").write_text("raise KeyboardInterrupt  # as if it came while this imports torch")
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    with pytest.raises(StageError) as caught:
+        stages.call("promote", "slow", [], said.append)
+    assert (caught.value.kind, said) == ("interrupted", [])
 
 
 def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
@@ -602,6 +704,16 @@ def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixtu
         assert first.startswith(f"{recipe.stem}: ")
 
 
+def test_a_broken_params_file_is_named_by_its_own_path_and_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (project / "params.yaml").read_text().splitlines()
+    lines.insert(6, "<<<<<<< HEAD")
+    (project / "params.yaml").write_text("\n".join(lines))
+    assert pipeline.main([]) == 2
+    assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
+
+
 def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in {
         ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
@@ -614,3 +726,12 @@ def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.Cap
     with lock.workspace():
         assert pipeline.main([]) == 2
     assert "another run holds" in capsys.readouterr().err
+
+
+def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
+    (toy / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    assert [node.name for node in graph.read()] == ["first", "second", "third"]
+    assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
+    assert "core.no_scm in .dvc/config.local" in graph.settle_without_git()
+    assert run("first")[0] == "ran"
+    assert graph.settle_without_git() == ""

@@ -58,6 +58,24 @@ def test_a_wrong_file_is_refused_with_key_value_and_what_is_allowed(file, before
         params.load(file)
 
 
+@pytest.mark.parametrize("key", ["path", "evaluation_folder"])
+@pytest.mark.parametrize(
+    "place",
+    ["data/raw/mine.tsv", "model", "./reports/x/../mine.tsv", ".checkpoints/mine", "data", ".", "link/a"],
+)
+def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
+    file, tmp_path, monkeypatch, key, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to("model")
+    before = file.read_bytes()
+    with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it lies in .*or holds it"):
+        params.apply(None, [f"ingest.{key}={place}"], file)
+    assert file.read_bytes() == before
+    params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)  # beside them it is safe
+
+
 def test_every_problem_is_named_at_once(file):
     edit(file, r"  beam: \d+", "  beam: -1")
     edit(file, "dropout: [0-9.]+", "dropout: much")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ import projects
 import psutil
 import pytest
 from prefect.testing.utilities import prefect_test_harness
-from test_flows import toy
+from test_flows import flip, toy, truncate
 
 from flows import screen, tasks
 from flows.stages import StageError
@@ -224,6 +225,33 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
     with closing(sqlite3.connect(project / ".prefect/prefect.db")) as connection:
         states = connection.execute("SELECT state_type FROM flow_run").fetchall()
     assert states == [("COMPLETED",)]
+
+
+# What is damaged in DVC's cache: an object of each stage's outputs, a list of files among them.
+DAMAGED = [
+    *("data/raw/train.parquet", "data/corpus", "data/tokens/train.source.ids", "model/weights.safetensors"),
+    *("reports/segments.jsonl", "reports/registration.json"),
+]
+
+
+def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tmp_path: Path) -> None:
+    project = projects.make(tmp_path)
+    projects.call(project, "-m", "flows.pipeline")
+    lock = (project / "dvc.lock").read_text()
+    bad = []
+    for number, name in enumerate(DAMAGED):
+        if (project / name).is_dir():
+            md5 = re.findall(rf"path: {name}\n.*\n *md5: (\S+)", lock)[-1]
+        else:
+            md5 = hashlib.md5((project / name).read_bytes()).hexdigest()
+        bad.append(f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}")
+        (truncate if number % 2 else flip)(project / bad[-1])
+    for folder in ("data", "model", "reports"):
+        shutil.rmtree(project / folder)
+    again = projects.call(project, "-m", "flows.pipeline")
+    assert [path for path in bad if path not in again.stdout] == []
+    assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES}
+    assert results(project) == by_hand
 
 
 # --- what Prefect is told, on the toy project -----------------------------------------------------

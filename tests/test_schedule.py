@@ -23,7 +23,7 @@ import projects
 import pytest
 
 LOGIN = "admin:a-long-password"
-LEASH = projects.ROOT / "flows/leash.py"
+LEASH = projects.ROOT / "seq2seq/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 

@@ -6,13 +6,17 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import DatabaseError
 
 from seq2seq import params, paths, store, tracking, workspace
 from seq2seq.errors import TransientError, UserError
@@ -275,9 +279,85 @@ def test_without_a_trained_model_there_is_no_run(project):
         pass
 
 
-def test_what_is_no_database_is_named(project):
-    (project / "mlflow.db").write_text("no database, but long enough to look at" * 50)
-    with pytest.raises(UserError, match=r"mlflow\.db: file is not a database; move it away"):
+def damage_pages(database: Path) -> None:
+    whole = bytearray(database.read_bytes())
+    whole[4096:-4096] = os.urandom(len(whole) - 8192)
+    database.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda database: database.write_text("no database, but long enough to look at" * 50),
+        lambda database: os.truncate(database, database.stat().st_size // 2),
+        damage_pages,
+    ],
+)
+def test_a_damaged_database_is_named_with_the_way_back(project, damage):
+    database = project / "mlflow.db"
+    copy = project / "mlflow.db.copy-20260101-000000-abc"
+    copy.write_bytes(b"")
+    damage(database)
+    back = r"mlflow\.db is damaged: .*; to go back .* cp .*copy-2026.*move it away"
+    with pytest.raises(UserError, match=back):
+        store.client()
+    copy.unlink()
+    with pytest.raises(UserError, match=r"is damaged: .*put a copy of your own"):
+        store.client()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        ("database disk image is malformed", UserError, r"mlflow\.db is damaged"),
+        ("database or disk is full", OSError, r"No space left on device: .*mlflow\.db"),
+        ("attempt to write a readonly database", UserError, r"mlflow\.db: .*readonly database; mend that"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_sqlite_answers_later_is_one_line_too(project, answer, kind, text, wrapped):
+    error: Exception = DatabaseError("SELECT 1", {}, sqlite3.DatabaseError(answer))
+    with pytest.raises(kind, match=text), store.answering():
+        raise MlflowException(str(error)) if wrapped else error
+
+
+def test_a_database_that_is_gone_is_not_made_anew_without_a_notice(project, capsys):
+    database = project / "mlflow.db"
+    (project / "mlruns/1").mkdir(parents=True)
+    with store._first_use(store.uri()):
+        assert capsys.readouterr().err == ""
+    for lose in (lambda path: os.truncate(path, 0), Path.unlink):
+        lose(database)
+        with store._first_use(store.uri()):
+            assert "without versions, aliases and promotion log is made" in capsys.readouterr().err
+
+
+def set_revision(database: Path, revision: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.commit()
+
+
+def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
+    database = project / "mlflow.db"
+    for day in range(1, 5):
+        (project / f"mlflow.db.copy-2020010{day}-000000-x").touch()
+    latest = store._latest_revision()
+    set_revision(database, "earlier")
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: set_revision(database, latest))
+    store.client()
+    copies = sorted(project.glob("mlflow.db.copy-*"))
+    assert [copy.name[15:23] for copy in copies[:2]] == ["20200103", "20200104"]
+    assert len(copies) == 3
+    said = capsys.readouterr().out
+    assert f"(earlier -> {latest})" in said
+    assert f"cp {copies[-1]} {database}" in said
+    assert (store._check(database), store._check(copies[-1])) == (latest, "earlier")
+
+
+def test_a_database_of_a_newer_mlflow_is_named(project):
+    set_revision(project / "mlflow.db", "fffffff")
+    with pytest.raises(UserError, match=r"newer MLflow wrote it.*; install that MLflow, or go back: cp "):
         store.client()
 
 

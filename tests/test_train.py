@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -12,10 +13,12 @@ import numpy as np
 import projects
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from test_cuda_graphs import Tape
 
-from seq2seq import cuda_graphs, params, train
-from seq2seq.checkpoints import Checkpoints, fingerprint
+from seq2seq import checkpoints, cuda_graphs, params, train
+from seq2seq.checkpoints import BEFORE, FILE, Checkpoints, fingerprint
 from seq2seq.errors import UserError
 from seq2seq.precision import choose_dtype
 from seq2seq.tokens import TokenWriter
@@ -218,6 +221,105 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):
     assert state == {"update": 1}
     assert tensors["a"].tolist() == [0, 1, 2]
     assert store.exists()
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def flip(path: Path, offset: int) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[offset] ^= 1
+    path.write_bytes(whole)
+
+
+def flip_tensor(path: Path) -> None:
+    flip(path, -100)
+
+
+def flip_length(path: Path) -> None:
+    flip(path, 5)
+
+
+def flip_state(path: Path) -> None:
+    flip(path, path.read_bytes().index(b"best_loss") + 14)
+
+
+def flip_shape(path: Path) -> None:
+    flip(path, path.read_bytes().index(b"shape") + 8)
+
+
+def old_format(path: Path) -> None:
+    save_file({"model.a": torch.zeros(1)}, path, metadata={"state": "{}"})
+
+
+DAMAGE = [truncate, empty, flip_tensor, flip_length, flip_state, flip_shape, old_format]
+
+
+def interrupted(tokens: Path, store: Path) -> Path:
+    """The folder of a training with checkpoints at updates 28 and 35."""
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(step: int) -> None:
+        if step == 40:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        trainer(tokens, store).fit(Recorder(cut))
+    return store / ("x" * 40)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_gives_the_same(
+    tokens, tmp_path, uninterrupted, damage, capsys
+):
+    folder = interrupted(tokens, tmp_path)
+    damage(folder / FILE)
+    second = trainer(tokens, tmp_path)
+    second.fit(Recorder())
+    text = capsys.readouterr().out
+    assert f"{folder / FILE} is damaged" in text
+    assert "goes on from update 28" in text
+    assert outcome(second) == uninterrupted
+    assert {path.name for path in folder.iterdir()} == {FILE, BEFORE, f"{FILE}.damaged"}
+
+
+def test_a_missing_checkpoint_leaves_the_one_before(tokens, tmp_path, uninterrupted, capsys):
+    (interrupted(tokens, tmp_path) / FILE).unlink()
+    second = trainer(tokens, tmp_path)
+    assert second.checkpoints.exists()
+    second.fit(Recorder())
+    assert "goes on from update 28" in capsys.readouterr().out
+    assert outcome(second) == uninterrupted
+
+
+def test_with_both_damaged_it_begins_at_the_start(tokens, tmp_path, uninterrupted, capsys):
+    folder = interrupted(tokens, tmp_path)
+    flip_tensor(folder / FILE)
+    truncate(folder / BEFORE)
+    second = trainer(tokens, tmp_path)
+    second.fit(Recorder())
+    text = capsys.readouterr().out
+    assert "goes on from update" not in text
+    assert "training goes on from the start" in text
+    assert outcome(second) == uninterrupted
+
+
+def test_a_full_disk_is_the_systems_error_with_the_file(tmp_path, monkeypatch):
+    def full(*arguments, **named):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        Checkpoints("f" * 40, tmp_path).save({"a": torch.zeros(3)}, {})
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename.endswith(f"{FILE}.new")
 
 
 @pytest.mark.slow

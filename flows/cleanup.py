@@ -1,0 +1,87 @@
+"""`make clean` = `python -m flows.cleanup`: remove what runs have written, and nothing else.
+
+Why: data, model and reports are folders in which people keep files of their own; DVC knows which are a
+run's.
+
+exit status: 0 done; 2 a run holds the workspace, or dvc.yaml cannot be read
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from flows import lock, screen, status
+from seq2seq import graph, integrity, paths
+
+# Of the gate and of commands, which are no stages; the clones of schedules (.cache/retrain) stay.
+OURS = (
+    *(paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD),
+    *(Path(".cache", name) for name in ("bench", "compare", "huggingface", "matplotlib", "models")),
+    *map(Path, (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")),
+)
+SHOWN = 5  # names of what is left
+
+
+def main() -> int:
+    """Run the command; returns its exit status."""
+    display = screen.terminal()
+
+    def body() -> int:
+        with lock.workspace():
+            left = clean()
+        for path in left[:SHOWN]:
+            display.line(f"left: {path} (dvc.lock does not name it)")
+        if left[SHOWN:]:
+            display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
+        return 0
+
+    return status.of(body, display, "run again: it goes on where it was")
+
+
+def clean() -> list[Path]:
+    """Remove outputs of stages, reports of the gate, checkpoints and caches; returns what is left in
+    folders of outputs."""
+    recorded = {out.path: out.md5 for out in integrity.recorded()}
+    left = []
+    for output in integrity.declared():
+        if output.is_dir() and not output.is_symlink():
+            for name in integrity.listed(graph.cache_folder(), recorded.get(output.as_posix(), "")):
+                (output / name).unlink(missing_ok=True)
+            left += _without_empty_folders(output)
+        else:
+            output.unlink(missing_ok=True)
+    for checkpoint in _checkpoints():
+        shutil.rmtree(checkpoint)
+    for path in OURS:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    for folder in ("data", paths.REPORTS, paths.CHECKPOINTS, ".cache"):
+        with suppress(OSError):  # missing, or somebody's files are in it
+            Path(folder).rmdir()
+    return left
+
+
+def _checkpoints() -> Iterator[Path]:
+    """The folders that trainings have made, each named by a fingerprint."""
+    if paths.CHECKPOINTS.is_dir():
+        for path in sorted(paths.CHECKPOINTS.iterdir()):
+            if path.is_dir() and len(path.name) == 40 and set(path.name) <= set("0123456789abcdef"):
+                yield path
+
+
+def _without_empty_folders(folder: Path) -> list[Path]:
+    """Remove the folders below that hold no file, and it; returns the files that are left."""
+    left = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):
+            path.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+    return left
+
+
+if __name__ == "__main__":
+    sys.exit(main())

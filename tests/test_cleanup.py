@@ -1,0 +1,94 @@
+"""`make clean` removes what runs have written, and nothing that a person keeps beside it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import projects
+import pytest
+from test_integrity import project
+
+from flows import cleanup, lock
+from seq2seq import integrity
+from seq2seq.errors import UserError
+
+# A library of DVC's own warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+__all__ = ["project"]
+
+
+def files(folder: Path) -> set[str]:
+    """The files below a folder but DVC's own."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return {path for path in found if not path.startswith((".dvc/", ".dvcignore"))}
+
+
+def test_outputs_go_and_what_is_among_them_stays(project: Path) -> None:
+    mine = [
+        "out/mine.txt",
+        "out/new/mine.txt",
+        "data/mine.tsv",
+        "reports/notes.md",
+        ".cache/own/x",
+        "model/x",
+    ]
+    mine += [".checkpoints/notes.txt", ".checkpoints/mine/x"]
+    ours = [".checkpoints/" + 40 * "a" + "/checkpoint.safetensors", ".cache/models/x", "reports/report.html"]
+    for name in [*mine, *ours]:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x")
+    kept = {*mine, "input.txt", "dvc.yaml", "dvc.lock"}
+    assert cleanup.clean() == [Path("out/mine.txt"), Path("out/new/mine.txt")]
+    assert files(project) == kept
+    assert not (project / "out/deep").exists()
+    cleanup.clean()
+    assert files(project) == kept
+
+
+def test_a_folder_whose_files_nobody_recorded_is_left_and_named(project: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    assert cleanup.clean() == [Path("out/a.txt"), Path("out/b.txt"), Path("out/deep/é.txt")]
+    assert not (project / "one.txt").exists()
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(project: Path, tmp_path_factory) -> None:
+    there = tmp_path_factory.mktemp("disk") / "out"
+    shutil.move("out", there)
+    (project / "out").symlink_to(there)
+    cleanup.clean()
+    assert not (project / "out").is_symlink()
+    assert (there / "a.txt").exists()
+
+
+def test_nothing_is_removed_under_a_run(project: Path) -> None:
+    with lock.workspace(), pytest.raises(UserError, match="another run holds"), lock.workspace():
+        pass
+    with lock.workspace():
+        assert cleanup.main() == 2
+    assert (project / "one.txt").exists()
+
+
+@pytest.mark.slow
+def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
+    folder = projects.make(tmp_path)
+    before = files(folder)
+    projects.call(folder, "-m", "flows.pipeline", "--until", "clean")
+    assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw", "data/provenance.json"}
+    (folder / "data/mine.tsv").write_text("a\tb\n")
+    (folder / "data/raw/mine.tsv").write_text("a\tb\n")
+    done = subprocess.run(
+        ["make", "clean", f"PYTHON={sys.executable}"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert "left: data/raw/mine.tsv" in done.stdout
+    left = {path for path in files(folder) - before if not path.startswith((".prefect/", "mlruns/"))}
+    assert {path for path in left if "pycache" not in path and "mlflow" not in path} == {
+        *("data/mine.tsv", "data/raw/mine.tsv", "dvc.lock", ".run.lock")
+    }
+
+
+def integrity_outputs(folder: Path) -> list[Path]:
+    """The outputs that a project declares and that exist."""
+    return [path for path in integrity.declared(folder / "dvc.yaml") if (folder / path).exists()]
