@@ -20,9 +20,11 @@ from seq2seq.batches import source_batch
 from seq2seq.corpus import read_split
 from seq2seq.device import keep_freed_memory
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import choose_precision
 from seq2seq.search import Hypothesis
 from seq2seq.vocabulary import EOS, Vocabulary
 
+CPU = torch.device("cpu")
 LONGEST = 100  # tokens of a translation where its length is the model's own
 
 Search = Callable[[Tensor, Tensor, int], list[Hypothesis]]  # source_BS, lengths_B, max_length
@@ -37,11 +39,11 @@ def reference_search(model: Seq2Seq) -> Search:
     return run
 
 
-def fast(dtype: torch.dtype) -> Callable[[Seq2Seq], Search]:
-    """seq2seq/fast_search.py, products in `dtype`."""
+def fast(name: str) -> Callable[[Seq2Seq], Search]:
+    """seq2seq/fast_search.py, in one of PRECISIONS."""
 
     def prepare(model: Seq2Seq) -> Search:
-        prepared = fast_search.FastModel(model, dtype)
+        prepared = fast_search.FastModel(model, choose_precision(name, CPU))
 
         def run(source_BS: Tensor, lengths_B: Tensor, max_length: int) -> list[Hypothesis]:
             return fast_search.beam_search(prepared, source_BS, lengths_B, setting.BEAM, 1.0, max_length)
@@ -53,8 +55,8 @@ def fast(dtype: torch.dtype) -> Callable[[Seq2Seq], Search]:
 
 CONTESTANTS = {
     setting.REFERENCE_SEARCH: reference_search,
-    setting.FAST: fast(torch.float32),
-    setting.FAST_BF16: fast(torch.bfloat16),
+    setting.FAST: fast("fp32"),
+    setting.FAST_BF16: fast("bf16"),
 }
 
 

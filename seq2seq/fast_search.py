@@ -23,11 +23,12 @@ from torch import Tensor, nn
 
 from seq2seq.errors import UserError
 from seq2seq.model import AdditiveAttention, Seq2Seq
-from seq2seq.precision import casting, has_products, wide
+from seq2seq.precision import Precision, has_products
 from seq2seq.search import NEVER, Hypothesis
 from seq2seq.vocabulary import BOS, EOS
 
 BLOCK = 64  # pieces of the vocabulary
+SINGLE = Precision(torch.float32)
 
 
 class Memory(NamedTuple):
@@ -52,12 +53,12 @@ class State(NamedTuple):
 class FastModel:
     """A model in eval mode as the search reads it; made anew when its weights change.
 
-    `dtype` is that of products with a weight: the model's own (float32, float64) or bfloat16.
+    `precision` is that of products with a weight: of the model's own type (float32, float64) or bfloat16.
     """
 
     @torch.no_grad()
-    def __init__(self, model: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
-        self.model, self.dtype, self.exact = model, dtype, wide(dtype)
+    def __init__(self, model: Seq2Seq, precision: Precision = SINGLE) -> None:
+        self.model, self.precision, self.exact = model, precision, precision.wide
         decoder, attend = model.decoder, model.decoder.attention
         first, *upper = cells = cast("list[nn.LSTMCell]", list(decoder.cells))
         pieces, embedding = decoder.embedding.weight.shape
@@ -69,9 +70,9 @@ class FastModel:
         self.words_VG = F.pad(words_VG + first.bias_ih + first.bias_hh, (0, 0, 0, filling))
         vocabulary_VE = F.pad(decoder.vocabulary.weight, (0, 0, 0, filling))
         bias_V = F.pad(decoder.vocabulary.bias, (0, filling), value=-torch.inf)
-        self.vocabulary = Product(vocabulary_VE, bias_V, dtype)
-        self.readout = Product(decoder.readout.weight[:, :units], decoder.readout.bias, dtype)
-        self.upper = [Product(c.weight_ih, c.bias_ih + c.bias_hh, dtype) for c in upper]
+        self.vocabulary = Product(vocabulary_VE, bias_V, precision)
+        self.readout = Product(decoder.readout.weight[:, :units], decoder.readout.bias, precision)
+        self.upper = [Product(c.weight_ih, c.bias_ih + c.bias_hh, precision) for c in upper]
         recurrent = [cell.weight_hh for cell in cells]
         self.additive = isinstance(attend, AdditiveAttention)
         if isinstance(attend, AdditiveAttention):
@@ -79,14 +80,14 @@ class FastModel:
             recurrent[-1] = torch.cat([recurrent[-1], 2 * attend.query.weight])
             self.energy_1A = 2 * attend.energy.weight
         self.never = torch.tensor(NEVER, device=every_V.device)
-        self.recurrent = [Product(weight, None, dtype) for weight in recurrent]
+        self.recurrent = [Product(weight, None, precision) for weight in recurrent]
         if attend is not None:
             from_context = torch.cat([first.weight_ih[:, embedding:], decoder.readout.weight[:, units:]])
-            self.context = Product(from_context, None, dtype)
+            self.context = Product(from_context, None, precision)
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory | None, State]:
         """The memory, None without attention, and the decoder's first state."""
-        with casting(self.dtype, source_BS.device.type, encoder=True):
+        with self.precision.casting(source_BS.device.type, encoder=True):
             whole, *first = self.model.read(source_BS, lengths_B)
         hidden, cell = ([part_BH.to(self.exact) for part_BH in part_LBH] for part_LBH in first)
         memory = None
@@ -138,28 +139,28 @@ class FastModel:
 
 
 class Product:
-    """x W^T + b for one W and many x, in a type of its own.
+    """x W^T + b for one W and many x, of a precision of its own.
 
     On a CPU W is laid out for oneDNN's kernels once: at the sizes of a step, F.linear takes 1.1 to 1.4
     times as long (float32 and bfloat16, PyTorch 2.13).
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self.weight = weight.detach().to(dtype).contiguous()
-        self.bias = None if bias is None else bias.detach().to(dtype)
-        self.dtype = dtype
-        self.packed = weight.device.type == "cpu" and has_products(dtype)
+    def __init__(self, weight: Tensor, bias: Tensor | None, precision: Precision) -> None:
+        self.weight = precision.round(weight.detach()).contiguous()
+        self.bias = None if bias is None else precision.round(bias.detach())
+        self.precision = precision
+        self.packed = weight.device.type == "cpu" and has_products(precision.kept)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The product, in the type of everything else."""
-        x = x.to(self.dtype)
+        x = self.precision.round(x)
         if self.packed:
             y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         else:
             y = F.linear(x, self.weight, self.bias)
-        return y.to(wide(self.dtype))
+        return y.to(self.precision.wide)
 
 
 def tanh(x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from seq2seq.loss import cross_entropy
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.params import Params
 from seq2seq.params import Train as Settings
-from seq2seq.precision import choose_dtype
+from seq2seq.precision import choose_precision
 from seq2seq.progress import Progress, duration
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary
@@ -149,10 +149,10 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.dtype = choose_dtype(settings.precision, device)
+        self.precision = choose_precision(settings.precision, device)
         self._graphs: Graphs | None = None
         if wants_graphs(device):
-            self._graphs = Graphs(self.model, settings.label_smoothing, self.dtype)
+            self._graphs = Graphs(self.model, settings.label_smoothing, self.precision)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
         self.training = Batches(TokenSplit(tokens, "train"), *limits, world.share)
         self.validation = Batches(TokenSplit(tokens, "validation"), *limits, world.share)
@@ -252,7 +252,7 @@ class Trainer:
         """The summed loss of a batch; leaves the gradients of the loss per token."""
         if self._graphs is not None:
             return self._graphs(batch)
-        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
+        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.precision)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -20,7 +20,7 @@ from seq2seq.batches import collate, source_batch
 from seq2seq.errors import UserError
 from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import Seq2Seq
-from seq2seq.precision import PRECISIONS, choose_dtype
+from seq2seq.precision import PRECISIONS, choose_precision
 from seq2seq.search import Hypothesis, forced
 from seq2seq.vocabulary import Vocabulary, known_words, words
 
@@ -153,7 +153,7 @@ class Translator:
 
     def _fast_model(self, precision: str) -> FastModel:
         if precision not in self._fast:
-            self._fast[precision] = FastModel(self.model, choose_dtype(precision, self.device))
+            self._fast[precision] = FastModel(self.model, choose_precision(precision, self.device))
         return self._fast[precision]
 
     def _encode(self, texts: list[str]) -> list[list[int]]:

@@ -233,12 +233,3 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         with (project / "reports/curve.csv").open() as file:
             curves[processes] = [float(row["validation_loss"]) for row in csv.DictReader(file)]
     assert curves["2"] == pytest.approx(curves["1"], rel=1e-4)
-
-
-def test_a_device_without_bfloat16_products_is_warned_of(monkeypatch, capsys):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert choose_dtype("bf16", cpu) == torch.bfloat16
-    assert "precision fp32 would be quicker" in capsys.readouterr().err
-    assert choose_dtype("fp32", cpu) == torch.float32
-    assert capsys.readouterr().err == ""
