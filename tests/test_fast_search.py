@@ -10,7 +10,7 @@ from test_model import KINDS
 from test_search import SOURCES
 from test_search import model as trained
 
-from seq2seq import search
+from seq2seq import fast_search, search
 from seq2seq.batches import collate, source_batch
 from seq2seq.errors import UserError
 from seq2seq.fast_search import BLOCK, FastModel, beam_search, tanh, topk
@@ -69,6 +69,21 @@ def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer
             1e-9,
         )
     assert sum(ended) > len(ended) / 5
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("count", [fast_search.TOGETHER - 1, 2 * fast_search.TOGETHER + 3])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_few_and_many_sentences_of_any_lengths_are_searched_alike(attention, count, beam):
+    draw = random.Random(6)
+    words = range(EOS + 1, PIECES)
+    sources = [draw.choices(words, k=1 + 29 * n // count) for n in range(count)]
+    draw.shuffle(sources)
+    model, fast = build(attention), FastModel(build(attention), EXACT)
+    expected = search.beam_search(model, *source_batch(sources), beam, 1.0, max_length=12)
+    assert_alike(beam_search(fast, *source_batch(sources), beam, 1.0, max_length=12), expected, 1e-9)
+    alone = [beam_search(fast, *source_batch([source]), beam, 1.0, max_length=12)[0] for source in sources]
+    assert_alike(alone, expected, 1e-9)
 
 
 @pytest.mark.parametrize("attention", KINDS)
