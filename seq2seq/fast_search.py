@@ -65,6 +65,7 @@ class FastModel:
     @torch.no_grad()
     def __init__(self, model: Seq2Seq, precision: Precision = SINGLE) -> None:
         self.model, self.precision, self.exact = model, precision, precision.wide
+        self._rounded: dict[int, Tensor] = {}  # parameters of the encoder, where bfloat16 is emulated
         decoder, attend = model.decoder, model.decoder.attention
         first, *upper = cells = cast("list[nn.LSTMCell]", list(decoder.cells))
         pieces, embedding = decoder.embedding.weight.shape
@@ -77,16 +78,20 @@ class FastModel:
         vocabulary_VE = F.pad(decoder.vocabulary.weight, (0, 0, 0, filling))
         bias_V = F.pad(decoder.vocabulary.bias, (0, filling), value=-torch.inf)
         self.vocabulary = Product(vocabulary_VE, bias_V, precision)
-        self.readout = Product(decoder.readout.weight[:, :units], decoder.readout.bias, precision)
         self.upper = [Product(c.weight_ih, c.bias_ih + c.bias_hh, precision) for c in upper]
         recurrent = [cell.weight_hh for cell in cells]
         self.additive = isinstance(attend, AdditiveAttention)
+        # The last state is multiplied once, for the next gates, the query and the readout.
+        last = [recurrent.pop()]
         if isinstance(attend, AdditiveAttention):
-            # A state is multiplied once, for the next gates and for the query; why twice: see _attend.
-            recurrent[-1] = torch.cat([recurrent[-1], 2 * attend.query.weight])
+            last.append(2 * attend.query.weight)  # why twice: see _attend
             self.energy_1A = 2 * attend.energy.weight
+        last.append(decoder.readout.weight[:, :units])
+        self.embedding = embedding
+        last_bias = F.pad(decoder.readout.bias, (sum(map(len, last)) - embedding, 0))
         self.never = torch.tensor(NEVER, device=every_V.device)
         self.recurrent = [Product(weight, None, precision) for weight in recurrent]
+        self.recurrent.append(Product(torch.cat(last), last_bias, precision))
         if attend is not None:
             from_context = torch.cat([first.weight_ih[:, embedding:], decoder.readout.weight[:, units:]])
             self.context = Product(from_context, None, precision)
@@ -125,7 +130,8 @@ class FastModel:
         self, source_BS: Tensor, lengths_B: Tensor, *, hoist: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Values and keys of a few sentences as Memory has them, d_0 and its cell (L, B, H)."""
-        with self.precision.casting(source_BS.device.type, encoder=True):
+        device = source_BS.device.type
+        with self.precision.casting(device, encoder=True, rounded=self._rounded):
             memory, *first = self.model.read(source_BS, lengths_B)
         values, keys = memory.values_BSM, memory.keys_BSA.to(self.exact)
         if self.model.decoder.attention is not None:
@@ -141,30 +147,28 @@ class FastModel:
             d_RH, cell_RH = _recur(read_RG.add_(heard_RG), cell_RH)
             hidden.append(d_RH)
             cell.append(cell_RH)
-        said_RE = self.readout(hidden[-1])
-        heard, context_RE = self._tell(hidden, memory)
-        if context_RE is not None:
-            said_RE += context_RE
+        heard, said_RE = self._tell(hidden, memory)
         logs_RV = torch.log_softmax(self.vocabulary(tanh(self.model.decoder.norm(said_RE))), dim=-1)
         logs_RV.index_fill_(1, self.never, -torch.inf)
         return logs_RV, State(heard, cell)
 
-    def _tell(self, hidden: list[Tensor], memory: Memory | None) -> tuple[list[Tensor], Tensor | None]:
-        """What d_i and c_{i+1} tell the next gates, layer by layer, and c_{i+1} the readout (R, E)."""
-        gates = self.words_VG.shape[1]
+    def _tell(self, hidden: list[Tensor], memory: Memory | None) -> tuple[list[Tensor], Tensor]:
+        """The part of the next gates that d_i and c_{i+1} make, layer by layer, and the readout (R, E)."""
+        gates, embedding = self.words_VG.shape[1], self.embedding
         from_d = [product(d_RH) for product, d_RH in zip(self.recurrent, hidden, strict=True)]
-        heard = [told[:, :gates] for told in from_d]
+        heard = [part[:, :gates] for part in from_d]
+        said_RE = from_d[-1][:, -embedding:]
         if memory is None:
-            return heard, None
-        context_RP = self._attend(from_d[-1][:, gates:] if self.additive else hidden[-1], memory)
+            return heard, said_RE
+        context_RP = self._attend(from_d[-1][:, gates:-embedding] if self.additive else hidden[-1], memory)
         if context_RP.shape[1] != self.reach:
             context_RP = self.context(context_RP)
         heard[0] = heard[0] + context_RP[:, :gates]
-        return heard, context_RP[:, gates:]
+        return heard, said_RE + context_RP[:, gates:]
 
     def _attend(self, query_RA: Tensor, memory: Memory) -> Tensor:
         """The mean of a memory's values that a query finds (R, P or M)."""
-        query_NKA = query_RA.view(len(memory.keys_NSA), -1, query_RA.shape[1])
+        query_NKA = query_RA.reshape(len(memory.keys_NSA), -1, query_RA.shape[1])
         if self.additive:
             # v . tanh(x) = 2 v . sigmoid(2 x) - sum v, and the softmax does not hear a constant.
             energy_NKSA = (query_NKA.unsqueeze(2) + memory.keys_NSA.unsqueeze(1)).sigmoid_()

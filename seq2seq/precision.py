@@ -62,17 +62,20 @@ class Precision:
         rounded: Tensor = Rounded.apply(x)  # type: ignore[no-untyped-call]
         return rounded
 
-    def casting(self, device: str, *, encoder: bool = False) -> AbstractContextManager[object]:
+    def casting(
+        self, device: str, *, encoder: bool = False, rounded: dict[int, Tensor] | None = None
+    ) -> AbstractContextManager[object]:
         """Within it products of modules on a type of device take rounded operands, if of bfloat16.
 
         Not those of an encoder on CUDA: autocast hands cuDNN's LSTMs float16, whatever type was asked
         for, which is too narrow for gradients. An encoder on a CPU whose oneDNN has no bfloat16 LSTM is
-        emulated, also where native products were asked for.
+        emulated, also where native products were asked for. `rounded` keeps the emulation's parameters from
+        one use to the next, while their values stay the same.
         """
         if self.dtype != torch.bfloat16:
             return nullcontext()
         if self.emulated or (encoder and device == "cpu" and not has_products(self.dtype)):
-            return Rounding()
+            return Rounding(rounded)
         return torch.autocast(device, torch.bfloat16, enabled=not (encoder and device == "cuda"))
 
 
@@ -94,12 +97,12 @@ class Rounding(TorchFunctionMode):
     """What autocast does, emulated: products take rounded operands, and their results are rounded.
 
     So are the gradients of the results, which are operands on the way back. An LSTM of several positions
-    multiplies its own state as it is between them. Each parameter is rounded once.
+    multiplies its own state as it is between them. Each parameter is rounded once and put into `rounded`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rounded: dict[int, Tensor] | None = None) -> None:
         super().__init__()
-        self._parameters: dict[int, Tensor] = {}
+        self._rounded = {} if rounded is None else rounded
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -115,9 +118,9 @@ class Rounding(TorchFunctionMode):
             return x
         if not isinstance(x, nn.Parameter):
             return Rounded.apply(x)  # type: ignore[no-any-return, no-untyped-call]
-        if id(x) not in self._parameters:
-            self._parameters[id(x)] = Rounded.apply(x)  # type: ignore[no-untyped-call]
-        return self._parameters[id(x)]
+        if id(x) not in self._rounded:
+            self._rounded[id(x)] = Rounded.apply(x)  # type: ignore[no-untyped-call]
+        return self._rounded[id(x)]
 
 
 PRODUCTS = {F.linear, torch.mm, torch.bmm, torch.matmul, Tensor.matmul, torch._VF.lstm, torch._VF.lstm_cell}

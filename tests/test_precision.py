@@ -94,6 +94,18 @@ def test_a_parameter_is_rounded_once_and_gets_its_whole_gradient():
     torch.testing.assert_close(layer.weight.grad, expected)
 
 
+def test_rounded_parameters_can_be_kept_from_one_use_to_the_next():
+    layer, kept = torch.nn.Linear(8, 8), {}
+    with torch.inference_mode():
+        with EMULATED.casting("cpu", encoder=True, rounded=kept):
+            layer(torch.ones(1, 8))
+        first = dict(kept)
+        with EMULATED.casting("cpu", encoder=True, rounded=kept):
+            layer(torch.ones(1, 8))
+    assert len(first) == 2
+    assert all(kept[key] is tensor for key, tensor in first.items())
+
+
 def test_emulated_rounding_is_that_of_bfloat16_and_passes_the_gradient():
     x = torch.tensor([1 + 2**-9, 3.14159, -1e-30], requires_grad=True)
     rounded = EMULATED.round(x)

@@ -17,7 +17,6 @@ from test_cuda_graphs import Tape
 from seq2seq import cuda_graphs, params, train
 from seq2seq.checkpoints import Checkpoints, fingerprint
 from seq2seq.errors import UserError
-from seq2seq.precision import choose_dtype
 from seq2seq.tokens import TokenWriter
 
 ROOT = Path(__file__).parents[1]
