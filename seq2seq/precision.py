@@ -53,6 +53,11 @@ class Precision:
         """The type of what is summed up beside products: float32 at least."""
         return torch.promote_types(self.dtype, torch.float32)
 
+    @property
+    def products(self) -> str:
+        """native or emulated: how products are made."""
+        return EMULATED if self.emulated else NATIVE
+
     def round(self, x: Tensor) -> Tensor:
         """An operand. Gradients that pass back through it are rounded where they become operands."""
         if not self.emulated:

@@ -32,6 +32,7 @@ from seq2seq.params import Params
 from seq2seq.params import Train as Settings
 from seq2seq.precision import choose_precision
 from seq2seq.progress import Progress, duration
+from seq2seq.threads import Neighbours, keep_threads
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary
 
@@ -113,6 +114,9 @@ class Standing:
     best_loss: float = math.inf
     best_update: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    # What changes sums by rounding, and so must stay as it is when a training goes on.
+    threads: int | None = None
+    bf16: str | None = None  # native or emulated
 
 
 class Trainer:
@@ -177,12 +181,13 @@ class Trainer:
         self._announce()
         self._resume()
         standing = self.progress
+        standing.threads, standing.bf16 = torch.get_num_threads(), self.precision.products
         self.world.begin(self.parameters.values(), settings.seed, standing.update)
         with (
             stop_requested() as stop,
             Progress("train", "updates", settings.updates, start=standing.update) as bar,
         ):
-            speed, began = 0, time.monotonic()
+            speed, began, neighbours = 0, time.monotonic(), Neighbours()
             batches = self._batches()
             while not self.finished:
                 batch = next(batches)
@@ -192,6 +197,8 @@ class Trainer:
                 bar.advance(1, f"{rate:,.0f} target tokens/s, best perplexity {self._perplexity()}")
                 if standing.update % LOSS_CHECK == 0:
                     self._check_loss()
+                if self.device.type == "cpu" and (warning := neighbours.warning()):
+                    bar.say(warning)
                 if standing.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
                     if run is not None:
@@ -329,6 +336,9 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        if self.device.type == "cpu":
+            keep_threads("train", self.progress.threads)
+            self.precision = choose_precision(self.settings.precision, self.device, self.progress.bf16)
         print(f"train: goes on from update {self.progress.update:,}", flush=True)
 
     def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 # What is imported by stages but decides no byte of what they write: where things are kept, how they
 # are told, how they fail. A change here must not train a model again.
 DECIDES_NOTHING = {
-    "__init__", "device", "environment", "errors", "params", "paths", "progress",
+    "__init__", "device", "threads", "environment", "errors", "params", "paths", "progress",
     "registry", "store", "tracking", "workspace",
 }  # fmt: skip
 # Which modules may import a framework at all.
@@ -91,7 +91,7 @@ def test_stages_meet_in_files_and_parts_know_no_stage():
 
 
 def test_flows_run_the_rest_as_subprocesses():
-    allowed = DECIDES_NOTHING - {"device"} | {"graph", "history", "policy"}
+    allowed = DECIDES_NOTHING - {"device", "threads"} | {"graph", "history", "policy"}
     for name, path in FLOWS.items():
         assert ours(path) <= allowed, name
 
