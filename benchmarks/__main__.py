@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     environment.prepare(corpus.ROOT)
     began = time.monotonic()
     report = Report()
-    report.lines += header(options.quiet)
+    report.lines += [*header(options.quiet), *products()]
     status = 0
     try:
         measure(options, report)
@@ -122,6 +122,7 @@ def decoding(
     """Batches and single sentences: untrained models and one length for all, or a trained model of ours."""
     names = (setting.REFERENCE_SEARCH, setting.FAST, setting.FAST_BF16)
     programs = [ours("decoding", name, folder, model) for name in names]
+    greedy = contest(programs, {"greedy": options.steps}, LOGS / "decoding", say, options.quiet)["greedy"]
     if peer:
         programs.append(joeynmt("decoding", folder, peer))
     kinds = {"batch": options.steps, "singles": options.steps}
@@ -130,6 +131,8 @@ def decoding(
     what = model.name if model else f"{setting.FORCED} tokens*"
     title = f"beam {setting.BEAM}, batches of {setting.TOGETHER}, {what}"
     report.add(f"batches, {what}", table.rates(title, "sents/s", results["batch"], against), results["batch"])
+    title = f"greedy, batches of {setting.TOGETHER}, {what}"
+    report.add(f"greedy, {what}", table.rates(title, "sents/s", greedy, against), greedy)
     title = f"beam {setting.BEAM}, one by one, {what}"
     report.add(f"one by one, {what}", table.latencies(title, results["singles"]), results["singles"])
     if not model:
@@ -174,6 +177,8 @@ def prepare_corpus(wanted: str | None, report: Report) -> Path:
         folder = corpus.make("grammar")
         report.lines.append("no way to Multi30k from here, CORPUS_MIRROR could be one; so the grammar's:")
     report.lines.append(f"corpus: {corpus.describe(folder)}")
+    if folder.name != "multi30k":
+        report.lines.append("not Multi30k: these figures do not compare with the documented ones")
     return folder
 
 
@@ -193,6 +198,19 @@ def header(limit: float) -> list[str]:
         f"PyTorch {version('torch')} on the CPU, {variables}; commit {workspace.commit()[:9]}{changed}",
         f"contestants take turns; medians of {counted}",
     ]
+
+
+def products() -> list[str]:
+    """How bfloat16 products are made, for all contestants alike; a line if they are emulated."""
+    import torch
+
+    from seq2seq.precision import BF16, choose_precision
+
+    chosen = choose_precision("bf16", torch.device("cpu"))
+    os.environ[BF16] = chosen.products
+    if not chosen.emulated:
+        return []
+    return ["bf16 is emulated: operands are rounded to bfloat16 and multiplied in float32"]
 
 
 def say(text: str) -> None:

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks import setting
 from benchmarks.turns import Turns
 from seq2seq import environment
 
@@ -39,7 +40,7 @@ def main(order: dict[str, str]) -> None:
             each = searcher.singles()
             turns.answer(len(each), each)
         else:
-            turns.answer(searcher.batch())
+            turns.answer(searcher.batch(beam=1 if asked == "greedy" else setting.BEAM))
 
 
 if __name__ == "__main__":

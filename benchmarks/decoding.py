@@ -20,31 +20,35 @@ from seq2seq.batches import source_batch
 from seq2seq.corpus import read_split
 from seq2seq.device import keep_freed_memory
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import choose_precision
 from seq2seq.search import Hypothesis
 from seq2seq.vocabulary import EOS, Vocabulary
 
+CPU = torch.device("cpu")
 LONGEST = 100  # tokens of a translation where its length is the model's own
 
-Search = Callable[[Tensor, Tensor, int], list[Hypothesis]]  # source_BS, lengths_B, max_length
+Search = Callable[[Tensor, Tensor, int, int], list[Hypothesis]]  # source_BS, lengths_B, beam, max_length
 
 
 def reference_search(model: Seq2Seq) -> Search:
     """seq2seq/search.py as it is written."""
 
-    def run(source_BS: Tensor, lengths_B: Tensor, max_length: int) -> list[Hypothesis]:
-        return search.beam_search(model, source_BS, lengths_B, setting.BEAM, 1.0, max_length)
+    def run(source_BS: Tensor, lengths_B: Tensor, beam: int, max_length: int) -> list[Hypothesis]:
+        if beam == 1:
+            return search.greedy(model, source_BS, lengths_B, max_length)
+        return search.beam_search(model, source_BS, lengths_B, beam, 1.0, max_length)
 
     return run
 
 
-def fast(dtype: torch.dtype) -> Callable[[Seq2Seq], Search]:
-    """seq2seq/fast_search.py, products in `dtype`."""
+def fast(name: str) -> Callable[[Seq2Seq], Search]:
+    """seq2seq/fast_search.py, in one of PRECISIONS."""
 
     def prepare(model: Seq2Seq) -> Search:
-        prepared = fast_search.FastModel(model, dtype)
+        prepared = fast_search.FastModel(model, choose_precision(name, CPU))
 
-        def run(source_BS: Tensor, lengths_B: Tensor, max_length: int) -> list[Hypothesis]:
-            return fast_search.beam_search(prepared, source_BS, lengths_B, setting.BEAM, 1.0, max_length)
+        def run(source_BS: Tensor, lengths_B: Tensor, beam: int, max_length: int) -> list[Hypothesis]:
+            return fast_search.beam_search(prepared, source_BS, lengths_B, beam, 1.0, max_length)
 
         return run
 
@@ -53,8 +57,8 @@ def fast(dtype: torch.dtype) -> Callable[[Seq2Seq], Search]:
 
 CONTESTANTS = {
     setting.REFERENCE_SEARCH: reference_search,
-    setting.FAST: fast(torch.float32),
-    setting.FAST_BF16: fast(torch.bfloat16),
+    setting.FAST: fast("fp32"),
+    setting.FAST_BF16: fast("bf16"),
 }
 
 
@@ -70,9 +74,9 @@ class Decoder:
         self._vocabulary, self._max_length = vocabulary, max_length
         self._together, self._alone = (chain.from_iterable(repeat(texts)) for _ in range(2))
 
-    def batch(self, sentences: int = setting.TOGETHER) -> int:
+    def batch(self, sentences: int = setting.TOGETHER, beam: int = setting.BEAM) -> int:
         """Translate the next sentences together; returns how many."""
-        self._translate([next(self._together) for _ in range(sentences)])
+        self._translate([next(self._together) for _ in range(sentences)], beam)
         return sentences
 
     def singles(self, sentences: int = setting.SINGLES) -> list[float]:
@@ -83,12 +87,12 @@ class Decoder:
         for _ in range(sentences):
             text = next(self._alone)
             began = time.perf_counter()
-            self._translate([text])
+            self._translate([text], setting.BEAM)
             yield time.perf_counter() - began
 
-    def _translate(self, texts: list[str]) -> None:
+    def _translate(self, texts: list[str], beam: int) -> None:
         source_BS, lengths_B = source_batch(self._vocabulary.encode_all(texts))
-        self.found = self._search(source_BS, lengths_B, self._max_length)
+        self.found = self._search(source_BS, lengths_B, beam, self._max_length)
 
 
 def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> Decoder:

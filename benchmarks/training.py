@@ -21,9 +21,11 @@ from seq2seq.device import keep_freed_memory
 from seq2seq.fast import summed_loss
 from seq2seq.loss import cross_entropy
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import choose_precision
 from seq2seq.tokens import TokenSplit
 
 Loss = Callable[[nn.Module, Batch], Tensor]  # summed over the real tokens of a batch, in nats
+CPU = torch.device("cpu")
 MAX_TOKENS = 200  # a side; longer pairs are left out
 
 
@@ -47,12 +49,12 @@ def reference_loss(model: nn.Module, batch: Batch) -> Tensor:
     return cross_entropy(logits_BTV, batch.output_BT, setting.SMOOTHING)
 
 
-def fast_loss(dtype: torch.dtype) -> Loss:
-    """Of seq2seq/fast.py, products in `dtype`."""
+def fast_loss(name: str) -> Loss:
+    """Of seq2seq/fast.py, in one of PRECISIONS."""
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, Seq2Seq)
-        return summed_loss(model, batch, setting.SMOOTHING, dtype)
+        return summed_loss(model, batch, setting.SMOOTHING, choose_precision(name, CPU))
 
     return loss
 
@@ -61,8 +63,8 @@ CONTESTANTS = {
     setting.NAIVE: Contestant(tutorial.Naive, tutorial_loss, buckets=False),
     setting.HOISTED: Contestant(tutorial.Hoisted, tutorial_loss, buckets=False),
     setting.REFERENCE: Contestant(Seq2Seq, reference_loss, buckets=True),
-    setting.FAST: Contestant(Seq2Seq, fast_loss(torch.float32), buckets=True, tuned=True),
-    setting.FAST_BF16: Contestant(Seq2Seq, fast_loss(torch.bfloat16), buckets=True, tuned=True),
+    setting.FAST: Contestant(Seq2Seq, fast_loss("fp32"), buckets=True, tuned=True),
+    setting.FAST_BF16: Contestant(Seq2Seq, fast_loss("bf16"), buckets=True, tuned=True),
 }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from seq2seq.batches import Batch
 from seq2seq.fast import summed_loss
 from seq2seq.model import Seq2Seq
-from seq2seq.precision import wide
+from seq2seq.precision import Precision
 from seq2seq.vocabulary import EOS, PAD
 
 # The grid: B, and S and T, are rounded up to multiples of these. Multi30k has 68 shapes then, and
@@ -37,18 +37,18 @@ class Graphs:
         self,
         model: Seq2Seq,
         smoothing: float,
-        dtype: torch.dtype,
+        precision: Precision,
         record: Callable[[Work], Work] | None = None,
     ) -> None:
-        self._model, self._smoothing, self._dtype = model, smoothing, dtype
+        self._model, self._smoothing, self._precision = model, smoothing, precision
         parameters = list(model.parameters())
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         self._grads = [p.grad for p in parameters if p.grad is not None]
         self._device = parameters[0].device
         self._record = record or Recorder(self._device)
-        self._share = torch.ones((), dtype=wide(dtype), device=self._device)  # of one token
-        self._loss = torch.zeros((), dtype=wide(dtype), device=self._device)
+        self._share = torch.ones((), dtype=precision.wide, device=self._device)  # of one token
+        self._loss = torch.zeros((), dtype=precision.wide, device=self._device)
         self._recorded: dict[tuple[int, int, int], tuple[Batch, Work]] = {}
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -69,7 +69,7 @@ class Graphs:
 
     def _run(self, batch: Batch) -> None:
         torch._foreach_zero_(self._grads)
-        loss = summed_loss(self._model, batch, self._smoothing, self._dtype)
+        loss = summed_loss(self._model, batch, self._smoothing, self._precision)
         (loss * self._share).backward()  # type: ignore[no-untyped-call]
         self._loss.copy_(loss.detach())
 

@@ -11,6 +11,7 @@ import os
 import torch
 
 from seq2seq.errors import UserError
+from seq2seq.threads import choose_threads
 
 GRAPHS = "SEQ2SEQ_CUDA_GRAPHS"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
@@ -19,14 +20,20 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 def choose_device(who: str) -> torch.device:
     """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; says which and why.
 
+    On the CPU it chooses the number of threads as well.
+
     Raises UserError for a device that this machine or this build of torch does not have.
     """
-    if wanted := os.environ.get("SEQ2SEQ_DEVICE"):
-        name, reason = wanted, "SEQ2SEQ_DEVICE says so"
-    elif torch.cuda.is_available():
-        name, reason = "cuda", f"found {torch.cuda.get_device_name()}"
+    wanted = os.environ.get("SEQ2SEQ_DEVICE")
+    name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        choose_threads(who)
+    if wanted:
+        reason = "SEQ2SEQ_DEVICE says so"
+    elif name == "cuda":
+        reason = f"found {torch.cuda.get_device_name()}"
     else:
-        name, reason = "cpu", f"no CUDA device found, {torch.get_num_threads()} threads"
+        reason = f"no CUDA device found, {torch.get_num_threads()} threads"
     if name.startswith("cuda") and int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
         if name != "cuda":
             raise UserError(f"SEQ2SEQ_DEVICE={name}: several processes need a device each: cuda, or cpu")

@@ -2,8 +2,9 @@
 
 Why: autograd walks the decoder word by word in many small operations, and adds up the gradient of
 each weight once a word. Here the loop holds only what depends on the word before; all else, gradients
-of weights included, is one large product after it. Products run in bfloat16 if asked, and on a CPU the
-encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the weights and sums stay in float32.
+of weights included, is one large product after it. Operands of products are rounded to bfloat16 if asked,
+and on a CPU those of the encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the weights and sums
+stay in float32. Where bfloat16 is emulated (precision.py) the sigmoids of the attention do as well.
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
 forget, cell, output), O = H + M is what a word is said with, [d_i; c_{i+1}], and a name that begins with
@@ -23,32 +24,33 @@ from torch.autograd.function import once_differentiable
 from seq2seq.batches import Batch
 from seq2seq.loss import LinearCrossEntropy, cross_entropy
 from seq2seq.model import AdditiveAttention, Decoder, Memory, Seq2Seq
-from seq2seq.precision import casting, wide
+from seq2seq.precision import Precision
 
 
-def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, dtype: torch.dtype) -> Tensor:
-    """The `cross_entropy` of model(batch): summed over real tokens, in nats; products in `dtype`.
+def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, precision: Precision) -> Tensor:
+    """The `cross_entropy` of model(batch): summed over real tokens, in nats; products of `precision`.
 
     A decoder of more than one layer is walked by the loop of model.py, under autocast, its cell too.
     """
     device = batch.source_BS.device.type
     decoder = model.decoder
-    with casting(dtype, device, encoder=True):
+    with precision.casting(device, encoder=True):
         memory, hidden_LBH, cell_LBH = model.read(batch.source_BS, batch.source_lengths_B)
-    with casting(dtype, device):
+    with precision.casting(device):
         if len(decoder.cells) > 1:
             state = decoder.begin(hidden_LBH, cell_LBH, memory)
             logits_BTV, _ = decoder(batch.input_BT, state, memory)
-            return cross_entropy(logits_BTV.to(wide(dtype)), batch.output_BT, smoothing)
-        output_BTO = outputs(decoder, batch.input_BT, hidden_LBH[0], cell_LBH[0], memory, dtype)
+            return cross_entropy(logits_BTV.to(precision.wide), batch.output_BT, smoothing)
+        output_BTO = outputs(decoder, batch.input_BT, hidden_LBH[0], cell_LBH[0], memory, precision)
         said_BTE = decoder.norm(decoder.readout(drop(output_BTO, decoder.dropout)))
         said_BTE = drop(torch.tanh(said_BTE), decoder.dropout)
     loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        said_BTE.flatten(0, 1).to(dtype),
+        precision.round(said_BTE.flatten(0, 1)),
         decoder.vocabulary.weight,
         decoder.vocabulary.bias,
         batch.output_BT.flatten(),
         smoothing,
+        precision,
     )
     return loss
 
@@ -59,7 +61,7 @@ def outputs(
     hidden_BH: Tensor,
     cell_BH: Tensor,
     memory: Memory,
-    dtype: torch.dtype,
+    precision: Precision,
 ) -> Tensor:
     """[d_i; c_{i+1}] of every position (B, T, O), or d_i alone without attention."""
     cell = cast(nn.LSTMCell, decoder.cells[0])
@@ -77,12 +79,13 @@ def outputs(
         case attend if attend is not None:
             needs = [cell.weight_ih[:, size:], memory.values_BSM, memory.keys_BSA, None, None]
     d_TBH, c_TBM = Recurrence.apply(  # type: ignore[no-untyped-call]
-        read_BTG.transpose(0, 1).to(dtype),
-        hidden_BH.to(dtype),
-        cell_BH.to(wide(dtype)),
+        precision,
+        read_BTG.transpose(0, 1).to(precision.kept),
+        precision.round(hidden_BH),
+        cell_BH.to(precision.wide),
         memory.mask_BS,
-        cell.weight_hh.to(dtype),
-        *(need if need is None else need.to(dtype) for need in needs),
+        precision.round(cell.weight_hh),
+        *(need if need is None else precision.round(need) for need in needs),
     )
     output_TBO: Tensor = d_TBH if c_TBM is None else torch.cat([d_TBH, c_TBM[1:]], dim=-1)
     return output_TBO.transpose(0, 1)
@@ -110,6 +113,7 @@ class Recurrence(Function):
     @staticmethod
     def forward(
         ctx: Any,
+        precision: Precision,
         read_TBG: Tensor,
         hidden_BH: Tensor,
         cell_BH: Tensor,
@@ -128,7 +132,7 @@ class Recurrence(Function):
         attend: Looks | None = None
         if values_BSM is not None and keys_BSA is not None:
             looks = Looks if energy_A is None else AdditiveLooks
-            attend = looks(values_BSM, keys_BSA, mask_BS, energy_A)
+            attend = looks(precision, values_BSM, keys_BSA, mask_BS, energy_A)
 
         def tell(d_BH: Tensor) -> tuple[Tensor, Tensor | None]:
             """What a state tells the next gates, and the context that it finds."""
@@ -146,9 +150,10 @@ class Recurrence(Function):
                 active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
                 active.append(active_BG)
                 cells.append(cell_BH)
-                hiddens.append(hidden_BH.to(read_TBG.dtype))
+                hiddens.append(precision.round(hidden_BH))
                 heard_BG, context_BM = tell(hiddens[-1])
-        ctx.attend, ctx.hiddens, ctx.cells, ctx.active = attend, hiddens, cells, active
+        ctx.precision, ctx.attend = precision, attend
+        ctx.hiddens, ctx.cells, ctx.active = hiddens, cells, active
         ctx.save_for_backward(recurrent, context_GM)
         return torch.stack(hiddens[1:]), torch.stack(attend.contexts) if attend else None
 
@@ -157,6 +162,7 @@ class Recurrence(Function):
     def backward(ctx: Any, d_said_TBH: Tensor, d_contexts_TBM: Tensor | None) -> tuple[Tensor | None, ...]:
         """Walk back to the left; weights get their gradients at the end, in one product each."""
         recurrent, context_GM = ctx.saved_tensors
+        precision: Precision = ctx.precision
         attend: Looks | None = ctx.attend
         additive = isinstance(attend, AdditiveLooks)
         gates = ctx.active[0].shape[1]
@@ -171,14 +177,15 @@ class Recurrence(Function):
                     ctx.active[i],
                     *ctx.cells[i : i + 2],
                 )
-                d_gates_BG = d_gates_BG.to(recurrent.dtype)
+                d_gates_BG = precision.round(d_gates_BG)
             if attend is None or d_contexts_TBM is None:
                 d_from_d.append(d_gates_BG)
                 d_hidden_BH = d_gates_BG @ recurrent
                 continue
-            d_query = attend.look_back(i, torch.addmm(d_contexts_TBM[i], d_gates_BG, context_GM))
+            d_context_BM = precision.round(torch.addmm(d_contexts_TBM[i], d_gates_BG, context_GM))
+            d_query = attend.look_back(i, d_context_BM)
             if additive:
-                d_from_d.append(torch.cat([d_gates_BG, d_query], dim=1))
+                d_from_d.append(torch.cat([d_gates_BG, precision.round(d_query)], dim=1))
                 d_hidden_BH = d_from_d[-1] @ recurrent
             else:
                 d_from_d.append(d_gates_BG)
@@ -194,15 +201,21 @@ class Recurrence(Function):
         d_query_AH = d_recurrent[gates:] if additive else None
         del ctx.attend, ctx.hiddens, ctx.cells, ctx.active  # else they would live as long as the loss
         d_attention = (d_context_GM, d_values_BSM, d_keys_BSA, d_query_AH, d_energy_A)
-        return d_gates_TBG[:-1], d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
+        return None, d_gates_TBG[:-1], d_hidden_BH, d_cell_BH, None, d_recurrent[:gates], *d_attention
 
 
 class Looks:
     """Attention at every step in turn, and back; the score is d . key."""
 
     def __init__(
-        self, values_BSM: Tensor, keys_BSA: Tensor, mask_BS: Tensor, energy_A: Tensor | None
+        self,
+        precision: Precision,
+        values_BSM: Tensor,
+        keys_BSA: Tensor,
+        mask_BS: Tensor,
+        energy_A: Tensor | None,
     ) -> None:
+        self.precision = precision
         self.values_BSM, self.keys_BSA, self.energy_A = values_BSM, keys_BSA, energy_A
         self.padding_BS = ~mask_BS
         self.contexts: list[Tensor] = []
@@ -212,9 +225,10 @@ class Looks:
 
     def look(self, query_BA: Tensor) -> Tensor:
         """The context that a query finds: the next step."""
-        scores_BS = self.score(query_BA).to(wide(query_BA.dtype))
+        scores_BS = self.score(query_BA).to(self.precision.wide)
         weights_BS = scores_BS.masked_fill_(self.padding_BS, -torch.inf).softmax(dim=-1)
-        context_BM = torch.bmm(weights_BS.to(query_BA.dtype).unsqueeze(1), self.values_BSM).squeeze(1)
+        round_ = self.precision.round
+        context_BM = round_(torch.bmm(round_(weights_BS).unsqueeze(1), self.values_BSM).squeeze(1))
         self.weights.append(weights_BS)
         self.contexts.append(context_BM)
         return context_BM
@@ -222,22 +236,22 @@ class Looks:
     def look_back(self, step: int, d_context_BM: Tensor) -> Tensor:
         """The gradient of the query of a step, for that of its context; from the last step to the first."""
         weights_BS = self.weights[step]
-        d_weights_BS = torch.bmm(self.values_BSM, d_context_BM.unsqueeze(2)).squeeze(2).to(weights_BS.dtype)
+        d_weights_BS = dots(d_context_BM, self.values_BSM).to(weights_BS.dtype)
         along_BS = weights_BS * d_weights_BS
         d_scores_BS = along_BS - weights_BS * along_BS.sum(dim=-1, keepdim=True)
         self.d_contexts.append(d_context_BM)
-        self.d_scores.append(d_scores_BS.to(d_context_BM.dtype))
+        self.d_scores.append(self.precision.round(d_scores_BS))
         return self.score_back(step, self.d_scores[-1])
 
     def gradients(self, query_TBH: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Of values_BSM, keys_BSA and energy_A, once all steps are walked."""
-        weights_BST = torch.stack(self.weights, dim=2).to(self.values_BSM.dtype)
+        weights_BST = self.precision.round(torch.stack(self.weights, dim=2))
         d_values_BSM = torch.bmm(weights_BST, torch.stack(self.d_contexts[::-1], dim=1))
         return d_values_BSM, *self.key_gradients(torch.stack(self.d_scores[::-1]), query_TBH)
 
     def score(self, query_BA: Tensor) -> Tensor:
         """scores_BS of a step."""
-        return torch.bmm(self.keys_BSA, query_BA.unsqueeze(2)).squeeze(2)
+        return dots(query_BA, self.keys_BSA)
 
     def score_back(self, step: int, d_scores_BS: Tensor) -> Tensor:
         """d_query_BA of a step."""
@@ -261,7 +275,7 @@ class AdditiveLooks(Looks):
         self.sigmoids: list[Tensor] = []
         self.half_1 = self.energy_A.sum(dim=0, keepdim=True) / 2
         # The sum over steps of d_score times the sigmoid's slope.
-        self.slopes_BSA = torch.zeros_like(self.keys_BSA, dtype=wide(self.keys_BSA.dtype))
+        self.slopes_BSA = torch.zeros_like(self.keys_BSA, dtype=self.precision.wide)
 
     def score(self, query_BA: Tensor) -> Tensor:
         """scores_BS of a step."""
@@ -280,10 +294,18 @@ class AdditiveLooks(Looks):
     def key_gradients(self, d_scores_TBS: Tensor, query_TBH: Tensor) -> tuple[Tensor, Tensor | None]:
         """d_keys_BSA and d_energy_A."""
         d_keys_BSA = (self.slopes_BSA * self.energy_A).to(self.keys_BSA.dtype)
-        d_energy_A = torch.zeros_like(self.energy_A, dtype=wide(self.energy_A.dtype))
+        d_energy_A = torch.zeros_like(self.energy_A, dtype=self.precision.wide)
         for d_scores_BS, sigmoid_BSA in zip(d_scores_TBS, self.sigmoids, strict=True):
             d_energy_A += d_scores_BS.flatten() @ sigmoid_BSA.flatten(0, 1)
         return d_keys_BSA, d_energy_A.to(self.energy_A.dtype)
+
+
+def dots(x_BA: Tensor, rows_BSA: Tensor) -> Tensor:
+    """The products of a vector with each row of its sentence (B, S)."""
+    if rows_BSA.dtype == torch.bfloat16:
+        return torch.bmm(rows_BSA, x_BA.unsqueeze(2)).squeeze(2)
+    # MKL takes a thirteenth of the time for this form on AMD's Zen 3.
+    return torch.bmm(x_BA.unsqueeze(1), rows_BSA.transpose(1, 2)).squeeze(1)
 
 
 def lstm(gates_BG: Tensor, cell_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from seq2seq.precision import wide
+from seq2seq.precision import Precision
 from seq2seq.vocabulary import PAD
 
 # Of the logits made at once: few enough to stay near the processor, enough to keep a GPU busy.
@@ -42,11 +42,17 @@ class LinearCrossEntropy(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, said_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, output_N: Tensor, smoothing: float
+        ctx: Any,
+        said_NE: Tensor,
+        weight_VE: Tensor,
+        bias_V: Tensor,
+        output_N: Tensor,
+        smoothing: float,
+        precision: Precision,
     ) -> Tensor:
-        """The loss; its gradients wait in ctx."""
-        weight, bias = weight_VE.to(said_NE.dtype), bias_V.to(said_NE.dtype)
-        loss = torch.zeros((), dtype=wide(said_NE.dtype), device=said_NE.device)
+        """The loss; its gradients wait in ctx. `said_NE` is an operand of that precision."""
+        weight, bias = precision.round(weight_VE), precision.round(bias_V)
+        loss = torch.zeros((), dtype=precision.wide, device=said_NE.device)
         d_said_NE = torch.empty_like(said_NE)
         d_weight_VE, d_bias_V = torch.zeros_like(weight_VE), torch.zeros_like(bias_V)
         rows = ROWS[said_NE.device.type]
@@ -61,9 +67,12 @@ class LinearCrossEntropy(Function):
             loss += (total_N1 - torch.lerp(right_N1, mean_N1, smoothing)).mul_(real).sum()
             d_NV.sub_(smoothing / len(weight))
             d_NV.scatter_add_(1, output, torch.full_like(right_N1, smoothing - 1))
-            d_rounded_NV = d_NV.mul_(real).to(said.dtype)
+            d_rounded_NV = precision.round(d_NV.mul_(real))
             torch.mm(d_rounded_NV, weight, out=d_said_NE[begin : begin + rows])
-            d_weight_VE += d_rounded_NV.t() @ said
+            if said.dtype == d_weight_VE.dtype:
+                d_weight_VE.addmm_(d_rounded_NV.t(), said)
+            else:
+                d_weight_VE += d_rounded_NV.t() @ said
             d_bias_V += d_NV.sum(dim=0)
         ctx.save_for_backward(d_said_NE, d_weight_VE, d_bias_V)
         return loss
@@ -73,4 +82,5 @@ class LinearCrossEntropy(Function):
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients, scaled."""
         d_said_NE, d_weight_VE, d_bias_V = ctx.saved_tensors
-        return d_said_NE * d_loss.to(d_said_NE.dtype), d_weight_VE * d_loss, d_bias_V * d_loss, None, None
+        d_said_NE = d_said_NE * d_loss.to(d_said_NE.dtype)
+        return d_said_NE, d_weight_VE * d_loss, d_bias_V * d_loss, None, None, None

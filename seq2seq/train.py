@@ -30,8 +30,9 @@ from seq2seq.loss import cross_entropy
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.params import Params
 from seq2seq.params import Train as Settings
-from seq2seq.precision import choose_dtype
+from seq2seq.precision import choose_precision
 from seq2seq.progress import Progress, duration
+from seq2seq.threads import Neighbours, keep_threads
 from seq2seq.tokens import TokenSplit
 from seq2seq.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Vocabulary
 
@@ -114,6 +115,9 @@ class Standing:
     best_loss: float = math.inf
     best_update: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    # What changes sums by rounding, and so must stay as it is when a training goes on.
+    threads: int | None = None
+    bf16: str | None = None  # native or emulated
 
 
 class Trainer:
@@ -150,10 +154,10 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.dtype = choose_dtype(settings.precision, device)
+        self.precision = choose_precision(settings.precision, device)
         self._graphs: Graphs | None = None
         if wants_graphs(device):
-            self._graphs = Graphs(self.model, settings.label_smoothing, self.dtype)
+            self._graphs = Graphs(self.model, settings.label_smoothing, self.precision)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
         self.training = Batches(TokenSplit(tokens, "train"), *limits, world.share)
         self.validation = Batches(TokenSplit(tokens, "validation"), *limits, world.share)
@@ -178,12 +182,13 @@ class Trainer:
         self._announce()
         self._resume()
         standing = self.progress
+        standing.threads, standing.bf16 = torch.get_num_threads(), self.precision.products
         self.world.begin(self.parameters.values(), settings.seed, standing.update)
         with (
             stop_requested() as stop,
             Progress("train", "updates", settings.updates, start=standing.update) as bar,
         ):
-            speed, began = 0, time.monotonic()
+            speed, began, neighbours = 0, time.monotonic(), Neighbours()
             batches = self._batches()
             while not self.finished:
                 batch = next(batches)
@@ -193,6 +198,8 @@ class Trainer:
                 bar.advance(1, f"{rate:,.0f} target tokens/s, best perplexity {self._perplexity()}")
                 if standing.update % LOSS_CHECK == 0:
                     self._check_loss()
+                if self.device.type == "cpu" and (warning := neighbours.warning()):
+                    bar.say(warning)
                 if standing.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
                     if run is not None:
@@ -253,7 +260,7 @@ class Trainer:
         """The summed loss of a batch; leaves the gradients of the loss per token."""
         if self._graphs is not None:
             return self._graphs(batch)
-        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.dtype)
+        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.precision)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -335,6 +342,9 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        if self.device.type == "cpu":
+            keep_threads("train", self.progress.threads)
+            self.precision = choose_precision(self.settings.precision, self.device, self.progress.bf16)
         print(f"train: goes on from update {self.progress.update:,}", flush=True)
 
     def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from seq2seq.doubts import Doubts, summary
 from seq2seq.errors import UserError
 from seq2seq.fast_search import FastModel, beam_search
 from seq2seq.model import Seq2Seq
-from seq2seq.precision import PRECISIONS, choose_dtype
+from seq2seq.precision import PRECISIONS, choose_precision
 from seq2seq.search import Hypothesis, forced
 from seq2seq.translation import Translation, combined_score, concatenated
 from seq2seq.vocabulary import Vocabulary, known_words
@@ -202,7 +202,7 @@ class Translator:
 
     def _fast_model(self, precision: str) -> FastModel:
         if precision not in self._fast:
-            self._fast[precision] = FastModel(self.model, choose_dtype(precision, self.device))
+            self._fast[precision] = FastModel(self.model, choose_precision(precision, self.device))
         return self._fast[precision]
 
     def _part(self, texts: Sequence[str], split: bool) -> _Parts:

@@ -18,6 +18,7 @@ from seq2seq import fast, parallel, processes
 from seq2seq.batches import Batches
 from seq2seq.errors import TransientError
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import Precision
 from seq2seq.tokens import TokenSplit
 from seq2seq.train import stop_requested
 from seq2seq.vocabulary import PAD
@@ -65,7 +66,7 @@ def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, An
         for update, batch in zip(range(1, UPDATES + 1), batches.epoch(0), strict=False):
             if update == MOMENT and world.rank == world.size - 1:
                 befall(mishap)
-            loss = fast.summed_loss(model, batch, 0.1, torch.float64)
+            loss = fast.summed_loss(model, batch, 0.1, Precision(torch.float64))
             optimizer.zero_grad()
             (loss / batch.tokens).backward()
             gradients = [weight.grad for weight in weights if weight.grad is not None]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import __main__ as bench
 from benchmarks import contest, decoding, setting, stages, table, training, turns, tutorial
 from benchmarks.__main__ import header
 from benchmarks.contest import ContestantError, Program, Result, Step
@@ -126,6 +127,21 @@ def test_the_header_says_which_steps_count():
     assert "12%" in header(0.12)[-1] or "does not say" in header(0.12)[-1]
 
 
+@pytest.mark.parametrize("kind", ["native", "emulated"])
+def test_the_bench_prints_that_bfloat16_is_emulated(monkeypatch, kind):
+    monkeypatch.setenv("SEQ2SEQ_BF16", kind)
+    assert [line.startswith("bf16 is emulated") for line in bench.products()] == [True] * (kind == "emulated")
+
+
+@pytest.mark.parametrize("corpus", ["multi30k", "grammar"])
+def test_the_bench_prints_that_another_corpus_does_not_compare(monkeypatch, tmp_path, corpus):
+    monkeypatch.setattr(bench.corpus, "make", lambda recipe: tmp_path / recipe)
+    monkeypatch.setattr(bench.corpus, "describe", lambda folder: folder.name)
+    report = bench.Report()
+    bench.prepare_corpus(corpus, report)
+    assert any("do not compare" in line for line in report.lines) == (corpus != "multi30k")
+
+
 def test_contestants_take_turns(tmp_path):
     trace = tmp_path / "trace"
     programs = [Program(name, [sys.executable, "-c", ECHO, str(trace), name]) for name in ("a", "b")]
@@ -206,4 +222,6 @@ def test_searches_find_the_same_forced_hypotheses():
         assert [len(ids) for ids in found[name]] == [setting.FORCED] * 3
         assert all(EOS not in ids for ids in found[name])
         assert len(decoder.singles(2)) == 2
+        assert decoder.batch(2, beam=1) == 2
+        assert [len(hypothesis.ids) for hypothesis in decoder.found] == [setting.FORCED] * 2
     assert found[setting.FAST] == found[setting.REFERENCE_SEARCH]

@@ -7,6 +7,7 @@ from seq2seq import cuda_graphs, fast
 from seq2seq.batches import Batch, collate
 from seq2seq.cuda_graphs import Graphs
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import Precision
 
 PIECES = 60
 
@@ -48,10 +49,10 @@ BATCHES = [
 @pytest.mark.parametrize("kind", ["additive", "dot", "none"])
 def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
     built, alone, tape = model(kind).double(), model(kind).double(), Tape()
-    graphs = Graphs(built, 0.1, torch.float64, tape)
+    graphs = Graphs(built, 0.1, Precision(torch.float64), tape)
     grads = [p.grad for p in built.parameters()]
     for pairs in BATCHES:
-        expected = fast.summed_loss(alone, pairs, 0.1, torch.float64)
+        expected = fast.summed_loss(alone, pairs, 0.1, Precision(torch.float64))
         alone.zero_grad()
         (expected / pairs.tokens).backward()
         assert graphs(pairs).item() == pytest.approx(expected.item(), rel=1e-12)
@@ -64,7 +65,7 @@ def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
 
 def test_it_learns_with_gradients_that_stay_where_they_are():
     built, pairs = model(), batch(6, 5, 1)
-    graphs = Graphs(built, 0.1, torch.float32, Tape())
+    graphs = Graphs(built, 0.1, Precision(torch.float32), Tape())
     optimizer = torch.optim.AdamW(built.parameters(), lr=0.01, fused=True)
     losses = []
     for _ in range(20):
@@ -77,23 +78,25 @@ def test_it_learns_with_gradients_that_stay_where_they_are():
 def test_a_shape_too_many_runs_without_a_graph(monkeypatch):
     monkeypatch.setattr(cuda_graphs, "MOST", 1)
     built, tape = model().double(), Tape()
-    graphs = Graphs(built, 0.0, torch.float64, tape)
+    graphs = Graphs(built, 0.0, Precision(torch.float64), tape)
     graphs(BATCHES[0])
-    expected = fast.summed_loss(built, BATCHES[1], 0.0, torch.float64).item()
+    expected = fast.summed_loss(built, BATCHES[1], 0.0, Precision(torch.float64)).item()
     assert graphs(BATCHES[1]).item() == pytest.approx(expected, rel=1e-12)
     assert tape.records == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("hidden", [24, 384])  # cuDNN has an algorithm of its own for small ones
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "precision", [Precision(), Precision(torch.bfloat16), Precision(torch.bfloat16, True)]
+)
 def test_on_a_gpu_a_replay_is_the_batch_itself_with_the_weights_of_now(hidden, precision, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     here = torch.device("cuda")
     built, alone = model(hidden=hidden).to(here), model(hidden=hidden).to(here)
     graphs = Graphs(built, 0.1, precision)
     optimizers = [torch.optim.SGD(one.parameters(), lr=0.1) for one in (built, alone)]
-    rounding = 1e-3 if precision == torch.float32 else 5e-2
+    rounding = 1e-3 if precision.dtype == torch.float32 else 5e-2
     for pairs in [pairs.to(here) for pairs in (*BATCHES, *BATCHES)]:
         expected = fast.summed_loss(alone, pairs, 0.1, precision)
         alone.zero_grad()
@@ -107,5 +110,5 @@ def test_on_a_gpu_a_replay_is_the_batch_itself_with_the_weights_of_now(hidden, p
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_dropout_draws_anew_at_every_replay():
-    drawn, pairs = Graphs(model(dropout=0.5).cuda(), 0.0, torch.float32), BATCHES[0].to(torch.device("cuda"))
+    drawn, pairs = Graphs(model(dropout=0.5).cuda(), 0.0, Precision()), BATCHES[0].to(torch.device("cuda"))
     assert len({drawn(pairs).item() for _ in range(5)}) == 5

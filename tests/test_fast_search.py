@@ -10,14 +10,17 @@ from test_model import KINDS
 from test_search import SOURCES
 from test_search import model as trained
 
-from seq2seq import search
+from seq2seq import fast_search, search
 from seq2seq.batches import collate, source_batch
 from seq2seq.errors import UserError
 from seq2seq.fast_search import BLOCK, FastModel, beam_search, tanh, topk
 from seq2seq.model import Config, Seq2Seq
+from seq2seq.precision import Precision
 from seq2seq.vocabulary import EOS
 
 PIECES = BLOCK + 6  # a block and a part of one
+EXACT = Precision(torch.float64)
+BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
 
 
 @functools.cache
@@ -53,7 +56,7 @@ def assert_alike(found, expected, tolerance):
 @pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
 def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer_norm):
     model = build(attention, layers, tie, layer_norm)
-    fast = FastModel(model, torch.float64)
+    fast = FastModel(model, EXACT)
     ended = []
     for batch in batches(6):
         for beam in (2, 5, PIECES + 2):
@@ -69,6 +72,21 @@ def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer
 
 
 @pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("count", [fast_search.TOGETHER - 1, 2 * fast_search.TOGETHER + 3])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_few_and_many_sentences_of_any_lengths_are_searched_alike(attention, count, beam):
+    draw = random.Random(6)
+    words = range(EOS + 1, PIECES)
+    sources = [draw.choices(words, k=1 + 29 * n // count) for n in range(count)]
+    draw.shuffle(sources)
+    model, fast = build(attention), FastModel(build(attention), EXACT)
+    expected = search.beam_search(model, *source_batch(sources), beam, 1.0, max_length=12)
+    assert_alike(beam_search(fast, *source_batch(sources), beam, 1.0, max_length=12), expected, 1e-9)
+    alone = [beam_search(fast, *source_batch([source]), beam, 1.0, max_length=12)[0] for source in sources]
+    assert_alike(alone, expected, 1e-9)
+
+
+@pytest.mark.parametrize("attention", KINDS)
 @pytest.mark.parametrize("beam", [1, 5])
 def test_in_single_precision_as_well(attention, beam):
     model = copy.deepcopy(trained(attention)).float()
@@ -79,9 +97,10 @@ def test_in_single_precision_as_well(attention, beam):
 
 
 @pytest.mark.parametrize("attention", KINDS)
-def test_bfloat16_finds_hypotheses_about_as_good(attention):
+@pytest.mark.parametrize("precision", BF16)
+def test_bfloat16_finds_hypotheses_about_as_good(precision, attention):
     model = copy.deepcopy(trained(attention)).float()
-    fast = FastModel(model, torch.bfloat16)
+    fast = FastModel(model, precision)
     expected = search.beam_search(model, *source_batch(SOURCES), 5, 1.0, max_length=8)
     found = beam_search(fast, *source_batch(SOURCES), 5, 1.0, max_length=8)
     for source, ours, best in zip(SOURCES, found, expected, strict=True):
@@ -93,8 +112,19 @@ def test_bfloat16_finds_hypotheses_about_as_good(attention):
         assert total.item() / length == pytest.approx(best.score(1.0), rel=0.05)
 
 
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("beam", [1, 5])
+def test_native_and_emulated_products_find_the_same(beam, attention):
+    model = copy.deepcopy(trained(attention)).float()
+    native, emulated = (
+        beam_search(FastModel(model, precision), *source_batch(SOURCES), beam, 1.0, max_length=12)
+        for precision in BF16
+    )
+    assert_alike(emulated, native, 0.01)
+
+
 def test_nothing_is_said_in_no_steps():
-    found = beam_search(FastModel(build("dot"), torch.float64), *batches(1)[0], 3, 1.0, max_length=0)
+    found = beam_search(FastModel(build("dot"), EXACT), *batches(1)[0], 3, 1.0, max_length=0)
     assert {(tuple(h.ids), h.log_probability, h.ended) for h in found} == {((), 0.0, False)}
 
 
@@ -120,4 +150,4 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(beam):
     with torch.no_grad():
         model.decoder.readout.weight[0, 0] = torch.nan
     with pytest.raises(UserError, match="scores are no numbers: its weights are damaged"):
-        beam_search(FastModel(model, torch.float64), *batches(1)[0], beam, 1.0, max_length=5)
+        beam_search(FastModel(model, EXACT), *batches(1)[0], beam, 1.0, max_length=5)

@@ -17,10 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from test_cuda_graphs import Tape
 
-from seq2seq import checkpoints, cuda_graphs, params, train
+from seq2seq import checkpoints, cuda_graphs, params, precision, train
 from seq2seq.checkpoints import BEFORE, FILE, Checkpoints, fingerprint
 from seq2seq.errors import UserError
-from seq2seq.precision import choose_dtype
 from seq2seq.tokens import TokenWriter
 
 ROOT = Path(__file__).parents[1]
@@ -337,10 +336,23 @@ def test_two_processes_train_the_model_of_one(tmp_path):
     assert curves["2"] == pytest.approx(curves["1"], rel=1e-4)
 
 
-def test_a_device_without_bfloat16_products_is_warned_of(monkeypatch, capsys):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert choose_dtype("bf16", cpu) == torch.bfloat16
-    assert "precision fp32 would be quicker" in capsys.readouterr().err
-    assert choose_dtype("fp32", cpu) == torch.float32
-    assert capsys.readouterr().err == ""
+def test_a_resumed_training_keeps_its_threads_and_its_products(tokens, tmp_path, monkeypatch, capsys):
+    def pull(step: int) -> None:
+        if step == 20:
+            raise ZeroDivisionError
+
+    monkeypatch.setenv("SEQ2SEQ_BF16", "native")
+    with pytest.raises(ZeroDivisionError):
+        trainer(tokens, tmp_path, precision="bf16").fit(Recorder(pull))
+    monkeypatch.delenv("SEQ2SEQ_BF16")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(precision, "native_share", lambda: 9.0)
+    asked: list[int | None] = []
+    monkeypatch.setattr(train, "keep_threads", lambda who, kept: asked.append(kept))
+    again = trainer(tokens, tmp_path, precision="bf16", updates=21)
+    assert again.precision.emulated
+    again._resume()
+    assert not again.precision.emulated
+    assert asked == [torch.get_num_threads()]
+    assert (again.progress.threads, again.progress.bf16) == (torch.get_num_threads(), "native")
