@@ -269,7 +269,7 @@ def _words(text: str) -> list[str]:
 
 
 def _heading_words(cell: str) -> list[str]:
-    """The words of a cell, none if it has the punctuation of a sentence: `text.no` is a heading, `no.` none."""
+    """The words of a cell, none if it has a sentence's punctuation: `text.no` is a heading, `no.` is none."""
     return _words(cell) if CELL.fullmatch(_plain(cell).strip()) else []
 
 
