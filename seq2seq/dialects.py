@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from seq2seq.errors import UserError
 from seq2seq.languages import is_heading
+from seq2seq.streams import Source
 
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "|"}
 ROWS = 1000  # looked at
@@ -23,7 +24,11 @@ FEWEST = 3  # rows by which another separator than the name's is recognised
 AGREEING = 0.9  # of the rows have as many fields as the first
 UNCLOSED = 10_000  # characters of a quoted field that the sample may cut
 DOUBLED, BACKSLASHED = r'[^"]*(?:""[^"]*)*', r'[^"\\]*(?:\\.[^"\\]*)*'  # text with quotation marks in quotes
+DOUBLED_INSIDE = r'[^"\t\n]*(?:""[^"\t\n]*)+'
 BARS = " ||| "  # of Moses and fast_align
+
+
+Rows = list[list[tuple[bool, str]]]  # of each row the fields as written, and whether each is quoted
 
 
 class Dialect(NamedTuple):
@@ -35,20 +40,23 @@ class Dialect(NamedTuple):
     skipped: int = 0  # lines before the first row: `sep=;` of a spreadsheet
 
 
-def detect(path: Path, kind: str, sample: bytes) -> Dialect:
-    """The dialect of a file of kind `csv` or `tsv` that begins with `sample`; raises UserError in doubt.
+def detect(file: Source, kind: str) -> Dialect:
+    """The dialect of a file of kind `csv` or `tsv`; raises UserError in doubt.
 
     The name decides unless rows of one width contradict it. In TSV a quotation mark is text, unless all
     fields of the sample follow the rules of quoting and some cannot be read otherwise.
     """
-    text = sample.decode("utf-8", "replace").replace("\ufeff", "")
+    path, text = file.path, _decode(file.sample)
     text = text[: text.rfind("\n") + 1] or text
     if declared := re.match(r"sep=(.)\r?\n", text):
         separator = declared[1]
         return Dialect(separator, True, f"line 1 names the separator {separator!r}", skipped=1)
     own = "," if kind == "csv" else "\t"
     separator = _separator(path, text, own, kind)
-    quoted, note = _quoting(path, text, separator, kind)
+    quoted, note = True, ""
+    if separator in "\t|":  # quotation marks may be rare
+        marked = _decode(file.lines_with(b'"'))
+        quoted, note = _quoting(path, text, marked, separator, kind)
     if separator != own:
         note = "; ".join(filter(None, [f"fields are separated by {SEPARATORS[separator]}", note]))
     if _lacks_a_name(text, separator, quoted):
@@ -116,56 +124,69 @@ def _is_punctuation(text: str, mark: str) -> bool:
     return mark != "\t" and 2 * len(re.findall(rf"{re.escape(mark)} ", text)) > text.count(mark)
 
 
-def _quoting(path: Path, text: str, separator: str, kind: str) -> tuple[bool, str]:
-    """Whether fields are quoted, and what there is to announce."""
-    if separator in ",;":
-        return True, ""
-    rows = _parse(text, separator)
+def _decode(sample: bytes) -> str:
+    return sample.decode("utf-8", "replace").replace("\ufeff", "")
+
+
+def _quoting(path: Path, text: str, marked: str, separator: str, kind: str) -> tuple[bool, str]:
+    """Whether fields are quoted, and what there is to announce, by the first lines and those with quotes."""
+    rows = _parse(marked, separator)
     if rows is None:
-        if re.match(r'"[^"\t\n]*"\t', text) and _parse(text, separator, BACKSLASHED):
+        if re.match(r'"[^"\t\n]*"\t', text) and _parse(marked, separator, BACKSLASHED):
             raise UserError(
                 f"{path}: quotation marks inside fields have a backslash, as R writes them; write it with "
                 'qmethod = "double", or with quote = FALSE'
             )
-        return False, "quotation marks are text" if kind == "csv" and '"' in text else ""
+        if re.search(
+            rf'(^|{re.escape(separator)})"{DOUBLED_INSIDE}"({re.escape(separator)}|\r?$)', marked, re.M
+        ):
+            return False, "quotation marks are text, though some fields are quoted as in CSV: look at them"
+        return False, "quotation marks are text" if kind == "csv" else ""
     if kind == "csv":
         return True, ""
-    if _is_quoted(rows, text, separator):
+    if _has_program_quotes(rows, marked, separator):
         return True, "fields are quoted as in CSV"
-    if len(rows) >= FEWEST and all(quoted for row in rows for quoted, _ in row):
+    first_rows = _parse(text, separator) or []
+    if _has_quoted_cells(first_rows):
+        return True, "fields are quoted as in CSV"
+    if len(first_rows) >= FEWEST and all(quoted for row in first_rows for quoted, _ in row):
         return False, "every field stands in quotation marks, taken as text; if they are not, name it .csv"
     return False, ""
 
 
-def _is_quoted(rows: list[list[tuple[bool, str]]], text: str, separator: str) -> bool:
-    """Whether rows that follow the rules of quoting show that a program quoted them.
+def _has_program_quotes(rows: Rows, marked: str, separator: str) -> bool:
+    """Whether rows with quotation marks, which follow the rules of quoting, were quoted by a program.
 
-    A person's quotation marks follow them too, where a whole sentence is speech. Signs of a program: doubled
-    marks, quoted headings, separators or line ends inside fields that make rows of one width only
-    when read as quoted, and marks around the fields with commas alone.
+    A person's marks follow the rules too, where a whole sentence is speech. A program doubles marks inside,
+    and puts them around separators and line ends: rows then have one width only when read as quoted.
     """
-    if len({len(row) for row in rows}) != 1:
+    widths = [len(row) for row in rows]
+    if not rows or widths.count(widths[0]) < AGREEING * len(widths):
         return False
     quoted = [value for row in rows for is_quoted, value in row if is_quoted]
     if any('""' in value for value in quoted):
         return True
+    is_apart = any(separator in value or "\n" in value for value in quoted)
+    return is_apart and len(set(widths)) == 1 < len(set(_widths(marked, separator, quoted=False)))
+
+
+def _has_quoted_cells(rows: Rows) -> bool:
+    """Whether the first rows have quoted headings, or marks around the fields with commas alone (Excel)."""
     if rows and all(is_quoted and is_heading(value) for is_quoted, value in rows[0]):
         return True
-    is_apart = any(separator in value or "\n" in value for value in quoted)
-    if is_apart and len(set(_widths(text, separator, quoted=False))) > 1:
-        return True
-    commas = all(is_quoted == ("," in value) for row in rows for is_quoted, value in row)
-    return commas and len(quoted) >= FEWEST
+    cells = [cell for row in rows for cell in row]
+    commas = all(is_quoted == ("," in value) for is_quoted, value in cells)
+    return commas and sum(is_quoted for is_quoted, _ in cells) >= FEWEST
 
 
-def _parse(text: str, separator: str, inside: str = DOUBLED) -> list[list[tuple[bool, str]]] | None:
+def _parse(text: str, separator: str, inside: str = DOUBLED) -> Rows | None:
     """The fields of each row, whether quoted and as written; None if one breaks the rules of quoting.
 
     A field with a quotation mark is quoted, and marks inside a field stand as `inside` has them.
     """
     apart = re.escape(separator)
     field = re.compile(rf'(?:"({inside})"|([^"{apart}\r\n]*))({apart}|\r?\n|\Z)')
-    rows: list[list[tuple[bool, str]]] = [[]]
+    rows: Rows = [[]]
     place = 0
     while place < len(text) and len(rows) <= ROWS:
         found = field.match(text, place)

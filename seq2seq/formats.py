@@ -115,7 +115,7 @@ def open_table(path: Path, source: str | int, target: str | int) -> Table:
 
 def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
     path = file.path
-    dialect = detect(path, kind(path), file.sample)
+    dialect = detect(file, kind(path))
     records = _records(file, dialect)
     line, first = _first(path, records)
     named = isinstance(source, str) or isinstance(target, str)

@@ -242,7 +242,7 @@ yue||Cantonese,粵語,粤语,廣東話|-
 VARIANTS = {
     "zh-Hans": "Simplified Chinese,Chinese Simplified,简体中文,中文（简体）",
     "zh-Hant": "Traditional Chinese,Chinese Traditional,繁體中文,繁体中文,中文（繁體）",
-    "pt-BR": "Brazilian Portuguese,Portuguese Brazil,Português brasileiro,Português do Brasil",
+    "pt-BR": "Brazilian Portuguese,Portuguese Brazil,Português brasileiro,Português Brasil",
     "pt-PT": "European Portuguese,Portuguese Portugal",
     "en-US": "American English,English US",
     "en-GB": "British English,English UK",
@@ -269,7 +269,7 @@ def _words(text: str) -> list[str]:
 
 
 def _heading_words(cell: str) -> list[str]:
-    """The words of a cell; none if it has a sentence's punctuation: `text.no` names a code, `no.` none."""
+    """The words of a cell, none if it has a sentence's punctuation: `text.no` is a heading, `no.` is none."""
     return _words(cell) if CELL.fullmatch(_plain(cell).strip()) else []
 
 

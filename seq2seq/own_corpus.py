@@ -76,13 +76,15 @@ def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str
     from seq2seq import formats
     from seq2seq.corpus import Pair
 
-    names, rows = (str(source), str(target)), []
+    names = str(source), str(target)
+    rows: list[Pair] = []
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         with suppress(UserError, OSError):
             table = formats.open_table(path, source, target)
             names = table.columns
             rows = [row for row in islice(table.rows, ROWS) if isinstance(row, Pair)]
-    letters = [sum(any(map(str.isalpha, row[side])) for row in rows) for side in (0, 1)]
+    sides = zip(*(row[:2] for row in rows), strict=True) if rows else ((), ())
+    letters = [sum(any(map(str.isalpha, text)) for text in side) for side in sides]
     return [(name, 2 * count >= len(rows)) for name, count in zip(names, letters, strict=True)]
 
 

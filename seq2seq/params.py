@@ -262,7 +262,8 @@ def apply(
     if complete is not None:
         for name, value in complete(assigned, before, document).items():
             if name not in assigned:
-                assign(*name.split("."), value, name)
+                section, _, key = name.partition(".")
+                assign(section, key, value, name)
         check(document, path)
     changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
     if changed:

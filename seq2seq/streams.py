@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ EXPANDED = 2**28  # bytes that any archive may hold
 RATIO = 100  # times its own size that a larger archive may hold: text packs 3 to 10 times
 LZMA_MEMORY = 2**28  # `xz -9` takes 65 MiB
 HEAD = 4096  # bytes by which a packing is recognised
+SCANNED, SAMPLED = 500_000, 1000  # lines looked through for a rare mark, and lines with it
 MANY = 20  # NULs, all at even or all at odd places, that are no accident
 BUFFER = 2**17  # bytes read at once, and sampled
 
@@ -91,6 +93,11 @@ class Source:
                     line = file.readline(LONGEST_LINE + 1)
                     if (left := left - len(line)) < 0:
                         raise self._too_large()
+
+    def lines_with(self, mark: bytes) -> bytes:
+        """The first SAMPLED lines that hold a mark, of the first SCANNED lines."""
+        found = (line for line in islice(self.lines(), SCANNED) if mark in line and len(line) < BUFFER)
+        return b"".join(islice(found, SAMPLED))
 
     def pieces(self) -> Iterator[bytes]:
         """All bytes, in pieces of at most BUFFER."""

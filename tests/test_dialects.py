@@ -75,6 +75,22 @@ def test_csv_by_name(tmp_path, text, note):
     assert rows == PAIRS
 
 
+def test_quotes_far_from_the_start(tmp_path):
+    table = [(f"Haus {n}", f"house {n}") for n in range(20_000)]
+    table += [('Er sagt "ja".', 'He says "yes".')]
+    text = pd.DataFrame(table).to_csv(sep="\t", index=False, header=False)
+    announcement, rows = read(tmp_path / "x.tsv", text)
+    assert announcement.startswith("fields are quoted as in CSV")
+    assert rows[-1] == Pair(*table[-1])
+
+
+def test_quotes_of_programs_beside_those_of_sentences(tmp_path):
+    text = '"Sag ""ja"""\t"Say ""yes"""\n"Ja", sagte er.\t"Yes," he said.\n'
+    announcement, rows = read(tmp_path / "x.tsv", text)
+    assert announcement.startswith("quotation marks are text, though some fields are quoted as in CSV")
+    assert rows == [Pair(*line.split("\t")) for line in text.splitlines()]
+
+
 def test_quoted_fields_with_commas_alone(tmp_path):
     table = [row for row in TABLE if '"' not in row[0]] * 3
     assert read(tmp_path / "x.txt", excel(table))[1] == [Pair(*row) for row in table]
