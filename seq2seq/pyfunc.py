@@ -83,7 +83,7 @@ def log_model(
 
 
 def _no_code(folder: str, names: list[str]) -> list[str]:
-    """What of the package's folder is not the package: an `.env` or a note of somebody's stays at home."""
+    """What of the package's folder is not the package, e.g. an `.env` or notes: it is not registered."""
     from seq2seq.workspace import SECRETS  # not where a model is served
 
     suffixes = (".py", ".yaml", ".j2", ".css")
