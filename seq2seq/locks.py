@@ -44,7 +44,7 @@ def promotions(patience: float = PATIENCE) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # or the next one to wait would be shown a holder of the past
+            file.truncate(0)  # or who waits next would be shown a former holder
 
 
 def sign(file: TextIO) -> None:

@@ -1,7 +1,7 @@
 """Text of a corpus, a model, a name or an error, made harmless where it is shown: Markdown, chat.
 
-Why: on a page it could draw an image that phones home or a link that lies, and in a chat it could call
-everybody. HTML is escaped by Jinja.
+Why: on a page it could fetch an image from any server or show a link with another target, and in a chat it
+could notify all members. HTML is escaped by Jinja.
 """
 
 from __future__ import annotations

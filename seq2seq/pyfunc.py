@@ -171,17 +171,28 @@ def log_model(
         shutil.copytree(folder, copy)
         stored = decoding.stored(direction.read(folder).source.language)
         (copy / DECODING).write_text(json.dumps(stored), encoding="utf-8")
+        code = shutil.copytree(package, Path(scratch) / package.name, ignore=_no_code)
         with mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(package / "pyfunc.py"),
                 artifacts={"model": str(copy)},
-                code_paths=[str(package)],
+                code_paths=[str(code)],
                 pip_requirements=requirements(),
                 signature=signature,
                 input_example=list(example),
             )
     return str(logged.model_uri)
+
+
+def _no_code(folder: str, names: list[str]) -> list[str]:
+    """What of the package's folder is not the package, e.g. an `.env` or notes: it is not registered."""
+    from seq2seq.workspace import SECRETS  # not where a model is served
+
+    suffixes = (".py", ".yaml", ".j2", ".css")
+    kept = (name for name in names if Path(folder, name).is_dir() or name.endswith(suffixes))
+    ours = {name for name in kept if name != "__pycache__" and not SECRETS.search(name)}
+    return [name for name in names if name not in ours]
 
 
 def requirements() -> list[str]:
