@@ -139,9 +139,15 @@ def _parser() -> argparse.ArgumentParser:
     pin = commands.add_parser("pin", help="write a hub dataset's commit and file hashes into its pin")
     pin.add_argument("pin", type=Path, help="e.g. corpora/multi30k.yaml")
 
-    translate = commands.add_parser("translate", help="translate text, lines of a file, or stdin")
-    translate.add_argument("text", nargs="*", help="one sentence an argument")
-    translate.add_argument("--file", type=Path, help="a text file, one sentence a line")
+    translate = commands.add_parser(
+        "translate",
+        help="translate text, lines of a file, or stdin",
+        description="Translate text, lines of a file, or stdin: a line of output for each, as it comes.",
+        epilog="A line that cannot be translated (not UTF-8, too long a sentence) is named on stderr, and "
+        "its line of output is empty. Exit status: 0 all translated, 1 some lines left out, 2 wrong input.",
+    )
+    translate.add_argument("text", nargs="*", help="one text an argument")
+    translate.add_argument("--file", type=Path, help="a text file, one text a line")
     translate.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a model folder")
     translate.add_argument("--beam", type=int, help="hypotheses kept at each step; 1 is greedy")
     translate.add_argument("--attention", type=Path, metavar="PNG", help="draw where attention looked")

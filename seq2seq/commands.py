@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from seq2seq import own_corpus, params, paths
 from seq2seq.errors import UserError
@@ -20,16 +23,27 @@ from seq2seq.errors import UserError
 if TYPE_CHECKING:
     from seq2seq.translator import Translator
 
-BATCH = 64  # lines translated together; their order stays
+BATCH = 64  # lines translated together at most; their order stays
+CHUNK = 1 << 16  # bytes read from a pipe at once
+LEFT_OUT = 1  # exit status of `translate` where a line was not translated
 PICTURES = (".png", ".pdf", ".svg")
+T = TypeVar("T")
+
+
+class Line(NamedTuple):
+    """A line to translate."""
+
+    name: str  # where it stands
+    text: str
+    problem: str = ""  # why it cannot be read
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line says; returns the exit status."""
+    commands: dict[str, Callable[[argparse.Namespace], int | None]]
     commands = {"use": use, "pin": pin, "translate": translate, "compare": compare}
     commands |= {"history": history, "lineage": lineage, "explain": explain}
-    commands[options.command](options)
-    return 0
+    return commands[options.command](options) or 0
 
 
 def use(options: argparse.Namespace) -> None:
@@ -70,40 +84,39 @@ def _show_changes(changes: Iterable[tuple[str, Any, Any]], path: Path) -> None:
         print(f"nothing changed in {path}")
 
 
-def translate(options: argparse.Namespace) -> None:
-    """Translate the arguments, a file or stdin, a line of output for each; warns of unknown words."""
-    texts = _texts(options)
+def translate(options: argparse.Namespace) -> int:
+    """Translate the arguments, a file or stdin, a line of output for each; warns of unknown words.
+
+    A line that cannot be translated is named on stderr, and its line of output is empty. Returns LEFT_OUT
+    if there was one.
+    """
+    lines = _lines(options)
     if options.attention is not None:
         _check_picture(options)
     translator = _translator(options.model)
     if options.attention is not None:
-        _translate_and_draw(translator, next(texts), options)
-        return
+        _translate_and_draw(translator, options.text[0], options)
+        return 0
     warned: set[str] = set()
-    # Somebody who types wants each answer at once.
-    size = 1 if _from_terminal(options) else BATCH
-    for batch in _batches(texts, size):
-        _warn_of_unknown(translator, batch, warned)
-        for text in translator.translate(batch, beam=options.beam):
-            print(text)
+    left_out = 0
+    for batch in lines:
+        problems = {i: line.problem for i, line in enumerate(batch) if line.problem}
+        good = [i for i in range(len(batch)) if i not in problems]
+        refused = translator.refusals([batch[i].text for i in good])
+        problems |= {good[i]: reason for i, reason in refused.items()}
+        good = [i for i in good if i not in problems]
+        for i, reason in sorted(problems.items()):
+            print(f"{batch[i].name}: {reason}; left out", file=sys.stderr, flush=True)
+        _warn(translator, [batch[i] for i in good], warned)
+        texts = [batch[i].text for i in good]
+        found = dict(zip(good, translator.translate(texts, beam=options.beam, warn=False), strict=True))
+        for i in range(len(batch)):
+            print(found.get(i, ""))
         sys.stdout.flush()
-
-
-def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Up to `size` texts at a time; what came before one that cannot be read is handed out first."""
-    batch: list[str] = []
-    try:
-        for text in texts:
-            batch.append(text)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    except UserError:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
+        left_out += len(problems)
+    if left_out:
+        print(f"{left_out:,} left out: their lines of output are empty", file=sys.stderr)
+    return LEFT_OUT if left_out else 0
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -187,9 +200,13 @@ def _champion(name: str) -> Path:
         ) from None
 
 
-def _warn_of_unknown(translator: Translator, texts: Iterable[str], warned: set[str]) -> None:
-    """Name the words that training never saw, each once."""
-    words = dict.fromkeys(word for text in texts for word in translator.unknown_words(text))
+def _warn(translator: Translator, lines: Iterable[Line], warned: set[str]) -> None:
+    """Name the lines unlike those of training, and the words that training never saw, each once."""
+    words: dict[str, None] = {}
+    for line in lines:
+        words |= dict.fromkeys(translator.unknown_words(line.text))
+        if doubts := translator.doubts(line.text):
+            print(f"{line.name}: {'; '.join(doubts)}", file=sys.stderr, flush=True)
     if new := [word for word in words if word not in warned]:
         warned.update(new)
         print(f"never seen in training: {', '.join(new)}", file=sys.stderr, flush=True)
@@ -198,8 +215,8 @@ def _warn_of_unknown(translator: Translator, texts: Iterable[str], warned: set[s
 def _translate_and_draw(translator: Translator, text: str, options: argparse.Namespace) -> None:
     from seq2seq.figures import attention_map
 
-    _warn_of_unknown(translator, [text], set())
-    [found] = translator.translate_fully([text], beam=options.beam)
+    _warn(translator, [Line("argument 1", text)], set())
+    [found] = translator.translate_fully([text], beam=options.beam, warn=False)
     print(found.text, flush=True)
     if not found.target_pieces:
         raise UserError("--attention: an empty text has no picture")
@@ -224,23 +241,29 @@ def _from_terminal(options: argparse.Namespace) -> bool:
     return not options.text and options.file is None and sys.stdin.isatty()
 
 
-def _texts(options: argparse.Namespace) -> Iterator[str]:
-    """The texts to translate, in order; what cannot be read raises UserError before a model is loaded."""
+def _lines(options: argparse.Namespace) -> Iterator[list[Line]]:
+    """What there is to translate, in portions; raises UserError for a file that cannot be opened."""
     if options.text and options.file is not None:
         raise UserError("translate: give sentences or --file, not both")
     if options.text:
-        for number, text in enumerate(options.text, 1):
-            if not text.isprintable() and any("\udc80" <= character <= "\udcff" for character in text):
-                raise UserError(f"argument {number} is not UTF-8: {text!r}")
-        return iter(options.text)
+        return _portions(_argument(number, text) for number, text in enumerate(options.text, 1))
     if options.file is None:
-        if _from_terminal(options):
+        if sys.stdin.isatty():
             print("one sentence a line, Ctrl-D ends", file=sys.stderr)
-        return _decoded("stdin", sys.stdin.buffer)
+        numbers = count(1)
+        arriving = _arriving(sys.stdin.buffer)
+        return ([_decoded("stdin", next(numbers), line) for line in portion] for portion in arriving)
     try:
-        return _decoded(str(options.file), _closing(options.file.open("rb")))
+        lines = enumerate(_closing(options.file.open("rb")), 1)
     except OSError as error:
         raise UserError(f"--file: {options.file}: {error.strerror}") from None
+    return _portions(_decoded(str(options.file), number, line) for number, line in lines)
+
+
+def _portions(items: Iterable[T]) -> Iterator[list[T]]:
+    items = iter(items)
+    while portion := list(islice(items, BATCH)):
+        yield portion
 
 
 def _closing(file: BinaryIO) -> Iterator[bytes]:
@@ -248,14 +271,43 @@ def _closing(file: BinaryIO) -> Iterator[bytes]:
         yield from file
 
 
-def _decoded(name: str, lines: Iterable[bytes]) -> Iterator[str]:
-    """Lines of UTF-8 without their ends; raises UserError naming the line that is none."""
-    for number, line in enumerate(lines, 1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}, line {number}: byte 0x{line[error.start]:02x} at position {error.start} is not "
-                "UTF-8: convert it first, e.g. `iconv -f LATIN1 -t UTF-8`"
-            ) from None
-        yield text.rstrip("\r\n")
+def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Portions of the lines that wait in a stream: a program that writes one and waits gets its answer."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # a stream in memory: all of it is there
+        yield from _portions(stream)
+        return
+    lines: list[bytes] = []
+    rest = bytearray()  # of a line that is not complete
+    data = b"?"
+    while data or lines:
+        if data and len(lines) < BATCH and (not lines or select.select([descriptor], [], [], 0)[0]):
+            data = os.read(descriptor, CHUNK)
+            rest += data
+            if b"\n" in data or (not data and rest):
+                *complete, last = bytes(rest).split(b"\n")
+                lines += complete if data else [*complete, last]
+                rest = bytearray(last if data else b"")
+        else:
+            yield lines[:BATCH]
+            del lines[:BATCH]
+
+
+def _argument(number: int, text: str) -> Line:
+    # Python reads bytes that are not UTF-8 as halves of surrogate pairs.
+    wrong = not text.isprintable() and any("\udc80" <= character <= "\udcff" for character in text)
+    return Line(f"argument {number}", "" if wrong else text, f"not UTF-8: {text!r}" if wrong else "")
+
+
+def _decoded(name: str, number: int, line: bytes) -> Line:
+    """A line without its end."""
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        problem = (
+            f"byte 0x{line[error.start]:02x} at position {error.start} is not UTF-8: convert it first, "
+            "e.g. `iconv -f LATIN1 -t UTF-8`"
+        )
+        return Line(f"{name}, line {number}", "", problem)
+    return Line(f"{name}, line {number}", text.rstrip("\r\n"))

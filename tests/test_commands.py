@@ -28,11 +28,18 @@ class Upper:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def translate(self, texts, beam=None):
+    def translate(self, texts, beam=None, warn=True):
+        assert not warn  # the command warns itself
         self.batches.append(len(texts))
         return [text.upper() for text in texts]
 
-    def translate_fully(self, texts, beam=None):
+    def refusals(self, texts):
+        return {i: "too long" for i, text in enumerate(texts) if len(text) > 100}
+
+    def doubts(self, text):
+        return ["it is in capitals"] if text.isupper() else []
+
+    def translate_fully(self, texts, beam=None, warn=True):
         return [Translation(text.upper(), 0.0, ["</s>"], ["</s>"] if text else [], None) for text in texts]
 
     def unknown_words(self, text):
@@ -90,17 +97,88 @@ def test_unknown_words_are_named_once_and_apart_from_the_output(translator, caps
     assert said.out == "DER XYLOPHON SCHLÄFT\nXYLOPHON YPSILON\n"
 
 
-def test_what_is_not_utf_8_is_named_with_its_line_after_what_came_before(translator, capsys, monkeypatch):
-    give_stdin(monkeypatch, b"Hund\nschl\xe4ft\n")
-    assert main(["translate"]) == 2
-    said = capsys.readouterr()
-    assert said.out == "HUND\n"
-    assert said.err.startswith("error: stdin, line 2: byte 0xe4 at position 4 is not UTF-8")
+def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp_path, monkeypatch):
+    data = b"Hund\nschl\xe4ft\n" + b"Hund " * 50 + b"\nschl\xc3\xa4ft\nder"
+    (tmp_path / "in.txt").write_bytes(data)
+    assert main(["translate", "--file", "in.txt"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "HUND\n\n\nSCHLÄFT\nDER\n"
+    assert told.err.splitlines() == [
+        "in.txt, line 2: byte 0xe4 at position 4 is not UTF-8: convert it first, "
+        "e.g. `iconv -f LATIN1 -t UTF-8`; left out",
+        "in.txt, line 3: too long; left out",
+        "2 left out: their lines of output are empty",
+    ]
+    give_stdin(monkeypatch, data)
+    assert main(["translate"]) == 1
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (told.out, told.err.replace("in.txt", "stdin"))
+    assert main(["translate", "der", "schl\udce4ft", "Hund"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "DER\n\nHUND\n"
+    assert told.err.startswith("argument 2: not UTF-8: 'schl\\udce4ft'; left out\n")
+
+
+def test_texts_unlike_training_are_named(translator, capsys):
+    assert main(["translate", "der", "DER"]) == 0
+    assert "argument 2: it is in capitals\n" in capsys.readouterr().err
+
+
+PIPED = """
+import sys
+from seq2seq import commands
+from seq2seq.__main__ import main
+
+class Upper:
+    def translate(self, texts, beam=None, warn=True):
+        print("batch of", len(texts), file=sys.stderr, flush=True)
+        return [text.upper() for text in texts]
+    def refusals(self, texts): return {}
+    def unknown_words(self, text): return []
+    def doubts(self, text): return []
+
+commands._translator = lambda model: Upper()
+sys.exit(main(["translate"]))
+"""
+
+
+def test_a_program_gets_an_answer_for_each_line_and_many_lines_stay_together():
+    child = subprocess.Popen(
+        [sys.executable, "-c", PIPED],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in ("eins\n", "zw", "ei\n", "drei\n"):
+        child.stdin.write(line)
+        child.stdin.flush()
+        if line.endswith("\n"):
+            assert child.stdout.readline() == {"ei\n": "ZWEI\n"}.get(line, line.upper())
+    many = "".join(f"zeile {number}\n" for number in range(200))
+    out, err = child.communicate(many + "ohne Ende")
+    assert out == many.upper() + "OHNE ENDE\n"
+    assert child.returncode == 0
+    assert err.count("batch of 1\n") <= 4
+    assert len(err.splitlines()) < 20
+
+
+def test_lines_of_a_stream_are_those_of_a_file(tmp_path):
+    data = b"eins\n\n" + b"x" * 200_000 + b"\n" + b"a\n" * 300 + b"\r\nende"
+    (tmp_path / "in.txt").write_bytes(data)
+    with (tmp_path / "in.txt").open("rb") as stream:
+        portions = list(commands._arriving(stream))
+    assert b"\n".join(line for portion in portions for line in portion) == data
+    assert max(map(len, portions)) == commands.BATCH
+    (tmp_path / "in.txt").write_bytes(b"a\n")
+    with (tmp_path / "in.txt").open("rb") as stream:
+        assert list(commands._arriving(stream)) == [[b"a"]]
 
 
 def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys, monkeypatch):
     found = Translation("A", 0.0, ["▁a", "</s>"], ["▁A", "</s>"], np.eye(2, dtype="f4"))
-    monkeypatch.setattr(translator, "translate_fully", lambda texts, beam: [found])
+    monkeypatch.setattr(translator, "translate_fully", lambda texts, **_: [found])
     (tmp_path / "file").write_text("")
     assert main(["translate", "a", "--attention", str(tmp_path / "file/a.png")]) == 1
     assert f"error: File exists: {tmp_path}/file\n" in capsys.readouterr().err
@@ -112,7 +190,6 @@ def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys,
         (["--file", "nowhere.txt"], "--file: nowhere.txt: No such file or directory"),
         (["--file", "."], "--file: .: Is a directory"),
         (["text", "--file", "in.txt"], "give sentences or --file, not both"),
-        (["schl\udce4ft"], "argument 1 is not UTF-8"),
         (["a", "b", "--attention", "a.png"], "give exactly one as an argument"),
         (["a", "--attention", "a.bmp"], "a.bmp must end in .png, .pdf, .svg"),
     ],
@@ -242,7 +319,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     code = (
         "import sys; from seq2seq import commands; from seq2seq.__main__ import main\n"
         "class T:\n"
-        "    def translate(self, texts, beam=None): return ['x' * 10000] * len(texts)\n"
+        "    def translate(self, texts, **_): return ['x' * 10000] * len(texts)\n"
+        "    def refusals(self, texts): return {}\n"
+        "    def doubts(self, text): return []\n"
         "    def unknown_words(self, text): return []\n"
         "commands._translator = lambda model: T()\n"
         "sys.exit(main(['translate', *['a'] * 2000]))\n"
