@@ -120,7 +120,7 @@ def _mark_killed(killed: str) -> None:
         with get_client(sync_client=True) as client:
             run = client.read_flow_run(UUID(killed))
             if run.id != flow_run.id and not (run.state and run.state.is_final()):
-                state = Crashed(message="its process was killed by force; the next run here marked it")
+                state: State[Any] = Crashed(message="killed by force; marked by the next run here")
                 client.set_flow_run_state(run.id, state, force=True)
                 screen.current.get().line(f"flow run {run.name} was killed by force: marked as crashed")
     except (ObjectNotFound, ValueError):
