@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run, task_run
-from prefect.states import Completed
+from prefect.states import Completed, Crashed
 
 from flows import notify, promote, screen, stages
 from flows import rollback as rollback_
@@ -29,6 +33,7 @@ from seq2seq.graph import Node
 from seq2seq.masking import mask
 
 T = TypeVar("T")
+FLOW_RUN = Path(".dvc/tmp/flow_run")  # names the flow run that works here
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
 
@@ -70,6 +75,11 @@ def bring_up_to_date(
     `until` ends with a stage, `force` names stages to run although they are fresh, `timeout` is in
     seconds and for each stage. Raises StageError, UserError, TransientError.
     """
+    with _recorded():
+        return _bring_up_to_date(until, force, timeout)
+
+
+def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float | None) -> list[Outcome]:
     stages.clear_stale_locks()
     run = _Run(graph.choose(graph.read(), until, force), timeout)
     try:
@@ -87,6 +97,37 @@ def bring_up_to_date(
         raise
     run.publish()
     return run.outcomes
+
+
+@contextmanager
+def _recorded() -> Iterator[None]:
+    """Keep a record of the flow run that works here while it does; one that was killed left its own."""
+    with suppress(FileNotFoundError):
+        _mark_killed(FLOW_RUN.read_text(encoding="utf-8"))
+    FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
+    FLOW_RUN.write_text(str(flow_run.id), encoding="utf-8")
+    try:
+        yield
+    finally:
+        FLOW_RUN.unlink(missing_ok=True)
+
+
+def _mark_killed(killed: str) -> None:
+    """Mark a flow run as crashed that was killed by force: its server shows it as running for ever.
+
+    Called under the workspace's lock, so that it runs no more. Never raises.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(UUID(killed))
+            if run.id != flow_run.id and not (run.state and run.state.is_final()):
+                state: State[Any] = Crashed(message="killed by force; marked by the next run here")
+                client.set_flow_run_state(run.id, state, force=True)
+                screen.current.get().line(f"flow run {run.name} was killed by force: marked as crashed")
+    except (ObjectNotFound, ValueError):
+        pass  # of another server
+    except Exception as error:
+        get_run_logger().warning(f"flow run {killed} was killed by force and stays as running: {error}")
 
 
 class _Run:

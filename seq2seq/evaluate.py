@@ -30,7 +30,7 @@ from seq2seq import (
 )
 from seq2seq.corpus import Pair, count_pairs, read_split
 from seq2seq.device import choose_device, keep_freed_memory
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import Progress, duration
 from seq2seq.translation import Translation
@@ -86,10 +86,13 @@ def evaluate(params: Params) -> None:
     _write_scores(metrics, rows)
     _write_sentences(frozen, found, greedy, sliced, samples)
     _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
-    with tracking.model_run() as run:
-        tracking.log_evaluation(run)
-        made = json.loads(paths.RUN.read_text(encoding="utf-8"))
-        # Now that DVC has committed the model, its training need not be gone on with.
+    made = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
+    try:
+        with tracking.model_run() as run:
+            tracking.log_evaluation(run)
+    except TransientError as error:  # a retry would compute all of it again
+        print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` records them", flush=True)
+    if made:  # now that DVC has committed the model, its training need not be gone on with
         shutil.rmtree(paths.CHECKPOINTS / made["fingerprint"], ignore_errors=True)
     for line in _told(metrics):
         print(f"evaluate: {line}")

@@ -115,7 +115,7 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
         causes: list[str] = []
         cause: BaseException | None = error
         while cause is not None:
-            causes.append(str(cause))
+            causes.append(" ".join(str(cause).split()))
             cause = cause.__cause__
         text = "DVC cannot read this project: " + ": ".join(causes)
         if "dvc.lock" in text:

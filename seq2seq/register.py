@@ -46,6 +46,9 @@ def register(params: Params) -> None:
         # The model is the same; what it was last scored on may not be.
         changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
         registry.tag_version(name, version.version, changed)
+        with tracking.model_run() as run:
+            if not tracking.is_evaluated(run):  # the server was away at the end of `evaluate`
+                tracking.log_evaluation(run)
         did = "is registered already"
     registry.set_alias(name, registry.CHALLENGER, version.version)
 
@@ -115,7 +118,7 @@ def _make(
     """Log the model to the run that made it, try it, and only then make a version of it."""
     with tracking.model_run() as run:
         run.log_workspace("register")
-        if not tracking.is_evaluated(run):  # made again on this server, from what lies on disk
+        if not tracking.is_evaluated(run):  # made again on this server, or away at the end of `evaluate`
             tracking.log_evaluation(run)
         with store.answering(is_long=True):
             uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding, sentences)

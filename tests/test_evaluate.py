@@ -11,7 +11,7 @@ import pytest
 from seq2seq import evaluate as stage
 from seq2seq import params, paths, scores
 from seq2seq.corpus import Pair, write_split
-from seq2seq.errors import UserError
+from seq2seq.errors import TransientError, UserError
 from seq2seq.translation import Translation
 from seq2seq.translator import LONGEST
 
@@ -86,7 +86,7 @@ def run(tmp_path, monkeypatch):
     """A function that evaluates in an empty folder and returns (metrics.json, what MLflow got)."""
     monkeypatch.chdir(tmp_path)
 
-    def go(translator=None, test=TEST, train=TRAIN, validation=VALIDATION, news=None, **changes):
+    def go(translator=None, test=TEST, away=False, train=TRAIN, validation=VALIDATION, news=None, **changes):
         sets = {"train": train, "validation": validation, "test": test}
         further = {} if news is None else {"news": news}
         for name, pairs in {**sets, **further}.items():
@@ -99,6 +99,8 @@ def run(tmp_path, monkeypatch):
 
         @contextmanager
         def model_run():
+            if away:
+                raise TransientError("MLflow at http://x does not answer")
             yield recorder
 
         monkeypatch.setattr(stage.tracking, "model_run", model_run)
@@ -113,6 +115,13 @@ def run(tmp_path, monkeypatch):
         return json.loads(paths.METRICS.read_text()), recorder
 
     return go
+
+
+def test_a_server_that_is_away_costs_no_result(run, capsys):
+    metrics, recorder = run(away=True)
+    assert recorder.metrics == {}
+    assert metrics == run()[0]
+    assert "does not answer; the results are in reports, `register` records them" in capsys.readouterr().out
 
 
 def read_lines(path):

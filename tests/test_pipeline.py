@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import projects
 import psutil
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Running
 from prefect.testing.utilities import prefect_test_harness
 from test_flows import flip, toy, truncate
 
@@ -323,3 +326,19 @@ def test_what_will_not_pass_is_not(toy: Path, told: list[str]) -> None:
     with pytest.raises(StageError, match="second \\(user\\): it did not work"):
         tasks.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Failed", 1)}
+
+
+def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, told: list[str]) -> None:
+    with get_client(sync_client=True) as client:
+        killed = client.create_flow_run(tasks.pipeline, state=Running())
+        ended = client.create_flow_run(tasks.pipeline, state=Completed())
+        for run, wanted in ((killed, "Crashed"), (ended, "Completed")):
+            tasks.FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
+            tasks.FLOW_RUN.write_text(str(run.id))
+            tasks.pipeline(until="first")
+            assert client.read_flow_run(run.id).state.name == wanted
+            assert not tasks.FLOW_RUN.exists()
+    for unknown in (str(uuid4()), "", "half a num"):  # of another server, or cut short
+        tasks.FLOW_RUN.write_text(unknown)
+        tasks.pipeline(until="first")
+    assert "was killed by force: marked as crashed" in "\n".join(told)

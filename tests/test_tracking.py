@@ -267,6 +267,20 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
     assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC knows it"
 
 
+def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
+    train(1)
+    for path in (paths.SEGMENTS, paths.LENGTHS, paths.SLICES, paths.PICTURES / "a.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for bleu in (12.5, 13.5):  # the second as after another beam: the run has the figures of the first
+        metrics = {"digests": {"test": "d"}, "model_digest": "m", "test": {"bleu": bleu, "sentences": 3}}
+        paths.METRICS.write_text(json.dumps(metrics))
+        with tracking.model_run() as run:
+            assert not tracking.is_evaluated(run)
+            tracking.log_evaluation(run)
+        assert tracking.is_evaluated(run)
+
+
 def test_a_deleted_run_is_made_again(project):
     run_id = train(1)
     store.client().delete_run(run_id)
