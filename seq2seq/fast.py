@@ -36,12 +36,13 @@ def summed_loss(model: Seq2Seq, batch: Batch, smoothing: float, precision: Preci
     decoder = model.decoder
     with precision.casting(device, encoder=True):
         memory, hidden_LBH, cell_LBH = model.read(batch.source_BS, batch.source_lengths_B)
-    with precision.casting(device):
-        if len(decoder.cells) > 1:
+    if len(decoder.cells) > 1:
+        with precision.casting(device):
             state = decoder.begin(hidden_LBH, cell_LBH, memory)
             logits_BTV, _ = decoder(batch.input_BT, state, memory)
-            return cross_entropy(logits_BTV.to(precision.wide), batch.output_BT, smoothing)
-        output_BTO = outputs(decoder, batch.input_BT, hidden_LBH[0], cell_LBH[0], memory, precision)
+        return cross_entropy(logits_BTV.to(precision.wide), batch.output_BT, smoothing)
+    output_BTO = outputs(decoder, batch.input_BT, hidden_LBH[0], cell_LBH[0], memory, precision)
+    with precision.casting(device):
         said_BTE = decoder.norm(decoder.readout(drop(output_BTO, decoder.dropout)))
         said_BTE = drop(torch.tanh(said_BTE), decoder.dropout)
     loss: Tensor = LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -68,7 +69,8 @@ def outputs(
     size = decoder.embedding.embedding_dim
     embedded_BTE = drop(decoder.embedding(input_BT), decoder.dropout)
     # What no earlier word decides is one product for all of them.
-    read_BTG = F.linear(embedded_BTE, cell.weight_ih[:, :size], cell.bias_ih + cell.bias_hh)
+    words = (embedded_BTE, cell.weight_ih[:, :size], cell.bias_ih + cell.bias_hh)
+    read_BTG = F.linear(*map(precision.round, words))
     needs: list[Tensor | None] = [None] * 5
     match decoder.attention:
         case AdditiveAttention() as attend:
@@ -80,7 +82,7 @@ def outputs(
             needs = [cell.weight_ih[:, size:], memory.values_BSM, memory.keys_BSA, None, None]
     d_TBH, c_TBM = Recurrence.apply(  # type: ignore[no-untyped-call]
         precision,
-        read_BTG.transpose(0, 1).to(precision.kept),
+        read_BTG.transpose(0, 1),
         precision.round(hidden_BH),
         cell_BH.to(precision.wide),
         memory.mask_BS,
@@ -141,17 +143,16 @@ class Recurrence(Function):
             return from_d[:, :gates], found
 
         hiddens, cells, active = [hidden_BH], [cell_BH], []
-        with torch.autocast(read_TBG.device.type, enabled=False):
-            heard_BG, context_BM = tell(hidden_BH)
-            for read_BG in read_TBG:
-                gates_BG = read_BG + heard_BG
-                if context_BM is not None and context_GM is not None:
-                    gates_BG.addmm_(context_BM, context_GM.t())
-                active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
-                active.append(active_BG)
-                cells.append(cell_BH)
-                hiddens.append(precision.round(hidden_BH))
-                heard_BG, context_BM = tell(hiddens[-1])
+        heard_BG, context_BM = tell(hidden_BH)
+        for read_BG in read_TBG:
+            gates_BG = read_BG + heard_BG
+            if context_BM is not None and context_GM is not None:
+                gates_BG.addmm_(context_BM, context_GM.t())
+            active_BG, cell_BH, hidden_BH = lstm(gates_BG.to(cell_BH.dtype), cell_BH)
+            active.append(active_BG)
+            cells.append(cell_BH)
+            hiddens.append(precision.round(hidden_BH))
+            heard_BG, context_BM = tell(hiddens[-1])
         ctx.precision, ctx.attend = precision, attend
         ctx.hiddens, ctx.cells, ctx.active = hiddens, cells, active
         ctx.save_for_backward(recurrent, context_GM)

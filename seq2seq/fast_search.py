@@ -107,7 +107,7 @@ class FastModel:
         order_N = lengths_B.argsort(stable=True)
         parts = [
             self._read(source_BS[rows, : int(lengths_B[rows[-1]])], lengths_B[rows], hoist=hoist)
-            for rows in order_N.split(together)
+            for rows in torch.split(order_N, together)
         ]
         place_N = order_N.argsort()  # of each sentence among the parts
         first = (torch.cat([part[i] for part in parts], dim=1).index_select(1, place_N) for i in (2, 3))
@@ -136,7 +136,8 @@ class FastModel:
         values, keys = memory.values_BSM, memory.keys_BSA.to(self.exact)
         if self.model.decoder.attention is not None:
             values = self.context(values) if hoist else values.to(self.exact)
-        return values, keys * 2 if self.additive else keys, *(part_LBH.to(self.exact) for part_LBH in first)
+        hidden_LBH, cell_LBH = (part_LBH.to(self.exact) for part_LBH in first)
+        return values, keys * 2 if self.additive else keys, hidden_LBH, cell_LBH
 
     def step(self, word_R: Tensor, state: State, memory: Memory | None) -> tuple[Tensor, State]:
         """Log-probabilities (R, V) of the next word after `word_R`, and the state behind it."""
