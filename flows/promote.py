@@ -32,7 +32,10 @@ TRIES = 3  # rounds until a champion that keeps moving is given up
 ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "params.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
 # What finds out and judges. All but the policy is run from the tree, which need not be this code's own.
-JUDGES = ("evidence", "witness", "behaviour", "checks", "words", "scores")
+JUDGES = (
+    *("evidence", "witness", "answers", "direction", "bleu_tokenizer"),
+    *("behaviour", "checks", "words", "scores"),
+)
 
 
 class Contest(NamedTuple):

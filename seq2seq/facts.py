@@ -36,7 +36,7 @@ FILES = {
     "run": paths.RUN,
 }
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
+PACKAGES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
 LONGEST_TEXT = 1000  # characters shown of any text
 
 # What would steer a terminal or a browser, or turn the order of others' letters, is shown as a sign.

@@ -30,7 +30,16 @@ EVERY, PAGE = 3, 1000  # MLflow's ViewType.ALL, and its most rows in one answer
 NEAREST, NEWEST = 5, 200  # runs named to who asked for one that is not there, of so many
 
 DIGITS, LISTED = 12, 10  # shown of a hash; files shown of a corpus
-PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "mlflow", "dvc", "prefect")  # shown
+PACKAGES = (
+    "torch",
+    "sentencepiece",
+    "sentencex",
+    "sacrebleu",
+    "datasets",
+    "mlflow",
+    "dvc",
+    "prefect",
+)  # shown
 SCORES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 
 

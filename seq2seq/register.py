@@ -16,7 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import answers, direction, model_folder, paths, pyfunc, registry, store, tracking, workspace
+from seq2seq import (
+    answers,
+    direction,
+    locks,
+    model_folder,
+    paths,
+    pyfunc,
+    registry,
+    store,
+    tracking,
+    workspace,
+)
 from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Params
 from seq2seq.progress import duration
@@ -50,7 +61,8 @@ def register(params: Params) -> None:
             if not tracking.is_evaluated(run):  # the server was away at the end of `evaluate`
                 tracking.log_evaluation(run)
         did = "is registered already"
-    registry.set_alias(name, registry.CHALLENGER, version.version)
+    with locks.promotions():  # the gate reads and moves the alias too
+        registry.set_alias(name, registry.CHALLENGER, version.version)
 
     record = {"name": name, "version": version.version, "model_digest": digest, "run_id": version.run_id}
     _write(paths.REGISTRATION, record)
