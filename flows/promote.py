@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from flows import lock, papers, screen, status
 from flows.stages import call
 from flows.verdict import Verdict
-from seq2seq import environment, history, locks, masking, params, paths, policy, registry, store
+from seq2seq import environment, history, masking, params, paths, policy, registry, store
 from seq2seq.errors import TransientError, UserError
 from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
@@ -65,7 +65,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     current = params.load()
     force = force if force is None else history.checked(force)
     for _ in range(TRIES):
-        with locks.promotions():
+        with registry.promotions():
             contest = _contest()
         if standing := _standing(contest, current, force):
             verdict = _verdict(contest, *standing, flow_run_id, began)
@@ -73,7 +73,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
         grounds = _grounds(contest, current)
         evidence = gather(contest, timeout)
         what, reason, criteria = _judge(evidence, current, force)
-        with locks.promotions():
+        with registry.promotions():
             if contest.is_as(_contest()):
                 # What does not load today may load tomorrow: then it is judged again, and again logged
                 # and told only if there is something new to tell.

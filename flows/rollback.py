@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from flows import screen, status
 from flows.stages import StageError, call
-from seq2seq import environment, history, locks, params, paths, registry
+from seq2seq import environment, history, params, paths, registry
 from seq2seq.errors import TransientError, UserError
 from seq2seq.history import Entry
 from seq2seq.registry import CHAMPION, PREVIOUS, Version
@@ -32,7 +32,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
     environment.prepare()
     reason, to = history.checked(reason), to or None
     registry.check_exists()
-    with locks.promotions():
+    with registry.promotions():
         for done in history.settle(name):
             # Begun by somebody who was killed: to begin anew would go back to what was left.
             if done.what == history.ROLLED_BACK and to in (None, done.version):
@@ -44,7 +44,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
         if failure.kind != "user":
             raise
         raise UserError(f"{name}: version {target.version} is not gone back to: {failure.message}") from None
-    with locks.promotions():
+    with registry.promotions():
         history.settle(name)
         now, _ = _choose(name, target.version)
         if now != champion and to is None:

@@ -6,13 +6,12 @@ command line, Python and a served version warn of the same texts.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cached_property
 
 from seq2seq.vocabulary import Vocabulary
-from seq2seq.words import words
+from seq2seq.words import script, words
 
 MOSTLY = 0.5  # the share of unknown words, or of letters in another script, above which a text is in doubt
 CAPITALS = 0.9  # the share of capitals among the letters that have two cases
@@ -67,15 +66,6 @@ def in_capitals(text: str) -> bool:
     """Whether a text of several words is written in capitals, as headings are."""
     cased = [character for character in text if character.lower() != character.upper()]
     return len(cased) >= FEWEST_CASED and sum(map(str.isupper, cased)) >= CAPITALS * len(cased)
-
-
-@cache
-def script(character: str) -> str | None:
-    """The script of a letter, as its Unicode name begins (Latin, Cyrillic); None for what is no letter."""
-    if not character.isalpha():
-        return None
-    first = unicodedata.name(character, "").partition(" ")[0].title()
-    return {"Cjk": "Han", "Ideographic": "Han", "Fullwidth": None, "Halfwidth": None}.get(first, first)
 
 
 def summary(reasons: Iterable[tuple[str, list[str]]], shown: int = 3) -> str:

@@ -15,6 +15,7 @@ from functools import cache
 
 from seq2seq.errors import UserError
 from seq2seq.params import Clean
+from seq2seq.words import script
 
 # What nobody sees: controls that are no whitespace, soft hyphen, zero-width space, word joiner,
 # BOM, marks of direction. The joiners U+200C and U+200D stay: Persian, Hindi and emoji need them.
@@ -22,10 +23,7 @@ INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
 )
 
-# `unicodedata` has no script property, but the names of letters begin with it: CYRILLIC SMALL ...
 LEAST_KANA = 0.05  # share of the letters that makes a text in Han Japanese: Chinese has none
-WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
-RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
 WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
 
 
@@ -122,16 +120,6 @@ def check(params: Clean) -> None:
                 f"clean.{key}: no letter of Unicode has the script {wanted!r}; write e.g. "
                 "Latin, Cyrillic, Arabic, Devanagari, Han, Japanese, Korean, or null for any"
             )
-
-
-@cache
-def script(character: str) -> str | None:
-    """The script of a letter, as its Unicode name begins (Latin, Han); None for no letter."""
-    if not character.isalpha():
-        return None
-    words = re.split("[ -]", unicodedata.name(character, ""))
-    first = words[1] if words[0] in WIDTHS else words[0]
-    return RENAMED.get(first.title(), first.title())
 
 
 def main_script(texts: Iterable[str]) -> str | None:

@@ -1,13 +1,12 @@
-"""One promotion, registration or rollback at a time per registry: a file lock that nobody else can hold.
+"""File locks that no other user can hold, and that nobody waits for in silence or without end.
 
-Why: MLflow cannot compare and swap an alias. The lock covers one user's processes on this host; who is
-not that user cannot open its file, and who waits for it is shown its holder and waits for a limited time.
+Why: MLflow cannot compare and swap an alias, and a fresh SQLite file is corrupted by two that create its
+tables. A lock covers one user's processes on this host.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -20,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from seq2seq import masking, store
+from seq2seq import masking
 from seq2seq.errors import TransientError, UserError
 from seq2seq.progress import duration
 
@@ -30,14 +29,11 @@ STEP = 0.1  # seconds between two tries
 
 
 @contextmanager
-def promotions(patience: float = PATIENCE) -> Iterator[None]:
-    """Wait for one's turn to move an alias of the registry in use; TransientError after `patience` seconds.
+def exclusive(path: Path, what: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock of a file, named `what` to who waits; TransientError after `patience` seconds.
 
-    Hold it for moments only: nothing is to be loaded or counted under it.
+    Raises UserError for a file of another user. Hold it for moments only.
     """
-    address = store.uri().rstrip("/")
-    path = _file(address)
-    what = f"the promotions' lock of {masking.mask(address)}"
     with _open(path) as file:
         _wait(file, f"{what} ({path})", patience)
         sign(file)
@@ -86,15 +82,7 @@ def _wait(file: TextIO, what: str, patience: float) -> None:
         time.sleep(min(STEP, patience - waited))
 
 
-def _file(address: str) -> Path:
-    """Beside a SQLite database, whose users it then serves; else in a folder of this user's alone."""
-    if database := store.sqlite_file(address):
-        database.parent.mkdir(parents=True, exist_ok=True)
-        return database.with_name(f"{database.name}.promotion")
-    return _folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.promotion"
-
-
-def _folder() -> Path:
+def private_folder() -> Path:
     """A folder that only this user can open, the same for all of this user's processes."""
     try:  # not XDG_RUNTIME_DIR: a schedule's process has none, and would find another lock
         folder = Path.home() / ".cache/seq2seq/locks"
@@ -116,8 +104,7 @@ def _open(path: Path) -> Iterator[TextIO]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except PermissionError:
         raise UserError(
-            f"{path} belongs to another user, who alone may promote in this registry: "
-            "remove it if that is wrong"
+            f"{path} belongs to another user, who alone may change this registry: remove it if that is wrong"
         ) from None
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         if os.fstat(descriptor).st_uid == os.getuid():

@@ -19,7 +19,6 @@ from typing import Any
 from seq2seq import (
     answers,
     direction,
-    locks,
     model_folder,
     paths,
     pyfunc,
@@ -61,7 +60,7 @@ def register(params: Params) -> None:
             if not tracking.is_evaluated(run):  # the server was away at the end of `evaluate`
                 tracking.log_evaluation(run)
         did = "is registered already"
-    with locks.promotions():  # the gate reads and moves the alias too
+    with registry.promotions():  # the gate reads and moves the alias too
         registry.set_alias(name, registry.CHALLENGER, version.version)
 
     record = {"name": name, "version": version.version, "model_digest": digest, "run_id": version.run_id}

@@ -7,18 +7,19 @@ goes by these few functions.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from seq2seq import store
+from seq2seq import locks, masking, store
 from seq2seq.errors import UserError
 from seq2seq.store import answering, client, known
 
@@ -42,6 +43,25 @@ class Version:
     def uri(self) -> str:
         """The name under which `translate` and MLflow load it."""
         return f"models:/{self.name}/{self.version}"
+
+
+@contextmanager
+def promotions(patience: float = locks.PATIENCE) -> Iterator[None]:
+    """One promotion, registration or rollback at a time: wait for one's turn to move an alias.
+
+    Raises TransientError after `patience` seconds. Nothing is to be loaded or counted under it.
+    """
+    address = store.uri().rstrip("/")
+    with locks.exclusive(_lock_file(address), f"the promotions' lock of {masking.mask(address)}", patience):
+        yield
+
+
+def _lock_file(address: str) -> Path:
+    """Beside a SQLite database, whose users it then serves; else in a folder of this user's alone."""
+    if database := store.sqlite_file(address):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        return database.with_name(f"{database.name}.promotion")
+    return locks.private_folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.promotion"
 
 
 def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:

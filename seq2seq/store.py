@@ -10,7 +10,6 @@ any other server. MLflow takes seconds to import, so that nothing here does befo
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import re
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from seq2seq import environment
+from seq2seq import environment, locks
 from seq2seq.errors import TransientError, UserError
 from seq2seq.masking import mask
 
@@ -138,8 +137,7 @@ def _first_use(address: str) -> Iterator[None]:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.exclusive(database.with_name(f"{database.name}.lock"), f"the first use of {database}"):
         _warn_if_gone(database)
         revision = _check(database)
         if revision is not None and revision != (latest := _latest_revision()):

@@ -40,6 +40,9 @@ SIMPLE = "\0-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u0590\u10a0-\u135c\u1e00-\u
 SIMPLE += "\u202f-\u205f\u2070-\u20cf\u2100-\u2bff\uac00-\ud7a3"
 SPECIAL = re.compile(f"[^{SIMPLE}]")
 LAST_MARK = 0x1EFFF  # beyond it there are only variation selectors
+# `unicodedata` has no script property, but the names of letters begin with it: CYRILLIC SMALL ...
+WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
+RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
 WORD, CHARACTER = "word", "character"  # what `length` counts
 
 
@@ -152,3 +155,13 @@ def _ranges(codes: Iterable[int]) -> str:
         else:
             runs.append([code, code])
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in runs)
+
+
+@cache
+def script(character: str) -> str | None:
+    """The script of a letter, as its Unicode name begins (Latin, Han); None for no letter."""
+    if not character.isalpha():
+        return None
+    words = re.split("[ -]", unicodedata.name(character, ""))
+    first = words[1] if words[0] in WIDTHS else words[0]
+    return RENAMED.get(first.title(), first.title())

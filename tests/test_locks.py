@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import locks, store
+from seq2seq import locks, registry, store
 from seq2seq.errors import TransientError, UserError
 
 
 @pytest.fixture(params=["sqlite", "server"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     if request.param == "server":
@@ -31,7 +31,7 @@ def held() -> Iterator[None]:
     holding, going_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with locks.promotions():
+        with registry.promotions():
             holding.set()
             going_on.wait(60)
 
@@ -46,27 +46,27 @@ def held() -> Iterator[None]:
 
 
 def file() -> Path:
-    return locks._file(store.uri().rstrip("/"))
+    return registry._lock_file(store.uri().rstrip("/"))
 
 
-def test_only_the_owner_can_open_its_file(registry: str, tmp_path: Path) -> None:
+def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
     os.umask(os.umask(0o022))
     file().touch(0o644)  # as an earlier release left it
-    with locks.promotions():
+    with registry.promotions():
         assert stat.S_IMODE(file().stat().st_mode) == 0o600
-    if store.sqlite_file(registry) is None:
+    if store.sqlite_file(address) is None:
         assert file().parent == tmp_path / "home/.cache/seq2seq/locks"
         assert stat.S_IMODE(file().parent.stat().st_mode) == 0o700
 
 
 def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
-    registry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(locks, "SILENCE", 0.0)
     monkeypatch.setattr("sys.argv", ["promote", "http://a:hunter2secret@b/"])
     with held():
         refusal = pytest.raises(TransientError, match=rf"held after 0\.5 s \(process {os.getpid()}, since 20")
-        with refusal, locks.promotions(patience=0.5):
+        with refusal, registry.promotions(patience=0.5):
             raise AssertionError
         text = capsys.readouterr().err
     assert text.startswith("waiting for the promotions' lock of ")
@@ -74,17 +74,15 @@ def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
     assert f"process {os.getpid()}, since 20" in text
     assert text.endswith(": promote http://***@b/); at most 0.5 s\n")
     assert "hunter2secret" not in text
-    with locks.promotions(patience=0.5):
+    with registry.promotions(patience=0.5):
         pass
 
 
-def test_it_is_silent_for_a_moment_and_then_goes_on(
-    registry: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_silent_for_a_moment_and_then_goes_on(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with locks.promotions():
+        with registry.promotions():
             order.append("second")
 
     with held():
@@ -97,11 +95,11 @@ def test_it_is_silent_for_a_moment_and_then_goes_on(
     assert capsys.readouterr().err == ""
 
 
-def test_a_link_in_its_place_is_not_followed(registry: str, tmp_path: Path) -> None:
+def test_a_link_in_its_place_is_not_followed(address: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("precious")
     file().symlink_to(target)
-    with pytest.raises(OSError), locks.promotions():
+    with pytest.raises(OSError), registry.promotions():
         raise AssertionError
     assert target.read_text() == "precious"
 
@@ -113,12 +111,12 @@ def test_without_a_home_a_folder_of_others_is_refused(
     (tmp_path / "home").write_text("not a folder")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with locks.promotions():
+    with registry.promotions():
         [folder] = tmp_path.glob("seq2seq-*")
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for leftover in folder.iterdir():
         leftover.unlink()
     folder.rmdir()
     folder.symlink_to(tmp_path)
-    with pytest.raises(UserError, match="belongs to another user"), locks.promotions():
+    with pytest.raises(UserError, match="belongs to another user"), registry.promotions():
         raise AssertionError
