@@ -51,7 +51,15 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0) -> list[Outcome]:
         try:
             say = get_run_logger().info
             say(f"{ref} is {commit}")
-            say(summary.first_line(params.load()))
+            say(summary.first_line(_params(ref, commit)))
             return tasks.bring_up_to_date(timeout=hours_per_stage * 3600)
         finally:
             os.chdir(project)
+
+
+def _params(ref: str, commit: str) -> params.Params:
+    """The clone's parameters; an error names the commit, whose file is not the one that people see."""
+    try:
+        return params.load()
+    except params.ParamsError as error:
+        raise params.ParamsError(f"at {ref}, commit {commit[:12]}: {error}") from None

@@ -24,7 +24,7 @@ import psutil
 import pytest
 from test_schedule import listener
 
-from flows import clone, lock, notify, pipeline, screen, server, stages, summary
+from flows import clone, lock, notify, pipeline, retrain, screen, server, stages, summary
 from flows.stages import REMEDIES, StageError
 from flows.verdict import Verdict, markdown, notice
 from seq2seq import graph, params, paths
@@ -735,3 +735,11 @@ def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
     assert "core.no_scm in .dvc/config.local" in graph.settle_without_git()
     assert run("first")[0] == "ran"
     assert graph.settle_without_git() == ""
+
+
+def test_parameters_of_a_commit_that_cannot_be_used_name_the_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text("format: 2\ningest: [\n")
+    reason = r"at main, commit 0123456789ab: params\.yaml, line \d is not valid YAML"
+    with pytest.raises(UserError, match=reason):
+        retrain._params("main", "0123456789abcdef")
