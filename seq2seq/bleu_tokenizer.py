@@ -7,11 +7,13 @@ words, so that a nearly perfect translation scores 0.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from seq2seq.direction import Side
 from seq2seq.errors import UserError
+from seq2seq.words import main_script
 
 STANDARD = "13a"  # sacreBLEU's tokenizer for languages that put spaces between words
 # sacreBLEU's tokenizer by language, and by script where the language is unknown: of languages that put no
@@ -35,6 +37,11 @@ DOWNLOADED = {
     "flores200": "flores200sacrebleuspm",
     "spBLEU-1K": "spbleu-1k_tokenizer_spm.model",
 }
+
+
+def of_texts(references: Sequence[str]) -> str:
+    """The tokenizer by the letters of some references alone; raises UserError as `choose` does."""
+    return choose(None, Side(script=main_script(references)))
 
 
 def choose(named: str | None, target: Side) -> str:

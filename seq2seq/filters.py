@@ -9,22 +9,18 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 
 from seq2seq.errors import UserError
 from seq2seq.params import Clean
-from seq2seq.words import script
+from seq2seq.words import WRITTEN_IN, script
 
 # What nobody sees: controls that are no whitespace, soft hyphen, zero-width space, word joiner,
 # BOM, marks of direction. The joiners U+200C and U+200D stay: Persian, Hindi and emoji need them.
 INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
 )
-
-LEAST_KANA = 0.05  # share of the letters that makes a text in Han Japanese: Chinese has none
-WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
 
 
 def tidy(text: str, form: str) -> str:
@@ -120,21 +116,6 @@ def check(params: Clean) -> None:
                 f"clean.{key}: no letter of Unicode has the script {wanted!r}; write e.g. "
                 "Latin, Cyrillic, Arabic, Devanagari, Han, Japanese, Korean, or null for any"
             )
-
-
-def main_script(texts: Iterable[str]) -> str | None:
-    """The script that most letters of some texts are of; None without letters.
-
-    Japanese is Han with kana among it, Korean Hangul with or without Han, as `clean.*_script` names them.
-    """
-    counts = Counter(found for text in texts for found in map(script, text) if found is not None)
-    if not counts:
-        return None
-    kana, total = counts["Hiragana"] + counts["Katakana"], counts.total()
-    most = counts.most_common(1)[0][0]
-    if most in WRITTEN_IN["Japanese"] and kana >= LEAST_KANA * total:
-        return "Japanese"
-    return "Korean" if most == "Hangul" else most
 
 
 @cache

@@ -21,11 +21,11 @@ from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, layout, pa
 from seq2seq.corpus import Pair, digest, read_split, write_split
 from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
-from seq2seq.filters import main_script
 from seq2seq.formats import Malformed, Table
 from seq2seq.layout import File
 from seq2seq.params import Ingest, Params
 from seq2seq.progress import Progress, duration
+from seq2seq.words import main_script
 
 SPACE = 2**64  # of digests
 SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000

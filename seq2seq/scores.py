@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from seq2seq.bleu_tokenizer import KOREAN, SPACED, STANDARD
+from seq2seq.bleu_tokenizer import KOREAN, SPACED, of_texts
 from seq2seq.corpus import Pair
 
 DIGITS = 4  # kept of a score
@@ -88,8 +88,14 @@ def signatures(tokenizer: str) -> dict[str, str]:
     return found
 
 
-def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = STANDARD) -> Scores:
-    """All metrics over all sentences together, as sacreBLEU counts them, with intervals."""
+def corpus_scores(
+    hypotheses: Sequence[str], references: Sequence[str], tokenizer: str | None = None
+) -> Scores:
+    """All metrics over all sentences together, as sacreBLEU counts them, with intervals.
+
+    `tokenizer` is sacreBLEU's name of BLEU's; without one it follows the references' script.
+    """
+    tokenizer = tokenizer or of_texts(references)
     whole = BLEU(tokenize=tokenizer).corpus_score(hypotheses, [references])  # its advice is given here, once
     # Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails where some resamples have no match
     # at all, holds all of them in memory and puts the resampling into the signature.
@@ -110,10 +116,13 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize
 
 
 def score(
-    metric: str, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = STANDARD
+    metric: str, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str | None = None
 ) -> float:
-    """One metric over all sentences together, without an interval."""
-    return round(float(_make(metric, tokenizer).corpus_score(hypotheses, [references]).score), DIGITS)
+    """One metric over all sentences together, without an interval; `tokenizer` as for `corpus_scores`."""
+    return round(
+        float(_make(metric, tokenizer or of_texts(references)).corpus_score(hypotheses, [references]).score),
+        DIGITS,
+    )
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
@@ -126,7 +135,7 @@ def paired_test(
     system: Sequence[str],
     references: Sequence[str],
     metrics: Sequence[str] = METRICS,
-    tokenizer: str = STANDARD,
+    tokenizer: str | None = None,
 ) -> dict[str, Difference]:
     """Paired approximate randomisation of two systems' answers to the same sentences.
 
@@ -135,6 +144,7 @@ def paired_test(
     differ: their exchanges make the same few differences again and again.
     """
     found = {}
+    tokenizer = tokenizer or of_texts(references)
     for name in metrics:
         metric = _make(name, tokenizer, references=[references])
         counted = (metric._extract_corpus_statistics(answers, None) for answers in (baseline, system))

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2seq import scores, words
-from seq2seq.bleu_tokenizer import STANDARD
 from seq2seq.corpus import Pair
 from seq2seq.params import Evaluate
 
@@ -72,7 +71,7 @@ def score(
     found: Mapping[str, Sequence[int]],
     hypotheses: Sequence[str],
     references: Sequence[str],
-    tokenizer: str = STANDARD,
+    tokenizer: str | None = None,
 ) -> list[Slice]:
     """Scores of all sentences and of each slice."""
     return [

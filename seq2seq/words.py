@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Literal, NamedTuple
@@ -42,6 +43,8 @@ SPECIAL = re.compile(f"[^{SIMPLE}]")
 LAST_MARK = 0x1EFFF  # beyond it there are only variation selectors
 # `unicodedata` has no script property, but the names of letters begin with it: CYRILLIC SMALL ...
 WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
+WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
+LEAST_KANA = 0.05  # share of the letters that makes a text in Han Japanese: Chinese has none
 RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
 WORD, CHARACTER = "word", "character"  # what `length` counts
 
@@ -165,3 +168,18 @@ def script(character: str) -> str | None:
     words = re.split("[ -]", unicodedata.name(character, ""))
     first = words[1] if words[0] in WIDTHS else words[0]
     return RENAMED.get(first.title(), first.title())
+
+
+def main_script(texts: Iterable[str]) -> str | None:
+    """The script that most letters of some texts are of; None without letters.
+
+    Japanese is Han with kana among it, Korean Hangul with or without Han, as `clean.*_script` names them.
+    """
+    counts = Counter(found for text in texts for found in map(script, text) if found is not None)
+    if not counts:
+        return None
+    kana, total = counts["Hiragana"] + counts["Katakana"], counts.total()
+    most = counts.most_common(1)[0][0]
+    if most in WRITTEN_IN["Japanese"] and kana >= LEAST_KANA * total:
+        return "Japanese"
+    return "Korean" if most == "Hangul" else most

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import filters, params
+from seq2seq import filters, params, words
 from seq2seq.errors import UserError
 
 SHIPPED = params.load(Path(__file__).parent.parent / "params.yaml").clean
@@ -162,7 +162,7 @@ def test_tidy_is_idempotent_and_leaves_single_spaces(text, form):
     ],
 )
 def test_the_script_of_most_letters(texts, script):
-    assert filters.main_script(texts) == script
+    assert words.main_script(texts) == script
 
 
 def test_the_length_ratio_is_that_of_the_corpus_at_hand():
