@@ -18,17 +18,24 @@ from flows import lock, notify, summary, tasks
 from flows.clone import check_out, share_cache
 from flows.stages import Outcome
 from seq2seq import environment, params, store
+from seq2seq.errors import UserError
 
 REPOSITORY = "SEQ2SEQ_REPOSITORY"  # environment variable of the worker: a URL or folder
 CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
 
 
 @flow(name="retrain", on_failure=[notify.tell], on_crashed=[notify.tell])
-def retrain(ref: str = "main", hours_per_stage: float = 24.0) -> list[Outcome]:
+def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | None = None) -> list[Outcome]:
     """Run the pipeline as it is at `ref` of SEQ2SEQ_REPOSITORY (default: the deployment's own folder).
 
-    A stage that takes longer than `hours_per_stage` is stopped and fails.
+    A stage that takes longer than `hours_per_stage` is stopped and fails. `repository` stands in deployments
+    made earlier; raises UserError for any but null, or who can start a run would choose what code runs.
     """
+    if repository is not None:
+        raise UserError(
+            f"the parameter `repository` is not taken any more: set {REPOSITORY} for the worker, take "
+            "`repository` out of infra/prefect.yaml, and run `make deploy`"
+        )
     project = Path.cwd()
     environment.prepare(project)
     # What outlives a run is the project's: cache and registry, unless a server is named.

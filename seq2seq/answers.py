@@ -27,10 +27,21 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is t
 # that lets it act for somebody: no login of a server, no webhook, no keys of an artifact store, no proxy.
 GIVEN = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH"),
-    *("VIRTUAL_ENV", "PYTHONHASHSEED", "PYTHONUTF8", "SEQ2SEQ_DEVICE", "HF_HOME", "MPLCONFIGDIR"),
+    *(
+        "VIRTUAL_ENV",
+        "PYTHONHASHSEED",
+        "PYTHONUTF8",
+        "SEQ2SEQ_DEVICE",
+        "SEQ2SEQ_BF16",
+        "HF_HOME",
+        "MPLCONFIGDIR",
+    ),
     *(name for name in environment.SETTINGS if not name.startswith("PREFECT_")),
 }
-GIVEN_KINDS = ("LC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+GIVEN_KINDS = (
+    *("LC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_"),
+    *("ATEN_", "ONEDNN_", "DNNL_", "PYTORCH_"),
+)
 # Variables by which MLflow opens an artifact store: where one is set, a version's files may lie there.
 STORES = (
     *("AWS_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE", "AWS_WEB_IDENTITY", "MLFLOW_S3_"),

@@ -66,7 +66,10 @@ def upgrade(options: argparse.Namespace) -> None:
     if options.set:
         raise UserError("use: --upgrade keeps the results of before; give --set in a call of its own")
     path = params.recipe_path(options.recipe) if options.recipe else paths.PARAMS
-    _show_changes(upgrades.upgrade(path), path)
+    changes = upgrades.upgrade(path)
+    _show_changes(changes, path)
+    if changes:
+        print("\n".join(f"note: {note}" for note in upgrades.notes(changes[0][1])))
 
 
 def pin(options: argparse.Namespace) -> None:

@@ -75,9 +75,15 @@ def difference(challenger: Mapping[str, str], champion: Mapping[str, str]) -> st
     same_corpus = same_corpus and challenger.get("corpus.columns") == champion.get("corpus.columns")
     same = challenger.get("corpus.kind") == champion.get("corpus.kind")
     for side in SIDES:
-        ours, theirs = (found[f"{side}.language"].casefold() for found in (challenger, champion))
+        ours, theirs = (_without_region(found[f"{side}.language"]) for found in (challenger, champion))
         same = same and ours == theirs and (ours != UNKNOWN or same_corpus)
     return "" if same else f"{_shown(champion)}, the challenger {_shown(challenger)}"
+
+
+def _without_region(tag: str) -> str:
+    """The language and script of a tag: de of de-AT, zh-hant of zh-Hant-TW. A region makes no difference."""
+    language, *others = tag.casefold().split("-")
+    return "-".join([language, *(part for part in others if len(part) == 4 and part.isalpha())])
 
 
 def _shown(found: Mapping[str, str]) -> str:

@@ -19,11 +19,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq import behaviour, bleu_tokenizer, direction, environment, params, paths, scores
+from seq2seq import behaviour, bleu_tokenizer, direction, environment, params, paths, scores, store
 from seq2seq.corpus import Pair, read_split, split_path
 from seq2seq.errors import TransientError, UserError
 from seq2seq.params import Evaluate, Params
 from seq2seq.progress import duration
+from seq2seq.registry import Version
 from seq2seq.witness import Witness, hear
 
 CHUNK = 1000  # sentences a request, as `evaluate` asks: in other company the last bits of sums differ
@@ -48,7 +49,7 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
 
     tokenizer = bleu_tokenizer.choose(checked.evaluate.bleu_tokenizer, direction.read(paths.CORPUS).target)
     ours, theirs = hear(challenger, champion, requests)
-    difference = direction.difference(ours.version.tags, theirs.version.tags) if theirs else ""
+    difference = _other_direction(ours.version, theirs.version) if theirs else ""
     if theirs and difference:  # its scores on these sentences would mean nothing
         theirs = Witness(theirs.version, [], difference)
     references = [pair.target for pair in pairs]
@@ -85,6 +86,27 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
         evidence["tests"] = {name: test._asdict() for name, test in tests.items()}
         evidence["regressions"], evidence["gains"] = _changes(pairs, old, new)
     return evidence
+
+
+def _other_direction(challenger: Version, champion: Version) -> str:
+    """Why two versions are not to be compared; empty if they may be.
+
+    A version registered before there were tags of the direction is known by the columns that its run records.
+    """
+    if "source.language" not in champion.tags:
+        ours, theirs = _columns(challenger), _columns(champion)
+        if ours and theirs and ours != theirs:
+            return f"read {' → '.join(theirs)} of its corpus, the challenger {' → '.join(ours)}"
+    return direction.difference(challenger.tags, champion.tags)
+
+
+def _columns(version: Version) -> list[str] | None:
+    """Source and target column of the run that made a version; None if it is not there."""
+    run = store.known(lambda: store.client().get_run(version.run_id))
+    if run is None:
+        return None
+    names = [run.data.params.get(f"ingest.{side}_column", "") for side in direction.SIDES]
+    return names if all(names) else None
 
 
 def _metrics(frozen: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, layout, paths
+from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, languages, layout, paths
 from seq2seq.corpus import Pair, digest, read_split, write_split
 from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
@@ -71,13 +71,18 @@ def _write_direction(params: Params) -> dict[str, Any]:
     settings = params.ingest
     pairs = list(islice(read_split(paths.RAW, "train"), SCRIPT_PAIRS))
     found = Direction(
-        Side(settings.source_language, main_script(pair.source for pair in pairs)),
-        Side(settings.target_language, main_script(pair.target for pair in pairs)),
+        Side(_tag(settings.source_language), main_script(pair.source for pair in pairs)),
+        Side(_tag(settings.target_language), main_script(pair.target for pair in pairs)),
     )
     direction.write(paths.RAW, found)
     counted = bleu_tokenizer.choose(params.evaluate.bleu_tokenizer, found.target)
     print(f"ingest: {found}; BLEU is counted with the tokenizer {counted}")
     return {side: of._asdict() for side, of in found._asdict().items()}
+
+
+def _tag(language: str | None) -> str | None:
+    """A language's tag as BCP 47 has it: `de` of deu and DE; one that is in no table stays as it is."""
+    return language and (languages.language_of(language) or language)
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from seq2seq import languages
 from seq2seq.errors import UserError
+from seq2seq.params import ParamsError, read_document
 
 COLUMNS = ("source_column", "target_column")
 LANGUAGES = ("source_language", "target_language")
@@ -27,28 +28,29 @@ OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # what makes a cor
 def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
     """Languages and name of a corpus whose path or columns were just given, as `params.apply` asks for them.
 
-    Languages come from the columns' names, the header, the file's name or the folder's, or else are null.
+    Languages come from the columns' names, the header, the file's name or the folder's, or else are null. Of
+    a corpus that was named already they stay as they were.
     """
     if not assigned & OWN:
         return {}
-    ingest = now["ingest"]
-    found = _swapped(assigned, before["ingest"], ingest) or _languages(ingest)
+    ingest, earlier = now["ingest"], before["ingest"]
+    if all(ingest[key] == earlier[key] for key in ("path", *COLUMNS)):
+        kept = {f"ingest.{key}": earlier[key] for key in LANGUAGES}
+        return kept | {"register.name": before["register"]["name"]}
+    found = _swapped(earlier, ingest) or _languages(ingest)
     given = [
         ingest[key] if f"ingest.{key}" in assigned else value
         for key, value in zip(LANGUAGES, found, strict=True)
     ]
-    values: dict[str, str | None] = {
-        f"ingest.{key}": value for key, value in zip(LANGUAGES, found, strict=True)
-    }
+    values = {f"ingest.{key}": value for key, value in zip(LANGUAGES, found, strict=True)}
     return values | {"register.name": _name(ingest, *given)}
 
 
-def _swapped(
-    assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]
-) -> tuple[str | None, str | None] | None:
+def _swapped(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
     """The languages of a corpus whose columns have just changed places; None if they have not."""
-    columns = [before[key] for key in COLUMNS]
-    if "ingest.path" in assigned or [now[key] for key in COLUMNS] != columns[::-1]:
+    if before["path"] != now["path"] or [now[key] for key in COLUMNS] != [
+        before[key] for key in COLUMNS[::-1]
+    ]:
         return None
     return before["target_language"], before["source_language"]
 
@@ -56,6 +58,11 @@ def _swapped(
 def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
     path = Path(ingest["path"])
     source, target = (ingest[key] for key in COLUMNS)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        with suppress(ParamsError):  # `ingest` names what is wrong with it
+            document = read_document(path)
+            if "rules" in document:  # a grammar states its own
+                return document.get("source_language"), document.get("target_language")
     columns = _columns(path, source, target)
     # A column of numbers is called id and is not Indonesian.
     by_column = tuple(languages.language_of(name) if has_letters else None for name, has_letters in columns)
@@ -78,6 +85,8 @@ def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str
 
     names = str(source), str(target)
     rows: list[Pair] = []
+    if path.is_dir():  # its splits are alike
+        path = next((file for file in sorted(path.rglob("train*")) if file.is_file()), path)
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         with suppress(UserError, OSError):
             table = formats.open_table(path, source, target)

@@ -109,7 +109,8 @@ def _same_direction(evidence: Facts) -> Iterator[Criterion]:
     if other:
         figure += (
             "; name the languages in ingest.source_language and target_language, or give this model a "
-            "register.name of its own"
+            "register.name of its own; `python -m flows.promote --force --reason ...` promotes it all "
+            "the same"
         )
     yield Criterion("same direction", not other, figure, "the champion's languages and kind of corpus")
 

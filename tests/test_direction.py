@@ -28,6 +28,7 @@ def test_a_direction_is_read_as_it_was_written_and_unknown_without_a_file(tmp_pa
     [
         (tags(GERMAN), tags(GERMAN, corpus="grown/b.parquet", kind="folder")),  # the corpus may move
         (tags(Side("DE", "Latin")), tags(GERMAN)),
+        (tags(Side("de-AT", "Latin")), tags(GERMAN)),  # a region is no other direction
         (tags(UNKNOWN), tags(UNKNOWN)),  # one corpus, read alike
         (tags(GERMAN), {"corpus.id": "a.tsv"}),  # registered before there were such tags
         ({}, {}),

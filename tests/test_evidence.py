@@ -5,10 +5,11 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from seq2seq import evidence, params, paths, scores, slices
+from seq2seq import evidence, params, paths, scores, slices, store
 from seq2seq.corpus import Pair, read_split, write_split
 from seq2seq.errors import TransientError
 from seq2seq.registry import Version
@@ -199,3 +200,20 @@ def test_mistakes_and_dead_servers_end_with_their_status(here, monkeypatch, caps
     assert evidence.main(["models:/m/1"]) == 2
     assert "segments.jsonl is missing: `dvc repro evaluate`" in capsys.readouterr().err
     assert not paths.EVIDENCE.exists()
+
+
+@pytest.mark.parametrize(("theirs", "same"), [(("0", "1"), True), (("1", "0"), False), (None, True)])
+def test_a_champion_without_tags_is_known_by_its_run(monkeypatch, theirs, same):
+    """Versions that were registered before there were tags of the direction."""
+    columns = {"new": ("0", "1"), "old": theirs}
+
+    def get_run(run_id):
+        if (names := columns[run_id]) is None:
+            return None
+        found = dict(zip(("ingest.source_column", "ingest.target_column"), names, strict=True))
+        return SimpleNamespace(data=SimpleNamespace(params=found))
+
+    monkeypatch.setattr(store, "client", lambda: SimpleNamespace(get_run=get_run))
+    new = Version("m", "2", "new", {"corpus.id": "a.tsv", "source.language": "de", "target.language": "en"})
+    old = Version("m", "1", "old", {"corpus.id": "a.tsv"})
+    assert (evidence._other_direction(new, old) == "") is same

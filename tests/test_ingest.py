@@ -336,3 +336,12 @@ def test_an_evaluation_set_that_is_not_there_is_named(name, said):
         write(f"sets/{name_}", [])
     with pytest.raises(UserError, match=said):
         run(path="corpus.tsv", evaluation_folder="sets", evaluation_sets=[name])
+
+
+@pytest.mark.parametrize(
+    ("given", "tag"), [("deu", "de"), ("DE", "de"), ("zho", "zh"), ("gsw", "gsw"), (None, None)]
+)
+def test_a_language_is_kept_by_the_tag_that_others_know(given, tag):
+    write("x.tsv", [(text, text) for text in sentences(500)])
+    _, facts = run(path="x.tsv", source_language=given)
+    assert facts["languages"]["source"]["language"] == tag

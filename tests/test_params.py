@@ -269,6 +269,37 @@ def test_what_was_named_by_hand_is_not_overwritten(file):
     assert changed["ingest.target_language"] == "it"
 
 
+def test_a_recipe_that_brings_another_corpus_brings_its_languages_too(file):
+    use(file, recipe=ROOT / "recipes/tatoeba-ru-en.yaml")
+    columns = ("ingest.source_column=0", "ingest.target_column=1")
+    use(file, *columns, recipe=ROOT / "recipes/local.yaml")
+    found = params.load(file)
+    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
+    assert found.register.name == "corpora-corpus-0-1"
+
+
+def test_the_same_command_again_undoes_nothing_that_was_mended_since(file):
+    command = ("ingest.path=news/x.tsv", "ingest.source_column=0", "ingest.target_column=1")
+    use(file, *command, recipe=ROOT / "recipes/local.yaml")
+    use(file, "ingest.source_language=gsw", "ingest.target_language=de", "register.name=mine")
+    assert use(file, *command, recipe=ROOT / "recipes/local.yaml") == {}
+
+
+def test_a_folder_and_a_grammar_state_their_languages(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("splits").mkdir()
+    Path("splits/train.tsv").write_text("fr\ten\n" + "Un chien.\tA dog.\n" * 9)
+    assert use(file, "ingest.path=splits", "ingest.source_column=0", "ingest.target_column=1") == {
+        "ingest.path": "splits",
+        "ingest.source_column": 0,
+        "ingest.target_column": 1,
+        "ingest.source_language": "fr",
+        "register.name": "splits-fr-en",
+    }
+    Path("g.yaml").write_text("source_language: it\ntarget_language: en\nrules: {}\n")
+    assert use(file, "ingest.path=g.yaml")["ingest.source_language"] == "it"
+
+
 def test_columns_that_change_places_turn_the_languages_round(file):
     changed = use(file, "ingest.source_column=target", "ingest.target_column=source")
     assert (changed["ingest.source_language"], changed["ingest.target_language"]) == ("en", "de")
@@ -320,6 +351,37 @@ def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
     assert keys == [key for key in shipped if key.startswith("  ")]  # each where the schema has it
     assert upgrades.upgrade(file) == []
     assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("train: {updates: 100}", {"train.updates": 100}),
+        ("tokenize: {vocabulary_size: 500}", {"tokenize.vocabulary_size": 500}),
+        (
+            "tokenize: {normalization: nfkc}\nclean: {max_length_ratio: 2.0, unicode_form: NFC}",
+            {
+                "tokenize.source_normalization": "nfkc",
+                "tokenize.target_normalization": "nfkc",
+                "clean.max_length_ratio": 2.0,
+                "clean.typical_length_ratio": 1.0,
+                "clean.unicode_form": "NFC",
+                "clean.tidy_evaluation": False,
+            },
+        ),
+    ],
+)
+def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, after):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(before)
+    with pytest.raises(ParamsError, match=r"use --upgrade .*mine\.yaml"):
+        params.apply(recipe, (), file)
+    upgrades.upgrade(recipe)
+    assert params.flatten(params.read_document(recipe)) == {"format": params.FORMAT, **after}
+    params.apply(recipe, (), file)
+    now = params.flatten(params.load(file).model_dump())
+    assert after.items() <= now.items()
+    assert upgrades.upgrade(recipe) == []
 
 
 def test_paths_that_moved_are_mapped(file, monkeypatch):

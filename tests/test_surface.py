@@ -12,7 +12,6 @@ from typing import Any
 
 import projects
 import pytest
-from prefect.exceptions import SignatureMismatchError
 from prefect.workers.process import ProcessJobConfiguration
 from ruamel.yaml import YAML
 
@@ -28,8 +27,9 @@ def yaml(path: str) -> Any:
 
 
 def test_a_run_does_not_choose_the_repository() -> None:
-    with pytest.raises(SignatureMismatchError):
-        retrain.validate_parameters({"repository": "https://evil.example/x.git"})
+    with pytest.raises(UserError, match="`repository` is not taken any more: set SEQ2SEQ_REPOSITORY"):
+        retrain.fn(repository="https://evil.example/x.git")
+    retrain.validate_parameters({"repository": None})  # as deployments made earlier have it
     for deployment in yaml("infra/prefect.yaml")["deployments"]:
         assert "repository" not in deployment.get("parameters", {})
         assert "job_variables" not in deployment["work_pool"]
