@@ -117,8 +117,10 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         [back] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["rollback"]}}})
         asked = {"name": "grammar-tiny", "to": "9", "reason": "a trial"}
         evil = {"command": f"touch {tmp_path}/evil", "env": {"ALERT_WEBHOOK": "http://127.0.0.1:9/"}}
-        body = {"parameters": asked, "job_variables": evil}  # which is left out
-        run = post(f"{api}/deployments/{back['id']}/create_flow_run", body)
+        create = f"{api}/deployments/{back['id']}/create_flow_run"
+        with pytest.raises(urllib.error.HTTPError, match="422"):  # the pool takes no job variables
+            post(create, {"parameters": asked, "job_variables": evil})
+        run = post(create, {"parameters": asked})
         notice = wait(
             lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
         )[0]
