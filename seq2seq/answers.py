@@ -133,7 +133,9 @@ def _environment(home: str) -> dict[str, str]:
     given = {
         name: value for name, value in os.environ.items() if name in GIVEN or name.startswith(GIVEN_KINDS)
     }
-    return given | {"HOME": home, "PYTHONUSERBASE": site.getuserbase()}
+    # The version's files stay as they were registered: no compiled code is put beside them.
+    own = {"HOME": home, "PYTHONUSERBASE": site.getuserbase(), "PYTHONDONTWRITEBYTECODE": "1"}
+    return given | own
 
 
 def _fetch(model_uri: str, elsewhere: str) -> str:
