@@ -69,8 +69,8 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
 # What an upgrade cannot keep.
 NOTES: Mapping[int, str] = {
     2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may change between "
-    "train and the splits that ingest makes: such characters do not count where sentences are compared; a TSV "
-    "that was written with quoted fields is read as such, where the quotes were text before",
+    "train and the splits that ingest makes: such characters do not count where sentences are compared; a "
+    "TSV that was written with quoted fields is read as such, where the quotes were text before",
 }
 PATHS: dict[int, Mapping[str, str]] = {}
 
