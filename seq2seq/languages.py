@@ -251,8 +251,13 @@ SCRIPTS = {"Latn", "Cans", "Olck", "Hans", "Hant", "Hani", "Hira", "Kana", "Tfng
 SCRIPTS |= {line.rpartition("|")[2] for line in TABLE.split("\n")} - {"", "-"}
 # In `zh_cn` the second part is a country; elsewhere a country is recognised by its capitals: pt_BR
 COUNTRIES = set("us gb uk br pt cn tw hk mo sg at ch de fr ca be mx es au nz ie za in ir rs".split())
-# Codes that are also words of English file names: two of them are no pair of languages
-WORDS = set("am an as be by do go he id in is it me mt my no of or os so to us".split())
+# Codes that are also frequent words, of file names too: beside other words they name no language
+WORDS = set("am an as be by co do go he id in io is it la me mt my no of or os so to us yo".split())
+WORDS |= set(
+    "ace arm ban bar bug cat cos div fur geo hat her ice kin lug mac mag may min mon nav nor".split()
+)
+WORDS |= set("pan pap per pus run rum sag san sat sin sun tam tel ton tum vec vol war".split())
+DOMAINS = set("id in jp ke kr th tz ug uk za".split())  # co.uk: codes that are countries after `co`
 SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml".split())
 CELL = re.compile(r"[\w\s()\[\]:/'’.-]*[\w)\]:]")
 SEPARATED = re.compile(r"[^\W\d_]+|(?<![^\W_])\d{3}(?![^\W_])")  # words, and regions such as 419
@@ -310,7 +315,8 @@ def languages_of_name(name: str) -> tuple[str, str] | None:
     """The tags of the two languages that a file's or folder's name holds side by side, in that order.
 
     `corpus.de-en.tsv`, `train_deu_eng.tsv.gz`, `zh-Hans_en`, `en2de`, `German-English.csv`. None if there
-    is no such pair, or if there are two that differ.
+    is no such pair, or if there are two that differ. A code that is also a word counts where the pair stands
+    alone between dots: `train.it-en.tsv`, not `train-it-en.tsv`.
     """
     name = re.sub(r"(?<=[a-z])(2|-to-|_to_)(?=[a-z])", "-", name)
     parts = name.split(".")
@@ -347,18 +353,25 @@ def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    """Every two different languages side by side."""
+    """Every two different languages side by side; none where one of them is rather a word."""
     found: list[tuple[str, str]] = []
     before: str | None = None
     place = taken = 0
     while place < len(words):
         tag, used = _language(words[place:])
-        both = {word.lower() for word in words[place - taken : place + used]}
-        if before and tag and before != tag and not both <= WORDS:
+        if before and tag and before != tag:
+            both = [word.lower() for word in words[place - taken : place + used]]
+            ambiguous = WORDS & {*both}
+            if WORDS >= {*both} or (ambiguous and len(both) < len(words)) or _is_domain(both):
+                return []
             found.append((before, tag))
         before, taken = tag, used
         place += max(used, 1)
     return found
+
+
+def _is_domain(words: list[str]) -> bool:
+    return words[0] == "co" and words[1] in DOMAINS
 
 
 def _language(words: list[str]) -> tuple[str | None, int]:
