@@ -362,7 +362,7 @@ def _pairs(words: list[str]) -> list[tuple[str, str]]:
         if before and tag and before != tag:
             both = [word.lower() for word in words[place - taken : place + used]]
             ambiguous = WORDS & {*both}
-            if WORDS >= {*both} or (ambiguous and len(both) < len(words)) or _is_domain(both):
+            if {*both} <= WORDS or (ambiguous and len(both) < len(words)) or _is_domain(both):
                 return []
             found.append((before, tag))
         before, taken = tag, used
