@@ -333,6 +333,26 @@ def is_heading(cell: str) -> bool:
     return bool(words) and (plain or language_of(cell) is not None)
 
 
+def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
+    """Whether the first row's two cells are headings; `is_repeated` if a row soon after has the same.
+
+    Bare codes of both may also be words that translate each other (no, so; Run, Fin): they have to name
+    different languages in one case, and where one is a frequent word, in lower case, and only once.
+    """
+    tags = [language_of(cell) for cell in cells]
+    if cells[0].casefold() == cells[1].casefold() or not all(map(is_heading, cells)):
+        return False
+    if tags[0] == tags[1] is not None:  # a word in two languages: Polnisch, Polish
+        return False
+    bare = [cell for cell in map(_fold, cells) if len(cell) <= 3 and cell not in HEADINGS]
+    if len(bare) < 2:
+        return True
+    if None in tags or not ("".join(cells).isupper() or "".join(cells).islower()):
+        return False
+    words = WORDS & {*bare}
+    return not words or (len(words) == 1 and "".join(cells).islower() and not is_repeated)
+
+
 def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
     """The tag with which the words begin, and how many of them it takes: language, script, country."""
     first = words[0]

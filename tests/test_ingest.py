@@ -251,6 +251,19 @@ def test_malformed_rows(capsys):
     assert "2 malformed rows left out, 2 are allowed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("column", [{}, {"source_column": "de", "target_column": "en"}])
+def test_headers_of_joined_files_are_left_out_and_announced_once(capsys, column):
+    shard = "de\ten\n" + "".join(f"{text}\tx {text}\n" for text in sentences(500))
+    Path("x.tsv").write_text(shard * 150, encoding="utf-8")
+    _, facts = run(path="x.tsv", max_malformed_rows=0, **column)
+    assert facts["malformed_rows"] == 0
+    assert capsys.readouterr().out.count("the header stands there again") == 1
+    Path("x.tsv").write_text(shard * 3, encoding="utf-8")
+    run(path="x.tsv", max_malformed_rows=0, **column)
+    said = capsys.readouterr().out
+    assert "header stands there again 2 times and is left out, first in x.tsv, line 502\n" in said
+
+
 def test_far_too_many_malformed_rows_stop_at_once():
     Path("x.tsv").write_text("a\tb\n" + "c\n" * 5000, encoding="utf-8")
     with pytest.raises(UserError, match=r"^101 malformed rows so far:\n"):
