@@ -112,7 +112,8 @@ def test_byte_order_marks_of_joined_files_move_no_sentence():
 
 
 @pytest.mark.parametrize(
-    "mark", ["\u200b", "\u200c", "\u200d", "\u00ad", "\u200e", "\u2060", "\ufe0f", "\ufeff"]
+    "mark",
+    ["\u061c", "\u180e", "\u200b", "\u200c", "\u200d", "\u00ad", "\u200e", "\u2060", "\ufe0f", "\ufeff"],
 )
 def test_invisible_characters_do_not_count_when_comparing(mark):
     assert digest(f"می{mark}خواهم") == digest("میخواهم")
