@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import Translator, direction, model_folder, sentences
+from seq2seq import translator as translator_module
 from seq2seq.direction import Direction, Side
 from seq2seq.doubts import Doubts
 from seq2seq.errors import UserError
@@ -221,6 +222,19 @@ def test_texts_unlike_training_are_warned_of_once_a_call(folder):
         warnings.simplefilter("error")
         translator.translate(texts, warn=False)
         translator.translate(texts[:1])
+
+
+def test_warnings_of_many_texts_are_forgotten(folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "MOST_WARNED", 5)
+    translator = Translator.from_folder(folder)
+    before = len(globals().get("__warningregistry__", {}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for count in [1, 1, *range(1, 13)]:
+            translator.translate(["Xylophon " * count], max_length=1)
+    assert len(caught) == 12  # the same one at the same line is shown once
+    assert len(globals().get("__warningregistry__", {})) == before
+    assert 0 < len(translator._warned) <= 5
 
 
 def letters(first, count):
