@@ -170,8 +170,7 @@ def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
         for fields in rows
         if isinstance(fields, list) and len(fields) > max(places)
     )
-    first = next(cells, None)
-    return first in cells
+    return next(cells, []) in cells
 
 
 def _open_json(file: Source, source: str | int, target: str | int) -> Table:

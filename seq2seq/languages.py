@@ -344,7 +344,8 @@ def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
         return False
     if tags[0] == tags[1] is not None:  # a word in two languages: Polnisch, Polish
         return False
-    bare = [cell for cell in map(_fold, cells) if len(cell) <= 3 and cell not in HEADINGS]
+    folded = map(_fold, cells)
+    bare = [cell for cell in folded if len(cell) <= 3 and cell.isascii() and cell not in HEADINGS]
     if len(bare) < 2:
         return True
     if None in tags or not ("".join(cells).isupper() or "".join(cells).islower()):

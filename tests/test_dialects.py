@@ -198,6 +198,7 @@ def test_a_code_that_is_a_word_is_a_header_if_it_comes_once(tmp_path):
         ("Deutsch\tEnglisch", True), ("Source (ar)\tTarget (en)", True), ("Guten Tag\tHello", False),
         ("DE\tEN", True), ("it\ten", True), ("source\txx", True), ("en-US\ten-GB", True),
         ("Lao\tEnglish", True),
+        ("中文\t日文", True), ("한국어\tไทย", True), ("中文\ten", True), ("deu_Latn\tit", True),
         ("Text\ttext", False), ("Polnisch\tPolish", False), ("de\tdeu", False), ("aa\tbb", False),
         ("Est\tFra", False), ("no\tso", False), ("De\tEn", False),
     ],
