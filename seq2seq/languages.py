@@ -257,6 +257,7 @@ WORDS |= set(
     "ace arm ban bar bug cat cos div fur geo hat her ice kin lug mac mag may min mon nav nor".split()
 )
 WORDS |= set("pan pap per pus run rum sag san sat sin sun tam tel ton tum vec vol war".split())
+OTHER_WORDS = set("da ha ja ne se si ta te ti".split())  # codes that are frequent words of other languages
 DOMAINS = set("id in jp ke kr th tz ug uk za".split())  # co.uk: codes that are countries after `co`
 SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml".split())
 CELL = re.compile(r"[\w\s()\[\]:/'’.-]*[\w)\]:]")
@@ -337,7 +338,8 @@ def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
     """Whether the first row's two cells are headings; `is_repeated` if a row soon after has the same.
 
     Bare codes of both may also be words that translate each other (no, so; Run, Fin): they have to name
-    different languages in one case, and where one is a frequent word, in lower case, and only once.
+    different languages in one case, and where one is a word of English, or both of other languages, in
+    lower case, and only once.
     """
     tags = [language_of(cell) for cell in cells]
     if cells[0].casefold() == cells[1].casefold() or not all(map(is_heading, cells)):
@@ -350,8 +352,9 @@ def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
         return True
     if None in tags or not ("".join(cells).isupper() or "".join(cells).islower()):
         return False
-    words = WORDS & {*bare}
-    return not words or (len(words) == 1 and "".join(cells).islower() and not is_repeated)
+    if not WORDS & {*bare} and not {*bare} <= OTHER_WORDS:
+        return True
+    return not {*bare} <= WORDS and "".join(cells).islower() and not is_repeated
 
 
 def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:

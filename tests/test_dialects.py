@@ -175,7 +175,9 @@ def test_a_header_again_is_no_pair(tmp_path, source, target):
 
 
 @pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.tsv.gz"])
-@pytest.mark.parametrize("first", [("go", "va"), ("Run", "Fin"), ("run", "fin"), ("NO", "EN"), ("no", "so")])
+@pytest.mark.parametrize(
+    "first", [("go", "va"), ("Run", "Fin"), ("run", "fin"), ("NO", "EN"), ("no", "so"), ("ja", "da")]
+)
 def test_words_that_are_codes_are_a_pair(tmp_path, name, first):
     table = [first, ("Haus", "house"), first, ("Hund", "dog"), first]
     text = lines(table, "," if name == "x.csv" else "\t")
