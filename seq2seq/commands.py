@@ -240,10 +240,6 @@ def _check_suffix(option: str, picture: Path) -> None:
         raise UserError(f"{option}: {picture} must end in {', '.join(PICTURES)}")
 
 
-def _from_terminal(options: argparse.Namespace) -> bool:
-    return not options.text and options.file is None and sys.stdin.isatty()
-
-
 def _lines(options: argparse.Namespace) -> Iterator[list[Line]]:
     """What there is to translate, in portions; raises UserError for a file that cannot be opened."""
     if options.text and options.file is not None:

@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 
 BATCH = 10_000  # rows held in memory at once
 
-# Unicode's default ignorable code points that are no letters: soft hyphen, zero-width space and (non-)joiner,
-# marks of direction, byte order mark, variation selectors, tags
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
+# Unicode's default ignorable code points that are no letters, as the inside of a character class.
+# No spelling needs these: soft hyphen, zero-width space, marks of direction (U+061C too), byte order mark
+NEEDLESS = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+# Parts of the spelling: (non-)joiners, and variation selectors of Mongolian (with its vowel separator U+180E,
+# which gives a final vowel its form), of Han and of emoji, tags of flags
+SPELLING = "\u034f\u17b4\u17b5\u180b-\u180f\u200c\u200d\ufe00-\ufe0f"
+SPELLING += "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+INVISIBLE = re.compile(f"[{NEEDLESS}{SPELLING}]")
 
 SCHEMA = pa.schema(
     [

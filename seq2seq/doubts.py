@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from seq2seq.vocabulary import Vocabulary
-from seq2seq.words import script, words
+from seq2seq.words import WRITTEN_IN, is_unspaced, script, words
 
 MOSTLY = 0.5  # the share of unknown words, or of letters in another script, above which a text is in doubt
 CAPITALS = 0.9  # the share of capitals among the letters that have two cases
 FEWEST_CASED = 8  # letters of two cases; fewer may be an abbreviation
 RARE_SCRIPT = 0.01  # a script that begins fewer of the known words is that of a few names
+LETTERS = 150  # words of one letter, with its marks, that show a script without spaces; Thai has hundreds
 
 
 class Doubts:
@@ -49,8 +50,24 @@ class Doubts:
 
     @cached_property
     def _scripts(self) -> frozenset[str]:
-        counts = Counter(filter(None, (script(word[0]) for word in self._known or () if word)))
-        return frozenset(name for name, count in counts.items() if count >= RARE_SCRIPT * counts.total())
+        """The scripts of training; those that one language is written in count together.
+
+        Each letter of a script without spaces counts as one word: fewer than two hundred kana stand beside
+        thousands of Han and of Latin words in Japanese, though no other script is more frequent.
+        """
+        firsts = [word[0] for word in self._known or () if word]
+        counts = Counter(filter(None, map(script, firsts)))
+        unspaced = {script(letter) for letter in firsts if is_unspaced(letter)}
+        least = RARE_SCRIPT * counts.total()
+        found = {
+            name for name in counts if counts[name] >= (min(least, LETTERS) if name in unspaced else least)
+        }
+        for together in WRITTEN_IN.values():
+            shares = {name: counts[name] for name in together if name in counts}
+            own = sum(count for name, count in shares.items() if name != "Han")  # Han alone may be Chinese
+            if shares.keys() & found and own >= RARE_SCRIPT * sum(shares.values()):
+                found |= shares.keys()
+        return frozenset(found)
 
     @cached_property
     def _has_capitals(self) -> bool:

@@ -12,15 +12,14 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache
 
+from seq2seq.corpus import NEEDLESS
 from seq2seq.errors import UserError
 from seq2seq.params import Clean
 from seq2seq.words import WRITTEN_IN, script
 
-# What nobody sees: controls that are no whitespace, soft hyphen, zero-width space, word joiner,
-# BOM, marks of direction. The joiners U+200C and U+200D stay: Persian, Hindi and emoji need them.
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
-)
+# What nobody sees: controls that are no whitespace, and format characters that no spelling needs. The joiners
+# U+200C and U+200D stay: Persian, Hindi and emoji need them; so does U+180E, which Mongolian needs.
+INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
 
 
 def tidy(text: str, form: str) -> str:

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from seq2seq import json_records
 from seq2seq.columnar import NESTED, Columns
 from seq2seq.corpus import Pair
-from seq2seq.dialects import Dialect, detect
+from seq2seq.dialects import ROWS, Dialect, detect
 from seq2seq.errors import UserError
-from seq2seq.languages import is_heading, language_of
+from seq2seq.languages import are_headings, is_heading, language_of
 from seq2seq.streams import LONGEST_LINE, PACKINGS, Source, TooLongError, check_line_ends, decode, unread_kind
 
 KINDS = {
@@ -48,13 +48,19 @@ class Malformed(NamedTuple):
     reason: str
 
 
+class Repeated(NamedTuple):
+    """A row that is the header again, as files joined by `cat` have it."""
+
+    line: int
+
+
 class Table(NamedTuple):
     """A file opened for reading: its two columns' names, how they were found, and its rows."""
 
     columns: tuple[str, str]
     announcement: str
-    unit: str  # what a row's number counts: lines of a text file, rows of a Parquet or Arrow file
-    rows: Iterator[Pair | Malformed]
+    unit: str  # what a row's number counts: line of text, record of a JSON array, row of Parquet or Arrow
+    rows: Iterator[Pair | Malformed | Repeated]
 
 
 def kind(path: Path) -> str:
@@ -99,7 +105,7 @@ def open_table(path: Path, source: str | int, target: str | int) -> Table:
     - Blank lines are skipped. Each row must have as many fields as line 1.
     - A column given by name must stand in line 1, the header. If both are given by number, line 1 is a
       header if its cells there name languages (`de`, `deu`, `pt_BR`, `German`) or are words such as source,
-      target, text, translation; otherwise it is a pair.
+      target, text, translation; otherwise it is a pair. The header again comes as Repeated.
     - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also lie
       under the feature `translation`. JSON is one object a line, an array of objects, or
       an array that is the value of the only key.
@@ -121,19 +127,21 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
     named = isinstance(source, str) or isinstance(target, str)
     place, other = _find(path, first, source, target)
     names = first[place], first[other]
-    header = named or (names[0] != names[1] and all(map(is_heading, names)))
+    header = named or (
+        all(map(is_heading, names)) and are_headings(names, _is_repeated(file, dialect, place, other))
+    )
     if header:
         announced = f"line {line} is a header: {', '.join(map(cut, first))}"
     else:
         announced = f"no header: columns are numbered from 0 to {len(first) - 1}"
-        if sum(map(is_heading, names)) == 1 and all(map(_is_short, names)):
+        if any(map(is_heading, names)) and all(map(_is_short, names)):
             announced += (
                 f"; line {line} is taken as a pair, {names[0]} → {names[1]}: if these are headings, set "
                 "ingest.source_column and ingest.target_column to them"
             )
         names = str(place), str(other)
 
-    def rows() -> Iterator[Pair | Malformed]:
+    def rows() -> Iterator[Pair | Malformed | Repeated]:
         if not header:
             yield _pair(line, names, first[place], first[other])
         for number, fields in records:
@@ -143,7 +151,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
                 count = f"{len(fields)} field{'s' * (len(fields) != 1)} where line {line} has {len(first)}"
                 yield Malformed(number, f"{count}: {cut(' | '.join(fields))}")
             elif header and fields == first:
-                yield Malformed(number, f"the header of line {line} again: {cut(' | '.join(fields))}")
+                yield Repeated(number)
             else:
                 source, target = fields[place], fields[other]
                 if "\0" in source or "\0" in target:
@@ -154,12 +162,24 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
     return Table(names, "; ".join(filter(None, [file.note, dialect.note, announced])), "line", rows())
 
 
+def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
+    """Whether one of the first rows has the same text in these columns as the first row."""
+    rows = (fields for _, fields in itertools.islice(_records(file, dialect), ROWS + 1))
+    cells = (
+        [fields[i] for i in places]
+        for fields in rows
+        if isinstance(fields, list) and len(fields) > max(places)
+    )
+    return next(cells, []) in cells
+
+
 def _open_json(file: Source, source: str | int, target: str | int) -> Table:
     before = json_records.opening(file.sample)
+    unit = "line" if before in (None, json_records.BLANK) else "record"
     records = _records(file) if before is None else json_records.records(file, before)
     line, first = _first(file.path, records)
     if not isinstance(first, dict):
-        raise UserError(f"{file.path}, line {line}: {NO_OBJECT}")
+        raise UserError(f"{file.path}, {unit} {line}: {NO_OBJECT}")
     nested = isinstance(first.get(NESTED), dict) and source not in first
     fields = first[NESTED] if nested else first
     columns = list(fields)
@@ -169,7 +189,7 @@ def _open_json(file: Source, source: str | int, target: str | int) -> Table:
         inner = fields[name]
         is_array = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
         remedy = f"take it out: jq -c '.{name}[]' OLD > NEW.jsonl" if is_array else BY_COLUMNS
-        raise UserError(f"{file.path}, line {line}: {name} holds many values or an object; {remedy}")
+        raise UserError(f"{file.path}, {unit} {line}: {name} holds many values or an object; {remedy}")
 
     def rows() -> Iterator[Pair | Malformed]:
         for number, record in itertools.chain([(line, first)], records):
@@ -180,7 +200,7 @@ def _open_json(file: Source, source: str | int, target: str | int) -> Table:
                 yield record if isinstance(record, Malformed) else Malformed(number, NO_OBJECT)
 
     announced = f"columns {', '.join(map(cut, columns))}"
-    return Table(names, "; ".join(filter(None, [file.note, announced])), "line", rows())
+    return Table(names, "; ".join(filter(None, [file.note, announced])), unit, rows())
 
 
 def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bool) -> Table:

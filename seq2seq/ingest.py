@@ -21,7 +21,7 @@ from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, languages,
 from seq2seq.corpus import Pair, digest, read_split, write_split
 from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
-from seq2seq.formats import Malformed, Table
+from seq2seq.formats import Malformed, Repeated, Table
 from seq2seq.layout import File
 from seq2seq.params import Ingest, Params
 from seq2seq.progress import Progress, duration
@@ -208,12 +208,13 @@ def _is_corpus(path: Path) -> bool:
 
 
 class Reader:
-    """Reads files in order, with the malformed rows of all of them counted."""
+    """Reads files in order, with malformed rows and repeated headers of all of them counted."""
 
     def __init__(self, settings: Ingest, progress: Progress) -> None:
         self.settings, self.progress = settings, progress
         self.columns = ("", "")
         self.malformed: list[str] = []
+        self.repeated, self._first_repeated = 0, ""
         self._announced = ""
 
     def pairs(self, files: Iterable[File]) -> Iterator[Pair]:
@@ -226,11 +227,17 @@ class Reader:
                 if isinstance(row, Malformed):
                     self.malformed.append(f"{file.path}, {table.unit} {row.line}: {row.reason}")
                     self.check()
+                elif isinstance(row, Repeated):
+                    self.repeated += 1
+                    self._first_repeated = self._first_repeated or f"{file.path}, {table.unit} {row.line}"
                 else:
                     yield row
 
     def check(self, final: bool = False) -> None:
         """Raises UserError, naming rows, if too many are malformed: at the end, or if far too many."""
+        if final and self.repeated:
+            again = f"again {self.repeated:,} time{'s' * (self.repeated > 1)}"
+            print(f"ingest: the header stands there {again} and is left out, first in {self._first_repeated}")
         count, allowed = len(self.malformed), self.settings.max_malformed_rows
         if count <= allowed + (0 if final else PATIENCE):
             if final and count:

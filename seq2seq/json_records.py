@@ -37,7 +37,9 @@ def opening(sample: bytes) -> re.Pattern[str] | None:
 
 
 def records(source: Source, before: re.Pattern[str]) -> Iterator[tuple[int, Any]]:
-    """Every value with the line on which it starts; `before` is what `opening` found.
+    """Every value with its number in its array, or the line on which it starts without one.
+
+    `before` is what `opening` found. Many programs write an array on a single line.
 
     Raises UserError for text that is no JSON, that ends too early or that goes on after the array.
     """
@@ -46,11 +48,12 @@ def records(source: Source, before: re.Pattern[str]) -> Iterator[tuple[int, Any]
         pass
     start = before.match(text.buffer)
     text.skip(start.end() if start else 0)
-    decoder, is_array = json.JSONDecoder(), before is not BLANK
+    decoder, is_array, number = json.JSONDecoder(), before is not BLANK, 0
     while text.skip_blank(",") != ("]" if is_array else ""):
-        line = text.line
+        number += 1
+        place = f"line {text.line}" + f", record {number}" * is_array
         if text.place == len(text.buffer):
-            raise UserError(f"{source.path}, line {line}: the file ends within its array; is it incomplete?")
+            raise UserError(f"{source.path}, {place}: the file ends within its array; is it incomplete?")
         while True:
             try:
                 value, end = decoder.raw_decode(text.buffer, text.place)
@@ -62,9 +65,10 @@ def records(source: Source, before: re.Pattern[str]) -> Iterator[tuple[int, Any]
                     continue
                 else:
                     message = f"not valid JSON, or the file is incomplete: {getattr(error, 'msg', error)}"
-                raise UserError(f"{source.path}, line {line}: {message}") from None
+                raise UserError(f"{source.path}, {place}: {message}") from None
+        line = text.line
         text.skip(end)
-        yield line, value
+        yield (number if is_array else line), value
     if is_array:
         _check_end(source.path, text, start[1] if start and start.re is WRAPPED else "")
 

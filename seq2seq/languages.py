@@ -251,8 +251,14 @@ SCRIPTS = {"Latn", "Cans", "Olck", "Hans", "Hant", "Hani", "Hira", "Kana", "Tfng
 SCRIPTS |= {line.rpartition("|")[2] for line in TABLE.split("\n")} - {"", "-"}
 # In `zh_cn` the second part is a country; elsewhere a country is recognised by its capitals: pt_BR
 COUNTRIES = set("us gb uk br pt cn tw hk mo sg at ch de fr ca be mx es au nz ie za in ir rs".split())
-# Codes that are also words of English file names: two of them are no pair of languages
-WORDS = set("am an as be by do go he id in is it me mt my no of or os so to us".split())
+# Codes that are also frequent words, of file names too: beside other words they name no language
+WORDS = set("am an as be by co do go he id in io is it la me mt my no of or os so to us yo".split())
+WORDS |= set(
+    "ace arm ban bar bug cat cos div fur geo hat her ice kin lug mac mag may min mon nav nor".split()
+)
+WORDS |= set("pan pap per pus run rum sag san sat sin sun tam tel ton tum vec vol war".split())
+OTHER_WORDS = set("da ha ja ne se si ta te ti".split())  # codes that are frequent words of other languages
+DOMAINS = set("id in jp ke kr th tz ug uk za".split())  # co.uk: codes that are countries after `co`
 SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml".split())
 CELL = re.compile(r"[\w\s()\[\]:/'’.-]*[\w)\]:]")
 SEPARATED = re.compile(r"[^\W\d_]+|(?<![^\W_])\d{3}(?![^\W_])")  # words, and regions such as 419
@@ -310,7 +316,8 @@ def languages_of_name(name: str) -> tuple[str, str] | None:
     """The tags of the two languages that a file's or folder's name holds side by side, in that order.
 
     `corpus.de-en.tsv`, `train_deu_eng.tsv.gz`, `zh-Hans_en`, `en2de`, `German-English.csv`. None if there
-    is no such pair, or if there are two that differ.
+    is no such pair, or if there are two that differ. A code that is also a word counts where the pair stands
+    alone between dots: `train.it-en.tsv`, not `train-it-en.tsv`.
     """
     name = re.sub(r"(?<=[a-z])(2|-to-|_to_)(?=[a-z])", "-", name)
     parts = name.split(".")
@@ -325,6 +332,29 @@ def is_heading(cell: str) -> bool:
     words = _heading_words(cell)
     plain = all(word.casefold() in HEADINGS or re.fullmatch("[a-z]{2}|[A-Z]{2}", word) for word in words)
     return bool(words) and (plain or language_of(cell) is not None)
+
+
+def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
+    """Whether the first row's two cells are headings; `is_repeated` if a row soon after has the same.
+
+    Bare codes of both may also be words that translate each other (no, so; Run, Fin): they have to name
+    different languages in one case, and where one is a word of English, or both of other languages, in
+    lower case, and only once.
+    """
+    tags = [language_of(cell) for cell in cells]
+    if cells[0].casefold() == cells[1].casefold() or not all(map(is_heading, cells)):
+        return False
+    if tags[0] == tags[1] is not None:  # a word in two languages: Polnisch, Polish
+        return False
+    folded = map(_fold, cells)
+    bare = [cell for cell in folded if len(cell) <= 3 and cell.isascii() and cell not in HEADINGS]
+    if len(bare) < 2:
+        return True
+    if None in tags or not ("".join(cells).isupper() or "".join(cells).islower()):
+        return False
+    if not WORDS & {*bare} and not {*bare} <= OTHER_WORDS:
+        return True
+    return not {*bare} <= WORDS and "".join(cells).islower() and not is_repeated
 
 
 def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
@@ -347,18 +377,25 @@ def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    """Every two different languages side by side."""
+    """Every two different languages side by side; none where one of them is rather a word."""
     found: list[tuple[str, str]] = []
     before: str | None = None
     place = taken = 0
     while place < len(words):
         tag, used = _language(words[place:])
-        both = {word.lower() for word in words[place - taken : place + used]}
-        if before and tag and before != tag and not both <= WORDS:
+        if before and tag and before != tag:
+            both = [word.lower() for word in words[place - taken : place + used]]
+            ambiguous = WORDS & {*both}
+            if {*both} <= WORDS or (ambiguous and len(both) < len(words)) or _is_domain(both):
+                return []
             found.append((before, tag))
         before, taken = tag, used
         place += max(used, 1)
     return found
+
+
+def _is_domain(words: list[str]) -> bool:
+    return words[0] == "co" and words[1] in DOMAINS
 
 
 def _language(words: list[str]) -> tuple[str | None, int]:

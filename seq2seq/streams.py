@@ -124,7 +124,7 @@ class Source:
 def decode(data: bytes, errors: str = "strict") -> str:
     """A line as text without a byte order mark, which files joined by `cat` have in their middle.
 
-    Raises UnicodeDecodeError, and TooLongError for a line that `Stream.lines` has cut.
+    Raises UnicodeDecodeError, and TooLongError for a line that `Source.lines` has cut.
     """
     if len(data) > LONGEST_LINE:
         raise TooLongError(f"a line of more than {LONGEST_LINE:,} bytes")

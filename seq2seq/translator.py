@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
@@ -31,6 +33,7 @@ DECODING = "decoding.json"  # in a registered model: how its scores were made
 # What a request may ask for: a server answers others as well, and a beam gains nothing long before.
 LIMITS = {"beam": (1, 100), "length_penalty": (0, 10), "max_length": (1, 1000)}
 LONGEST = 500  # tokens of a source; the encoder would read more, but no training prepared it for that
+MOST_WARNED = 1000  # warnings that are remembered, not to be shown again
 T = TypeVar("T")
 
 
@@ -71,6 +74,7 @@ class Translator:
         self.decoding = decoding or Decoding()
         self.source_language = source_language
         self._doubts = Doubts(vocabulary, known)
+        self._warned: dict[Any, Any] = {}  # the warnings shown lately, as the warnings module keeps them
         self._fast: dict[str, FastModel] = {}  # by precision; made when first asked for
 
     @classmethod
@@ -222,8 +226,21 @@ class Translator:
         if any(len(ids) > LONGEST for ids in parts.ids):
             self._check(texts, self.refusals(texts, split))
         if warn and (message := self.warning(texts)):
-            warnings.warn(message, TextWarning, stacklevel=3)
+            self._warn(message, sys._getframe(2))
         return parts
+
+    def _warn(self, message: str, caller: FrameType) -> None:
+        """As `warnings.warn`, at the caller's line, but with a registry of its own that is kept small.
+
+        `warnings.warn` remembers every message in the caller's module for good: a leak where each call has
+        other texts.
+        """
+        if len(self._warned) >= MOST_WARNED:
+            self._warned.clear()
+        module = caller.f_globals.get("__name__")
+        warnings.warn_explicit(
+            message, TextWarning, caller.f_code.co_filename, caller.f_lineno, module, self._warned
+        )
 
     def _check(self, texts: Sequence[Any], refusals: Mapping[int, str] | None = None) -> None:
         """Raise UserError for the first text that is refused."""

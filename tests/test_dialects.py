@@ -1,13 +1,14 @@
 """Separator and quoting are found where programs wrote them, and a quotation mark in a sentence is text."""
 
 import csv
+import gzip
 
 import pandas as pd
 import pytest
 
 from seq2seq.corpus import Pair
 from seq2seq.errors import UserError
-from seq2seq.formats import Malformed, open_table
+from seq2seq.formats import Repeated, open_table
 
 TABLE = [
     ('Er sagt "ja".', 'He says "yes".'),
@@ -165,9 +166,31 @@ def test_quoted_commas_separate_no_fields(tmp_path):
     )  # fmt: skip
 
 
-def test_a_header_again_is_malformed(tmp_path):
-    rows = read(tmp_path / "x.tsv", "de\ten\nHaus\thouse\n\ufeffde\ten\nHund\tdog\n")[1]
-    assert rows[1] == Malformed(3, "the header of line 1 again: de | en")
+@pytest.mark.parametrize(("source", "target"), [(0, 1), ("de", "en")])
+def test_a_header_again_is_no_pair(tmp_path, source, target):
+    text = "de\ten\nHaus\thouse\n\ufeffde\ten\nHund\tdog\n"
+    announcement, rows = read(tmp_path / "x.tsv", text, source, target)
+    assert announcement == "line 1 is a header: de, en"
+    assert rows == [Pair("Haus", "house"), Repeated(3), Pair("Hund", "dog")]
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.tsv.gz"])
+@pytest.mark.parametrize(
+    "first", [("go", "va"), ("Run", "Fin"), ("run", "fin"), ("NO", "EN"), ("no", "so"), ("ja", "da")]
+)
+def test_words_that_are_codes_are_a_pair(tmp_path, name, first):
+    table = [first, ("Haus", "house"), first, ("Hund", "dog"), first]
+    text = lines(table, "," if name == "x.csv" else "\t")
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    assert list(open_table(tmp_path / name, 0, 1).rows) == [Pair(*row) for row in table]
+
+
+def test_a_code_that_is_a_word_is_a_header_if_it_comes_once(tmp_path):
+    announcement, rows = read(tmp_path / "x.tsv", "id\tit\ten\n1\tcasa\thouse\n2\tcane\tdog\n", 1, 2)
+    assert (announcement, len(rows)) == ("line 1 is a header: id, it, en", 2)
+    announcement, rows = read(tmp_path / "x.tsv", "0\tit\ten\n1\tcasa\thouse\n2\tit\ten\n", 1, 2)
+    assert announcement.startswith("no header")
+    assert rows == [Pair("it", "en"), Pair("casa", "house"), Pair("it", "en")]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +198,11 @@ def test_a_header_again_is_malformed(tmp_path):
     [
         ("deu\teng", True), ("zh-Hans\ten", True), ("हिन्दी\tEnglish", True), ("eng_Latn\ttha_Thai", True),
         ("Deutsch\tEnglisch", True), ("Source (ar)\tTarget (en)", True), ("Guten Tag\tHello", False),
+        ("DE\tEN", True), ("it\ten", True), ("source\txx", True), ("en-US\ten-GB", True),
+        ("Lao\tEnglish", True),
+        ("中文\t日文", True), ("한국어\tไทย", True), ("中文\ten", True), ("deu_Latn\tit", True),
+        ("Text\ttext", False), ("Polnisch\tPolish", False), ("de\tdeu", False), ("aa\tbb", False),
+        ("Est\tFra", False), ("no\tso", False), ("De\tEn", False),
     ],
 )  # fmt: skip
 def test_headers_name_languages(tmp_path, header, is_header):

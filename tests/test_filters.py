@@ -123,6 +123,12 @@ def test_tidy(raw, expected):
     assert filters.tidy(raw, "NFC") == expected
 
 
+def test_tidying_keeps_what_belongs_to_the_spelling():
+    mongolian, persian, emoji = "ᠰᠠᠷ\u180eᠠ", "می\u200cخواهم", "\u2764\ufe0f"
+    assert [filters.tidy(text, "NFC") for text in (mongolian, persian, emoji)] == [mongolian, persian, emoji]
+    assert filters.tidy("\u061c5 كم", "NFC") == "5 كم"
+
+
 def test_tidy_keeps_or_folds_compatibility_characters_as_asked():
     assert filters.tidy("ﬁne ①", "NFC") == "ﬁne ①"
     assert filters.tidy("ﬁne ①", "NFKC") == "fine 1"

@@ -112,7 +112,8 @@ def test_byte_order_marks_of_joined_files_move_no_sentence():
 
 
 @pytest.mark.parametrize(
-    "mark", ["\u200b", "\u200c", "\u200d", "\u00ad", "\u200e", "\u2060", "\ufe0f", "\ufeff"]
+    "mark",
+    ["\u061c", "\u180e", "\u200b", "\u200c", "\u200d", "\u00ad", "\u200e", "\u2060", "\ufe0f", "\ufeff"],
 )
 def test_invisible_characters_do_not_count_when_comparing(mark):
     assert digest(f"می{mark}خواهم") == digest("میخواهم")
@@ -249,6 +250,19 @@ def test_malformed_rows(capsys):
     _, facts = run(path="x.tsv", max_malformed_rows=2)
     assert facts["malformed_rows"] == 2
     assert "2 malformed rows left out, 2 are allowed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("column", [{}, {"source_column": "de", "target_column": "en"}])
+def test_headers_of_joined_files_are_left_out_and_announced_once(capsys, column):
+    shard = "de\ten\n" + "".join(f"{text}\tx {text}\n" for text in sentences(500))
+    Path("x.tsv").write_text(shard * 150, encoding="utf-8")
+    _, facts = run(path="x.tsv", max_malformed_rows=0, **column)
+    assert facts["malformed_rows"] == 0
+    assert capsys.readouterr().out.count("the header stands there again") == 1
+    Path("x.tsv").write_text(shard * 3, encoding="utf-8")
+    run(path="x.tsv", max_malformed_rows=0, **column)
+    said = capsys.readouterr().out
+    assert "header stands there again 2 times and is left out, first in x.tsv, line 502\n" in said
 
 
 def test_far_too_many_malformed_rows_stop_at_once():

@@ -46,11 +46,24 @@ def test_lines_with_arrays_of_objects_stay_lines(tmp_path):
     assert read(tmp_path / "x.jsonl", f"{json.dumps(row)}\n" * 2) == [Pair("Haus", "house")] * 2
 
 
-def test_elements_that_are_no_pairs_have_lines(tmp_path):
-    text = '[\n{"de": "a", "en": "b"},\n5,\n{"de": null,\n"en": "b"}\n]'
-    assert read(tmp_path / "x.json", text) == [
-        Pair("a", "b"), Malformed(3, NO_OBJECT), Malformed(4, "de is null or missing")
+@pytest.mark.parametrize("separator", ["\n", ""])
+@pytest.mark.parametrize("shape", ["[%s]", '{"data": [%s]}'])
+def test_elements_of_an_array_have_numbers(tmp_path, shape, separator):
+    elements = ['{"de": "a", "en": "b"}', '{"de": 5, "en": "b"}', '{"de": null,\n"en": "b"}']
+    path = tmp_path / "x.json"
+    path.write_text(shape % f",{separator}".join(elements), "utf-8")
+    table = open_table(path, "de", "en")
+    assert table.unit == "record"
+    assert list(table.rows) == [
+        Pair("a", "b"), Malformed(2, "de is no text: 5"), Malformed(3, "de is null or missing")
     ]  # fmt: skip
+
+
+def test_objects_over_lines_have_lines(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{\n"de": "a",\n"en": "b"}\n{"de": null,\n"en": "b"}\n', "utf-8")
+    table = open_table(path, "de", "en")
+    assert (table.unit, list(table.rows)) == ("line", [Pair("a", "b"), Malformed(4, "de is null or missing")])
 
 
 @pytest.mark.parametrize(
@@ -59,10 +72,10 @@ def test_elements_that_are_no_pairs_have_lines(tmp_path):
         ("[]", "x.json: holds no line"),
         ("", "x.json: holds no line"),
         ('[["a", "b"]]', f"x.json, line 1: {NO_OBJECT}"),
-        ('[{"de": "a", "en": "b"},\n', "line 2: the file ends within its array; is it incomplete?"),
+        ('[{"de": "a", "en": "b"},\n', "line 2, record 2: the file ends within its array; is it incomplete?"),
         (
             '[{"de": "a", "en": "b"},\n{"de": "a',
-            "line 2: not valid JSON, or the file is incomplete: Unterminated",
+            "line 2, record 2: not valid JSON, or the file is incomplete: Unterminated",
         ),
         ('[{"de": "a", "en": "b"}]\n[', "line 2: text follows after the end of the array"),
         (b'[{"de": "a", "en": "b"},\n{"de": "\xff"}]', "line 2: not valid UTF-8"),
@@ -80,5 +93,7 @@ def test_files_that_cannot_be_used(tmp_path, text, message):
 
 def test_a_record_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(json_records, "LONGEST_LINE", 100)
-    with pytest.raises(UserError, match="line 2: a record of more than 100 characters, or not valid JSON"):
+    with pytest.raises(
+        UserError, match="line 2, record 2: a record of more than 100 characters, or not valid JSON"
+    ):
         read(tmp_path / "x.json", '[{"de": "a", "en": "b"},\n{"de": "' + "a" * 200)

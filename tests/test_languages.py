@@ -39,6 +39,13 @@ def test_words_are_no_languages(cell):
         ("pt_BR-en.jsonl", ("pt-BR", "en")), ("eng_Latn-hin_Deva.tsv", ("en", "hi")),
         ("europarl-v7.de-en.tsv", ("de", "en")), ("en-to-ja.tsv.zst", ("en", "ja")),
         ("corpus.tsv", None), ("my corpus.tsv", None), ("is-it.tsv", None), ("train.de", None),
+        ("train.it-en.tsv", ("it", "en")), ("it-en", ("it", "en")), ("de-en", ("de", "en")),
+        ("news.zh-en", ("zh", "en")), ("opus.dev.de-en", ("de", "en")), ("IT-EN.csv", ("it", "en")),
+        ("bbc-co-uk.de-en.tsv", ("de", "en")), ("co-fr.tsv", ("co", "fr")), ("cat-eng.tsv", ("ca", "en")),
+        ("news-uk-en.tsv", ("uk", "en")), ("tatoeba_eng_fin", ("en", "fi")), ("no-en-2.tsv", ("no", "en")),
+        ("to-en-from-de", None), ("news-co-uk.tsv", None), ("max-min-sat.csv", None), ("bbc.co-uk.tsv", None),
+        ("bbc_co_jp", None), ("how-to-en.tsv", None), ("my-run-fin.csv", None), ("back-to-it-de", None),
+        ("log-sun-est.tsv", None), ("sales-may-est.csv", None), ("train-it-en-de.tsv", None),
         ("de-de.tsv", None), ("wmt.de-en.fr-en.tsv", None), ("a-b.c", None),
     ],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """params.yaml: strict, whole, rewritten in place; recipes set the same keys."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -332,7 +333,8 @@ def test_an_old_file_is_refused_with_the_command_that_mends_it(file):
 
 
 def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
-    changes = {key: after for key, _, after in upgrades.upgrade(old(file))}
+    comments = re.findall(r"#.*", old(file).read_text("utf-8"))
+    changes = {key: after for key, _, after in upgrades.upgrade(file)}
     assert changes["format"] == params.FORMAT
     assert changes["tokenize.normalization is now tokenize.source_normalization"] == "nfkc"
     found = params.load(file)
@@ -345,7 +347,8 @@ def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
     assert (found.clean.tidy_evaluation, found.evaluate.bleu_tokenizer) == (False, "13a")
     assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
     text = file.read_text("utf-8")
-    assert "# hypotheses kept at each step" in text or "# a grammar, a corpus" in text
+    assert len(comments) > 20
+    assert Counter(re.findall(r"#.*", text)) >= Counter(comments)
     keys = [line.split(":")[0] for line in text.splitlines() if line.startswith("  ")]
     shipped = [line.split(":")[0] for line in (ROOT / "params.yaml").read_text("utf-8").splitlines()]
     assert keys == [key for key in shipped if key.startswith("  ")]  # each where the schema has it

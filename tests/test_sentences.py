@@ -69,6 +69,16 @@ def test_translations_are_spaced_as_the_source_and_as_their_script_needs():
     assert sentences.join(lines, ["狗。", "猫。"]) == "狗。\n\n  猫。 \n"
 
 
-def test_long_texts_of_marks_take_no_time():
-    for text in ("." * 100_000, "=a" * 50_000, "Der Hund. " * 10_000, '"' * 50_000 + "a. B"):
-        sentences.split(text, "de")
+@pytest.mark.parametrize("text", ["." * 100_000, '"' * 50_000 + "a. ", "Der Hund " * 10_000 + "!" * 10_000])
+def test_long_texts_of_marks_never_reach_the_library(monkeypatch, text):
+    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("it was asked"))
+    assert sentences.split(text, "de") is None
+
+
+@pytest.mark.parametrize(("text", "count"), [("Der Hund. " * 10_000, 10_000), ("=a" * 50_000, 1)])
+def test_a_long_line_is_given_to_the_library_once_and_whole(monkeypatch, text, count):
+    asked, segment = [], sentences.sentencex.segment
+    monkeypatch.setattr(sentences.sentencex, "segment", lambda *how: asked.append(how) or segment(*how))
+    found = sentences.split(text, "de")
+    assert (len(found.parts) if found else 1) == count
+    assert asked == [("de", text)]

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import Translator, direction, model_folder, sentences
+from seq2seq import translator as translator_module
 from seq2seq.direction import Direction, Side
+from seq2seq.doubts import Doubts
 from seq2seq.errors import UserError
 from seq2seq.model import Config, Seq2Seq
 from seq2seq.search import Hypothesis
@@ -220,6 +222,48 @@ def test_texts_unlike_training_are_warned_of_once_a_call(folder):
         warnings.simplefilter("error")
         translator.translate(texts, warn=False)
         translator.translate(texts[:1])
+
+
+def test_warnings_of_many_texts_are_forgotten(folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "MOST_WARNED", 5)
+    translator = Translator.from_folder(folder)
+    before = len(globals().get("__warningregistry__", {}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for count in [1, 1, *range(1, 13)]:
+            translator.translate(["Xylophon " * count], max_length=1)
+    assert len(caught) == 12  # the same one at the same line is shown once
+    assert len(globals().get("__warningregistry__", {})) == before
+    assert 0 < len(translator._warned) <= 5
+
+
+def letters(first, count):
+    return map(chr, range(first, first + count))
+
+
+LATIN = [f"a{number}" for number in range(6000)]
+HAN, HANGUL = [*letters(0x4E00, 3000)], [*letters(0xAC00, 4000)]
+KANA = [*letters(0x3041, 83), *letters(0x30A1, 86)]
+THAI = [c + mark for c in letters(0xE01, 46) for mark in ("", *letters(0xE34, 4))]
+
+
+@pytest.mark.parametrize(
+    ("known", "usual", "unusual"),
+    [
+        ([*HAN, *KANA, *LATIN], ["これはペンです", "ピアノ", "一丁七万丈", "noraan"], ["это дом", "บ้านหลังนี้"]),
+        ([*HAN, *KANA[:20], *LATIN], ["一丁七万丈"], ["これはペンです", "한국어입니다"]),
+        ([*HANGUL, *HAN[:20], *LATIN], ["한국어", "一丁"], ["これはペンです", "это дом"]),
+        ([*THAI, *(f"{word}b{n}" for word in LATIN for n in range(5))], ["กขคงจ"], ["これはペンです"]),
+        ([*LATIN, *THAI[:40]], ["nanr"], ["กขคงจ", "一丁"]),
+    ],
+)  # fmt: skip
+def test_scripts_of_one_language_are_doubted_together(folder, known, usual, unusual):
+    found = Doubts(Vocabulary.load(folder), frozenset(known))
+
+    def foreign(texts):
+        return [any("it is written in" in reason for reason in found.of(text)) for text in texts]
+
+    assert (foreign(usual), foreign(unusual)) == ([False] * len(usual), [True] * len(unusual))
 
 
 def test_a_folder_without_words_knows_only_capitals(folder, tmp_path):
