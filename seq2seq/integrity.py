@@ -139,6 +139,13 @@ def _is_hash_of_bytes(out: Any) -> bool:
     return "md5" in out and out.get("hash") == "md5"
 
 
+def is_cached(path: Path) -> bool:
+    """Whether a file lies in DVC's cache, wherever that is."""
+    from seq2seq import graph
+
+    return graph.is_cached(path)
+
+
 def recorded() -> list[Output]:
     """The outputs of all stages that dvc.lock records with a hash of their bytes."""
     return [

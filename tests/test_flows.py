@@ -267,7 +267,8 @@ def test_a_folder_under_dvc_add_whose_list_is_damaged_too_comes_from_the_remote(
     said: list[str] = []
     stages.fetch("corpus.dvc", said.append)
     assert (toy / "corpus/a.txt").read_text() == "a file"
-    assert [line.split(" is damaged")[0] for line in said] == ["corpus", "corpus/a.txt"]
+    named = [line.split(" is damaged")[0] for line in said if "damaged" in line]
+    assert named == ["corpus", "corpus/a.txt"]
 
 
 def a_folder_under_dvc_add() -> Path:
@@ -288,7 +289,7 @@ def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: i
     damaged = bad.read_bytes()
     (toy / "input.txt").unlink()
     for _ in range(2):  # the second run names it as well
-        with pytest.raises(StageError, match="input.txt is damaged") as caught:
+        with pytest.raises(StageError, match=r"input\.txt is damaged") as caught:
             stages.fetch("input.txt.dvc", print)
         assert caught.value.kind == "user"
         kept = f"put a copy of your own at input.txt; the damaged bytes are kept in {bad}.damaged"
@@ -324,7 +325,7 @@ def test_a_remote_that_is_damaged_as_well_gives_nothing_back(toy: Path) -> None:
     flip(cached(toy / "input.txt"))
     flip(toy / "far/files/md5" / "/".join(split(b"input ")))
     (toy / "input.txt").unlink()
-    with pytest.raises(StageError, match="input.txt is damaged"):
+    with pytest.raises(StageError, match=r"input\.txt is damaged"):
         stages.fetch("input.txt.dvc", print)
     assert not (toy / "input.txt").exists()
 
