@@ -215,8 +215,8 @@ def _upgrade(address: str, database: Path, revision: str, latest: str) -> None:
         if not isinstance(error, Exception):
             raise
         raise UserError(
-            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}); it is left as it "
-            f"was ({revision}): install the earlier MLflow; if it is damaged, {_way_back(database)}"
+            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}); it is left "
+            f"as it was ({revision}): install the earlier MLflow; if it is damaged, {_way_back(database)}"
         ) from error
     for old in _copies(database)[COPIES:]:
         old.unlink()
