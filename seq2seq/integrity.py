@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from seq2seq.errors import UserError
 
 LOCK, DAG = Path("dvc.lock"), Path("dvc.yaml")
 SHOWN = 3  # objects named in a message
@@ -252,5 +255,20 @@ def _overlap(one: str, other: str) -> bool:
     return a == b or a in b.parents or b in a.parents
 
 
-def _read(path: Path) -> Any:
-    return (YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a file of DVC's, nothing if it is missing; raises UserError for one that is no YAML."""
+    if not path.is_file():
+        return {}
+    back = f"`git checkout {path}`"
+    if path == LOCK:
+        back += f", or rm {path}: results come back from the cache"
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{where} is no YAML (conflict marks, or damage): {back}") from None
+    stages = content.setdefault("stages", {}) or {} if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
+        raise UserError(f"{path} is no file of DVC's: {back}")
+    return {**content, "stages": stages}
