@@ -29,7 +29,7 @@ from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
 
-LEASH = Path(processes.__file__)
+PROCESSES = Path(processes.__file__)
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
 FETCHES = 2  # a folder's list of files that comes back shows which of its files are damaged
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -266,7 +266,7 @@ class _Child:
         # `python` in dvc.yaml is PATH's: let that be this interpreter, activated or not.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         process = subprocess.Popen(
-            [sys.executable, "-P", str(LEASH), str(os.getpid()), module, *arguments],
+            [sys.executable, "-P", str(PROCESSES), str(os.getpid()), module, *arguments],
             env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

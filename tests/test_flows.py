@@ -651,6 +651,19 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     assert posted == [body]
 
 
+def test_a_verdicts_page_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.REPORTS.mkdir()
+    secret = "hunter2secret"
+    text = f"see https://me:{secret}@tracker.example/x"
+    keys = ("source", "reference", "champion", "challenger")
+    paths.EVIDENCE.write_text(json.dumps({"regressions": [dict.fromkeys(keys, text)]}))
+    criteria = (Criterion(text, False, text, text),)
+    page = markdown(Verdict("rejected", text, "m", "3", "2", "now", "me@here", "42", criteria, 1.5, {}))
+    assert secret not in page
+    assert page.count("tracker") == 1 + 3 + 4
+
+
 def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
