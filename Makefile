@@ -83,4 +83,9 @@ lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU an
 
 .PHONY: clean
 clean: ## remove what runs have written (your own files, registry, DVC's cache, environment, clones of schedules stay)
-	@exec $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m flows.cleanup
+	@python="$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))"
+	if ! "$$python" -c 'import dvc, psutil, ruamel.yaml' 2>/dev/null; then
+	  echo "error: $$python lacks the project's libraries: make .venv/.run sets up .venv, or name another: make clean PYTHON=..." >&2
+	  exit 2
+	fi
+	exec "$$python" -m flows.cleanup

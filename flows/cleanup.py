@@ -33,8 +33,8 @@ def main() -> int:
     def body() -> int:
         with lock.workspace():
             left = clean()
-        for path in left[:SHOWN]:
-            display.line(f"left: {path} (dvc.lock does not name it)")
+        for path, reason in left[:SHOWN]:
+            display.line(f"left: {path} ({reason})")
         if left[SHOWN:]:
             display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
         return 0
@@ -42,16 +42,22 @@ def main() -> int:
     return status.of(body, display, "run again: it goes on where it was")
 
 
-def clean() -> list[Path]:
-    """Remove outputs of stages, reports of the gate, checkpoints and caches; returns what is left in
-    folders of outputs."""
+def clean() -> list[tuple[Path, str]]:
+    """Remove outputs of stages, reports of the gate, checkpoints and caches.
+
+    Returns what is left in folders of outputs, and why. Raises UserError for a dvc.lock or dvc.yaml that
+    cannot be read.
+    """
     recorded = {out.path: out.md5 for out in integrity.recorded()}
     left = []
     for output in integrity.declared():
         if output.is_dir() and not output.is_symlink():
-            for name in integrity.listed(graph.cache_folder(), recorded.get(output.as_posix(), "")):
+            md5 = recorded.get(output.as_posix(), "")
+            names = integrity.listed(graph.cache_folder(), md5)
+            for name in names:
                 (output / name).unlink(missing_ok=True)
-            left += _without_empty_folders(output)
+            reason = _reason(output, is_recorded=bool(md5), is_listed=bool(names))
+            left += [(path, reason) for path in _without_empty_folders(output)]
         else:
             output.unlink(missing_ok=True)
     for checkpoint in _checkpoints():
@@ -62,6 +68,15 @@ def clean() -> list[Path]:
         with suppress(OSError):  # missing, or somebody's files are in it
             Path(folder).rmdir()
     return left
+
+
+def _reason(output: Path, *, is_recorded: bool, is_listed: bool) -> str:
+    """Why a file in the folder of an output is left."""
+    if not is_recorded:
+        return f"dvc.lock records no finished run that wrote {output}: it may be yours"
+    if not is_listed:
+        return f"the list of {output}'s files is missing in DVC's cache: it may be yours"
+    return f"not among the files that dvc.lock records of {output}: yours, or of an interrupted run"
 
 
 def _checkpoints() -> Iterator[Path]:

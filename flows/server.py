@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from flows.stages import LEASH
+from flows.stages import PROCESSES
 from seq2seq import environment, masking
 from seq2seq.errors import TransientError
 
@@ -95,7 +95,15 @@ class PrivateServer:
         command = "uvicorn --factory prefect.server.api.server:create_app --host 127.0.0.1 --log-level error"
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", LEASH, str(os.getpid()), *command.split(), "--port", str(self._port)],
+                [
+                    sys.executable,
+                    "-P",
+                    PROCESSES,
+                    str(os.getpid()),
+                    *command.split(),
+                    "--port",
+                    str(self._port),
+                ],
                 env={
                     **os.environ,
                     "PREFECT_UI_ENABLED": "false",
@@ -141,7 +149,7 @@ class PrivateServer:
     def _watch(self) -> None:
         """Start it again when it ends unasked: else Prefect's client asks a dead server for minutes.
 
-        The thread lives until `stop`, because the leash ends a child with the thread that started it.
+        The thread lives until `stop`: by seq2seq/processes.py a child ends with the thread that started it.
         """
         while True:
             status = self._process.wait()

@@ -29,8 +29,9 @@ from seq2seq.environment import MARKER
 from seq2seq.graph import CHATTER
 from seq2seq.progress import duration
 
-LEASH = Path(processes.__file__)
+PROCESSES = Path(processes.__file__)
 GRACE = 60.0  # seconds between asking a stage to stop and killing it
+FETCHES = 2  # a folder's list of files that comes back shows which of its files are damaged
 RWLOCK = Path(".dvc/tmp/rwlock")
 CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by
 
@@ -154,18 +155,50 @@ def _run(
 
 
 def fetch(name: str, say: Say, *, timeout: float | None = None) -> Outcome:
-    """Bring a missing file under `dvc add` back, from the cache or else from the DVC remote."""
-    call = _Child("dvc", ["checkout", name], lambda line: None, None, {})
-    damaged = [] if call.status else integrity.check_data(Path(name))
-    for one in damaged:
-        say(f"{one.output.path} is damaged in DVC's cache: removed, looking for it in the DVC remote")
-    if call.status or damaged:
-        call = _Child("dvc", ["pull", name], say, timeout, {})
-    if call.timed_out:
-        raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
-    if call.status:
-        raise StageError(name, "dvc", call.error)
-    return Outcome(name, "restored", call.seconds)
+    """Bring missing data under `dvc add` back, from the cache or else from the DVC remote.
+
+    Damaged objects of the cache are renamed and not restored; they go when sound ones have taken their
+    place. Raises StageError.
+    """
+    file, began = Path(name), time.monotonic()
+    damaged = _set_aside(file, say)
+    if damaged or _Child("dvc", ["checkout", name], lambda line: None, None, {}).status:
+        for _ in range(FETCHES):
+            call = _Child("dvc", ["fetch", name], say, timeout, {})
+            if call.timed_out:
+                raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
+            if call.status:
+                raise _not_fetched(name, call.error)
+            if not (damaged := _set_aside(file, say)):
+                break
+        if damaged:
+            raise _not_fetched(name, "the DVC remote's is damaged as well")
+        integrity.remove_aside(file)
+        call = _Child("dvc", ["checkout", name], say, timeout, {})
+        if call.status:
+            raise _not_fetched(name, call.error)
+    return Outcome(name, "restored", time.monotonic() - began)
+
+
+def _set_aside(file: Path, say: Say) -> list[integrity.Aside]:
+    found = integrity.set_aside(file)
+    for one in found:
+        say(f"{one.path} is damaged in DVC's cache: renamed to {one.object}, looking in the DVC remote")
+    return found
+
+
+def _not_fetched(name: str, reason: str) -> StageError:
+    """The error for data that does not come back, with the place of its damaged bytes if there are any."""
+    if not (damaged := integrity.aside(Path(name))):
+        return StageError(name, "dvc", reason)
+    first, more = damaged[0], len(damaged) - 1
+    others = f" (and {more} more of {name})" if more else ""
+    return StageError(
+        name,
+        "user",
+        f"{first.path}{others} is damaged in DVC's cache and cannot be fetched: {reason}; put a copy of your "
+        f"own at {first.path}; the damaged bytes are kept in {first.object}",
+    )
 
 
 def call(task: str, module: str, arguments: list[str], say: Say, timeout: float | None = None) -> None:
@@ -233,7 +266,7 @@ class _Child:
         # `python` in dvc.yaml is PATH's: let that be this interpreter, activated or not.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         process = subprocess.Popen(
-            [sys.executable, "-P", str(LEASH), str(os.getpid()), module, *arguments],
+            [sys.executable, "-P", str(PROCESSES), str(os.getpid()), module, *arguments],
             env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

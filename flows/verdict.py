@@ -55,19 +55,24 @@ class Verdict:
 
 
 def markdown(verdict: Verdict) -> str:
-    """The verdict as an artifact of Prefect."""
-    lines = [f"**{verdict.what}**: {plain.markdown(mask(verdict.reason))}"]
+    """The verdict as an artifact of Prefect, without secrets."""
+    lines = [f"**{verdict.what}**: {_shown(verdict.reason)}"]
     if verdict.criteria:
         lines += ["", "| criterion | | figure | limit |", "|---|---|---|---|"]
         marks = {True: "met", False: "**not met**", None: ""}
         for c in verdict.criteria:
-            name, figure, limit = map(plain.markdown, (c.name, c.figure, c.limit))
+            name, figure, limit = map(_shown, (c.name, c.figure, c.limit))
             lines.append(f"| {name} | {marks[c.ok]} | {figure} | {limit} |")
     if verdict.what in ("rejected", "kept") and (worst := list(regressions())):
         lines += ["", "Worse than the champion:"]
         for pair in worst:
-            lines += ["", *(f"- {what}: {plain.markdown(text)}" for what, text in pair.items())]
+            lines += ["", *(f"- {what}: {_shown(text)}" for what, text in pair.items())]
     return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    # Masked first: addresses are none any more once Markdown's signs are escaped.
+    return plain.markdown(mask(text))
 
 
 def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:

@@ -161,6 +161,17 @@ def cache_folder() -> Path:
         return Path(os.path.relpath(repo.cache.local.path))
 
 
+def is_cached(path: Path) -> bool:
+    """Whether a file lies in DVC's cache, wherever DVC's settings put that; False outside of a project."""
+    from dvc.exceptions import NotDvcRepoError
+
+    try:
+        with _project() as repo:
+            return path.resolve().is_relative_to(Path(repo.cache.local_cache_dir).resolve())
+    except NotDvcRepoError:
+        return False
+
+
 def is_taken_for(path: str, md5: str) -> bool:
     """Whether DVC takes an output for one with that hash; it reads what changed in size, time or place."""
     with _project() as repo:

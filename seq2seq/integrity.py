@@ -1,5 +1,7 @@
 """Whether the outputs that lie here are those that dvc.lock records; removes damaged ones.
 
+Of data under `dvc add`, which no stage makes again, damaged objects are renamed and never removed.
+
 Why: DVC restores an object of its cache without reading it and takes the object's name for its hash, so
 that a stage would read damaged bytes, and fail in words of its own or go on with them. Reading costs
 about a second for 500 MB, and only for stages that run or are restored.
@@ -15,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from seq2seq.errors import UserError
 
 LOCK, DAG = Path("dvc.lock"), Path("dvc.yaml")
 SHOWN = 3  # objects named in a message
@@ -45,6 +50,13 @@ class Damage(NamedTuple):
         )
 
 
+class Aside(NamedTuple):
+    """A file under `dvc add`, and the damaged object that was to be it, under its new name."""
+
+    path: str  # of a folder whose list of files is damaged: the folder
+    object: Path
+
+
 class DamagedError(Exception):
     """What a stage was to read is damaged; `stages` make it again."""
 
@@ -68,22 +80,82 @@ def check_outputs(stage: str) -> list[Damage]:
     return _mend([out for out in recorded() if out.stage == stage], just_restored=True)
 
 
-def check_data(file: Path) -> list[Damage]:
-    """The damaged outputs under `dvc add` that a .dvc file names and that were just restored; removed."""
-    outs = _read(file).get("outs", [])
-    return _mend(
-        [Output(str(file), str(file.parent / out["path"]), out["md5"]) for out in outs if "md5" in out],
-        just_restored=True,
-    )
+def set_aside(file: Path) -> list[Aside]:
+    """Rename the damaged objects of DVC's cache that hold the data of a .dvc file to *.damaged.
+
+    They may be the last copy. Objects are looked at before DVC restores them, because DVC removes a
+    damaged one that is not write-protected.
+    """
+    found = []
+    for path, object_ in _objects(file):
+        if object_.is_file() and not _is_sound(object_):
+            object_.replace(_damaged(object_))
+            found.append(Aside(path, _damaged(object_)))
+    return found
+
+
+def aside(file: Path) -> list[Aside]:
+    """What was set aside of the data of a .dvc file, and has not come back."""
+    return [
+        Aside(path, _damaged(object_))
+        for path, object_ in _objects(file)
+        if _damaged(object_).is_file() and not object_.is_file()
+    ]
+
+
+def remove_aside(file: Path) -> None:
+    """Remove what was set aside of the data of a .dvc file, once sound objects have taken its place."""
+    for _, object_ in _objects(file):
+        if object_.is_file() and _is_sound(object_):
+            _damaged(object_).unlink(missing_ok=True)
+
+
+def _objects(file: Path) -> list[tuple[str, Path]]:
+    """Each file of the data of a .dvc file, with its object in DVC's cache; a folder's list comes first."""
+    outs = _hashed(file, _read(file))
+    if not outs:
+        return []
+    from seq2seq import graph  # imports DVC
+
+    cache, found = graph.cache_folder(), []
+    for out in outs:
+        found.append((out.path, _object(cache, out.md5)))
+        files = listed(cache, out.md5)
+        found += [(f"{out.path}/{name}", _object(cache, md5)) for name, md5 in files.items()]
+    return found
+
+
+def _hashed(file: Path, entry: Any) -> list[Output]:
+    """The outputs of a .dvc file's content whose hash is that of their bytes.
+
+    DVC 2 took it of text with other line ends, and keeps such objects elsewhere.
+    """
+    folder = file.parent / entry.get("wdir", ".")
+    return [
+        Output(str(file), str(folder / out["path"]), out["md5"])
+        for out in entry.get("outs", [])
+        if _is_hash_of_bytes(out)
+    ]
+
+
+def _is_hash_of_bytes(out: Any) -> bool:
+    return "md5" in out and out.get("hash") == "md5"
+
+
+def is_cached(path: Path) -> bool:
+    """Whether a file lies in DVC's cache, wherever that is."""
+    from seq2seq import graph
+
+    return graph.is_cached(path)
 
 
 def recorded() -> list[Output]:
-    """The outputs of all stages that dvc.lock records."""
+    """The outputs of all stages that dvc.lock records with a hash of their bytes."""
     return [
         Output(stage, out["path"], out["md5"])
         for stage, entry in _read(LOCK).get("stages", {}).items()
         for out in entry.get("outs", [])
-        if "md5" in out
+        if _is_hash_of_bytes(out)
     ]
 
 
@@ -113,7 +185,7 @@ def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
     """The objects of DVC's cache that make up an output and do not hold what their name says."""
     for name in dict.fromkeys((md5, *listed(cache, md5).values())):
         path = _object(cache, name)
-        if path.is_file() and _md5(path) != name.removesuffix(".dir"):
+        if path.is_file() and not _is_sound(path):
             yield path
 
 
@@ -147,7 +219,7 @@ def remove_bad_lists(stage: str) -> list[Path]:
 
     cache = graph.cache_folder()
     lists = [_object(cache, name) for name in folders]
-    bad = [path for path in lists if path.is_file() and _md5(path) + ".dir" != path.parent.name + path.name]
+    bad = [path for path in lists if path.is_file() and not _is_sound(path)]
     for path in bad:
         path.unlink()
     return bad
@@ -155,6 +227,15 @@ def remove_bad_lists(stage: str) -> list[Path]:
 
 def _object(cache: Path, md5: str) -> Path:
     return cache / md5[:2] / md5[2:]
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether an object of DVC's cache holds the bytes that its name is the hash of."""
+    return _md5(path) == path.parent.name + path.name.removesuffix(".dir")
+
+
+def _damaged(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
 
 
 def _md5(path: Path) -> str:
@@ -174,5 +255,20 @@ def _overlap(one: str, other: str) -> bool:
     return a == b or a in b.parents or b in a.parents
 
 
-def _read(path: Path) -> Any:
-    return (YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a file of DVC's, nothing if it is missing; raises UserError for one that is no YAML."""
+    if not path.is_file():
+        return {}
+    back = f"`git checkout {path}`"
+    if path == LOCK:
+        back += f", or rm {path}: results come back from the cache"
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{where} is no YAML (conflict marks, or damage): {back}") from None
+    stages = content.setdefault("stages", {}) or {} if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
+        raise UserError(f"{path} is no file of DVC's: {back}")
+    return {**content, "stages": stages}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq import formats, paths
+from seq2seq import formats, integrity, paths
 from seq2seq.errors import UserError
 
 CARDS = {"README.md", ".huggingface.yaml"}  # what describes a folder in the hub's layout
@@ -93,10 +93,10 @@ def check_link(folder: Path, file: Path) -> None:
     Links into the caches of DVC and of the hub are of these programs' own making.
     """
     target = file.resolve()
-    allowed = [folder.resolve(), Path(".dvc/cache").resolve()]
+    allowed = [folder.resolve()]
     if folder.resolve().parent.name == "snapshots":
         allowed.append(folder.resolve().parents[1] / "blobs")
-    if not any(target.is_relative_to(place) for place in allowed):
+    if not any(target.is_relative_to(place) for place in allowed) and not integrity.is_cached(target):
         raise UserError(f"{file} is a link out of {folder}, to {target}: put the file itself there")
     if not target.exists():
         raise UserError(f"{file} is a link to {target}, which does not exist")

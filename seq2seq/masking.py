@@ -13,22 +13,33 @@ MASK = "***"
 SHORTEST = 8  # characters of an environment variable's value that is searched for
 # Variables whose value is secret; one that names a file or a socket is not.
 SECRET_NAME = re.compile(
-    r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|AUTH_STRING|WEBHOOK|CREDENTIALS?)(?!.*(FILE|PATH|DIR))",
+    r"(TOKEN(?!I[SZ])|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|AUTH_STRING|WEBHOOK|CREDENTIALS?)(?!.*(FILE|PATH|DIR))",
     re.I,
 )
+# The name of a key in a query, which ends in one of these words: access_token, apiKey, X-Amz-Signature.
+KEY_WORD = (
+    r"(?i:(?:access|api|auth|bearer|client|private|refresh|secret|session|shared)*"
+    r"(?:token|key|secret|passw(?:or)?d|passphrase|pwd|signature|sig|auth|credentials?)(?:[_.-]?(?:id|string))?)"
+)
 PATTERNS = (
-    # Userinfo before a host, also where the password holds a slash; `http://host:80/a@b` has none.
-    (re.compile(r"(//)[^\s/?#\"'<>]*@"), rf"\1{MASK}@"),
+    # Userinfo before a host, also where the password holds a slash; `http://host:80/a@b` has none, and
+    # neither has a path with a doubled slash.
+    (re.compile(r"""((?<![^\s"'`=:;,|(\[{<>])//)[^\s/?#"'<>]*@"""), rf"\1{MASK}@"),
     (re.compile(r"(://)[^\s/@:?#]+:(?!\d+(?:[/?#\s]|$))[^\s@\"'<>]*@"), rf"\1{MASK}@"),
     # Keys and signatures in a query.
     (
+        re.compile(rf"""([?&;](?:[\w.-]*(?:[_.-]|[a-z0-9](?=[A-Z])))?{KEY_WORD}=)[^&\s"'<>#]+"""),
+        rf"\1{MASK}",
+    ),
+    # The header, also quoted in a dict or a pair; a first word of up to 16 characters is its scheme.
+    (
         re.compile(
-            r"([?&;][\w.-]*(?:token|key|secret|passw|signature|sig|auth|credential)[\w.-]*=)[^&\s\"'<>#]+",
+            r"""(authorization(?:[\s"'\\]{0,3}[:=][\s"'\\]{0,4}|["'],\s*)(?:b?["'])?"""
+            r"""(?:[a-z][\w-]{0,15}[ \t]+)?)[^\s"',]+""",
             re.I,
         ),
         rf"\1{MASK}",
     ),
-    (re.compile(r"(authorization\W{1,4}(?:\w+\s+)?)[^\s\"',]+", re.I), rf"\1{MASK}"),
     # The paths of chat services' webhooks, and tokens that are known by their form.
     (
         re.compile(r"(//hooks\.slack\.com/|//discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", re.I),

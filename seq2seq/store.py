@@ -140,8 +140,13 @@ def _first_use(address: str) -> Iterator[None]:
     with locks.exclusive(database.with_name(f"{database.name}.lock"), f"the first use of {database}"):
         _warn_if_gone(database)
         revision = _check(database)
-        if revision is not None and revision != (latest := _latest_revision()):
-            _upgrade(address, database, revision, latest)
+        if revision is not None and revision != (revisions := _revisions())[0]:
+            if revision not in revisions:
+                raise UserError(
+                    f"{database} has tables that this MLflow does not have (revision {revision}): a newer "
+                    f"MLflow wrote it; install that MLflow; {_way_back(database)}"
+                )
+            _upgrade(address, database, revision, revisions[0])
         yield
 
 
@@ -177,33 +182,54 @@ def _check(database: Path) -> str | None:
         raise _damaged(database, str(error)) from None
 
 
-def _latest_revision() -> str:
-    from mlflow.store.db.utils import _get_latest_schema_revision
+def _revisions() -> list[str]:
+    """The revisions of the schema that this MLflow has, newest first."""
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
 
-    return str(_get_latest_schema_revision())
+    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
+    return [script.revision for script in scripts.walk_revisions()]
 
 
 def _upgrade(address: str, database: Path, revision: str, latest: str) -> None:
-    """Bring a database to this MLflow's schema, and keep a copy of it as it was; raises UserError."""
+    """Bring a database to this MLflow's schema, and keep a copy of it as it was.
+
+    A failed upgrade leaves the database as it was and no copy: MLflow's migrations are no transactions.
+    Raises UserError.
+    """
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
 
     copy = database.with_name(f"{database.name}.{time.strftime(COPY)}-{revision}")
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    try:
+        _copy(database, copy)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    engine = create_sqlalchemy_engine_with_retry(address)
+    try:
+        _upgrade_db(engine)
+    except BaseException as error:
+        engine.dispose()
+        _copy(copy, database)
+        copy.unlink()
+        if not isinstance(error, Exception):
+            raise
+        raise UserError(
+            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}); it is left "
+            f"as it was ({revision}): install the earlier MLflow; if it is damaged, {_way_back(database)}"
+        ) from error
     for old in _copies(database)[COPIES:]:
         old.unlink()
     print(
-        f"MLflow: {database} gets the tables of this MLflow ({revision} -> {latest}); as it was it is kept "
-        f"in {copy.name}; to go back install the earlier MLflow and: cp {copy} {database}",
+        f"MLflow: {database} has the tables of this MLflow now ({revision} -> {latest}); as it was it is "
+        f"kept in {copy.name}; to go back install the earlier MLflow and: cp {copy} {database}",
         flush=True,
     )
-    try:
-        _upgrade_db(create_sqlalchemy_engine_with_retry(address))
-    except Exception as error:
-        raise UserError(
-            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}): a newer "
-            f"MLflow wrote it, or it is damaged; install that MLflow, or go back: cp {copy} {database}"
-        ) from error
+
+
+def _copy(database: Path, copy: Path) -> None:
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def _copies(database: Path) -> list[Path]:

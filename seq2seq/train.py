@@ -115,7 +115,8 @@ class Standing:
     best_loss: float = math.inf
     best_update: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
-    # What changes sums by rounding, and so must stay as it is when a training goes on.
+    # What changes sums by rounding: it stays as it is when a training goes on, on the same type of device.
+    device: str | None = None  # its type
     threads: int | None = None
     bf16: str | None = None  # native or emulated
 
@@ -154,7 +155,11 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.precision = choose_precision(settings.precision, device)
+        self._saved = self._load()
+        self.progress = Standing(**self._saved[1]) if self._saved else Standing()
+        self._is_same_device = self.progress.device == device.type
+        bf16 = self.progress.bf16 if self._is_same_device else None
+        self.precision = choose_precision(settings.precision, device, bf16)
         self._graphs: Graphs | None = None
         if wants_graphs(device):
             self._graphs = Graphs(self.model, settings.label_smoothing, self.precision)
@@ -166,7 +171,6 @@ class Trainer:
                 raise UserError(
                     f"train.max_tokens: no {name} pair has 1 to {settings.max_tokens} tokens a side"
                 )
-        self.progress = Standing()
         self.best: dict[str, Tensor] = {}
         # In double precision and never emptied between validations, so that stopping changes no sum.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -182,6 +186,7 @@ class Trainer:
         self._announce()
         self._resume()
         standing = self.progress
+        standing.device = self.device.type
         standing.threads, standing.bf16 = torch.get_num_threads(), self.precision.products
         self.world.begin(self.parameters.values(), settings.seed, standing.update)
         with (
@@ -322,16 +327,16 @@ class Trainer:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         self.checkpoints.save(tensors, vars(self.progress))
 
-    def _resume(self) -> None:
+    def _load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         # The first sets damaged checkpoints aside before the others look.
         saved = self.checkpoints.load() if self.world.first else None
         self.world.any(False)
-        if not self.world.first:
-            saved = self.checkpoints.load()
-        if saved is None:
+        return saved if self.world.first else self.checkpoints.load()
+
+    def _resume(self) -> None:
+        if self._saved is None:
             return
-        tensors, state = saved
-        self.progress = Standing(**state)
+        tensors, self._saved = self._saved[0], None
         self._loss.fill_(self.progress.loss)
         with torch.no_grad():
             for name, p in self.parameters.items():
@@ -342,9 +347,8 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        if self.device.type == "cpu":
+        if self._is_same_device and self.device.type == "cpu":
             keep_threads("train", self.progress.threads)
-            self.precision = choose_precision(self.settings.precision, self.device, self.progress.bf16)
         print(f"train: goes on from update {self.progress.update:,}", flush=True)
 
     def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -41,17 +41,61 @@ def test_outputs_go_and_what_is_among_them_stays(project: Path) -> None:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("x")
     kept = {*mine, "input.txt", "dvc.yaml", "dvc.lock"}
-    assert cleanup.clean() == [Path("out/mine.txt"), Path("out/new/mine.txt")]
+    reason = "not among the files that dvc.lock records of out: yours, or of an interrupted run"
+    assert cleanup.clean() == [(Path(name), reason) for name in ("out/mine.txt", "out/new/mine.txt")]
     assert files(project) == kept
     assert not (project / "out/deep").exists()
     cleanup.clean()
     assert files(project) == kept
 
 
-def test_a_folder_whose_files_nobody_recorded_is_left_and_named(project: Path) -> None:
+LISTED = [Path("out/a.txt"), Path("out/b.txt"), Path("out/deep/é.txt")]
+
+
+def test_a_folder_whose_list_of_files_is_gone_is_left_and_named(project: Path) -> None:
     shutil.rmtree(".dvc/cache")
-    assert cleanup.clean() == [Path("out/a.txt"), Path("out/b.txt"), Path("out/deep/é.txt")]
+    reason = "the list of out's files is missing in DVC's cache: it may be yours"
+    assert cleanup.clean() == [(path, reason) for path in LISTED]
     assert not (project / "one.txt").exists()
+
+
+def test_a_folder_of_a_stage_that_never_ended_is_left_and_named(project: Path) -> None:
+    (project / "dvc.lock").unlink()
+    reason = "dvc.lock records no finished run that wrote out: it may be yours"
+    assert cleanup.clean() == [(path, reason) for path in LISTED]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "remedy"),
+    [
+        ("dvc.lock", "<<<<<<< HEAD\nstages: {}\n=======\n", r"`git checkout dvc\.lock`, or rm dvc\.lock"),
+        ("dvc.lock", "stages:\n- x\n", r"`git checkout dvc\.lock`, or rm dvc\.lock"),
+        ("dvc.yaml", "stages: {\n", r"`git checkout dvc\.yaml`"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_the_remedy(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, remedy: str
+) -> None:
+    (project / name).write_text(text)
+    with lock.workspace(), pytest.raises(UserError, match=rf"^{name}.*{remedy}"):
+        cleanup.clean()
+    assert cleanup.main() == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {name}")
+    assert error.count("\n") == 1
+    assert (project / "one.txt").exists()
+
+
+def test_a_python_without_the_libraries_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    shutil.copyfile(Path(__file__).parents[1] / "Makefile", tmp_path / "Makefile")
+    (tmp_path / "bare").write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    (tmp_path / "bare").chmod(0o755)
+    done = subprocess.run(
+        ["make", "clean", "PYTHON=./bare"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ./bare lacks the project's libraries: make .venv/.run sets up")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_link_is_removed_and_not_what_it_leads_to(project: Path, tmp_path_factory) -> None:

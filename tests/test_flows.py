@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,15 +235,111 @@ def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
     assert "first: says this" in said[1:]  # it was missing in the cache too
 
 
-def test_a_file_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Path) -> None:
-    for arguments in (["add", "input.txt"], ["remote", "add", "-d", "far", str(toy / "far")], ["push"]):
-        subprocess.run(["dvc", "-q", *arguments], check=True, env=with_python())
-    flip(cached(toy / "input.txt"))
+def dvc(*arguments: str) -> None:
+    subprocess.run(["dvc", "-q", *arguments], check=True, env=with_python())
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o644])  # DVC itself removes a damaged object that can be written
+def test_data_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Path, mode: int) -> None:
+    dvc("add", "input.txt")
+    dvc("remote", "add", "-d", "far", str(toy / "far"))
+    dvc("push")
+    bad = cached(toy / "input.txt")
+    flip(bad)
+    bad.chmod(mode)
     (toy / "input.txt").unlink()
     said: list[str] = []
     stages.fetch("input.txt.dvc", said.append)
-    assert said[0] == "input.txt is damaged in DVC's cache: removed, looking for it in the DVC remote"
+    renamed = f"renamed to {bad}.damaged"
+    assert said[0] == f"input.txt is damaged in DVC's cache: {renamed}, looking in the DVC remote"
     assert (toy / "input.txt").read_text() == "input "
+    assert [path.name for path in bad.parent.iterdir()] == [bad.name]
+
+
+def test_a_folder_under_dvc_add_whose_list_is_damaged_too_comes_from_the_remote(toy: Path) -> None:
+    bad = a_folder_under_dvc_add()
+    dvc("remote", "add", "-d", "far", str(toy / "far"))
+    dvc("push")
+    (listing,) = Path(".dvc/cache/files/md5").glob("*/*.dir")
+    flip(bad)
+    flip(listing)
+    shutil.rmtree("corpus")
+    said: list[str] = []
+    stages.fetch("corpus.dvc", said.append)
+    assert (toy / "corpus/a.txt").read_text() == "a file"
+    named = [line.split(" is damaged")[0] for line in said if "damaged" in line]
+    assert named == ["corpus", "corpus/a.txt"]
+
+
+def a_folder_under_dvc_add() -> Path:
+    """Makes `corpus`; the object of one of its files."""
+    Path("corpus").mkdir()
+    for name in ("a", "b"):
+        Path("corpus", f"{name}.txt").write_text(f"{name} file")
+    dvc("add", "corpus")
+    return cached(Path("corpus/a.txt"))
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: int) -> None:
+    dvc("add", "input.txt")
+    bad = cached(toy / "input.txt")
+    flip(bad)
+    bad.chmod(mode)
+    damaged = bad.read_bytes()
+    (toy / "input.txt").unlink()
+    for _ in range(2):  # the second run names it as well
+        with pytest.raises(StageError, match=r"input\.txt is damaged") as caught:
+            stages.fetch("input.txt.dvc", print)
+        assert caught.value.kind == "user"
+        kept = f"put a copy of your own at input.txt; the damaged bytes are kept in {bad}.damaged"
+        assert caught.value.message.endswith(kept)
+        assert Path(f"{bad}.damaged").read_bytes() == damaged
+        assert not (toy / "input.txt").exists()
+    (toy / "input.txt").write_text("input ")
+    run("input.txt.dvc")
+    (toy / "input.txt").unlink()
+    stages.fetch("input.txt.dvc", print)
+    assert (toy / "input.txt").read_text() == "input "
+
+
+def test_a_damaged_file_of_a_folder_under_dvc_add_is_kept_and_the_others_too(toy: Path) -> None:
+    bad = a_folder_under_dvc_add()
+    flip(bad)
+    shutil.rmtree("corpus")
+    with pytest.raises(StageError, match=rf"corpus/a\.txt is damaged.*{bad}\.damaged"):
+        stages.fetch("corpus.dvc", print)
+    assert Path(f"{bad}.damaged").is_file()
+    assert Path(".dvc/cache/files/md5").joinpath(*split(b"b file")).read_text() == "b file"
+
+
+def split(content: bytes) -> tuple[str, str]:
+    md5 = hashlib.md5(content).hexdigest()
+    return md5[:2], md5[2:]
+
+
+def test_a_remote_that_is_damaged_as_well_gives_nothing_back(toy: Path) -> None:
+    dvc("add", "input.txt")
+    dvc("remote", "add", "-d", "far", str(toy / "far"))
+    dvc("push")
+    flip(cached(toy / "input.txt"))
+    flip(toy / "far/files/md5" / "/".join(split(b"input ")))
+    (toy / "input.txt").unlink()
+    with pytest.raises(StageError, match=r"input\.txt is damaged"):
+        stages.fetch("input.txt.dvc", print)
+    assert not (toy / "input.txt").exists()
+
+
+def test_data_that_dvc_2_has_added_is_not_taken_for_damaged(toy: Path) -> None:
+    content = b"line\r\n"
+    folder, name = split(b"line\n")  # DVC 2 took the hash of text with the line ends of Unix
+    legacy = toy / ".dvc/cache" / folder / name
+    legacy.parent.mkdir(parents=True)
+    legacy.write_bytes(content)
+    (toy / "old.txt.dvc").write_text(f"outs:\n- md5: {folder}{name}\n  size: 6\n  path: old.txt\n")
+    assert stages.fetch("old.txt.dvc", print).what == "restored"
+    assert (toy / "old.txt").read_bytes() == content
+    assert legacy.read_bytes() == content
 
 
 @pytest.mark.parametrize("kind", ["user", "transient"])
@@ -552,6 +649,19 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
         monkeypatch.setenv(notify.URL, url)
         assert notify.post_if_asked(lambda: body)
     assert posted == [body]
+
+
+def test_a_verdicts_page_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.REPORTS.mkdir()
+    secret = "hunter2secret"
+    text = f"see https://me:{secret}@tracker.example/x"
+    keys = ("source", "reference", "champion", "challenger")
+    paths.EVIDENCE.write_text(json.dumps({"regressions": [dict.fromkeys(keys, text)]}))
+    criteria = (Criterion(text, False, text, text),)
+    page = markdown(Verdict("rejected", text, "m", "3", "2", "now", "me@here", "42", criteria, 1.5, {}))
+    assert secret not in page
+    assert page.count("tracker") == 1 + 3 + 4
 
 
 def test_an_alert_that_cannot_be_sent_breaks_nothing(

@@ -116,3 +116,13 @@ def test_a_list_that_names_another_file_is_found(project: Path) -> None:
         integrity.check_inputs("second")
     dvc("repro")
     assert (project / "two.txt").read_text() == "input" * 100 + "one\n"
+
+
+def test_what_dvc_2_has_recorded_is_left_alone(project: Path) -> None:
+    lock = project / "dvc.lock"
+    lock.write_text(lock.read_text().replace("      hash: md5\n", ""))
+    assert integrity.recorded() == []
+    (project / "one.txt").write_text("mine")
+    integrity.check_inputs("second")
+    assert integrity.check_outputs("first") == []
+    assert (project / "one.txt").read_text() == "mine"

@@ -131,10 +131,30 @@ def test_links(tmp_path, monkeypatch):
     fill(tmp_path, "blobs/abc", "snapshots/0123/x")  # a download of the hub
     (tmp_path / "snapshots/0123/train.tsv").symlink_to("../../blobs/abc")
     assert names(find(tmp_path / "snapshots/0123"))["train"] == ["train.tsv"]
-    monkeypatch.chdir(tmp_path)  # where DVC's cache.type is symlink
-    fill(tmp_path, ".dvc/cache/files/md5/ab/cd")
-    (tmp_path / "c/test.tsv").symlink_to(tmp_path / ".dvc/cache/files/md5/ab/cd")
-    assert names(find(tmp_path / "c"))["test"] == ["test.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({}, ".dvc/cache"),
+        ({"config": "[cache]\n    dir = {root}/far\n"}, "far"),
+        ({"config.local": "[cache]\n    dir = {root}/far\n"}, "far"),
+        ({"config.local": "[cache]\n    dir = ../far\n", "config": "[cache]\n    dir = {root}/x\n"}, "far"),
+    ],
+)
+def test_links_into_dvcs_cache_are_followed(tmp_path, monkeypatch, settings, place):
+    fill(tmp_path, "project/c/train.tsv", "project/.dvc/tmp/x")  # where DVC's cache.type is symlink
+    root = tmp_path / "project"
+    for name, text in {"config": "", **settings}.items():
+        (root / ".dvc" / name).write_text("[core]\n    no_scm = true\n" + text.format(root=root))
+    fill(root, f"{place}/files/md5/ab/cd", f"{place}/ab/cd", "else/files/md5/ab/cd")
+    monkeypatch.chdir(root)
+    for name, target in (("test", "files/md5/ab/cd"), ("dev", "ab/cd")):  # dev: of DVC 2
+        (root / f"c/{name}.tsv").symlink_to(root / place / target)
+    assert {*names(find(root / "c"))} == {"train", "test", "validation"}
+    (root / "c/dev-2.tsv").symlink_to(root / "else/files/md5/ab/cd")
+    with pytest.raises(UserError, match="is a link out of"):
+        find(root / "c")
 
 
 def test_by_dataset_card(tmp_path):

@@ -7,7 +7,7 @@ import pickle
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows import notify
@@ -32,8 +32,13 @@ SECRET = "hunter2secret"
         f"https://blob.example/x?sv=1&sig={SECRET}&se=2",
         f"https://s3.example/x?X-Amz-Signature={SECRET}",
         f"https://api.example/?access_token={SECRET}#x",
+        *(f"https://x.example/?{name}={SECRET}" for name in ("apiKey", "AWSAccessKeyId", "client.secret")),
+        f"Endpoint=sb://x;SharedAccessKey={SECRET}",
+        f"x=//me:{SECRET}@host/share",
         f"Authorization: Bearer {SECRET}",
+        f"Authorization = {SECRET}-and-more-of-it at 12:00",
         f"{{'authorization': 'Basic {SECRET}'}}",
+        f"[(b'Authorization', b'Bearer {SECRET}')]",
         f"https://hooks.slack.com/services/T0/B0/{SECRET}",
         f"https://discord.com/api/webhooks/1/{SECRET}",
         f"https://acme.webhook.office.com/webhookb2/{SECRET}",
@@ -50,6 +55,9 @@ def test_secrets_are_masked(text: str) -> None:
     [
         *("http://127.0.0.1:5000/api/2.0/mlflow?x=1", "http://host:80/a@b", "git@github.com:me/x.git"),
         *("me@example.org", "models:/m@champion: no such model", "sqlite:////home/me@work/mlflow.db"),
+        *("Authorization required for this page", "authorization failed", "the 'authorization' header"),
+        *("x;max_tokens=77", "/?tokenizer=13a&author=me", "/?sort_keys=1;monkey=2", "/?token_count=3"),
+        *("corpora//a@b.tsv", "/home/me//a@b.tsv", "corpora (old)//a@b.tsv", "é//a@b.tsv"),
         *("a // b @ c", "train.batch_tokens=4096", "https://h/x#sha256=0123", "pip install https://h/x@v1"),
     ],
 )
@@ -57,7 +65,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert mask(text) == text
 
 
-@given(st.text())
+@given(st.text() | st.text("authorizon:=&?;keytoken/@'b*, x1"))
+@example("authorization: x")
 def test_masking_twice_is_masking_once(text: str) -> None:
     assert mask(mask(text)) == mask(text)
 
@@ -73,6 +82,9 @@ def test_the_values_of_secret_variables_are_masked(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, SECRET)
         assert mask(f"it was {SECRET}.") == "it was ***."
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "disabled")
+    monkeypatch.setenv("TOKENISER", "sentencepiece")
+    assert mask("disabled: sentencepiece") == "disabled: sentencepiece"
     monkeypatch.setenv("HF_TOKEN_PATH", "/home/me/token")
     assert mask("/home/me/token is missing") == "/home/me/token is missing"
 

@@ -23,7 +23,7 @@ import projects
 import pytest
 
 LOGIN = "admin:a-long-password"
-LEASH = projects.ROOT / "seq2seq/processes.py"
+PROCESSES = projects.ROOT / "seq2seq/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 
@@ -216,7 +216,7 @@ def process(project: Path, log: Path, variables: dict[str, str], *module: str) -
 
     with log.open("w") as out:
         running = subprocess.Popen(
-            [sys.executable, "-P", LEASH, str(os.getpid()), *module],
+            [sys.executable, "-P", PROCESSES, str(os.getpid()), *module],
             cwd=project,
             env=projects.environment(**variables),
             stdin=subprocess.DEVNULL,

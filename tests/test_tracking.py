@@ -352,27 +352,64 @@ def set_revision(database: Path, revision: str) -> None:
         connection.commit()
 
 
+def earlier_copies(project: Path) -> list[str]:
+    """Makes one more copy than are kept; their names."""
+    names = [f"mlflow.db.copy-2020010{day}-000000-x" for day in range(1, store.COPIES + 2)]
+    for name in names:
+        (project / name).touch()
+    return names
+
+
 def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
     database = project / "mlflow.db"
-    for day in range(1, 5):
-        (project / f"mlflow.db.copy-2020010{day}-000000-x").touch()
-    latest = store._latest_revision()
-    set_revision(database, "earlier")
+    before = earlier_copies(project)
+    latest, earlier = store._revisions()[:2]
+    set_revision(database, earlier)
     monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: set_revision(database, latest))
     store.client()
     copies = sorted(project.glob("mlflow.db.copy-*"))
-    assert [copy.name[15:23] for copy in copies[:2]] == ["20200103", "20200104"]
+    assert [copy.name for copy in copies[:2]] == before[-2:]
     assert len(copies) == 3
     said = capsys.readouterr().out
-    assert f"(earlier -> {latest})" in said
+    assert f"({earlier} -> {latest})" in said
     assert f"cp {copies[-1]} {database}" in said
-    assert (store._check(database), store._check(copies[-1])) == (latest, "earlier")
+    assert (store._check(database), store._check(copies[-1])) == (latest, earlier)
 
 
-def test_a_database_of_a_newer_mlflow_is_named(project):
-    set_revision(project / "mlflow.db", "fffffff")
-    with pytest.raises(UserError, match=r"newer MLflow wrote it.*; install that MLflow, or go back: cp "):
+@pytest.mark.parametrize(
+    ("failure", "kind", "text"),
+    [
+        (RuntimeError("no such column"), UserError, r"no such column\); it is left as it was"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
+    ],
+)
+def test_a_failed_change_of_the_schema_changes_nothing(project, monkeypatch, failure, kind, text):
+    database = project / "mlflow.db"
+    before = earlier_copies(project)
+    earlier = store._revisions()[1]
+    set_revision(database, earlier)
+
+    def fail(engine):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE half (x)")
+        set_revision(database, "between")
+        raise failure
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", fail)
+    with pytest.raises(kind, match=text):
         store.client()
+    assert store._check(database) == earlier
+    with closing(sqlite3.connect(database)) as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchone()
+    assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
+
+
+def test_a_database_of_a_newer_mlflow_is_named_and_not_copied(project):
+    set_revision(project / "mlflow.db", "fffffff")
+    before = earlier_copies(project)
+    with pytest.raises(UserError, match=r"newer MLflow wrote it; install that MLflow; to go back .*: cp "):
+        store.client()
+    assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
 
 
 WRITE = """

@@ -350,9 +350,42 @@ def test_a_resumed_training_keeps_its_threads_and_its_products(tokens, tmp_path,
     monkeypatch.setattr(precision, "native_share", lambda: 9.0)
     asked: list[int | None] = []
     monkeypatch.setattr(train, "keep_threads", lambda who, kept: asked.append(kept))
+    precision._print_once.cache_clear()
+    capsys.readouterr()
     again = trainer(tokens, tmp_path, precision="bf16", updates=21)
-    assert again.precision.emulated
     again._resume()
     assert not again.precision.emulated
+    assert capsys.readouterr().err == "bf16: native products on this cpu (as the checkpoint has it)\n"
     assert asked == [torch.get_num_threads()]
     assert (again.progress.threads, again.progress.bf16) == (torch.get_num_threads(), "native")
+
+
+def test_a_checkpoint_of_another_type_of_device_decides_no_threads_and_no_products(
+    tokens, tmp_path, monkeypatch, capsys
+):
+    def pull(step: int) -> None:
+        if step == 20:
+            raise ZeroDivisionError
+
+    monkeypatch.setenv("SEQ2SEQ_BF16", "native")
+    with pytest.raises(ZeroDivisionError):
+        trainer(tokens, tmp_path, precision="bf16").fit(Recorder(pull))
+    monkeypatch.delenv("SEQ2SEQ_BF16")
+    store = Checkpoints("x" * 40, tmp_path)
+    tensors, state = store.load()
+    assert state["device"] == "cpu"
+    store.save(tensors, {**state, "device": "cuda", "threads": 99})
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(precision, "native_share", lambda: 9.0)
+    monkeypatch.setattr(train, "keep_threads", lambda who, kept: pytest.fail("kept"))
+    precision._print_once.cache_clear()
+    capsys.readouterr()
+    again = trainer(tokens, tmp_path, precision="bf16", updates=state["update"] + 1)
+    again.fit(Recorder())
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("bf16: ")] == [
+        "bf16: emulated products on this cpu (native ones take 9.00 times as long as those of float32; "
+        "SEQ2SEQ_BF16 sets either)"
+    ]
+    assert (again.progress.device, again.progress.bf16) == ("cpu", "emulated")
+    assert again.progress.threads == torch.get_num_threads()
