@@ -176,7 +176,8 @@ def fetch(name: str, say: Say, *, timeout: float | None = None) -> Outcome:
         integrity.remove_aside(file)
         call = _Child("dvc", ["checkout", name], say, timeout, {})
         if call.status:
-            raise _not_fetched(name, call.error)
+            absent = call.error.startswith("Checkout failed")
+            raise _not_fetched(name, "no DVC remote has it" if absent else call.error)
     return Outcome(name, "restored", time.monotonic() - began)
 
 
