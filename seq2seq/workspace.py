@@ -18,9 +18,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from seq2seq import params, paths
+from seq2seq import integrity, params, paths
 from seq2seq.masking import mask
 from seq2seq.params import Params, ParamsError, flatten
 
@@ -161,14 +159,8 @@ def lock_digest() -> str:
 
 
 def data_hash(path: Path) -> str:
-    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none."""
-    if LOCK.is_file():
-        lock = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))
-        for stage in lock.get("stages", {}).values():
-            for out in stage.get("outs", []):
-                if out["path"] == path.as_posix():
-                    return str(out.get("md5", UNKNOWN))
-    return UNKNOWN
+    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none; raises UserError for a broken lock."""
+    return next((out.md5 for out in integrity.recorded() if out.path == path.as_posix()), UNKNOWN)
 
 
 def params_digest(params: Params) -> str:
