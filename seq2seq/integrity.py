@@ -68,7 +68,7 @@ class DamagedError(Exception):
 
 def check_inputs(stage: str) -> None:
     """Raise DamagedError unless what a stage reads of others is what dvc.lock records."""
-    deps = _read(DAG).get("stages", {}).get(stage, {}).get("deps", [])
+    deps = read(DAG).get("stages", {}).get(stage, {}).get("deps", [])
     names = [str(next(iter(dep)) if isinstance(dep, dict) else dep) for dep in deps]
     others = [out for out in recorded() if out.stage != stage]
     if found := _mend([out for out in others if any(_overlap(out.path, name) for name in names)]):
@@ -112,7 +112,7 @@ def remove_aside(file: Path) -> None:
 
 def _objects(file: Path) -> list[tuple[str, Path]]:
     """Each file of the data of a .dvc file, with its object in DVC's cache; a folder's list comes first."""
-    outs = _hashed(file, _read(file))
+    outs = _hashed(file, read(file))
     if not outs:
         return []
     from seq2seq import graph  # imports DVC
@@ -153,7 +153,7 @@ def recorded() -> list[Output]:
     """The outputs of all stages that dvc.lock records with a hash of their bytes."""
     return [
         Output(stage, out["path"], out["md5"])
-        for stage, entry in _read(LOCK).get("stages", {}).items()
+        for stage, entry in read(LOCK).get("stages", {}).items()
         for out in entry.get("outs", [])
         if _is_hash_of_bytes(out)
     ]
@@ -191,7 +191,7 @@ def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
 
 def declared(dag: Path = DAG) -> list[Path]:
     """The outputs that dvc.yaml declares, whether or not they exist."""
-    stages = _read(dag).get("stages", {}).values()
+    stages = read(dag).get("stages", {}).values()
     kinds = [entry.get(kind, []) for entry in stages for kind in ("outs", "metrics", "plots")]
     return [Path(next(iter(out)) if isinstance(out, dict) else out) for outs in kinds for out in outs]
 
@@ -255,7 +255,7 @@ def _overlap(one: str, other: str) -> bool:
     return a == b or a in b.parents or b in a.parents
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """The content of a file of DVC's, nothing if it is missing; raises UserError for one that is no YAML."""
     if not path.is_file():
         return {}

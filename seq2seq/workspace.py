@@ -159,8 +159,15 @@ def lock_digest() -> str:
 
 
 def data_hash(path: Path) -> str:
-    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none; raises UserError for a broken lock."""
-    return next((out.md5 for out in integrity.recorded() if out.path == path.as_posix()), UNKNOWN)
+    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none.
+
+    Raises UserError for a lock that cannot be read.
+    """
+    for stage in integrity.read(LOCK).get("stages", {}).values():
+        for out in stage.get("outs", []):
+            if out["path"] == path.as_posix():
+                return str(out.get("md5", UNKNOWN))
+    return UNKNOWN
 
 
 def params_digest(params: Params) -> str:
