@@ -285,7 +285,7 @@ def _shown(text: str) -> str:
 def _check_shares(train: Tally, params: Clean) -> None:
     """Raise UserError if a filter or contamination dropped more than its limit, or too little is left.
 
-    Exact duplicates are left out of it: a corpus may repeat itself.
+    Exact duplicates count for neither, since a corpus may repeat itself; contamination has its own limit.
     """
     limits: list[tuple[tuple[str, ...], str, float]]
     limits = [((name,), "clean.max_dropped", params.max_dropped) for name in filters.NAMES]
@@ -299,12 +299,12 @@ def _check_shares(train: Tally, params: Clean) -> None:
                 f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if they are to go, raise {key}"
                 f"{_samples(train, reasons)}"
             )
-    distinct = train.read - train.hits["duplicate"]
+    judged = train.read - sum(train.hits[reason] for reason in OF_THE_CORPUS)
     kept = train.read - train.hits.total()
-    if kept < params.min_kept * distinct:
+    if kept < params.min_kept * judged:
         raise UserError(
-            f"only {kept:,} of {distinct:,} train pairs ({kept / distinct:.0%}, duplicates aside) are left, "
-            f"clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is right, lower "
+            f"only {kept:,} of {judged:,} train pairs ({kept / judged:.0%}, duplicates and contamination "
+            f"aside) are left, clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is right, lower "
             f"clean.min_kept{_samples(train, train.reasons)}"
         )
 

@@ -86,7 +86,9 @@ def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str
     names = str(source), str(target)
     rows: list[Pair] = []
     if path.is_dir():  # its splits are alike
-        path = next((file for file in sorted(path.rglob("train*")) if file.is_file()), path)
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        of_train = (file for file in files if file.name.startswith("train") or file.suffix == ".arrow")
+        path = next(of_train, path)
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         with suppress(UserError, OSError):
             table = formats.open_table(path, source, target)

@@ -53,7 +53,12 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         ),
         Added("clean", "max_dropped", 1.0, "a filter that drops a larger share of train stops the run"),
         Added("clean", "max_contaminated", 1.0, "likewise, of pairs too like an evaluation sentence"),
-        Added("clean", "min_kept", 0.0, "least share of train, duplicates aside, that has to be left"),
+        Added(
+            "clean",
+            "min_kept",
+            0.0,
+            "least share that has to be left, duplicates and contamination aside",
+        ),
         Renamed("tokenize", "normalization", "source_normalization", "SentencePiece's rule, in its model"),
         Added(
             "tokenize",

@@ -305,6 +305,8 @@ def test_duplicates_count_for_no_limit_and_contamination_for_its_own(root):
 
 def test_too_little_that_is_left_of_train_stops_the_run(root):
     train = [*numbered(4), Pair("", "a"), Pair("xx", "xx"), Pair("#", "b c"), Pair("d" * 2000, "e" * 2000)]
-    with pytest.raises(UserError, match=r"only 4 of 8 train pairs \(50%, duplicates aside\) are left"):
+    with pytest.raises(
+        UserError, match=r"only 4 of 8 train pairs \(50%, duplicates and contamination aside\) are left"
+    ):
         run(train, min_kept=0.51)
     assert len(run(train, min_kept=0.5)["train"]) == 4
