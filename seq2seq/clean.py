@@ -304,8 +304,8 @@ def _check_shares(train: Tally, params: Clean) -> None:
     if kept < params.min_kept * judged:
         raise UserError(
             f"only {kept:,} of {judged:,} train pairs ({kept / judged:.0%}, duplicates and contamination "
-            f"aside) are left, clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is right, lower "
-            f"clean.min_kept{_samples(train, train.reasons)}"
+            f"aside) are left, clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is "
+            f"right, lower clean.min_kept{_samples(train, train.reasons)}"
         )
 
 
