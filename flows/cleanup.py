@@ -1,6 +1,6 @@
 """`make clean` = `python -m flows.cleanup`: remove what runs have written, and nothing else.
 
-Why: data, model and reports are folders in which people keep files of their own; DVC knows which are a
+Why: data, model and reports are folders in which people keep files of their own; DVC records which are a
 run's.
 
 exit status: 0 done; 2 a run holds the workspace, or dvc.yaml cannot be read

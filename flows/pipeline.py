@@ -87,7 +87,7 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, lis
         try:
             changes = apply(options.recipe, options.set, draft)
             wanted = params.load(draft)
-        except params.ParamsError as error:  # of the file that the person knows
+        except params.ParamsError as error:  # of the file that the person edits
             raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
     return wanted, changes, graph.choose(graph.read(changes), options.until, options.force)
 

@@ -69,7 +69,7 @@ def languages(provenance: Mapping[str, Any]) -> list[str]:
     named = provenance.get("languages", {})
     sides = ("source", "target")
     tags = (named.get(side, {}).get("language") or provenance.get(f"{side}_language") for side in sides)
-    stated = [tag and tag.split("-")[0].lower() for tag in tags]  # the hub knows languages, no regions
+    stated = [tag and tag.split("-")[0].lower() for tag in tags]  # the hub has languages, no regions
     columns = provenance.get("columns", {})
     pair = stated if all(stated) else [columns.get("source"), columns.get("target")]
     # A column of texts that is called `de` says so; `src`, `text`, `en_text` say nothing.

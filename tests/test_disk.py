@@ -1,4 +1,4 @@
-"""A full disk is told as such, with the place where space has to be freed."""
+"""A full disk is named, with the place where space has to be freed."""
 
 from __future__ import annotations
 
