@@ -278,8 +278,8 @@ def _counts(found: dict[str, Any]) -> str:
     )
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+def _shown(text: str, most: int = SHOWN) -> str:
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _check_shares(train: Tally, params: Clean) -> None:
@@ -312,12 +312,11 @@ def _check_shares(train: Tally, params: Clean) -> None:
 def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
     """The first dropped pairs, a line each, and where there are more."""
     found = [row for row in train.sample if row["reason"] in reasons][:PRINTED]
-    lines = (f"\n  {row['reason']}: {_brief(row['source'])} → {_brief(row['target'])}" for row in found)
+    lines = (
+        f"\n  {row['reason']}: {_shown(row['source'], BRIEF)} → {_shown(row['target'], BRIEF)}"
+        for row in found
+    )
     return "".join(lines) + f"\n  more of them: {paths.DROPPED}"
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= BRIEF else text[:BRIEF] + "…"
 
 
 def _nothing_left(train: Tally) -> str:
