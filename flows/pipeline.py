@@ -110,6 +110,9 @@ def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAM
 def _prefect() -> Any:
     """Prefect quiet on the terminal, on the user's server or else on one of this run's own."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # Log lines that its server did not take are reported on the terminal otherwise, without a line's end,
+    # in the middle of other lines.
+    logging.raiseExceptions = False
     if is_configured():
         check_answering()
         yield

@@ -224,6 +224,7 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
     assert running.returncode == 0, text
     assert "warning: the run's own Prefect server was killed by SIGKILL" in text
     assert "Traceback" not in text
+    assert "logging" not in text
     assert re.search(r"^\[1/1\] ingest +ran", text, re.MULTILINE), text
     with closing(sqlite3.connect(project / ".prefect/prefect.db")) as connection:
         states = connection.execute("SELECT state_type FROM flow_run").fetchall()
