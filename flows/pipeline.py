@@ -122,7 +122,7 @@ def _prefect() -> Any:
         import flows.tasks  # noqa: F401  takes seconds, which the server needs as well
         from seq2seq import store
 
-        store.client()
+        store.connect()
         server.wait()
         yield
     except Exception as error:

@@ -102,7 +102,7 @@ def _other_direction(challenger: Version, champion: Version) -> str:
 
 def _columns(version: Version) -> list[str] | None:
     """Source and target column of the run that made a version; None if it is not there."""
-    run = store.known(lambda: store.client().get_run(version.run_id))
+    run = store.known(lambda: store.connect().get_run(version.run_id))
     if run is None:
         return None
     names = [run.data.params.get(f"ingest.{side}_column", "") for side in direction.SIDES]

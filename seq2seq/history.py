@@ -22,7 +22,7 @@ from typing import Any
 from seq2seq import paths, registry, tracking
 from seq2seq.errors import UserError
 from seq2seq.registry import CHAMPION, PREVIOUS, VERDICT
-from seq2seq.store import answering, client, known
+from seq2seq.store import answering, connect, known
 
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
 MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
@@ -89,8 +89,8 @@ def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
     }
     with answering():
         experiment = tracking.experiment(_log(decision.name))
-        run_id = str(client().create_run(experiment, tags=tags).info.run_id)
-        client().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
+        run_id = str(connect().create_run(experiment, tags=tags).info.run_id)
+        connect().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
     _apply(decision)
     _close(run_id, "FINISHED")
 
@@ -130,7 +130,7 @@ def publish(version: registry.Version, files: Iterable[Path], when: str) -> None
 def bring_back(version: registry.Version, folder: Path) -> None:
     """Put what was published for a version back into `folder`."""
     with tempfile.TemporaryDirectory() as scratch, answering():
-        got = known(lambda: client().download_artifacts(version.run_id, FOLDER.format(version), scratch))
+        got = known(lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch))
         # The verdict last: where it lies, the rest does.
         for path in sorted(
             Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
@@ -173,7 +173,7 @@ def _apply(decision: Entry) -> None:
 
 def _close(run_id: str, status: str) -> None:
     with answering():
-        client().set_terminated(run_id, status)
+        connect().set_terminated(run_id, status)
 
 
 def _log(name: str) -> str:
@@ -182,10 +182,10 @@ def _log(name: str) -> str:
 
 def _find(name: str, wanted: str = "") -> Iterator[Entry]:
     with answering():
-        experiment = client().get_experiment_by_name(_log(name))
+        experiment = connect().get_experiment_by_name(_log(name))
         token = None
         while experiment is not None:
-            page = client().search_runs(
+            page = connect().search_runs(
                 [experiment.experiment_id],
                 wanted,
                 order_by=["attributes.start_time DESC"],

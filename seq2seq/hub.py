@@ -25,9 +25,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.error import YAMLError
 
-from seq2seq import layout
 from seq2seq.errors import TransientError, UserError
-from seq2seq.layout import File
+from seq2seq.layout import File, find_splits
 from seq2seq.masking import mask
 from seq2seq.params import round_trip_yaml
 
@@ -162,7 +161,7 @@ def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
     folder = mirror / pin.hub  # two names, neither with a dot in front
     if not folder.is_dir():
         raise UserError(f"{MIRROR}={mirror} holds no {pin.hub}; put it there, or unset {MIRROR}")
-    files = layout.find(folder, pin.config)
+    files = find_splits(folder, pin.config)
     checked = _check_hashes(path, pin, str(folder), files, is_cache=False)
     pinned = bool(checked and COMMIT.fullmatch(pin.revision))
     said = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (

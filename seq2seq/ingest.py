@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, languages, layout, paths
+from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, languages, paths
 from seq2seq.corpus import Pair, digest, read_split, write_split
 from seq2seq.direction import Direction, Side
 from seq2seq.errors import UserError
 from seq2seq.formats import Malformed, Repeated, Table
-from seq2seq.layout import File
+from seq2seq.layout import File, find_splits, map_to_our_splits
 from seq2seq.params import Ingest, Params
 from seq2seq.progress import Progress, duration
 from seq2seq.words import main_script
@@ -128,7 +128,7 @@ def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
 def _from_disk(path: Path, needed: str = "train") -> Corpus:
     """The corpus of a file or folder; a file is all of the split that is `needed`."""
     if path.is_dir():
-        files = layout.ours(layout.find(path), {}, str(path), needed)
+        files = map_to_our_splits(find_splits(path), {}, str(path), needed)
         return Corpus(files, {"kind": "folder", "path": str(path)})
     return Corpus({needed: [File(path.name, path)]}, {"kind": "file", "path": str(path)})
 
@@ -146,7 +146,7 @@ def _from_hub(path: Path, needed: str = "train") -> Corpus:
         "mirror": copy.mirror,
         "licence": pin.licence or copy.licence,
     }
-    return Corpus(layout.ours(copy.files, pin.splits, pin.hub, needed), facts)
+    return Corpus(map_to_our_splits(copy.files, pin.splits, pin.hub, needed), facts)
 
 
 def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:

@@ -189,9 +189,9 @@ def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
             yield path
 
 
-def declared(dag: Path = DAG) -> list[Path]:
+def declared(path: Path = DAG) -> list[Path]:
     """The outputs that dvc.yaml declares, whether or not they exist."""
-    stages = read(dag).get("stages", {}).values()
+    stages = read(path).get("stages", {}).values()
     kinds = [entry.get(kind, []) for entry in stages for kind in ("outs", "metrics", "plots")]
     return [Path(next(iter(out)) if isinstance(out, dict) else out) for outs in kinds for out in outs]
 

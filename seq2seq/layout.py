@@ -33,7 +33,7 @@ class File(NamedTuple):
     path: Path
 
 
-def find(folder: Path, config: str | None = None) -> dict[str, list[File]]:
+def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]]:
     """The files of each split in a folder; raises UserError.
 
     In a folder of `save_to_disk` its own lists name them. Elsewhere `datasets` finds them: by the `configs`
@@ -182,7 +182,7 @@ def _document(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def ours(
+def map_to_our_splits(
     found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: str, needed: str = "train"
 ) -> dict[str, list[File]]:
     """Of the splits found train, validation and test, by our names; `mapping` is from ours to theirs.

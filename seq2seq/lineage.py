@@ -20,7 +20,7 @@ from seq2seq.masking import mask
 from seq2seq.params import show
 from seq2seq.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.registry import NAME, VERDICT
-from seq2seq.store import answering, client, known
+from seq2seq.store import answering, connect, known
 from seq2seq.workspace import DIGITS as TAGGED
 from seq2seq.workspace import ELSEWHERE, FILES, files, known_tag
 
@@ -88,7 +88,7 @@ def _answer(what: str, kind: str, runs: list[Facts]) -> Facts:
     for name in {version["name"] for version in versions}:
         log = history.entries(name)
         with answering():
-            aliases = client().get_registered_model(name).aliases
+            aliases = connect().get_registered_model(name).aliases
         for version in (one for one in versions if one["name"] == name):
             number = version["version"]
             version["aliases"] = sorted(alias for alias, at in aliases.items() if str(at) == number)
@@ -106,8 +106,8 @@ def _of_version(what: str) -> Facts:
     if found is None:
         raise UserError(f"{what} is not there: {registry.what_there_is(name)}")
     with answering():
-        made = client().get_model_version(name, found.version)
-    run = known(lambda: client().get_run(found.run_id))
+        made = connect().get_model_version(name, found.version)
+    run = known(lambda: connect().get_run(found.run_id))
     if run is None:  # a version outlives its run
         return {"run_id": found.run_id, "status": "gone", "versions": [of_version(made)]}
     return of_run(run, [made])
@@ -116,11 +116,11 @@ def _of_version(what: str) -> Facts:
 def _find(wanted: str, most: int | None = None) -> list[Any]:
     """Trainings of all experiments, the newest first, deleted ones too: their versions may serve."""
     with answering():
-        experiments = _all(lambda page: client().search_experiments(EVERY, PAGE, page_token=page))
+        experiments = _all(lambda page: connect().search_experiments(EVERY, PAGE, page_token=page))
         ids, newest = [e.experiment_id for e in experiments], ["attributes.start_time DESC"]
         if most:
-            return list(client().search_runs(ids, wanted, EVERY, most, newest))
-        return _all(lambda page: client().search_runs(ids, wanted, EVERY, PAGE, newest, page))
+            return list(connect().search_runs(ids, wanted, EVERY, most, newest))
+        return _all(lambda page: connect().search_runs(ids, wanted, EVERY, PAGE, newest, page))
 
 
 def _versions(run: Any) -> list[Any]:
@@ -131,7 +131,7 @@ def _versions(run: Any) -> list[Any]:
     found = {}
     with answering():
         for question in asked:
-            for made in client().search_model_versions(question, max_results=PAGE):
+            for made in connect().search_model_versions(question, max_results=PAGE):
                 found[made.name, int(made.version)] = made
     return [found[key] for key in sorted(found)]
 

@@ -23,7 +23,7 @@ def query(model: str) -> list[str]:
         if isinstance(error, TransientError):
             raise
         with store.answering():  # a server that is away is no fault of the model
-            store.client().search_registered_models(max_results=1)
+            store.connect().search_registered_models(max_results=1)
         raise UserError(str(error)) from None
     said = [answer for answer in found if answer is not None]
     if len(said) != len(TEXTS):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import paths, tracking, workspace
-from seq2seq.store import answering, client
+from seq2seq.store import answering, connect
 
 CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
 # Of a run's files: how things stood when it was trained, or when a server that did not know it got it again.
@@ -77,8 +77,8 @@ def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
     """The folder with what was written down about a training, and its files; None if there is none."""
     with answering(), tempfile.TemporaryDirectory() as scratch:
         for folder in (TRAINED, RECREATED):
-            if client().list_artifacts(run_id, folder):
-                got = Path(client().download_artifacts(run_id, folder, scratch))
+            if connect().list_artifacts(run_id, folder):
+                got = Path(connect().download_artifacts(run_id, folder, scratch))
                 return folder, {path.name: path.read_bytes().decode() for path in got.iterdir()}
     return None, {}
 

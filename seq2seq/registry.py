@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from seq2seq import locks, masking, store
 from seq2seq.errors import UserError
-from seq2seq.store import answering, client, known
+from seq2seq.store import answering, connect, known
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 VERDICT = "promotion.verdict"  # tag of a version: what the gate, or a rollback, said last
@@ -67,36 +67,36 @@ def _lock_file(address: str) -> Path:
 def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
     """Make a logged model (`models:/ID`) the next version of `name`; its tags come to be with it."""
     model_id = model_uri.removeprefix("models:/")
-    if known(lambda: client().get_registered_model(name)) is None:
+    if known(lambda: connect().get_registered_model(name)) is None:
         with answering():
-            client().create_registered_model(name)
+            connect().create_registered_model(name)
     with answering():
-        made = client().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
+        made = connect().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
     return Version(name, str(made.version), run_id, dict(tags))
 
 
 def get_version(name: str, version: str) -> Version | None:
     """A version by its number; None if this registry has no such version."""
-    return _version(known(lambda: client().get_model_version(name, version)))
+    return _version(known(lambda: connect().get_model_version(name, version)))
 
 
 def version_by_alias(name: str, alias: str) -> Version | None:
     """The version an alias points to; None if there is no such model or alias."""
-    return _version(known(lambda: client().get_model_version_by_alias(name, alias)))
+    return _version(known(lambda: connect().get_model_version_by_alias(name, alias)))
 
 
 def find_version(name: str, **tags: str) -> Version | None:
     """The newest version of a model that has all these tags, e.g. `model_digest=...`."""
     wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
     with answering():
-        found = client().search_model_versions(" and ".join(wanted))
+        found = connect().search_model_versions(" and ".join(wanted))
     return _version(max(found, key=lambda v: int(v.version), default=None))
 
 
 def set_alias(name: str, alias: str, version: str) -> None:
     """Point an alias at a version and read it back; raises UserError if somebody moved it at once."""
     with answering():
-        client().set_registered_model_alias(name, alias, version)
+        connect().set_registered_model_alias(name, alias, version)
     now = version_by_alias(name, alias)
     if now is None or now.version != str(version):
         there = now and now.version
@@ -107,7 +107,7 @@ def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
     """Set tags of a version; others stay."""
     with answering():
         for key, value in tags.items():
-            client().set_model_version_tag(name, version, key, value)
+            connect().set_model_version_tag(name, version, key, value)
 
 
 def download_model(name: str) -> Path:
@@ -179,11 +179,11 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     if version is None:
         raise UserError(f"{name} is not there: {what_there_is(model)}")
     with answering():
-        location = client().get_model_version_download_uri(version.name, version.version)
+        location = connect().get_model_version_download_uri(version.name, version.version)
         parts = urlsplit(location)
         if parts.scheme == "file":
             return Path(unquote(parts.path)) / FOLDER
-        source = client().get_model_version(version.name, version.version).source
+        source = connect().get_model_version(version.name, version.version).source
         folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # MLflow gives no id twice
         if not folder.is_dir():
             from mlflow.artifacts import download_artifacts
@@ -202,13 +202,13 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
 def what_there_is(model: str) -> str:
     """What to say to who asked for a model, version or alias that is not there."""
     with answering():
-        found = known(lambda: client().get_registered_model(model))
+        found = known(lambda: connect().get_registered_model(model))
         if found is None:
-            models = sorted(m.name for m in client().search_registered_models())  # a hundred at most
+            models = sorted(m.name for m in connect().search_registered_models())  # a hundred at most
             close = difflib.get_close_matches(model, models, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             return f"no such model{hint}; there are: {', '.join(models) or 'none'}"
-        versions = client().search_model_versions(f"name = '{model}'")
+        versions = connect().search_model_versions(f"name = '{model}'")
         aliases = found.aliases
     listed = []
     for version in sorted(versions, key=lambda v: int(v.version)):

@@ -56,7 +56,7 @@ def uri() -> str:
     return f"{SQLITE}{database}" if database else named
 
 
-def client() -> Any:
+def connect() -> Any:
     """MLflow's client for `uri()`, opened once."""
     environment.prepare()
     return _open(uri())

@@ -21,7 +21,7 @@ from seq2seq import params, paths, workspace
 from seq2seq.errors import TransientError, UserError
 from seq2seq.masking import mask
 from seq2seq.params import Params, flatten
-from seq2seq.store import answering, client, known, sqlite_file, uri
+from seq2seq.store import answering, connect, known, sqlite_file, uri
 
 FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
 SECTIONS = ("ingest", "clean", "tokenize", "train")  # whose values made the model
@@ -41,7 +41,7 @@ class Run:
     def __init__(self, run_id: str, *, patient: bool = False) -> None:
         self.id = run_id
         self._patient = patient
-        self._client = client()
+        self._client = connect()
         self._points: list[tuple[str, float, int, int]] = []
         self._known: dict[str, set[int]] = {}  # steps the server has, by metric
         self._sent = time.monotonic()
@@ -163,7 +163,7 @@ def training_run(params: Params, fingerprint: str, *, resumed: bool = False) -> 
         run_id = _create_run(params, fingerprint, params.register.name)
     else:
         with answering():
-            client().update_run(run_id, status="RUNNING")
+            connect().update_run(run_id, status="RUNNING")
         print(f"train: goes on in MLflow run {run_id}", flush=True)
     record = {"run_id": run_id, "experiment": params.register.name, "fingerprint": fingerprint}
     paths.RUN.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def model_run() -> Iterator[Run]:
     if not paths.RUN.is_file():
         raise UserError(f"{paths.RUN} is missing: `dvc repro train` writes it")
     record = json.loads(paths.RUN.read_text(encoding="utf-8"))
-    made = known(lambda: client().get_run(record["run_id"]))
+    made = known(lambda: connect().get_run(record["run_id"]))
     if made is not None and made.info.lifecycle_stage == "active":
         run_id = record["run_id"]
     else:
@@ -229,7 +229,7 @@ def is_evaluated(run: Run) -> bool:
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     wanted = {f"{name}.{key}": value for name in metrics["digests"] for key, value in metrics[name].items()}
     with answering():
-        have = client().get_run(run.id).data.metrics
+        have = connect().get_run(run.id).data.metrics
     return all(name in have and math.isclose(have[name], value) for name, value in wanted.items())
 
 
@@ -242,8 +242,8 @@ def _heal(run: Run) -> None:
                 run.log_metrics({name: float(value) for name, value in row.items() if value}, update)
     run.flush()
     with answering():
-        if client().get_run(run.id).info.status != "FINISHED":
-            client().set_terminated(run.id, "FINISHED")
+        if connect().get_run(run.id).info.status != "FINISHED":
+            connect().set_terminated(run.id, "FINISHED")
 
 
 def _create_run(params: Params, fingerprint: str, name: str) -> str:
@@ -254,29 +254,29 @@ def _create_run(params: Params, fingerprint: str, name: str) -> str:
         "mlflow.source.name": "seq2seq train",
     }
     with answering():
-        return str(client().create_run(experiment(name), tags=tags).info.run_id)
+        return str(connect().create_run(experiment(name), tags=tags).info.run_id)
 
 
 def experiment(name: str) -> str:
     """The id of an experiment, which is made where there is none; raises UserError if it is deleted."""
-    found = client().get_experiment_by_name(name)
+    found = connect().get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":
         raise UserError(f"MLflow's experiment {name!r} is deleted: restore it, or change register.name")
     if found is not None:
         return str(found.experiment_id)
     database = sqlite_file(uri())  # any other server decides itself where files go
     files = (database.parent / "mlruns").as_uri() if database else None
-    return str(client().create_experiment(name, artifact_location=files))
+    return str(connect().create_experiment(name, artifact_location=files))
 
 
 def _find_run(experiment: str, fingerprint: str, *, ours: bool = False, finished: bool = True) -> str | None:
     """The newest run of a fingerprint, of this workspace alone if `ours`."""
     with answering():
-        found = client().get_experiment_by_name(experiment)
+        found = connect().get_experiment_by_name(experiment)
         if found is None:
             return None
         wanted = f"tags.`{FINGERPRINT}` = '{fingerprint}'"
-        for run in client().search_runs([found.experiment_id], wanted):
+        for run in connect().search_runs([found.experiment_id], wanted):
             mine = run.data.tags.get(PLACE) == workspace.place()
             if (mine or not ours) and (finished or run.info.status != "FINISHED"):
                 return str(run.info.run_id)

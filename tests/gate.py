@@ -74,7 +74,7 @@ class World:
 
 
 def aliases() -> dict[str, str]:
-    return {alias: str(n) for alias, n in store.client().get_registered_model("m").aliases.items()}
+    return {alias: str(n) for alias, n in store.connect().get_registered_model("m").aliases.items()}
 
 
 def log() -> list[tuple[str, str | None, str, str]]:
@@ -97,7 +97,7 @@ WRITES = ["create_run", "log_text", "set_terminated", "set_registered_model_alia
 
 def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:
     """Let the process end before its write number `step`; returns the names of the writes."""
-    client, done = type(store.client()), []
+    mlflow_client, done = type(store.connect()), []
 
     def until(name: str, real: Any) -> Any:
         def write(*arguments: Any, **options: Any) -> Any:
@@ -109,5 +109,5 @@ def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:
         return write
 
     for name in WRITES:
-        patch.setattr(client, name, until(name, getattr(client, name)))
+        patch.setattr(mlflow_client, name, until(name, getattr(mlflow_client, name)))
     return done

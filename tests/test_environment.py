@@ -69,7 +69,7 @@ CLIENTS = {
     "httpx": "import httpx; httpx.get(url, timeout=20).raise_for_status()",
     "prefect": "import asyncio, prefect\nasync def ask():\n async with prefect.get_client() as client:\n"
     "  assert await client.api_healthcheck() is None\nasyncio.run(ask())",
-    "mlflow": "from seq2seq import store; store.client()",
+    "mlflow": "from seq2seq import store; store.connect()",
 }
 
 

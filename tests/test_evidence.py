@@ -213,7 +213,7 @@ def test_a_champion_without_tags_is_known_by_its_run(monkeypatch, theirs, same):
         found = dict(zip(("ingest.source_column", "ingest.target_column"), names, strict=True))
         return SimpleNamespace(data=SimpleNamespace(params=found))
 
-    monkeypatch.setattr(store, "client", lambda: SimpleNamespace(get_run=get_run))
+    monkeypatch.setattr(store, "connect", lambda: SimpleNamespace(get_run=get_run))
     new = Version("m", "2", "new", {"corpus.id": "a.tsv", "source.language": "de", "target.language": "en"})
     old = Version("m", "1", "old", {"corpus.id": "a.tsv"})
     assert (evidence._other_direction(new, old) == "") is same

@@ -99,7 +99,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(name: str, **options: Any) -> tuple[str, list[str]]:
+def run_stage(name: str, **options: Any) -> tuple[str, list[str]]:
     said: list[str] = []
     return stages.run(name, said.append, **options).what, said
 
@@ -139,7 +139,7 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
 
 
 def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> None:
-    run("first")
+    run_stage("first")
     text = (toy / "dvc.lock").read_text()
     (toy / "dvc.lock").write_text(text.replace("  first:", "<<<<<<< HEAD\n  first:\n=======\n  first:"))
     with pytest.raises(
@@ -178,12 +178,12 @@ def with_python() -> dict[str, str]:
 
 
 def test_ran_unchanged_restored(toy: Path) -> None:
-    assert run("first") == ("ran", ["first: says this"])  # and nothing of DVC's own talk
-    assert run("first") == ("unchanged", [])
+    assert run_stage("first") == ("ran", ["first: says this"])  # and nothing of DVC's own talk
+    assert run_stage("first") == ("unchanged", [])
     (toy / "one.txt").unlink()
-    assert run("first") == ("restored", [])
+    assert run_stage("first") == ("restored", [])
     assert (toy / "one.txt").read_text() == "input first"
-    assert run("first", force=True) == ("ran", ["first: says this"])
+    assert run_stage("first", force=True) == ("ran", ["first: says this"])
 
 
 def flip(path: Path) -> None:
@@ -212,11 +212,11 @@ def cached(path: Path) -> Path:
 
 @pytest.mark.parametrize("damage", [flip, truncate])
 def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, damage: Any) -> None:
-    run("first")
+    run_stage("first")
     bad = cached(toy / "one.txt")
     damage(bad)
     (toy / "one.txt").unlink()
-    what, said = run("first")
+    what, said = run_stage("first")
     assert what == "ran"
     assert (
         f"first: one.txt is damaged: its bytes are not those that dvc.lock records; removed it and the "
@@ -227,9 +227,9 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
 
 
 def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
-    run("first")
+    run_stage("first")
     (toy / "second.do").write_text("damaged first")
-    what, said = run("second")
+    what, said = run_stage("second")
     assert what == "ran"
     assert "second: one.txt is damaged" in said
     assert "first: says this" in said[1:]  # it was missing in the cache too
@@ -299,7 +299,7 @@ def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: i
         assert Path(f"{bad}.damaged").read_bytes() == damaged
         assert not (toy / "input.txt").exists()
     (toy / "input.txt").write_text("input ")
-    run("input.txt.dvc")
+    run_stage("input.txt.dvc")
     (toy / "input.txt").unlink()
     stages.fetch("input.txt.dvc", print)
     assert (toy / "input.txt").read_text() == "input "
@@ -348,7 +348,7 @@ def test_data_that_dvc_2_has_added_is_not_taken_for_damaged(toy: Path) -> None:
 def test_the_class_of_a_failure_comes_from_the_stage(toy: Path, kind: str) -> None:
     (toy / "first.do").write_text(f"fail {kind}")
     with pytest.raises(StageError) as caught:
-        run("first")
+        run_stage("first")
     assert (caught.value.stage, caught.value.kind) == ("first", kind)
     assert caught.value.message == "it did not work"
     assert caught.value.remedy
@@ -357,10 +357,10 @@ def test_the_class_of_a_failure_comes_from_the_stage(toy: Path, kind: str) -> No
 def test_a_killed_stage_and_dvcs_own_errors_have_classes_too(toy: Path) -> None:
     (toy / "first.do").write_text("die")
     with pytest.raises(StageError) as caught:
-        run("first")
+        run_stage("first")
     assert caught.value.kind == "killed"
     with pytest.raises(StageError, match="Stage 'nothing' not found") as caught:
-        run("nothing")
+        run_stage("nothing")
     assert caught.value.kind == "dvc"
 
 
@@ -457,7 +457,7 @@ def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Pa
     assert stages.fetch(node.name, print).what == "restored"
     assert (toy / "input.txt").read_text() == "input "
     (toy / "input.txt").write_text("more")
-    assert run(node.name) == ("ran", [])
+    assert run_stage(node.name) == ("ran", [])
     assert graph.read()[0].reasons == ()
 
 
@@ -845,7 +845,7 @@ def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
     assert [node.name for node in graph.read()] == ["first", "second", "third"]
     assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
     assert "core.no_scm in .dvc/config.local" in graph.settle_without_git()
-    assert run("first")[0] == "ran"
+    assert run_stage("first")[0] == "ran"
     assert graph.settle_without_git() == ""
 
 

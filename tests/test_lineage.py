@@ -56,10 +56,10 @@ def train(corpus: str, file: str, fingerprint: str, **model: str) -> str:
 
 def register(run_id: str, digest: str, **tags: str) -> registry.Version:
     """A version of the run's model, tagged as `register` does."""
-    client = store.client()
-    experiment = client.get_run(run_id).info.experiment_id
-    model = client.create_logged_model(experiment, source_run_id=run_id)
-    client.finalize_logged_model(model.model_id, "READY")
+    mlflow_client = store.connect()
+    experiment = mlflow_client.get_run(run_id).info.experiment_id
+    model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
+    mlflow_client.finalize_logged_model(model.model_id, "READY")
     known = {"model_digest": digest, "bleu": "20.0", "chrf": "40.0", "git.commit": workspace.commit()}
     return registry.register_version("toy", f"models:/{model.model_id}", run_id, {**known, **tags})
 
@@ -98,7 +98,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
 
 
 @pytest.fixture
-def runs(finished: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def trainings(finished: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The trainings, in the folder where they were; the tests here only ask."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(finished[0])
@@ -114,11 +114,11 @@ def text(what: str) -> str:
     return "\n".join(lineage.lines(lineage.trace(what)))
 
 
-def test_a_champion_is_traced_to_data_code_parameters_and_verdict(runs: dict[str, str]) -> None:
+def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dict[str, str]) -> None:
     found = lineage.trace("models:/toy@champion")
     assert found["kind"] == "version"
     [run] = found["runs"]
-    assert run["run_id"] == runs["changed"]
+    assert run["run_id"] == trainings["changed"]
     assert run["corpus"]["hash"] == FIRST
     assert run["corpus"]["files"][0]["sha256"] == "aa" * 32
     assert (run["commit"], run["dirty"], run["flow_run"]) == (workspace.commit(), "true", "flow-7")
@@ -138,21 +138,21 @@ def test_a_champion_is_traced_to_data_code_parameters_and_verdict(runs: dict[str
         assert said in text("models:/toy@champion")
 
 
-def test_a_run_is_told_both_ways(runs: dict[str, str]) -> None:
-    for what in (runs["plain"], runs["plain"][:9]):
+def test_a_run_is_told_both_ways(trainings: dict[str, str]) -> None:
+    for what in (trainings["plain"], trainings["plain"][:9]):
         found = lineage.trace(what)
-        assert (found["kind"], names(found)) == ("run", {runs["plain"]: ["1"]})
+        assert (found["kind"], names(found)) == ("run", {trainings["plain"]: ["1"]})
     assert found["runs"][0]["dirty"] == "false"
     assert "toy (previous): BLEU 20.00, chrF 40.00" in text(what)
     assert "promoted by" in text(what)
 
 
-def test_all_that_came_of_a_corpus_is_found(runs: dict[str, str]) -> None:
-    came = {runs["plain"]: ["1"], runs["changed"]: ["2"], runs["other file"]: ["2"]}
+def test_all_that_came_of_a_corpus_is_found(trainings: dict[str, str]) -> None:
+    came = {trainings["plain"]: ["1"], trainings["changed"]: ["2"], trainings["other file"]: ["2"]}
     for what in (FIRST, FIRST.removesuffix(".dir"), FIRST[:7]):
         found = lineage.trace(what)
         assert (found["kind"], names(found)) == ("corpus", came)
-    assert names(lineage.trace(SECOND)) == {runs["other corpus"]: ["3"]}
+    assert names(lineage.trace(SECOND)) == {trainings["other corpus"]: ["3"]}
     told = text(FIRST)
     assert told.count(f"data/corpus {FIRST}") == 2  # it was made of either file
     assert "bbbbbbbbbbbb  train.tsv" in told
@@ -163,13 +163,13 @@ def test_all_that_came_of_a_corpus_is_found(runs: dict[str, str]) -> None:
     assert "rejected by" in told
 
 
-def test_a_file_is_traced_through_every_corpus_it_went_into(runs: dict[str, str]) -> None:
-    assert names(lineage.trace("aa" * 32)) == {runs["plain"]: ["1"], runs["changed"]: ["2"]}
-    assert names(lineage.trace("b" * 9)) == {runs["other file"]: ["2"]}
+def test_a_file_is_traced_through_every_corpus_it_went_into(trainings: dict[str, str]) -> None:
+    assert names(lineage.trace("aa" * 32)) == {trainings["plain"]: ["1"], trainings["changed"]: ["2"]}
+    assert names(lineage.trace("b" * 9)) == {trainings["other file"]: ["2"]}
     assert lineage.trace("b" * 9)["kind"] == "file"
 
 
-def test_back_and_forth_agree(runs: dict[str, str]) -> None:
+def test_back_and_forth_agree(trainings: dict[str, str]) -> None:
     for corpus in (FIRST, SECOND):
         for run in lineage.trace(corpus)["runs"]:
             for version in run["versions"]:
@@ -178,8 +178,8 @@ def test_back_and_forth_agree(runs: dict[str, str]) -> None:
                 assert version in back["versions"]
 
 
-def test_what_is_not_there_names_what_is(runs: dict[str, str]) -> None:
-    nearest = runs["plain"]
+def test_what_is_not_there_names_what_is(trainings: dict[str, str]) -> None:
+    nearest = trainings["plain"]
     for what, message in {
         "models:/toy@best": r"is not there: the versions of toy are: 1 \(previous, promoted\), 2 \(champion",
         "models:/tay/1": r"did you mean toy\?",
@@ -187,7 +187,7 @@ def test_what_is_not_there_names_what_is(runs: dict[str, str]) -> None:
         "champion": "is no model, run or hash",
         "12ab": "is no model, run or hash",
         nearest[:8] + "x": "is no model, run or hash",
-        "12ab34c" + "e" * 25: f"no run, corpus or file .*\n  ({'|'.join(runs.values())})",
+        "12ab34c" + "e" * 25: f"no run, corpus or file .*\n  ({'|'.join(trainings.values())})",
     }.items():
         with pytest.raises(UserError, match=message):
             lineage.trace(what)
@@ -225,13 +225,13 @@ def test_a_list_too_long_for_the_record_is_found_among_the_files(
     assert list(names(lineage.trace("aa" * 32))) == [run_id]
 
 
-def test_a_deleted_run_is_still_told_of(runs: dict[str, str]) -> None:
-    store.client().delete_run(runs["changed"])
+def test_a_deleted_run_is_still_told_of(trainings: dict[str, str]) -> None:
+    store.connect().delete_run(trainings["changed"])
     try:
-        assert names(lineage.trace(FIRST))[runs["changed"]] == ["2"]
+        assert names(lineage.trace(FIRST))[trainings["changed"]] == ["2"]
         assert "FINISHED, deleted" in text("models:/toy@champion")
     finally:
-        store.client().restore_run(runs["changed"])
+        store.connect().restore_run(trainings["changed"])
 
 
 def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) 
     assert f"{run_id} is gone from the server" in told
     assert f"a/x, revision {'7' * 40}" in told
     assert "model d1" in told
-    store.client().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
+    store.connect().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
     assert "a/x\n" in text(version.uri)
 
 
@@ -255,7 +255,10 @@ def test_without_a_registry_none_is_made(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_it_is_the_same_from_any_folder(
-    runs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trainings: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     here = lineage.trace("models:/toy@champion")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri())

@@ -40,10 +40,12 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     assert {"name": "minimum BLEU", "ok": True, "figure": "30.00", "limit": "at least 20.00"} in told[
         "criteria"
     ]
-    client = store.client()
+    mlflow_client = store.connect()
     [entry] = history.entries("m")
-    assert json.loads(Path(client.download_artifacts(entry.run_id, "verdict.json")).read_text()) == told
-    kept = {item.path for item in client.list_artifacts(version.run_id, "promotion/m-1")}
+    assert (
+        json.loads(Path(mlflow_client.download_artifacts(entry.run_id, "verdict.json")).read_text()) == told
+    )
+    kept = {item.path for item in mlflow_client.list_artifacts(version.run_id, "promotion/m-1")}
     assert kept == {f"promotion/m-1/{name}" for name in ("evidence.json", "verdict.json", "report.html")}
 
 
@@ -193,7 +195,7 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
     assert not paths.REPORT.exists()
     world.failing = ""
     assert promote.promote().what == "unchanged"
-    kept = {item.path for item in store.client().list_artifacts(version.run_id, "promotion/m-1")}
+    kept = {item.path for item in store.connect().list_artifacts(version.run_id, "promotion/m-1")}
     assert "promotion/m-1/report.html" in kept
     asked = len(world.asked)
     assert promote.promote().what == "unchanged"

@@ -165,10 +165,10 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert (summary["frozen_set"], summary["sentences"], summary["contaminated"]) == ("news", 3, 0)
     assert (summary["corpus"], len(summary["samples"])) == ("corpora/x.tsv", 4)
     # The run was made again from what lies on disk: with its evaluation.
-    made = store.client().get_run(version.run_id)
+    made = store.connect().get_run(version.run_id)
     assert made.data.metrics["news.bleu"] == 12.5
     assert made.data.metrics["validation.ter"] == 50.0
-    kept = {file.path for file in store.client().list_artifacts(version.run_id, "evaluation")}
+    kept = {file.path for file in store.connect().list_artifacts(version.run_id, "evaluation")}
     assert {f"evaluation/{name}" for name in ("metrics.json", "segments.jsonl", "slices.csv")} <= kept
     assert "evaluation/pictures" in kept
     assert version.tags["model_digest"] == record["model_digest"]
@@ -185,7 +185,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     ):
         assert version.tags[key], key
     assert (version.tags["source.language"], version.tags["target.language"]) == ("de", "en")
-    kept = {file.path for file in store.client().list_artifacts(version.run_id, "register")}
+    kept = {file.path for file in store.connect().list_artifacts(version.run_id, "register")}
     assert {"register/git.diff", "register/params.yaml"} <= kept
 
     # The files explain themselves, and the registry's own interface takes what people have.
@@ -239,18 +239,18 @@ def served(project):
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
-            _wait_for(client, server)
-            yield client
+        with httpx.Client(base_url=address, trust_env=False, timeout=60) as http:
+            _wait_for(http, server)
+            yield http
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
 
 
-def _wait_for(client, server):
+def _wait_for(http, server):
     while server.poll() is None:
         try:
-            if client.get("/ping").is_success:
+            if http.get("/ping").is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.2)

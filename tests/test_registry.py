@@ -29,12 +29,12 @@ def register(folder: Path, name: str, **tags: str) -> registry.Version:
     files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
     (files / registry.FOLDER).mkdir(parents=True)
     (files / registry.FOLDER / "note").write_text(name)
-    client = store.client()
+    mlflow_client = store.connect()
     experiment = tracking.experiment(name)
-    run_id = client.create_run(experiment).info.run_id
-    model = client.create_logged_model(experiment, source_run_id=run_id)
-    client.log_model_artifacts(model.model_id, str(files))
-    client.finalize_logged_model(model.model_id, "READY")
+    run_id = mlflow_client.create_run(experiment).info.run_id
+    model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
+    mlflow_client.log_model_artifacts(model.model_id, str(files))
+    mlflow_client.finalize_logged_model(model.model_id, "READY")
     return registry.register_version(name, f"models:/{model.model_id}", run_id, tags)
 
 
@@ -79,7 +79,7 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
         assert short == registry._through_mlflow("models:/a", "a", alias, number)
         assert (short / "note").read_text() == "a"
     assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
-    store.client().delete_model_version("a", "2")
+    store.connect().delete_model_version("a", "2")
     assert registry._beside_the_project("a", None, "2") is None
     with pytest.raises(UserError, match=r"models:/a/2 is not there: the versions of a are: 1 \(champion\)$"):
         registry.download_model("models:/a/2")
@@ -136,12 +136,12 @@ def server(project, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    store = project / "server"
-    store.mkdir()
-    shutil.move(project / "mlflow.db", store / "mlflow.db")
+    home = project / "server"
+    home.mkdir()
+    shutil.move(project / "mlflow.db", home / "mlflow.db")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db", "--workers", "1"]
-    command += ["--artifacts-destination", str(store / "files")]
+    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(home / "files")]
     environment.prepare()
     with (project / "server.log").open("w") as log:
         process = subprocess.Popen(

@@ -59,15 +59,15 @@ class Page(HTMLParser):
         self.text += data
 
 
-def check_harmless(page):
-    assert not page.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
-    assert not [name for name, _ in page.attributes if name.startswith("on")]
-    loaded = [value for name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")]
+def check_harmless(shown):
+    assert not shown.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
+    assert not [name for name, _ in shown.attributes if name.startswith("on")]
+    loaded = [value for name, value in shown.attributes if name in ("src", "href", "srcset", "xlink:href")]
     assert {value for value in loaded if not value.startswith("#")} == {"data:,"}
-    assert "url(" not in page.source
-    assert "@import" not in page.source
-    assert page.source.isprintable() or not re.search(
-        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page.source
+    assert "url(" not in shown.source
+    assert "@import" not in shown.source
+    assert shown.source.isprintable() or not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown.source
     )
 
 
@@ -86,12 +86,12 @@ def test_figures_are_rounded_without_a_lie():
 
 
 def test_a_page_of_everything_is_whole():
-    page = written(record())
-    check_harmless(page)
-    assert set(SECTIONS) | {"slices", "provenance"} <= set(page.ids)
-    assert len(page.ids) == len(set(page.ids))
+    shown = written(record())
+    check_harmless(shown)
+    assert set(SECTIONS) | {"slices", "provenance"} <= set(shown.ids)
+    assert len(shown.ids) == len(set(shown.ids))
     for said in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
-        assert said in page.text
+        assert said in shown.text
     again = paths.REPORT.read_bytes(), paths.CARD.read_bytes()
     report.write()
     assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
@@ -101,32 +101,32 @@ def test_a_page_of_everything_is_whole():
 def test_what_is_not_there_leaves_its_section_out(missing):
     files = record()
     del files[missing]
-    page = written(files)
-    check_harmless(page)
+    shown = written(files)
+    check_harmless(shown)
     gone = {section for section, path in SECTIONS.items() if path == missing}
     if missing == paths.REGISTRATION:  # then nothing says which version was judged
         gone = {"criteria", "regressions", "gains", "behaviour"}
-    assert set(SECTIONS) - set(page.ids) == gone
-    assert ("Not judged yet" in page.text) == ("criteria" in gone)
+    assert set(SECTIONS) - set(shown.ids) == gone
+    assert ("Not judged yet" in shown.text) == ("criteria" in gone)
 
 
 def test_nothing_at_all_is_told_as_well():
-    page = written({})
-    assert "Not judged yet" in page.text
-    assert page.ids == ["contents", "provenance", "provenance-title"]
+    shown = written({})
+    assert "Not judged yet" in shown.text
+    assert shown.ids == ["contents", "provenance", "provenance-title"]
 
 
 def test_a_hostile_corpus_is_harmless():
-    page = written(record(HOSTILE))
-    check_harmless(page)
-    assert "<script>alert(1)</script>" in page.text  # it is shown
-    assert "␀" in page.text
-    assert "{{ 7 * 7 }}" in page.text
+    shown = written(record(HOSTILE))
+    check_harmless(shown)
+    assert "<script>alert(1)</script>" in shown.text  # it is shown
+    assert "␀" in shown.text
+    assert "{{ 7 * 7 }}" in shown.text
 
 
 def test_text_of_any_direction_stands_in_an_element_of_its_own():
-    page = written(record(HEBREW))
-    assert page.source.count(f'<bdi dir="auto" lang="">{HEBREW}</bdi>') > 10
+    shown = written(record(HEBREW))
+    assert shown.source.count(f'<bdi dir="auto" lang="">{HEBREW}</bdi>') > 10
 
 
 def test_figures_that_are_none_are_said_and_not_drawn():
@@ -135,36 +135,36 @@ def test_figures_that_are_none_are_said_and_not_drawn():
     files[paths.EVIDENCE]["challenger"]["scores"] = None
     files[paths.EVIDENCE]["tests"]["bleu"] = {"delta": float("nan"), "p": float("nan")}
     files[paths.EVIDENCE]["slices"][0] |= {"champion": None, "delta": None, "p": None}
-    page = written(files)
-    assert "NaN" in page.text
-    assert not [value for _, value in page.attributes if value and re.search(r"\b(nan|inf)\b", value)]
+    shown = written(files)
+    assert "NaN" in shown.text
+    assert not [value for _, value in shown.attributes if value and re.search(r"\b(nan|inf)\b", value)]
 
 
 def test_a_first_version_has_nothing_to_compare():
     files = record()
     files[paths.EVIDENCE] |= {"champion": None, "tests": None, "slices": [], "regressions": [], "gains": []}
-    page = written(files)
-    assert {"regressions", "gains"}.isdisjoint(page.ids)
-    assert {"slices", "behaviour"} <= set(page.ids)  # the slices of evaluate
-    assert "Against" not in page.text
+    shown = written(files)
+    assert {"regressions", "gains"}.isdisjoint(shown.ids)
+    assert {"slices", "behaviour"} <= set(shown.ids)  # the slices of evaluate
+    assert "Against" not in shown.text
 
 
 @pytest.mark.parametrize(("path", "key"), [(paths.VERDICT, "version"), (paths.VERDICT, "name")])
 def test_a_verdict_about_another_version_is_left_out_and_said_to_be(path, key):
     files = record()
     files[path][key] = "7"
-    page = written(files)
-    assert "criteria" not in page.ids
-    assert "Not judged yet" in page.text
-    assert f"{path} judges" in page.text
+    shown = written(files)
+    assert "criteria" not in shown.ids
+    assert "Not judged yet" in shown.text
+    assert f"{path} judges" in shown.text
 
 
 def test_evidence_of_another_model_is_left_out_and_said_to_be():
     files = record()
     files[paths.EVIDENCE]["metrics"]["model_digest"] = "another"
-    page = written(files)
-    assert "behaviour" not in page.ids
-    assert f"{paths.EVIDENCE} is about" in page.text
+    shown = written(files)
+    assert "behaviour" not in shown.ids
+    assert f"{paths.EVIDENCE} is about" in shown.text
 
 
 def test_only_slices_large_enough_are_judged():
@@ -272,7 +272,7 @@ def test_every_text_stands_out_from_every_ground():
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
 def test_a_browser_shows_it_without_a_complaint(tmp_path):
-    def shown(page):
+    def shown(shown):
         command = [
             BROWSER,
             "--headless",
@@ -280,7 +280,12 @@ def test_a_browser_shows_it_without_a_complaint(tmp_path):
             "--disable-gpu",
             f"--user-data-dir={tmp_path / 'user'}",
         ]
-        command += ["--disable-background-networking", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
+        command += [
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            shown.as_uri(),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         return done.stdout, re.findall(".*CONSOLE.*", done.stderr)
 

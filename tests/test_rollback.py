@@ -100,15 +100,15 @@ def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """The server does what it is asked, and its answer is lost."""
-    client = type(store.client())
-    real = getattr(client, lost)
+    mlflow_client = type(store.connect())
+    real = getattr(mlflow_client, lost)
     with monkeypatch.context() as patch:
 
         def deaf(*arguments: Any, **options: Any) -> Any:
             real(*arguments, **options)
             raise TransientError("no answer")
 
-        patch.setattr(client, lost, deaf)
+        patch.setattr(mlflow_client, lost, deaf)
         if lost == "create_run":  # nothing has moved
             with pytest.raises(TransientError, match="no answer"):
                 rollback.rollback("m", None, "bad")
@@ -138,7 +138,7 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
 
 def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None:
     rollback.rollback("m", None, "it forgot numbers")
-    store.client().delete_registered_model_alias("m", "champion")
+    store.connect().delete_registered_model_alias("m", "champion")
     verdict = promote.promote()
     assert verdict.what == "kept"
     assert "version 2 was rolled back (it forgot numbers), and there is no champion; `py" in verdict.reason

@@ -43,7 +43,7 @@ def project(tmp_path, monkeypatch, empty_database) -> Path:
 
 
 def points(run_id: str, metric: str) -> list[tuple[int, float]]:
-    history = store.client().get_metric_history(run_id, metric)
+    history = store.connect().get_metric_history(run_id, metric)
     return sorted((point.step, point.value) for point in history)
 
 
@@ -76,14 +76,14 @@ def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(
 def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
     run_id = train(3)
-    run = store.client().get_run(run_id)
+    run = store.connect().get_run(run_id)
     assert json.loads(paths.RUN.read_text()) == {
         "run_id": run_id,
         "experiment": CHECKED.register.name,
         "fingerprint": FIRST,
     }
     assert run.info.status == "FINISHED"
-    assert store.client().get_experiment(run.info.experiment_id).name == CHECKED.register.name
+    assert store.connect().get_experiment(run.info.experiment_id).name == CHECKED.register.name
     assert run.data.params["train.attention"] == "additive"
     assert run.data.params["ingest.path"] == CHECKED.ingest.path
     assert run.data.params["clean.source_script"] == "null"
@@ -92,7 +92,7 @@ def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     assert run.data.tags["git.commit"]
     assert run.data.tags["dvc.corpus"] == "12.dir"
     assert run.data.tags["git.dirty"] in ("true", "false", "unknown")
-    kept = {file.path for file in store.client().list_artifacts(run_id, "train")}
+    kept = {file.path for file in store.connect().list_artifacts(run_id, "train")}
     assert kept == {
         f"train/{name}"
         for name in ("git.diff", "packages.txt", "params.yaml", "dvc.lock", "machine.json", "provenance.json")
@@ -111,15 +111,15 @@ def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(projec
     with pytest.raises(type(error)):
         train(3, error=error)
     stopped = json.loads(paths.RUN.read_text())["run_id"]
-    assert store.client().get_run(stopped).info.status == status
+    assert store.connect().get_run(stopped).info.status == status
     assert train(5) == stopped
     assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
-    assert store.client().get_run(stopped).info.status == "FINISHED"
+    assert store.connect().get_run(stopped).info.status == "FINISHED"
 
 
 def test_a_killed_training_that_could_say_nothing_goes_on_in_its_run(project):
     run_id = train(2)
-    store.client().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
+    store.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
     assert train(4) == run_id
 
 
@@ -127,7 +127,7 @@ def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
     first = train(1)
     again = train(1)
     other = train(1, fingerprint="e" * 40)
-    store.client().update_run(again, status="RUNNING")
+    store.connect().update_run(again, status="RUNNING")
     monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
     elsewhere = train(1)
     assert len({first, again, other, elsewhere}) == 4
@@ -139,14 +139,14 @@ def test_a_resumed_run_keeps_the_parameters_it_has(project):
     changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
     with tracking.training_run(changed, FIRST) as run:
         pass
-    assert store.client().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
+    assert store.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
 
 
 def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = store.client().log_batch
+    alive = store.connect().log_batch
 
     def dead(*arguments, **named):
         raise MlflowException("gone", error_code=1)
@@ -154,20 +154,20 @@ def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, 
     with tracking.training_run(CHECKED, FIRST) as run:
         for update in range(1, 8):
             if update == 3:
-                monkeypatch.setattr(store.client(), "log_batch", dead)
+                monkeypatch.setattr(store.connect(), "log_batch", dead)
             run.log_metrics({"validation_loss": 2.0 + update}, update)
     said = capsys.readouterr().err
     assert said.count("training goes on") == 1
     assert "5 points" in said
-    assert store.client().get_run(run.id).info.status == "RUNNING"
+    assert store.connect().get_run(run.id).info.status == "RUNNING"
 
-    monkeypatch.setattr(store.client(), "log_batch", alive)
+    monkeypatch.setattr(store.connect(), "log_batch", alive)
     write_curve(7)
     with tracking.model_run() as healed:
         pass
     assert healed.id == run.id
     assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
-    assert store.client().get_run(run.id).info.status == "FINISHED"
+    assert store.connect().get_run(run.id).info.status == "FINISHED"
 
 
 def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsys):
@@ -175,7 +175,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
 
     monkeypatch.setattr(tracking, "FIRST_WAIT", 0.0)
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = store.client().log_batch
+    alive = store.connect().log_batch
     failures = iter([True, True, False])
 
     def flaky(*arguments, **named):
@@ -183,7 +183,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
             raise MlflowException("gone", error_code=1)
         return alive(*arguments, **named)
 
-    monkeypatch.setattr(store.client(), "log_batch", flaky)
+    monkeypatch.setattr(store.connect(), "log_batch", flaky)
     run_id = train(4)
     assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
 
@@ -214,7 +214,7 @@ def silent(monkeypatch):
 
 def test_a_server_that_never_answers_is_named_and_given_up(project, silent, capsys):
     with pytest.raises(TransientError, match=r"http://\*\*\*@127.* takes connections and does not answer"):
-        store.client()
+        store.connect()
     text = capsys.readouterr().err
     assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")
     assert text.count("\n") == 1
@@ -258,7 +258,7 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
                 ids.append(run.id)
         assert ids[0] == ids[1] != json.loads(record)["run_id"]
         assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
-        made = store.client().get_run(ids[0])
+        made = store.connect().get_run(ids[0])
         assert made.data.metrics["test.bleu"] == 12.0
         assert made.data.params["train.attention"] == "additive"
         assert made.info.status == "FINISHED"
@@ -283,7 +283,7 @@ def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
 
 def test_a_deleted_run_is_made_again(project):
     run_id = train(1)
-    store.client().delete_run(run_id)
+    store.connect().delete_run(run_id)
     with tracking.model_run() as run:
         assert run.id != run_id
 
@@ -314,10 +314,10 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
     damage(database)
     back = r"mlflow\.db is damaged: .*; to go back .* cp .*copy-2026.*move it away"
     with pytest.raises(UserError, match=back):
-        store.client()
+        store.connect()
     copy.unlink()
     with pytest.raises(UserError, match=r"is damaged: .*put a copy of your own"):
-        store.client()
+        store.connect()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
     latest, earlier = store._revisions()[:2]
     set_revision(database, earlier)
     monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: set_revision(database, latest))
-    store.client()
+    store.connect()
     copies = sorted(project.glob("mlflow.db.copy-*"))
     assert [copy.name for copy in copies[:2]] == before[-2:]
     assert len(copies) == 3
@@ -397,7 +397,7 @@ def test_a_failed_change_of_the_schema_changes_nothing(project, monkeypatch, fai
 
     monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", fail)
     with pytest.raises(kind, match=text):
-        store.client()
+        store.connect()
     assert store._check(database) == earlier
     with closing(sqlite3.connect(database)) as connection:
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchone()
@@ -408,7 +408,7 @@ def test_a_database_of_a_newer_mlflow_is_named_and_not_copied(project):
     set_revision(project / "mlflow.db", "fffffff")
     before = earlier_copies(project)
     with pytest.raises(UserError, match=r"newer MLflow wrote it; install that MLflow; to go back .*: cp "):
-        store.client()
+        store.connect()
     assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
 
 
@@ -439,6 +439,6 @@ def test_three_processes_may_touch_a_fresh_database_first(project):
     assert [writer.returncode for writer in writers] == [0] * 3
     # On a slow machine one may wait long enough to print for what.
     assert all(line.startswith("waiting for the first use of ") for line in printed.splitlines()), printed
-    experiment = store.client().get_experiment_by_name(CHECKED.register.name)
-    runs = store.client().search_runs([experiment.experiment_id])
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    experiment = store.connect().get_experiment_by_name(CHECKED.register.name)
+    found = store.connect().search_runs([experiment.experiment_id])
+    assert [run.info.status for run in found] == ["FINISHED"] * 3

@@ -68,7 +68,7 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
     import mlflow
 
     mlflow.set_tracking_uri(store.uri())
-    run_id = store.client().create_run(tracking.experiment("m")).info.run_id
+    run_id = store.connect().create_run(tracking.experiment("m")).info.run_id
     said = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
     lay(said, PAIRS)
     good, short = ours(run_id), ours(run_id, decoding=Decoding(2, 1.0, 2))
@@ -160,7 +160,7 @@ def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  #
     import mlflow
 
     mlflow.set_tracking_uri(store.uri())
-    run_id = store.client().create_run(tracking.experiment("m")).info.run_id
+    run_id = store.connect().create_run(tracking.experiment("m")).info.run_id
     model = foreign(run_id, "import json, os; return [json.dumps(dict(os.environ)) for _ in texts]", [])
     for name, value in {**SECRETS, **stores}.items():
         monkeypatch.setenv(name, value)
