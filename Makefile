@@ -46,11 +46,11 @@ $(BIN)/uv:
 .PHONY: run
 run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=value ..."] [DRY=1]
 # SET is split at blanks. A value with one: seq2seq use RECIPE --set 'section.key=a value', then make run without both
-	@exec $(BIN)/python -m flows.pipeline $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(subst ','\'',$(s))') $(if $(DRY),--dry)
+	@exec $(BIN)/python -m flows.run $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(subst ','\'',$(s))') $(if $(DRY),--dry)
 
 .PHONY: compare
 compare: .venv/.run ## the same training without attention, side by side   [KINDS="none dot general"]
-	@exec $(BIN)/seq2seq compare $(KINDS)
+	@exec $(BIN)/python -m benchmarks.ablation $(KINDS)
 
 .PHONY: bench
 bench: .venv/.run ## speed beside reference and peers   [PEERS=1] [STEPS=20] [MODEL=folder] [CORPUS=grammar] [ONLY=training]
@@ -73,8 +73,8 @@ test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 .PHONY: lint
-lint: .venv/.dev ## ruff and mypy --strict
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: .venv/.dev ## ruff, mypy --strict, and who may import whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)

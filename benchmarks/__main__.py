@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks import corpus, peers, setting, stages, table
 from benchmarks.contest import QUIET, ContestantError, Program, Result, contest
 from benchmarks.turns import STAT
-from seq2seq import environment, paths, workspace
-from seq2seq.progress import duration
+from seq2seq.common import environment, paths, workspace
+from seq2seq.common.progress import duration
 
 RESULTS = corpus.FOLDER / "results.json"
 LOGS = corpus.FOLDER / "logs"
@@ -204,7 +204,7 @@ def products() -> list[str]:
     """How bfloat16 products are made, for all contestants alike; a line if they are emulated."""
     import torch
 
-    from seq2seq.precision import BF16, choose_precision
+    from seq2seq.nn.precision import BF16, choose_precision
 
     chosen = choose_precision("bf16", torch.device("cpu"))
     os.environ[BF16] = chosen.products

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import setting
 from benchmarks.turns import Turns
-from seq2seq import environment
+from seq2seq.common import environment
 
 
 def main(order: dict[str, str]) -> None:
@@ -21,7 +21,7 @@ def main(order: dict[str, str]) -> None:
     data = Path(order["data"])
     if order["task"] == "training":
         from benchmarks.training import loop
-        from seq2seq.vocabulary import Vocabulary
+        from seq2seq.data.vocabulary import Vocabulary
 
         contestant = loop(order["name"], data / "tokens", Vocabulary.load(data / "vocabulary").size)
         turns.ready(contestant.parameters)

@@ -16,14 +16,14 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks import setting
-from seq2seq import params, paths
-from seq2seq.corpus import read_split
-from seq2seq.tokens import TokenSplit
-from seq2seq.vocabulary import FILE, Vocabulary
+from seq2seq.common import params, paths
+from seq2seq.data.corpus import read_split
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.data.vocabulary import FILE, Vocabulary
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache/bench"
-RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "seq2seq/grammars/de-en.yaml"}
+RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "corpora/grammar-de-en.yaml"}
 STAGES = ("ingest", "clean", "tokenize")
 PAIRS = 29_000  # that the grammar writes: as many as Multi30k has
 

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 
 from benchmarks import setting
-from seq2seq import fast_search, model_folder, search
-from seq2seq.batches import source_batch
-from seq2seq.corpus import read_split
-from seq2seq.device import keep_freed_memory
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import choose_precision
-from seq2seq.search import Hypothesis
-from seq2seq.vocabulary import EOS, Vocabulary
+from seq2seq.common.device import keep_freed_memory
+from seq2seq.data.corpus import read_split
+from seq2seq.data.vocabulary import EOS, Vocabulary
+from seq2seq.inference import fast_search, search
+from seq2seq.inference.search import Hypothesis
+from seq2seq.nn import model_folder
+from seq2seq.nn.batches import source_batch
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import choose_precision
 
 CPU = torch.device("cpu")
 LONGEST = 100  # tokens of a translation where its length is the model's own
@@ -31,7 +32,7 @@ Search = Callable[[Tensor, Tensor, int, int], list[Hypothesis]]  # source_BS, le
 
 
 def reference_search(model: Seq2Seq) -> Search:
-    """seq2seq/search.py as it is written."""
+    """seq2seq/inference/search.py as it is written."""
 
     def run(source_BS: Tensor, lengths_B: Tensor, beam: int, max_length: int) -> list[Hypothesis]:
         if beam == 1:
@@ -42,7 +43,7 @@ def reference_search(model: Seq2Seq) -> Search:
 
 
 def fast(name: str) -> Callable[[Seq2Seq], Search]:
-    """seq2seq/fast_search.py, in one of PRECISIONS."""
+    """seq2seq/inference/fast_search.py, in one of PRECISIONS."""
 
     def prepare(model: Seq2Seq) -> Search:
         prepared = fast_search.FastModel(model, choose_precision(name, CPU))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seq2seq.model import Config
+    from seq2seq.nn.model import Config
 
 NAIVE = "naive tutorial loop"
 HOISTED = "hoisted tutorial loop"
@@ -36,8 +36,8 @@ FORCED = 15  # tokens of every hypothesis where models are untrained: equal work
 
 
 def config(vocabulary_size: int) -> Config:
-    """The model of that setting, as seq2seq/model.py is told."""
-    from seq2seq.model import Config
+    """The model of that setting, as seq2seq/nn/model.py is told."""
+    from seq2seq.nn.model import Config
 
     return Config(
         vocabulary_size=vocabulary_size,

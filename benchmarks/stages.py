@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks import corpus
 from benchmarks.contest import QUIET, Result, Step
 from benchmarks.turns import Watch
-from seq2seq import params, paths
-from seq2seq.corpus import count_pairs, read_split, write_split
-from seq2seq.vocabulary import learn
+from seq2seq.common import params, paths
+from seq2seq.data.corpus import count_pairs, read_split, write_split
+from seq2seq.data.vocabulary import learn
 
 PAIRS = 200_000  # synthetic ones to clean
 # The whole graph in seconds.
@@ -79,7 +79,7 @@ def idling(repeats: int, limit: float = QUIET) -> Measured:
     folder = project()
 
     def pipeline() -> None:
-        run(folder, "-m", "flows.pipeline")
+        run(folder, "-m", "flows.run")
 
     pipeline()
     return measure(

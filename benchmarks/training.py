@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import setting, tutorial
-from seq2seq.batches import Batch, Batches, collate
-from seq2seq.device import keep_freed_memory
-from seq2seq.fast import summed_loss
-from seq2seq.loss import cross_entropy
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import choose_precision
-from seq2seq.tokens import TokenSplit
+from seq2seq.common.device import keep_freed_memory
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.nn.batches import Batch, Batches, collate
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import choose_precision
+from seq2seq.training.fast_loss import summed_loss
+from seq2seq.training.loss import cross_entropy
 
 Loss = Callable[[nn.Module, Batch], Tensor]  # summed over the real tokens of a batch, in nats
 CPU = torch.device("cpu")
@@ -44,13 +44,13 @@ def tutorial_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def reference_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Of seq2seq/model.py as it is written, by autograd."""
+    """Of seq2seq/nn/model.py as it is written, by autograd."""
     logits_BTV, _ = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
     return cross_entropy(logits_BTV, batch.output_BT, setting.SMOOTHING)
 
 
 def fast_loss(name: str) -> Loss:
-    """Of seq2seq/fast.py, in one of PRECISIONS."""
+    """Of seq2seq/training/fast_loss.py, in one of PRECISIONS."""
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, Seq2Seq)

@@ -1,7 +1,7 @@
 """The translator of many tutorials, twice: as it is mostly written, and with its two worst habits mended.
 
 Why: "faster" needs something to be faster than, and this is what people start from. Both are plain
-autograd over a loop of `nn.LSTMCell`, on random batches. Tensors are named as in seq2seq/model.py.
+autograd over a loop of `nn.LSTMCell`, on random batches. Tensors are named as in seq2seq/nn/model.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq.batches import Batch
-from seq2seq.model import Config
-from seq2seq.vocabulary import PAD
+from seq2seq.data.vocabulary import PAD
+from seq2seq.nn.batches import Batch
+from seq2seq.nn.model import Config
 
 
 class Tutorial(nn.Module, ABC):
@@ -94,7 +94,7 @@ class Naive(Tutorial):
 
 
 class Hoisted(Tutorial):
-    """As large as seq2seq/model.py: keys once per sentence, and a bottleneck before the vocabulary."""
+    """As large as seq2seq/nn/model.py: keys once per sentence, and a bottleneck before the vocabulary."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

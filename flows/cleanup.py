@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from flows import lock, screen, status
-from seq2seq import graph, integrity, paths
+from flows import console, exits, locks
+from seq2seq.common import dag, integrity, paths
 
 # Of the gate and of commands, which are no stages; the clones of schedules (.cache/retrain) stay.
 OURS = (
@@ -28,10 +28,10 @@ SHOWN = 5  # names of what is left
 
 def main() -> int:
     """Run the command; returns its exit status."""
-    display = screen.terminal()
+    display = console.terminal()
 
     def body() -> int:
-        with lock.workspace():
+        with locks.workspace():
             left = clean()
         for path, reason in left[:SHOWN]:
             display.line(f"left: {path} ({reason})")
@@ -39,7 +39,7 @@ def main() -> int:
             display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
         return 0
 
-    return status.of(body, display, "run again: it goes on where it was")
+    return exits.of(body, display, "run again: it goes on where it was")
 
 
 def clean() -> list[tuple[Path, str]]:
@@ -53,7 +53,7 @@ def clean() -> list[tuple[Path, str]]:
     for output in integrity.declared():
         if output.is_dir() and not output.is_symlink():
             md5 = recorded.get(output.as_posix(), "")
-            names = integrity.listed(graph.cache_folder(), md5)
+            names = integrity.listed(dag.cache_folder(), md5)
             for name in names:
                 (output / name).unlink(missing_ok=True)
             reason = _reason(output, is_recorded=bool(md5), is_listed=bool(names))

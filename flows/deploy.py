@@ -13,9 +13,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from flows.server import check_answering
-from seq2seq import environment, masking
-from seq2seq.errors import TransientError, UserError
+from flows.prefect_server import check_answering
+from seq2seq.common import environment, masking
+from seq2seq.common.errors import TransientError, UserError
 
 FILE = "infra/prefect.yaml"
 POOL = "seq2seq"

@@ -1,165 +1,238 @@
-"""`python -m flows.pipeline`: apply a recipe, run what is not fresh, promote, show what came out.
+"""The flow: each stage of dvc.yaml as a task run of its own name, then promotion, then artifacts.
 
-Why: one command from a corpus to a registered translator, the same by hand and on a schedule.
-
-exit status: 0 done, the champion moved or not; 4 the version was rejected; 1 a failure, which may pass by
-itself where it says so; 2 a mistake to mend
+Why: Prefect owns when and where things run, retries, time limits and the history of runs. Whether a
+stage has to run at all stays DVC's decision, so Prefect's own caching is off.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
+from uuid import UUID
 
-from flows import lock, screen, status, summary
-from flows.server import PrivateServer, check_answering, is_configured
-from flows.stages import clear_stale_locks
-from seq2seq import graph, own_corpus, params, paths
-from seq2seq.errors import TransientError, UserError
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed, Crashed
 
-if TYPE_CHECKING:
-    from flows.stages import Outcome
+from flows import alerts, console, dvc_runner, promote
+from flows import rollback as rollback_
+from flows.dvc_runner import Outcome
+from flows.verdict import markdown, notice
+from seq2seq.common import dag, params, paths
+from seq2seq.common.dag import Node
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.masking import mask
+from seq2seq.tracking import promotions
 
-HOME = Path(".prefect")
-REJECTED = 4  # exit status
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    display = screen.terminal()
-
-    def body() -> int:
-        if options.dry:
-            return dry(options, display)
-        with lock.workspace():
-            return run(options, display)
-
-    return status.of(body, display, "run again: finished stages are kept, a training goes on")
+T = TypeVar("T")
+FLOW_RUN = Path(".dvc/tmp/flow_run")  # names the flow run that works here
+RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
 
-def run(options: argparse.Namespace, display: screen.Screen) -> int:
-    """Apply, run, show; the caller holds the workspace."""
-    clear_stale_locks()
-    plan(options)  # a slip is told before anything is written or started
-    if note := graph.settle_without_git():
-        display.line(note)
-    changes = apply(options.recipe, options.set)
-    _announce(display, params.load(), changes)
-    with _prefect():
-        outcomes = _flow(options, display)
-    done = {outcome.stage: outcome.what for outcome in outcomes}
-    if "promote" in done:
-        facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
-        changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
-        for line in summary.last_screen(facts, done["promote"], full=changed):
-            display.line(line)
-    return REJECTED if done.get("promote") == "rejected" else 0
+@flow(name="pipeline", on_failure=[alerts.tell], on_crashed=[alerts.tell])
+def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outcome]:
+    """Bring the workspace in the current folder up to date and promote what comes out."""
+    return bring_up_to_date(until, force)
 
 
-def dry(options: argparse.Namespace, display: screen.Screen) -> int:
-    """Say what would run and why; changes nothing, not even for a recipe."""
-    wanted, changes, shown = plan(options)
-    _announce(display, wanted, changes)
-    for number, step in enumerate(graph.foresee(shown, options.force), start=1):
-        reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
-        after = f"after {', '.join(step.after)}" if step.after else ""
-        note = "; ".join(reasons) or after
-        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.what, 0, note)
-    return 0
+@flow(name="rollback", on_failure=[alerts.tell], on_crashed=[alerts.tell])
+def rollback(name: str, reason: str, to: str | int | None = None) -> str:
+    """Make an older version of a model the champion again: `to`, or the one before; returns its number.
+
+    Needs nothing of the workspace but its registry. Raises UserError if that version does not answer.
+    """
+    entry = patiently(lambda: rollback_.rollback(name, None if to is None else str(to), reason))
+    table = mask("\n".join(("```text", *promotions.table([entry]), "```")))
+    with suppress(Exception):  # it is done: a run that fails now would be run again
+        create_markdown_artifact(table, key="rollback")
+    return entry.version
 
 
-def plan(options: argparse.Namespace) -> tuple[params.Params, graph.Changes, list[graph.Node]]:
-    """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
-    if not paths.PARAMS.is_file():
-        raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(shutil.copy(paths.PARAMS, folder))
+def patiently(act: Callable[[], T]) -> T:
+    """`act`, tried again after what may pass by itself; for what is no task."""
+    for delay in RETRY_DELAYS:
         try:
-            changes = apply(options.recipe, options.set, draft)
-            wanted = params.load(draft)
-        except params.ParamsError as error:  # of the file that the person edits
-            raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
-    return wanted, changes, graph.choose(graph.read(changes), options.until, options.force)
+            return act()
+        except TransientError as error:
+            get_run_logger().warning(f"{error}; again in {delay:.0f} s")
+            time.sleep(delay)
+    return act()
 
 
-def _announce(display: screen.Screen, current: params.Params, changes: graph.Changes) -> None:
-    display.line(summary.first_line(current))
-    for key, before, after in changes:
-        display.line(f"  {key}: {params.show(before)} -> {params.show(after)}")
+def bring_up_to_date(
+    until: str | None = None, force: tuple[str, ...] = (), timeout: float | None = None
+) -> list[Outcome]:
+    """The body of every flow here; the caller holds the workspace's lock.
+
+    `until` ends with a stage, `force` names stages to run although they are fresh, `timeout` is in
+    seconds and for each stage. Raises StageError, UserError, TransientError.
+    """
+    with _recorded():
+        return _bring_up_to_date(until, force, timeout)
 
 
-def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> graph.Changes:
-    """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
-    if recipe is None and not overrides:
-        return []
-    chosen = params.recipe_path(recipe) if recipe else None
-    return params.apply(chosen, overrides, path, own_corpus.complete)
+def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float | None) -> list[Outcome]:
+    dvc_runner.clear_stale_locks()
+    run = _Run(dag.choose(dag.read(), until, force), timeout)
+    try:
+        for node in run.nodes:
+            run.do(node, force=node.name in force)
+        registering = [node for node in run.nodes if paths.REGISTRATION.resolve() in node.outs]
+        if registering:
+            if reason := patiently(promote.missing_from_registry):
+                console.current.get().line(f"{reason}: registering it there")
+                run.do(registering[0], force=True)
+            run.promote()
+    except BaseException:
+        with suppress(Exception):  # what went wrong must not be hidden by a server that is away as well
+            run.publish()
+        raise
+    run.publish()
+    return run.outcomes
 
 
 @contextmanager
-def _prefect() -> Any:
-    """Prefect quiet on the terminal, on the user's server or else on one of this run's own."""
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    # Log lines that its server did not take are reported on the terminal otherwise, without a line's end,
-    # in the middle of other lines.
-    logging.raiseExceptions = False
-    if is_configured():
-        check_answering()
-        yield
-        return
-    server = PrivateServer(Path(os.environ.get("PREFECT_HOME", HOME)))
+def _recorded() -> Iterator[None]:
+    """Keep a record of the flow run that works here while it does; one that was killed left its own."""
+    with suppress(FileNotFoundError):
+        _mark_killed(FLOW_RUN.read_text(encoding="utf-8"))
+    FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
+    FLOW_RUN.write_text(str(flow_run.id), encoding="utf-8")
     try:
-        import flows.tasks  # noqa: F401  takes seconds, which the server needs as well
-        from seq2seq import store
-
-        store.connect()
-        server.wait()
         yield
+    finally:
+        FLOW_RUN.unlink(missing_ok=True)
+
+
+def _mark_killed(killed: str) -> None:
+    """Mark a flow run as crashed that was killed by force: its server shows it as running for ever.
+
+    Called under the workspace's lock, so that it runs no more. Never raises.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(UUID(killed))
+            if run.id != flow_run.id and not (run.state and run.state.is_final()):
+                state: State[Any] = Crashed(message="killed by force; marked by the next run here")
+                client.set_flow_run_state(run.id, state, force=True)
+                console.current.get().line(f"flow run {run.name} was killed by force: marked as crashed")
+    except (ObjectNotFound, ValueError):
+        pass  # of another server
     except Exception as error:
-        if server.lost:  # what Prefect raises names no cause
-            raise TransientError(server.lost) from error
-        raise
-    finally:
-        for handler in logging.getLogger("prefect.flow_runs").handlers:
-            handler.flush()  # or the last lines would look for a server that is gone
-        server.stop()
+        get_run_logger().warning(f"flow run {killed} was killed by force and stays as running: {error}")
 
 
-def _flow(options: argparse.Namespace, display: screen.Screen) -> list[Outcome]:
-    from flows import tasks
+class _Run:
+    """The task runs of one flow run: what has happened so far."""
 
-    token = screen.current.set(display)
-    try:
-        return tasks.pipeline(until=options.until, force=tuple(options.force))
-    finally:
-        screen.current.reset(token)
+    def __init__(self, nodes: list[Node], timeout: float | None) -> None:
+        self.nodes, self.timeout = nodes, timeout
+        self.outcomes: list[Outcome] = []
+        self._states: dict[str, State[Any]] = {}
+        self._changed: set[str] = set()
+
+    def do(self, node: Node, *, force: bool = False) -> None:
+        """Run one node as a task; raises what the task raised."""
+        stale = force or node.reasons or self._changed.intersection(node.upstream)
+        screen_ = console.current.get()
+        position = f"[{self.nodes.index(node) + 1}/{len(self.nodes)}]"
+
+        def body() -> State[None]:
+            began = time.monotonic()
+            screen_.log = get_run_logger().info
+            try:
+                outcome = self._attempt(node, force) if stale else Outcome(node.name, "unchanged")
+            except BaseException as failure:
+                is_failure = isinstance(failure, Exception) and getattr(failure, "kind", "") != "interrupted"
+                what = "failed" if is_failure else "interrupted"
+                attempt = int(task_run.run_count)
+                again = _is_transient(failure) and attempt <= len(RETRY_DELAYS)
+                note = f"{failure}; again in {RETRY_DELAYS[attempt - 1]:.0f} s" if again else ""
+                screen_.closing(position, node.name, what, time.monotonic() - began, note)
+                raise
+            finally:
+                screen_.log = None
+            self.outcomes.append(outcome)
+            screen_.closing(position, node.name, outcome.what, outcome.seconds)
+            return Completed(name=outcome.what.capitalize(), message=f"{outcome.seconds:.1f} s")
+
+        before = [self._states[name] for name in node.upstream if name in self._states]
+        state: State[Any] = _as_task(node.name, body)(return_state=True, wait_for=before)
+        if not state.is_completed():
+            self.outcomes.append(Outcome(node.name, str(state.name).lower()))
+        state.result()
+        self._states[node.name] = state
+        if self.outcomes[-1].what != "unchanged":
+            self._changed.add(node.name)
+
+    def _attempt(self, node: Node, force: bool) -> Outcome:
+        say = console.current.get().line
+        if node.is_data and not all(out.exists() for out in node.outs):
+            return dvc_runner.fetch(node.name, say, timeout=self.timeout)
+        # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
+        environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id)}
+        return dvc_runner.run(node.name, say, force=force, timeout=self.timeout, environment=environment)
+
+    def promote(self) -> None:
+        """The last task: champion or not."""
+        screen_ = console.current.get()
+
+        def body() -> State[None]:
+            screen_.log = get_run_logger().info
+            try:
+                verdict = promote.promote(flow_run_id=str(flow_run.id), timeout=self.timeout)
+                verdict.show(screen_)
+            finally:
+                screen_.log = None
+            untold = verdict.what == "rejected" and not verdict.is_told
+            if untold and alerts.post_if_asked(lambda: notice(flow_run.flow_name, flow_run, verdict)):
+                try:
+                    promote.told(verdict)
+                except (TransientError, UserError) as error:
+                    get_run_logger().warning(f"that it was told is not noted, so it is told again: {error}")
+            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
+            self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
+            return Completed(name=verdict.what.capitalize(), message=verdict.reason)
+
+        _as_task("promote", body)()
+
+    def publish(self) -> None:
+        """Tables for Prefect's pages: what happened to each stage, and the metrics."""
+        rows = [{"stage": o.stage, "what": o.what, "seconds": round(o.seconds, 1)} for o in self.outcomes]
+        create_table_artifact(rows, key="stages", description="what happened to each stage")
+        names = {outcome.stage for outcome in self.outcomes if outcome.what != "failed"}
+        scored = any(paths.METRICS.resolve() in n.outs for n in self.nodes if n.name in names)
+        if scored and paths.METRICS.is_file():
+            metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+            table = [{"metric": name, "value": value} for name, value in params.flatten(metrics).items()]
+            create_table_artifact(table, key="metrics", description=str(paths.METRICS))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.pipeline", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"
-    )
-    parser.add_argument("--until", metavar="STAGE", help="end with this stage")
-    parser.add_argument(
-        "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
-    )
-    parser.add_argument("--dry", action="store_true", help="say what would run and why, change nothing")
-    return parser
+def _as_task(name: str, body: Callable[[], State[None]]) -> Any:
+    """A task that is tried again after what may pass by itself."""
+    return task(
+        name=name,
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        retries=len(RETRY_DELAYS),
+        retry_delay_seconds=RETRY_DELAYS,
+        retry_condition_fn=may_pass,
+    )(body)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+    """Whether a failed task run is worth another try."""
+    return _is_transient(state.result(raise_on_failure=False))
+
+
+def _is_transient(failure: Any) -> bool:
+    return isinstance(failure, TransientError) or getattr(failure, "kind", "") == "transient"

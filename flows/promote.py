@@ -1,7 +1,7 @@
 """`python -m flows.promote`: the tree's version becomes champion if it is fit, and better.
 
 Why: the alias is what serves. What both versions do is found out first, in a process of its own and
-without a lock (reports/evidence.json); the policy judges it (seq2seq/policy.py, section `promote` of
+without a lock (reports/evidence.json); the policy judges it (seq2seq/gate/policy.py, section `promote` of
 params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged and
 carried out. On the same grounds a version keeps its verdict: then no model is loaded.
 
@@ -21,20 +21,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flows import lock, papers, screen, status
-from flows.stages import call
+from flows import console, exits, locks, verdict_files
+from flows.dvc_runner import call
 from flows.verdict import Verdict
-from seq2seq import environment, history, masking, params, paths, policy, registry, store
-from seq2seq.errors import TransientError, UserError
-from seq2seq.registry import CHALLENGER, CHAMPION, VERDICT, Version
+from seq2seq.common import environment, masking, params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.gate import policy
+from seq2seq.tracking import client, promotions, registry
+from seq2seq.tracking.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
 TRIES = 3  # rounds until a champion that keeps moving is given up
 ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "params.sha256", "prefect.flow_run_id")
 STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
-# What finds out and judges. All but the policy is run from the tree, which need not be this code's own.
+# What finds out and judges, below seq2seq/. All but the policy is run from the tree, which need not be this
+# code's own.
 JUDGES = (
-    *("evidence", "witness", "answers", "direction", "bleu_tokenizer"),
-    *("behaviour", "checks", "words", "scores"),
+    *("gate/*.py", "evaluation/scores.py", "evaluation/bleu_tokenizer.py"),
+    *("data/direction.py", "data/words.py"),
 )
 
 
@@ -63,13 +66,13 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     environment.prepare()
     began = time.monotonic()
     current = params.load()
-    force = force if force is None else history.checked(force)
+    force = force if force is None else promotions.checked(force)
     for _ in range(TRIES):
         with registry.promotions():
             contest = _contest()
         if standing := _standing(contest, current, force):
             verdict = _verdict(contest, *standing, flow_run_id, began)
-            return replace(verdict, criteria=papers.keep_company(contest.challenger, verdict))
+            return replace(verdict, criteria=verdict_files.keep_company(contest.challenger, verdict))
         grounds = _grounds(contest, current)
         evidence = gather(contest, timeout)
         what, reason, criteria = _judge(evidence, current, force)
@@ -80,14 +83,14 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
                 heard = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
                 stands = not heard and _told_before(contest.challenger) == (what, reason)
                 verdict = _verdict(contest, what, reason, flow_run_id, began, criteria, stands=stands)
-                papers.write(verdict)
+                verdict_files.write(verdict)
                 if not stands:
-                    history.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
+                    promotions.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
                 break
         _say("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
         raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
-    papers.publish(contest.challenger, verdict.when)
+    verdict_files.publish(contest.challenger, verdict.when)
     return verdict
 
 
@@ -95,8 +98,8 @@ def told(verdict: Verdict) -> None:
     """Remember that those who want to know have this verdict; until then each flow run tells them."""
     version = registry.get_version(verdict.name, verdict.version)
     if version is not None and not verdict.is_told:
-        when = version.tags.get(history.WHEN, verdict.when)
-        registry.tag_version(version.name, version.version, {history.TOLD: when})
+        when = version.tags.get(promotions.WHEN, verdict.when)
+        registry.tag_version(version.name, version.version, {promotions.TOLD: when})
 
 
 def registered() -> Version | None:
@@ -114,16 +117,15 @@ def missing_from_registry() -> str:
     if not paths.REGISTRATION.is_file() or registered() is not None:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
-    return (
-        f"{masking.mask(store.uri())} does not know {record['name']} version {record['version']} of this tree"
-    )
+    version = f"{record['name']} version {record['version']}"
+    return f"{masking.mask(client.uri())} does not know {version} of this tree"
 
 
 def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:
     """What challenger and champion do, as reports/evidence.json; raises StageError, UserError."""
     paths.EVIDENCE.unlink(missing_ok=True)
     uris = [version.uri for version in contest if version]
-    call("promote", "seq2seq.evidence", uris, _say, timeout)
+    call("promote", "seq2seq.gate.evidence", uris, _say, timeout)
     evidence: dict[str, Any] = json.loads(paths.EVIDENCE.read_text(encoding="utf-8"))
     challenger = contest.challenger
     if evidence["metrics"]["model_digest"] != challenger.tags["model_digest"]:
@@ -141,7 +143,7 @@ def _contest() -> Contest:
     challenger = registered()
     if challenger is None:
         raise UserError(f"{missing_from_registry()}: `make run` registers it there")
-    history.settle(challenger.name)
+    promotions.settle(challenger.name)
     # Where DVC restored an earlier model no stage has run, and the alias is still another's.
     candidate = registry.version_by_alias(challenger.name, CHALLENGER)
     if candidate is None or candidate.version != challenger.version:
@@ -151,11 +153,11 @@ def _contest() -> Contest:
 
 def _said(contest: Contest) -> tuple[str | None, ...]:
     tags = contest.challenger.tags
-    return contest.challenger.version, tags.get(VERDICT), tags.get(history.WHEN)
+    return contest.challenger.version, tags.get(VERDICT), tags.get(promotions.WHEN)
 
 
 def _told_before(version: Version) -> tuple[str | None, str | None]:
-    return version.tags.get(VERDICT), version.tags.get(history.REASON)
+    return version.tags.get(VERDICT), version.tags.get(promotions.REASON)
 
 
 def _standing(contest: Contest, current: params.Params, force: str | None) -> tuple[str, str] | None:
@@ -166,14 +168,14 @@ def _standing(contest: Contest, current: params.Params, force: str | None) -> tu
         return "unchanged", f"version {number} is {challenger.name}@{CHAMPION} already"
     if force is not None or said is None:
         return None
-    if said == history.ROLLED_BACK or (said in history.SERVED and champion is not None):
-        told = challenger.tags.get(history.REASON, "")
-        left = f"was rolled back ({told})" if said == history.ROLLED_BACK else "was champion before"
+    if said == promotions.ROLLED_BACK or (said in promotions.SERVED and champion is not None):
+        told = challenger.tags.get(promotions.REASON, "")
+        left = f"was rolled back ({told})" if said == promotions.ROLLED_BACK else "was champion before"
         now = f"now version {champion.version} is" if champion else "and there is no champion"
         back = f"python -m flows.rollback --to {number} --reason ..."
         return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
-    if said in ("kept", "rejected") and challenger.tags.get(history.JUDGED) == _grounds(contest, current):
-        return said, challenger.tags[history.REASON]
+    if said in ("kept", "rejected") and challenger.tags.get(promotions.JUDGED) == _grounds(contest, current):
+        return said, challenger.tags[promotions.REASON]
     return None
 
 
@@ -192,12 +194,13 @@ def _grounds(contest: Contest, current: params.Params) -> str:
 
 
 def _judges() -> Iterator[Path]:
-    """The files of JUDGES as `call` finds them, the tree's first, and the policy."""
-    own = Path(policy.__file__)
-    yield own
-    for name in JUDGES:
-        of_the_tree = Path("seq2seq", f"{name}.py")
-        yield of_the_tree if of_the_tree.is_file() else own.with_name(f"{name}.py")
+    """The files of JUDGES as `call` finds them, the tree's if it has any, and the policy."""
+    policy_file = Path(policy.__file__)
+    tree = Path("seq2seq")
+    package = tree if (tree / "gate").is_dir() else policy_file.parents[1]
+    yield policy_file
+    for pattern in JUDGES:
+        yield from sorted(package.glob(pattern))
 
 
 def _judge(
@@ -225,15 +228,15 @@ def _verdict(
 ) -> Verdict:
     """A verdict, which `stands` if it was given earlier."""
     name, version, tags = contest.challenger.name, contest.challenger.version, contest.challenger.tags
-    is_told = stands and tags.get(history.TOLD) == tags.get(history.WHEN)
+    is_told = stands and tags.get(promotions.TOLD) == tags.get(promotions.WHEN)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
-    about = (*history.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)
+    about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)
     return Verdict(what, reason, name, version, contest.incumbent, *about)
 
 
 def _say(text: str) -> None:
-    screen.current.get().line(text)
+    console.current.get().line(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -246,19 +249,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.force != bool((options.reason or "").strip()):
         parser.error("--force and --reason TEXT go together")
-    display = screen.terminal()
+    display = console.terminal()
 
     def body() -> int:
-        token = screen.current.set(display)
+        token = console.current.set(display)
         try:
-            with lock.workspace():
+            with locks.workspace():
                 verdict = promote(options.reason)
         finally:
-            screen.current.reset(token)
+            console.current.reset(token)
         verdict.show(display)
         return STATUS[verdict.what]
 
-    return status.of(body, display, "run again: nothing is left half done")
+    return exits.of(body, display, "run again: nothing is left half done")
 
 
 if __name__ == "__main__":

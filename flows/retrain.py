@@ -14,17 +14,18 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment
 
-from flows import lock, notify, summary, tasks
-from flows.clone import check_out, share_cache
-from flows.stages import Outcome
-from seq2seq import environment, params, store
-from seq2seq.errors import UserError
+from flows import alerts, locks, pipeline, summary
+from flows.checkout import check_out, share_cache
+from flows.dvc_runner import Outcome
+from seq2seq.common import environment, params
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import client
 
 REPOSITORY = "SEQ2SEQ_REPOSITORY"  # environment variable of the worker: a URL or folder
 CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
 
 
-@flow(name="retrain", on_failure=[notify.tell], on_crashed=[notify.tell])
+@flow(name="retrain", on_failure=[alerts.tell], on_crashed=[alerts.tell])
 def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | None = None) -> list[Outcome]:
     """Run the pipeline as it is at `ref` of SEQ2SEQ_REPOSITORY (default: the deployment's own folder).
 
@@ -39,17 +40,17 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | 
     project = Path.cwd()
     environment.prepare(project)
     # What outlives a run is the project's: cache and registry, unless a server is named.
-    os.environ["MLFLOW_TRACKING_URI"] = store.uri()
+    os.environ["MLFLOW_TRACKING_URI"] = client.uri()
     folder = project / CLONES / (deployment.name or "by-hand")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with lock.workspace(folder.with_name(f"{folder.name}.lock")):
+    with locks.workspace(folder.with_name(f"{folder.name}.lock")):
         update = task(
             name="checkout",
             task_run_name="checkout",
             cache_policy=NO_CACHE,
-            retries=len(tasks.RETRY_DELAYS),
-            retry_delay_seconds=tasks.RETRY_DELAYS,
-            retry_condition_fn=tasks.may_pass,
+            retries=len(pipeline.RETRY_DELAYS),
+            retry_delay_seconds=pipeline.RETRY_DELAYS,
+            retry_condition_fn=pipeline.may_pass,
         )(lambda ref, folder: check_out(os.environ.get(REPOSITORY) or str(project), ref, folder))
         # By name, not by value: Prefect keeps the arguments of tasks, and a URL may hold a password.
         commit = update(ref, folder)
@@ -59,7 +60,7 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | 
             say = get_run_logger().info
             say(f"{ref} is {commit}")
             say(summary.first_line(_params(ref, commit)))
-            return tasks.bring_up_to_date(timeout=hours_per_stage * 3600)
+            return pipeline.bring_up_to_date(timeout=hours_per_stage * 3600)
         finally:
             os.chdir(project)
 

@@ -14,12 +14,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from flows import screen, status
-from flows.stages import StageError, call
-from seq2seq import environment, history, params, paths, registry
-from seq2seq.errors import TransientError, UserError
-from seq2seq.history import Entry
-from seq2seq.registry import CHAMPION, PREVIOUS, Version
+from flows import console, exits
+from flows.dvc_runner import StageError, call
+from seq2seq.common import environment, params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.tracking import promotions, registry
+from seq2seq.tracking.promotions import Entry
+from seq2seq.tracking.registry import CHAMPION, PREVIOUS, Version
 
 
 def rollback(name: str, to: str | None, reason: str) -> Entry:
@@ -30,31 +31,31 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
     meanwhile; TransientError for a server that failed before anything moved: it may be tried again.
     """
     environment.prepare()
-    reason, to = history.checked(reason), to or None
+    reason, to = promotions.checked(reason), to or None
     registry.check_exists()
     with registry.promotions():
-        for done in history.settle(name):
+        for done in promotions.settle(name):
             # Begun by somebody who was killed: to begin anew would go back to what was left.
-            if done.what == history.ROLLED_BACK and to in (None, done.version):
+            if done.what == promotions.ROLLED_BACK and to in (None, done.version):
                 return done
         champion, target = _choose(name, to)
     try:
-        call("rollback", "seq2seq.query", [target.uri], screen.current.get().line)
+        call("rollback", "seq2seq.gate.isolated", [target.uri], console.current.get().line)
     except StageError as failure:
         if failure.kind != "user":
             raise
         raise UserError(f"{name}: version {target.version} is not gone back to: {failure.message}") from None
     with registry.promotions():
-        history.settle(name)
+        promotions.settle(name)
         now, _ = _choose(name, target.version)
         if now != champion and to is None:
             raise UserError(
                 f"{name}@{CHAMPION} was changed from version {champion} to {now} while version "
                 f"{target.version} was tried: look at `seq2seq history {name}`, then name one by --to"
             )
-        entry = Entry(name, history.ROLLED_BACK, now, target.version, reason, *history.now_and_here())
+        entry = Entry(name, promotions.ROLLED_BACK, now, target.version, reason, *promotions.now_and_here())
         try:
-            history.carry_out(entry, asdict(entry))
+            promotions.carry_out(entry, asdict(entry))
         except TransientError as error:
             _look_after(entry, error)
     return entry
@@ -104,18 +105,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="registered model; default: register.name of params.yaml")
     parser.add_argument("--reason", required=True, help="why; kept in the log")
     options = parser.parse_args(arguments)
-    display = screen.terminal()
+    display = console.terminal()
 
     def body() -> int:
-        token = screen.current.set(display)
+        token = console.current.set(display)
         try:
             done = rollback(options.name or model_of_the_tree(), options.to, options.reason)
         finally:
-            screen.current.reset(token)
+            console.current.reset(token)
         display.line(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
         return 0
 
-    return status.of(body, display, "run it again")
+    return exits.of(body, display, "run it again")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq import masking, paths, store, workspace
-from seq2seq.params import Params
+from seq2seq.common import masking, paths, workspace
+from seq2seq.common.params import Params
+from seq2seq.tracking import client
 
 WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
@@ -57,8 +58,8 @@ def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iter
 
 
 def _next_steps(summary: Mapping[str, Any], which: str) -> Iterator[str]:
-    uri = store.uri()
-    database = store.sqlite_file(uri)
+    uri = client.uri()
+    database = client.sqlite_file(uri)
     if database is None:
         look = masking.mask(uri)
     else:

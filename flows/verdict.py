@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flows import notify
-from flows.screen import Screen
-from seq2seq import paths, plain
-from seq2seq.history import Entry
-from seq2seq.masking import mask
-from seq2seq.policy import GAIN, Criterion
+from flows import alerts
+from flows.console import Screen
+from seq2seq.common import paths, plain
+from seq2seq.common.masking import mask
+from seq2seq.gate.policy import GAIN, Criterion
+from seq2seq.tracking.promotions import Entry
 
 SENTENCES = 3  # shown where a model was rejected
 
@@ -82,7 +82,7 @@ def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:
     for pair in regressions():
         lines += ["", *(f"{what}: {text}" for what, text in pair.items())]
     remedy = f"{paths.REPORT.resolve()} says more; `{to_serve(verdict)}` has it serve all the same"
-    return notify.body("\n".join(lines), flow, run, "Rejected", "promote", "rejected", verdict.reason, remedy)
+    return alerts.body("\n".join(lines), flow, run, "Rejected", "promote", "rejected", verdict.reason, remedy)
 
 
 def to_serve(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 
 from flows.deploy import POOL
-from seq2seq import environment
+from seq2seq.common import environment
 
 HEARTBEAT = "30"  # seconds; by it the server sees that a run's machine died
 

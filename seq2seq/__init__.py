@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seq2seq.translator import Translator as Translator
+    from seq2seq.inference.translator import Translator as Translator
 
 __all__ = ["Translator"]
 
@@ -11,7 +11,7 @@ __all__ = ["Translator"]
 def __getattr__(name: str) -> Any:
     """Import torch only for those who translate."""
     if name == "Translator":
-        from seq2seq.translator import Translator
+        from seq2seq.inference.translator import Translator
 
         return Translator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

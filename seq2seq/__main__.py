@@ -17,9 +17,9 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from seq2seq import disk, environment, processes
-from seq2seq.errors import TransientError, UserError
-from seq2seq.masking import mask
+from seq2seq.common import disk, environment, processes
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.masking import mask
 
 STAGES = {
     "ingest": "read a grammar, files or a pinned hub dataset into splits",
@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run_command(options: argparse.Namespace) -> int:
     """Run what is no stage; returns the exit status."""
     try:
-        return int(importlib.import_module("seq2seq.commands").run(options))
+        command = importlib.import_module(f"seq2seq.commands.{options.command}")
+        return command.run(options) or 0
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, TransientError) else 2
@@ -73,7 +74,7 @@ def run_stage(name: str) -> int:
     How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
     for every failure, and a caller must tell those worth a retry from those that are not.
     """
-    from seq2seq import integrity, params
+    from seq2seq.common import integrity, params
 
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
@@ -151,16 +152,6 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a model folder")
     translate.add_argument("--beam", type=int, help="hypotheses kept at each step; 1 is greedy")
     translate.add_argument("--attention", type=Path, metavar="PNG", help="draw where attention looked")
-
-    compare = commands.add_parser("compare", help="train other kinds of attention, side by side")
-    compare.add_argument(
-        "kinds",
-        nargs="*",
-        metavar="KIND",
-        help="to train beside this one; default: none, beside none additive",
-    )
-    compare.add_argument("--saved", nargs="*", metavar="NAME", help="train nothing, show these; default: all")
-    compare.add_argument("--figure", type=Path, metavar="SVG", help="default: .cache/compare/attention.svg")
 
     history = commands.add_parser("history", help="who made which version champion, when and why")
     history.add_argument("name", nargs="?", help="registered model; default: register.name of params.yaml")

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from seq2seq import direction, filters, paths
-from seq2seq.contamination import BATCH, Hit, Index
-from seq2seq.corpus import Pair, count_pairs, digest, read_split, write_split
-from seq2seq.errors import UserError
-from seq2seq.params import Clean, Params
-from seq2seq.progress import Progress, duration
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import Clean, Params
+from seq2seq.common.progress import Progress, duration
+from seq2seq.data import direction, filters
+from seq2seq.data.contamination import BATCH, Hit, Index
+from seq2seq.data.corpus import Pair, count_pairs, digest, read_split, write_split
 
 EXACT, NEAR = "contaminated_exact", "contaminated_near"
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that are not of a pair alone

@@ -15,26 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq import (
-    alignment,
-    bleu_tokenizer,
-    contamination,
-    direction,
-    figures,
-    model_folder,
-    paths,
-    scores,
-    slices,
-    tracking,
-    words,
-)
-from seq2seq.corpus import Pair, count_pairs, read_split
-from seq2seq.device import choose_device, keep_freed_memory
-from seq2seq.errors import TransientError, UserError
-from seq2seq.params import Evaluate, Params
-from seq2seq.progress import Progress, duration
-from seq2seq.translation import Translation
-from seq2seq.translator import LONGEST, Decoding, Translator
+from seq2seq.common import paths
+from seq2seq.common.device import choose_device, keep_freed_memory
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.params import Evaluate, Params
+from seq2seq.common.progress import Progress, duration
+from seq2seq.data import contamination, direction, words
+from seq2seq.data.corpus import Pair, count_pairs, read_split
+from seq2seq.evaluation import alignment, bleu_tokenizer, plots, scores, slices
+from seq2seq.inference.translation import Translation
+from seq2seq.inference.translator import LONGEST, Decoding, Translator
+from seq2seq.nn import model_folder
+from seq2seq.tracking import runs
 
 T = TypeVar("T")
 CHUNK = 1000  # sentences between two words of progress
@@ -88,8 +80,8 @@ def evaluate(params: Params) -> None:
     _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
     made = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
     try:
-        with tracking.model_run() as run:
-            tracking.log_evaluation(run)
+        with runs.model_run() as run:
+            runs.log_evaluation(run)
     except TransientError as error:  # a retry would compute all of it again
         print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` records them", flush=True)
     if made:  # now that DVC has committed the model, its training need not be gone on with
@@ -253,7 +245,7 @@ def _write_sentences(
                 "source_pieces": source,
                 "target_pieces": target,
                 "attention": None if attention is None else attention.astype(float).round(3).tolist(),
-                "drawing": None if attention is None else figures.alignment_text(source, target, attention),
+                "drawing": None if attention is None else plots.alignment_text(source, target, attention),
             }
         )
     paths.SAMPLES.write_text(json.dumps(shown, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -267,7 +259,7 @@ def _draw(
     pictures: int,
 ) -> None:
     """The bars, and attention of the samples and of sentences from all over the split."""
-    figures.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
+    plots.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
     step = max(len(found) // max(pictures, 1), 1)
     named = {row: kind for kind, row in reversed(samples)}
     named |= {row: "sentence" for row in range(0, len(found), step) if row not in named}
@@ -275,4 +267,4 @@ def _draw(
         _, _, source, target, attention = found[row]
         if attention is not None:
             path = paths.PICTURES / f"attention_{number}_{kind}.png"
-            figures.attention_map(path, source, target, attention)
+            plots.attention_map(path, source, target, attention)

@@ -17,15 +17,17 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seq2seq import bleu_tokenizer, direction, formats, grammar, hub, languages, paths
-from seq2seq.corpus import Pair, digest, read_split, write_split
-from seq2seq.direction import Direction, Side
-from seq2seq.errors import UserError
-from seq2seq.formats import Malformed, Repeated, Table
-from seq2seq.layout import File, find_splits, map_to_our_splits
-from seq2seq.params import Ingest, Params
-from seq2seq.progress import Progress, duration
-from seq2seq.words import main_script
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import Ingest, Params
+from seq2seq.common.progress import Progress, duration
+from seq2seq.data import direction, formats, grammar, hub, languages
+from seq2seq.data.corpus import Pair, digest, read_split, write_split
+from seq2seq.data.direction import Direction, Side
+from seq2seq.data.formats import Malformed, Repeated, Table
+from seq2seq.data.splits import File, find_splits, map_to_our_splits
+from seq2seq.data.words import main_script
+from seq2seq.evaluation import bleu_tokenizer
 
 SPACE = 2**64  # of digests
 SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000

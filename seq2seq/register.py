@@ -19,23 +19,18 @@ from typing import Any
 
 import torch
 
-from seq2seq import (
-    answers,
-    direction,
-    model_folder,
-    paths,
-    pyfunc,
-    registry,
-    store,
-    tracking,
-    workspace,
-)
-from seq2seq.errors import TransientError, UserError
-from seq2seq.params import Params
-from seq2seq.precision import BF16, choose_precision
-from seq2seq.progress import duration
-from seq2seq.registry import Version
-from seq2seq.translator import Decoding, Translator
+from seq2seq.common import paths, workspace
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.params import Params
+from seq2seq.common.progress import duration
+from seq2seq.data import direction
+from seq2seq.gate import isolated
+from seq2seq.inference import packaging
+from seq2seq.inference.translator import Decoding, Translator
+from seq2seq.nn import model_folder
+from seq2seq.nn.precision import BF16, choose_precision
+from seq2seq.tracking import client, registry, runs
+from seq2seq.tracking.registry import Version
 
 
 def register(params: Params) -> None:
@@ -60,9 +55,9 @@ def register(params: Params) -> None:
         # The model is the same; what it was last scored on may not be.
         changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
         registry.tag_version(name, version.version, changed)
-        with tracking.model_run() as run:
-            if not tracking.is_evaluated(run):  # the server was away at the end of `evaluate`
-                tracking.log_evaluation(run)
+        with runs.model_run() as run:
+            if not runs.is_evaluated(run):  # the server was away at the end of `evaluate`
+                runs.log_evaluation(run)
         did = "is registered already"
     with registry.promotions():  # the gate reads and moves the alias too
         registry.set_alias(name, registry.CHALLENGER, version.version)
@@ -131,12 +126,12 @@ def _make(
     provenance: Mapping[str, Any],
 ) -> Version:
     """Log the model to the run that made it, try it, and only then make a version of it."""
-    with tracking.model_run() as run:
+    with runs.model_run() as run:
         run.log_workspace("register")
-        if not tracking.is_evaluated(run):  # made again on this server, or away at the end of `evaluate`
-            tracking.log_evaluation(run)
-        with store.answering(is_long=True):
-            uri = pyfunc.log_model(paths.MODEL, run.id, store.uri(), decoding, sentences)
+        if not runs.is_evaluated(run):  # made again on this server, or away at the end of `evaluate`
+            runs.log_evaluation(run)
+        with client.answering(is_long=True):
+            uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)
         return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
@@ -159,7 +154,7 @@ def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
     expected = Translator.from_folder(paths.MODEL).translate(sentences, *decoding, warn=False)
     if decoding.precision == "bf16":  # the other process multiplies as this one does, and measures nothing
         os.environ.setdefault(BF16, choose_precision("bf16", torch.device("cpu")).products)
-    said = answers.query(uri, store.uri(), sentences)
+    said = isolated.query(uri, client.uri(), sentences)
     for sentence, answer, wanted in zip(sentences, said, expected, strict=True):
         if answer != wanted:
             raise RuntimeError(f"{uri} translates {sentence!r} as {answer!r}, the model as {wanted!r}")

@@ -14,14 +14,24 @@ from contextlib import ExitStack
 from itertools import chain, islice
 from typing import Any
 
-from seq2seq import direction, paths, words
-from seq2seq.corpus import Pair, count_pairs, read_split
-from seq2seq.errors import UserError
-from seq2seq.params import Params
-from seq2seq.params import Tokenize as Settings
-from seq2seq.progress import Progress, duration
-from seq2seq.tokens import TokenWriter
-from seq2seq.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Side, Vocabulary, learn, normalizer, with_rule
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import Params
+from seq2seq.common.params import Tokenize as Settings
+from seq2seq.common.progress import Progress, duration
+from seq2seq.data import direction, words
+from seq2seq.data.corpus import Pair, count_pairs, read_split
+from seq2seq.data.tokens import TokenWriter
+from seq2seq.data.vocabulary import (
+    FILE,
+    TARGET_FILE,
+    WORDS_FILE,
+    Side,
+    Vocabulary,
+    learn,
+    normalizer,
+    with_rule,
+)
 
 BATCH = 5_000  # pairs encoded together
 MOST_WORDS = 200_000  # a longer list of known source words is not kept: it would hardly warn of anything

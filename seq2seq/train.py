@@ -21,20 +21,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq import checkpoints, direction, fast, model_folder, parallel, paths, tracking
-from seq2seq.batches import Batch, Batches
-from seq2seq.cuda_graphs import Graphs
-from seq2seq.device import choose_device, keep_freed_memory, wants_graphs
-from seq2seq.errors import UserError
-from seq2seq.loss import cross_entropy
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.params import Params
-from seq2seq.params import Train as Settings
-from seq2seq.precision import choose_precision
-from seq2seq.progress import Progress, duration
-from seq2seq.threads import Neighbours, keep_threads
-from seq2seq.tokens import TokenSplit
-from seq2seq.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Vocabulary
+from seq2seq.common import paths
+from seq2seq.common.device import choose_device, keep_freed_memory, wants_graphs
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import Params
+from seq2seq.common.params import Train as Settings
+from seq2seq.common.progress import Progress, duration
+from seq2seq.common.threads import Neighbours, keep_threads
+from seq2seq.data import direction
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.data.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Vocabulary
+from seq2seq.nn import model_folder
+from seq2seq.nn.batches import Batch, Batches
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import choose_precision
+from seq2seq.tracking import runs
+from seq2seq.training import checkpoints, distributed, fast_loss
+from seq2seq.training.cuda_graphs import Graphs
+from seq2seq.training.loss import cross_entropy
 
 FINAL_SHARE = 0.01  # of the peak learning rate, where the cosine ends
 LOSS_CHECK = 20  # updates between looks at the loss: each look waits for the device
@@ -46,14 +50,14 @@ def train(params: Params) -> None:
 
     In as many processes as SEQ2SEQ_PROCESSES says, each of which comes here too.
     """
-    if (count := parallel.processes()) > 1:
-        parallel.launch(count, "-m", "seq2seq", "train")
+    if (count := distributed.processes()) > 1:
+        distributed.launch(count, "-m", "seq2seq", "train")
         return
-    with parallel.join() as world:
+    with distributed.join() as world:
         train_share(params, world)
 
 
-def train_share(params: Params, world: parallel.World) -> None:
+def train_share(params: Params, world: distributed.World) -> None:
     """Train as one of the processes of `world`, the first of which keeps the record and the model."""
     settings = params.train
     key = checkpoints.fingerprint("train", settings.model_dump())
@@ -66,7 +70,7 @@ def train_share(params: Params, world: parallel.World) -> None:
     if not world.first:
         trainer.fit(None)
         return
-    with tracking.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
+    with runs.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tag("device", str(device))
         trainer.fit(run)
         save(trainer, vocabulary)
@@ -131,7 +135,7 @@ class Trainer:
         device: torch.device,
         store: checkpoints.Checkpoints,
         tokens: Path = paths.TOKENS,
-        world: parallel.World = parallel.ALONE,
+        world: distributed.World = distributed.ALONE,
     ) -> None:
         self.settings, self.device, self.checkpoints, self.world = settings, device, store, world
         self.model = Seq2Seq(
@@ -175,7 +179,7 @@ class Trainer:
         # In double precision and never emptied between validations, so that stopping changes no sum.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
-    def fit(self, run: tracking.Run | None) -> None:
+    def fit(self, run: runs.Run | None) -> None:
         """Train until `updates` or `patience` is reached; raises KeyboardInterrupt when asked to stop.
 
         Validations are logged to `run`.
@@ -265,7 +269,7 @@ class Trainer:
         """The summed loss of a batch; leaves the gradients of the loss per token."""
         if self._graphs is not None:
             return self._graphs(batch)
-        loss = fast.summed_loss(self.model, batch, self.settings.label_smoothing, self.precision)
+        loss = fast_loss.summed_loss(self.model, batch, self.settings.label_smoothing, self.precision)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / batch.tokens).backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import environment, store
+from seq2seq.common import environment
+from seq2seq.tracking import client
 
 USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 # What a user has set for real runs is not for tests, of which some fail on purpose.
@@ -27,7 +28,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def empty_database(tmp_path_factory) -> Path:
     """An MLflow database with its tables: making them takes longer than most tests with one."""
     database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    store._open(f"{store.SQLITE}{database}")
+    client._open(f"{client.SQLITE}{database}")
     return database
 
 

@@ -14,10 +14,11 @@ import pytest
 from test_policy import changed, evidence
 from test_registry import register
 
-from flows import papers, promote, rollback
-from flows.stages import StageError
-from seq2seq import history, params, paths, registry, store
-from seq2seq.registry import Version
+from flows import promote, rollback, verdict_files
+from flows.dvc_runner import StageError
+from seq2seq.common import params, paths
+from seq2seq.tracking import client, promotions, registry
+from seq2seq.tracking.registry import Version
 
 
 class World:
@@ -34,7 +35,7 @@ class World:
         self.asked: list[tuple[str, ...]] = []  # modules and arguments of all calls
         self.during: Callable[[], object] = lambda: None  # happens while evidence is gathered
         self.failing = ""  # a module that fails
-        for module in (papers, promote, rollback):
+        for module in (verdict_files, promote, rollback):
             monkeypatch.setattr(module, "call", self._call)
 
     def make(self, delta: float = 0.0, p: float = 1.0, **about: Any) -> Version:
@@ -54,13 +55,13 @@ class World:
             path.write_text(f"of {number}")
 
     def asked_for_evidence(self) -> list[tuple[str, ...]]:
-        return [arguments for module, *arguments in self.asked if module == "seq2seq.evidence"]
+        return [arguments for module, *arguments in self.asked if module == "seq2seq.gate.evidence"]
 
     def _call(self, task: str, module: str, arguments: list[str], *_: Any) -> None:
         self.asked.append((module, *arguments))
         if module == self.failing:
             raise StageError(task, "user", f"{module} does not work")
-        if module == "seq2seq.evidence":
+        if module == "seq2seq.gate.evidence":
             self.during()
             numbers = [uri.rpartition("/")[2] for uri in arguments]
             told = changed(self.evidence, challenger__version=numbers[0])
@@ -69,17 +70,17 @@ class World:
             if numbers[1:]:
                 told["champion"]["version"] = numbers[1]
             paths.EVIDENCE.write_text(json.dumps(told))
-        elif module == "seq2seq.report":
+        elif module == "seq2seq.report.page":
             paths.REPORT.write_text(f"about {json.loads(paths.VERDICT.read_text())['version']}")
 
 
 def aliases() -> dict[str, str]:
-    return {alias: str(n) for alias, n in store.connect().get_registered_model("m").aliases.items()}
+    return {alias: str(n) for alias, n in client.connect().get_registered_model("m").aliases.items()}
 
 
 def log() -> list[tuple[str, str | None, str, str]]:
     """The log, the oldest entry first."""
-    return [(e.what, e.champion, e.version, e.state) for e in reversed(history.entries("m"))]
+    return [(e.what, e.champion, e.version, e.state) for e in reversed(promotions.entries("m"))]
 
 
 def said(number: str) -> str | None:
@@ -97,7 +98,7 @@ WRITES = ["create_run", "log_text", "set_terminated", "set_registered_model_alia
 
 def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:
     """Let the process end before its write number `step`; returns the names of the writes."""
-    mlflow_client, done = type(store.connect()), []
+    mlflow_client, done = type(client.connect()), []
 
     def until(name: str, real: Any) -> Any:
         def write(*arguments: Any, **options: Any) -> Any:

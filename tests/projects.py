@@ -9,19 +9,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = shutil.ignore_patterns(
-    *(".venv", ".git", ".cache", ".prefect", ".checkpoints", ".run.lock", "*.egg-info", "__pycache__"),
-    *(
-        "data",
-        "model",
-        "reports",
-        "mlruns",
-        "mlflow.db*",
-        "dvc.lock",
-        ".*_cache",
-        ".hypothesis",
-        "config.local",
-    ),
+# Of this machine or made by runs: everywhere, and at the root alone (`data` elsewhere is code).
+LEFT_OUT = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*_cache", "config.local")
+AT_THE_ROOT = shutil.ignore_patterns(
+    *(".venv", ".git", ".cache", ".prefect", ".checkpoints", ".run.lock", ".hypothesis", "build"),
+    *("data", "model", "reports", "mlruns", "mlflow.db*", "dvc.lock"),
 )
 # The DAG in seconds: fewer pairs than any recipe has.
 TINY = ["ingest.train_size=400", "ingest.validation_size=40", "ingest.test_size=40"]
@@ -76,6 +68,9 @@ def commit(project: Path) -> None:
 
 
 def _ignore(folder: str, names: list[str]) -> set[str]:
-    # `.dvc/cache` and `.dvc/tmp` are of this machine; `cache` elsewhere may be somebody's code.
-    machine = {"cache", "tmp"} if Path(folder).name == ".dvc" else set()
-    return LEFT_OUT(folder, names) | machine.intersection(names)
+    left_out = LEFT_OUT(folder, names)
+    if Path(folder) == ROOT:
+        left_out |= AT_THE_ROOT(folder, names)
+    elif Path(folder) == ROOT / ".dvc":
+        left_out |= {"cache", "tmp"}.intersection(names)
+    return left_out

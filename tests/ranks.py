@@ -14,14 +14,15 @@ from typing import Any
 
 import torch
 
-from seq2seq import fast, parallel, processes
-from seq2seq.batches import Batches
-from seq2seq.errors import TransientError
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import Precision
-from seq2seq.tokens import TokenSplit
+from seq2seq.common import processes
+from seq2seq.common.errors import TransientError
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.data.vocabulary import PAD
+from seq2seq.nn.batches import Batches
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import Precision
 from seq2seq.train import stop_requested
-from seq2seq.vocabulary import PAD
+from seq2seq.training import distributed, fast_loss
 
 CONFIG = Config(
     vocabulary_size=30,
@@ -53,7 +54,7 @@ def befall(mishap: str) -> None:
             raise TransientError("the moon is away")
 
 
-def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, Any]:
+def train(world: distributed.World, folder: Path, mishap: str = "") -> dict[str, Any]:
     """Losses, gradients and weights of a few updates, and this rank's rows of each batch."""
     batches = Batches(TokenSplit(folder, "train"), 60, 50, seed=1, share=world.share)
     torch.manual_seed(world.rank)  # as on a processor that draws other weights
@@ -66,7 +67,7 @@ def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, An
         for update, batch in zip(range(1, UPDATES + 1), batches.epoch(0), strict=False):
             if update == MOMENT and world.rank == world.size - 1:
                 befall(mishap)
-            loss = fast.summed_loss(model, batch, 0.1, Precision(torch.float64))
+            loss = fast_loss.summed_loss(model, batch, 0.1, Precision(torch.float64))
             optimizer.zero_grad()
             (loss / batch.tokens).backward()
             gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -88,8 +89,8 @@ def train(world: parallel.World, folder: Path, mishap: str = "") -> dict[str, An
 if __name__ == "__main__":
     place, what = sys.argv[1:]
     processes.die_with()
-    parallel.TIMEOUT = timedelta(seconds=20 if what == "hang" else 300)
-    with parallel.join() as joined:
+    distributed.TIMEOUT = timedelta(seconds=20 if what == "hang" else 300)
+    with distributed.join() as joined:
         print(f"rank {joined.rank} says this")
         joined.agree("their number", joined.rank if what == "differ" else joined.size)
         train(joined, Path(place), what)

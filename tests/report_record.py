@@ -2,7 +2,7 @@
 
 import json
 
-from seq2seq import paths
+from seq2seq.common import paths
 
 HOSTILE = (
     "<script>alert(1)</script> \"><img src=x onerror='alert(2)'> ![x](http://evil.example/x.png) | a_b `c` "

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from seq2seq import alignment
-from seq2seq.corpus import Pair
-from seq2seq.translation import Translation
+from seq2seq.data.corpus import Pair
+from seq2seq.evaluation import alignment
+from seq2seq.inference.translation import Translation
 
 
 def test_error_rate():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.batches import Batches, plan
-from seq2seq.tokens import TokenSplit, TokenWriter
-from seq2seq.vocabulary import PAD
+from seq2seq.data.tokens import TokenSplit, TokenWriter
+from seq2seq.data.vocabulary import PAD
+from seq2seq.nn.batches import Batches, plan
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=60)
 

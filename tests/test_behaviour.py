@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from seq2seq import behaviour, checks
-from seq2seq.corpus import Pair
-from seq2seq.errors import UserError
+from seq2seq.common.errors import UserError
+from seq2seq.data.corpus import Pair
+from seq2seq.gate import behaviour, checks
 
 ROOT = Path(__file__).parents[1]
-SUITES = sorted((ROOT / "seq2seq/suites").glob("*.yaml"))
+SUITES = sorted((ROOT / "seq2seq/gate/suites").glob("*.yaml"))
 HEAD = "seed: 1\ncases: []\nchecks:\n"
 ALL = "threshold: 0.5, most: 100, fewest: 1"
 NAMES = ["Anna", "Paul", "Julia", "Peter", "Maria"]
@@ -109,7 +109,7 @@ def test_a_shipped_suite_passes_what_is_right_and_no_staged_mistake(path):
 def test_the_general_suite_asks_every_kind_of_check_but_one():
     classes = checks.AnyCheck.__origin__.__args__
     kinds = {kind for check in classes for kind in check.model_fields["check"].annotation.__args__}
-    asked = {check.check for check in behaviour.load(ROOT / "seq2seq/suites/general.yaml").checks}
+    asked = {check.check for check in behaviour.load(ROOT / "seq2seq/gate/suites/general.yaml").checks}
     assert kinds - asked == {"uppercase"}
 
 
@@ -186,7 +186,7 @@ def test_a_check_without_a_case_decides_nothing(tmp_path, line, source, referenc
 @given(SENTENCES)
 def test_a_reference_passes_all_that_is_made_of_it(pairs):
     """Of its own sentence; and the same set gives the same cases."""
-    suite = behaviour.load(ROOT / "seq2seq/suites/general.yaml")
+    suite = behaviour.load(ROOT / "seq2seq/gate/suites/general.yaml")
     assume(len({pair.source for pair in pairs}) == len(pairs))
     trial = suite.on(pairs)
     assert trial == suite.on(pairs)

@@ -16,10 +16,10 @@ from benchmarks import __main__ as bench
 from benchmarks import contest, decoding, setting, stages, table, training, turns, tutorial
 from benchmarks.__main__ import header
 from benchmarks.contest import ContestantError, Program, Result, Step
-from seq2seq.batches import collate
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.tokens import TokenSplit, TokenWriter
-from seq2seq.vocabulary import EOS
+from seq2seq.data.tokens import TokenSplit, TokenWriter
+from seq2seq.data.vocabulary import EOS
+from seq2seq.nn.batches import collate
+from seq2seq.nn.model import Config, Seq2Seq
 
 TINY = Config(
     vocabulary_size=40,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from seq2seq import bleu_tokenizer, scores
-from seq2seq.direction import Side
-from seq2seq.errors import UserError
+from seq2seq.common.errors import UserError
+from seq2seq.data.direction import Side
+from seq2seq.evaluation import bleu_tokenizer, scores
 
 
 @pytest.fixture

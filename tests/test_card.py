@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_record import HOSTILE, lay, record
 
-from seq2seq import card, params, paths, report, workspace
+from seq2seq.common import params, paths, workspace
+from seq2seq.report import model_card, page
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +24,7 @@ def project(tmp_path, monkeypatch):
 
 def written(files):
     lay(files)
-    report.write()
+    page.write()
     return paths.CARD.read_text("utf-8")
 
 
@@ -81,9 +82,9 @@ def test_what_is_not_known_is_not_claimed():
     text = written(files)
     assert ModelCard(text).data.to_dict().keys().isdisjoint({"language", "license", "datasets"})
     stated = {"kind": "grammar", "path": "g.yaml", "source_language": "gsw", "target_language": "de"}
-    assert card.languages(stated) == ["gsw", "de"]
+    assert model_card.languages(stated) == ["gsw", "de"]
     named = {"languages": {"source": {"language": "pt-BR"}, "target": {"language": "zh-Hant"}}}
-    assert card.languages(named) == ["pt", "zh"]
+    assert model_card.languages(named) == ["pt", "zh"]
 
 
 def test_a_score_that_is_no_number_is_left_out():
@@ -110,8 +111,8 @@ def test_a_hostile_corpus_is_harmless():
 
 @given(st.text())
 def test_a_code_span_and_escaped_text_hold_any_text(text):
-    span = card.code(text)
+    span = model_card.code(text)
     fence = re.match("`+", span)[0]
     assert span.endswith(fence)
     assert fence not in span[len(fence) : -len(fence)].replace("`" * len(fence) + "`", "") or not text.strip()
-    assert not re.search(r"(?<!\\)(?:\\\\)*[<>\[\]*_|]", card.escape(text))
+    assert not re.search(r"(?<!\\)(?:\\\\)*[<>\[\]*_|]", model_card.escape(text))

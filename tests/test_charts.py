@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import charts
+from seq2seq.report import charts
 
 FIGURES = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "c.", " ", "\n"]), max_size=12).map(" ".join)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import clean as stage
-from seq2seq import params, paths
-from seq2seq.contamination import contaminated
-from seq2seq.corpus import Pair, normalise, read_split, write_split
-from seq2seq.errors import UserError
-from seq2seq.filters import NAMES
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data.contamination import contaminated
+from seq2seq.data.corpus import Pair, normalise, read_split, write_split
+from seq2seq.data.filters import NAMES
 
 PARAMS = params.load(Path(__file__).parent.parent / "params.yaml")
 LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}

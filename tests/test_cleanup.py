@@ -11,9 +11,9 @@ import projects
 import pytest
 from test_integrity import project
 
-from flows import cleanup, lock
-from seq2seq import integrity
-from seq2seq.errors import UserError
+from flows import cleanup, locks
+from seq2seq.common import integrity
+from seq2seq.common.errors import UserError
 
 # A library of DVC's own warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_named_with_the_remedy(
     project: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, remedy: str
 ) -> None:
     (project / name).write_text(text)
-    with lock.workspace(), pytest.raises(UserError, match=rf"^{name}.*{remedy}"):
+    with locks.workspace(), pytest.raises(UserError, match=rf"^{name}.*{remedy}"):
         cleanup.clean()
     assert cleanup.main() == 2
     error = capsys.readouterr().err
@@ -108,9 +108,9 @@ def test_a_link_is_removed_and_not_what_it_leads_to(project: Path, tmp_path_fact
 
 
 def test_nothing_is_removed_under_a_run(project: Path) -> None:
-    with lock.workspace(), pytest.raises(UserError, match="another run holds"), lock.workspace():
+    with locks.workspace(), pytest.raises(UserError, match="another run holds"), locks.workspace():
         pass
-    with lock.workspace():
+    with locks.workspace():
         assert cleanup.main() == 2
     assert (project / "one.txt").exists()
 
@@ -119,7 +119,7 @@ def test_nothing_is_removed_under_a_run(project: Path) -> None:
 def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
     folder = projects.make(tmp_path)
     before = files(folder)
-    projects.call(folder, "-m", "flows.pipeline", "--until", "clean")
+    projects.call(folder, "-m", "flows.run", "--until", "clean")
     assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw", "data/provenance.json"}
     (folder / "data/mine.tsv").write_text("a\tb\n")
     (folder / "data/raw/mine.tsv").write_text("a\tb\n")

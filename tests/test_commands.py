@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq import commands, history, hub, params, paths, registry
 from seq2seq.__main__ import main
-from seq2seq.errors import UserError
-from seq2seq.translation import Translation
+from seq2seq.commands import translate
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data import hub
+from seq2seq.inference.translation import Translation
+from seq2seq.tracking import promotions, registry
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "mlflow", "prefect", "datasets", "numpy", "pydantic", "ruamel")
@@ -50,7 +53,7 @@ class Upper:
 def translator(monkeypatch, tmp_path) -> Upper:
     monkeypatch.chdir(tmp_path)
     upper = Upper()
-    monkeypatch.setattr(commands, "_translator", lambda model: upper)
+    monkeypatch.setattr(translate, "_translator", lambda model: upper)
     return upper
 
 
@@ -126,7 +129,7 @@ def test_texts_unlike_training_are_named(translator, capsys):
 
 PIPED = """
 import sys
-from seq2seq import commands
+from seq2seq.commands import translate
 from seq2seq.__main__ import main
 
 class Upper:
@@ -137,7 +140,7 @@ class Upper:
     def unknown_words(self, text): return []
     def doubts(self, text): return []
 
-commands._translator = lambda model: Upper()
+translate._translator = lambda model: Upper()
 sys.exit(main(["translate"]))
 """
 
@@ -168,12 +171,12 @@ def test_lines_of_a_stream_are_those_of_a_file(tmp_path):
     data = b"eins\n\n" + b"x" * 200_000 + b"\n" + b"a\n" * 300 + b"\r\nende"
     (tmp_path / "in.txt").write_bytes(data)
     with (tmp_path / "in.txt").open("rb") as stream:
-        portions = list(commands._arriving(stream))
+        portions = list(translate._arriving(stream))
     assert b"\n".join(line for portion in portions for line in portion) == data
-    assert max(map(len, portions)) == commands.BATCH
+    assert max(map(len, portions)) == translate.BATCH
     (tmp_path / "in.txt").write_bytes(b"a\n")
     with (tmp_path / "in.txt").open("rb") as stream:
-        assert list(commands._arriving(stream)) == [[b"a"]]
+        assert list(translate._arriving(stream)) == [[b"a"]]
 
 
 def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys, monkeypatch):
@@ -201,10 +204,10 @@ def test_what_cannot_be_read_is_said(translator, capsys, arguments, message):
 def test_without_attention_there_is_no_picture(translator, tmp_path):
     options = Namespace(text=["Hund"], file=None, model=None, beam=None, attention=tmp_path / "a.png")
     with pytest.raises(UserError, match="trained with `attention: none`"):
-        commands.translate(options)
+        translate.run(options)
     options.text = [""]
     with pytest.raises(UserError, match="an empty text has no picture"):
-        commands.translate(options)
+        translate.run(options)
 
 
 def test_outside_a_project_a_model_has_to_be_named(tmp_path, monkeypatch, capsys):
@@ -241,11 +244,13 @@ def test_pin_prints_what_changed(monkeypatch, capsys):
 
 def test_history_is_a_table_or_json(project, monkeypatch, capsys):
     entries = [
-        history.Entry("m", "rolled back", "2", "1", "it lost numbers", "2026-01-02", "me@here", state="done"),
-        history.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="struck out"),
+        promotions.Entry(
+            "m", "rolled back", "2", "1", "it lost numbers", "2026-01-02", "me@here", state="done"
+        ),
+        promotions.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="struck out"),
     ]
     monkeypatch.setattr(registry, "check_exists", lambda: None)
-    monkeypatch.setattr(history, "entries", lambda name: entries if name == "grammar-de-en" else [])
+    monkeypatch.setattr(promotions, "entries", lambda name: entries if name == "grammar-de-en" else [])
     monkeypatch.setattr(registry, "what_there_is", lambda name: "no such model")
     assert main(["history"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -309,7 +314,7 @@ def test_a_stage_that_fails_unheard_has_failed(tmp_path):
 
 def test_translating_with_a_folder_imports_no_tracking():
     code = (
-        "import sys, seq2seq.commands, seq2seq.translator, seq2seq.registry\n"
+        "import sys, seq2seq.commands.translate, seq2seq.inference.translator, seq2seq.tracking.registry\n"
         "print([m for m in ('mlflow', 'prefect', 'datasets', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     assert run_python(code, capture_output=True).stdout == "[]\n"
@@ -317,7 +322,7 @@ def test_translating_with_a_folder_imports_no_tracking():
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     code = (
-        "import sys; from seq2seq import commands; from seq2seq.__main__ import main\n"
+        "import sys; import seq2seq.commands.translate as commands; from seq2seq.__main__ import main\n"
         "class T:\n"
         "    def translate(self, texts, **_): return ['x' * 10000] * len(texts)\n"
         "    def refusals(self, texts): return {}\n"

@@ -8,16 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from seq2seq import commands, comparison, own_corpus, params, paths
+from benchmarks import ablation
+from benchmarks.ablation import Bin, Result
 from seq2seq.__main__ import STAGES
-from seq2seq.comparison import Bin, Result
-from seq2seq.errors import UserError
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data import own_corpus
 
 ROOT = Path(__file__).parents[1]
 RESULTS = {
@@ -27,7 +28,7 @@ RESULTS = {
 
 
 def test_the_table_has_a_column_for_each_kind_and_a_row_for_each_length():
-    assert comparison.table(RESULTS).splitlines() == [
+    assert ablation.table(RESULTS).splitlines() == [
         "     words  additive      none",
         "       3-7      95.0      80.0",
         "         8      88.0      41.5",
@@ -45,15 +46,15 @@ def test_what_lies_outside_of_the_project_is_never_written_over(tmp_path, monkey
     mine = tmp_path / "project/corpora/mine.tsv"
     mine.write_text("ja\tyes\n")
     monkeypatch.chdir(mine.parents[1])
-    up = "../" * len(comparison.FOLDER.parts)
+    up = "../" * len(ablation.FOLDER.parts)
     for path in (f"{up}../corpora", "../corpora"):
         with pytest.raises(UserError, match="lies outside of this project: name it by its absolute path"):
-            comparison._prepare("none", [path], tmp_path / "cache")
+            ablation._prepare("none", [path], tmp_path / "cache")
     assert mine.read_text() == "ja\tyes\n"
 
 
 def test_without_a_gold_alignment_nothing_is_said_of_its_errors():
-    assert "AER" not in comparison.table({"none": RESULTS["none"]})
+    assert "AER" not in ablation.table({"none": RESULTS["none"]})
 
 
 def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
@@ -69,10 +70,10 @@ def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
             file.write(line + "\n")
     additive = RESULTS["additive"]
     expected = replace(additive, by_length=[Bin("3-7", 5.33, 95.0), Bin("8", 8.0, 88.0)])
-    assert comparison.read_reports(tmp_path) == expected
+    assert ablation.read_reports(tmp_path) == expected
     del ours["alignment_error_rate"], ours["aligned_sentences"]
     (tmp_path / paths.METRICS).write_text(json.dumps(metrics))
-    assert comparison.read_reports(tmp_path) == replace(expected, error_rate=None, aligned=0)
+    assert ablation.read_reports(tmp_path) == replace(expected, error_rate=None, aligned=0)
 
 
 @pytest.fixture
@@ -104,16 +105,16 @@ def project(tmp_path, monkeypatch) -> Path:
 
 def test_a_kind_that_does_not_exist_is_refused(project):
     with pytest.raises(UserError, match="no attention lots; there are: additive, dot, general, none"):
-        comparison.compare(["none", "lots"])
-    assert not comparison.FOLDER.exists()
+        ablation.compare(["none", "lots"])
+    assert not ablation.FOLDER.exists()
 
 
 def test_one_comparison_at_a_time(project):
-    comparison.FOLDER.mkdir(parents=True)
-    with (comparison.FOLDER / "lock").open("a") as lock:
+    ablation.FOLDER.mkdir(parents=True)
+    with (ablation.FOLDER / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another comparison is running"):
-            comparison.compare(["none"])
+            ablation.compare(["none"])
 
 
 @pytest.fixture
@@ -125,23 +126,23 @@ def trained(project, monkeypatch) -> list[str]:
         asked.append(kind)
         return RESULTS[kind]
 
-    monkeypatch.setattr(comparison, "_dvc_cache", lambda: project / ".dvc/cache")
-    monkeypatch.setattr(comparison, "_result", result)
+    monkeypatch.setattr(ablation, "_dvc_cache", lambda: project / ".dvc/cache")
+    monkeypatch.setattr(ablation, "_result", result)
     return asked
 
 
 def test_a_comparison_is_kept_by_the_name_of_the_model(trained, capsys):
-    comparison.compare(["none"])
+    ablation.compare(["none"])
     said = capsys.readouterr().out
     assert trained == ["additive", "none"]
-    assert comparison.table(RESULTS) in said
+    assert ablation.table(RESULTS) in said
     assert "numbers: BLEU" in said
-    assert f"drawn: {comparison.FIGURE}" in said
-    assert {">numbers<", ">additive<", ">none<", ">6.2 %<"} <= set(tokens(comparison.FIGURE))
+    assert f"drawn: {ablation.FIGURE}" in said
+    assert {">numbers<", ">additive<", ">none<", ">6.2 %<"} <= set(tokens(ablation.FIGURE))
 
     params.apply(None, ["register.name=other"])
-    comparison.compare(["none", "additive", "none"])
-    assert sorted(path.name for path in comparison.FOLDER.glob("*.json")) == ["numbers.json", "other.json"]
+    ablation.compare(["none", "additive", "none"])
+    assert sorted(path.name for path in ablation.FOLDER.glob("*.json")) == ["numbers.json", "other.json"]
 
 
 def tokens(figure: Path) -> list[str]:
@@ -150,9 +151,9 @@ def tokens(figure: Path) -> list[str]:
 
 
 def test_one_kind_alone_can_be_looked_at(trained):
-    comparison.compare([])
+    ablation.compare([])
     assert trained == ["additive"]
-    assert ">additive<" in tokens(comparison.FIGURE)
+    assert ">additive<" in tokens(ablation.FIGURE)
 
 
 def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, monkeypatch):
@@ -160,9 +161,9 @@ def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, mo
         params.apply(None, ["train.updates=7"])
         return RESULTS[kind]
 
-    monkeypatch.setattr(comparison, "_result", result)
-    comparison.compare(["none"])
-    copies = {kind: params.load(comparison.FOLDER / kind / paths.PARAMS).train for kind in RESULTS}
+    monkeypatch.setattr(ablation, "_result", result)
+    ablation.compare(["none"])
+    copies = {kind: params.load(ablation.FOLDER / kind / paths.PARAMS).train for kind in RESULTS}
     assert {kind: (one.attention, one.updates) for kind, one in copies.items()} == {
         "additive": ("additive", 20),
         "none": ("none", 20),
@@ -170,68 +171,68 @@ def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, mo
 
 
 def test_a_comparison_that_breaks_off_leaves_the_last_one(trained, monkeypatch):
-    comparison.compare(["none"])
-    kept = comparison.FOLDER / "numbers.json"
-    before = kept.read_bytes(), comparison.FIGURE.read_bytes()
+    ablation.compare(["none"])
+    kept = ablation.FOLDER / "numbers.json"
+    before = kept.read_bytes(), ablation.FIGURE.read_bytes()
 
     def killed(kind: str) -> Result:
         if kind == "none":
             raise KeyboardInterrupt
         return replace(RESULTS[kind], bleu=1.0)
 
-    monkeypatch.setattr(comparison, "_result", killed)
+    monkeypatch.setattr(ablation, "_result", killed)
     with pytest.raises(KeyboardInterrupt):
-        comparison.compare(["none"])
-    assert (kept.read_bytes(), comparison.FIGURE.read_bytes()) == before
+        ablation.compare(["none"])
+    assert (kept.read_bytes(), ablation.FIGURE.read_bytes()) == before
 
 
 def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
     monkeypatch.setitem(RESULTS, "none", replace(RESULTS["none"], test_digest="e"))
     with pytest.raises(UserError, match="the corpus has changed meanwhile"):
-        comparison.compare(["none"])
-    assert not list(comparison.FOLDER.glob("*.json"))
+        ablation.compare(["none"])
+    assert not list(ablation.FOLDER.glob("*.json"))
 
 
 def test_kept_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
-    comparison.compare(["none"])
+    ablation.compare(["none"])
     params.apply(None, ["register.name=other"])
-    comparison.compare([])
+    ablation.compare([])
     trained.clear()
     capsys.readouterr()
     svg, again = tmp_path / "new/both.svg", tmp_path / "again.svg"
-    commands.compare(Namespace(kinds=[], saved=["other", "numbers"], figure=svg))
+    assert ablation.main(["--saved", "other", "numbers", "--figure", str(svg)]) == 0
     said = capsys.readouterr().out
     assert said.index("other: BLEU") < said.index("numbers: BLEU")
     names = [one for one in tokens(svg) if one in (">numbers<", ">other<")]
     assert names == [">other<", ">numbers<"]
-    commands.compare(Namespace(kinds=[], saved=["other", "numbers"], figure=again))
+    assert ablation.main(["--saved", "other", "numbers", "--figure", str(again)]) == 0
     assert svg.read_bytes() == again.read_bytes()
-    commands.compare(Namespace(kinds=[], saved=[], figure=again))
+    assert ablation.main(["--saved", "--figure", str(again)]) == 0
     assert ">numbers<" in tokens(again), "no name stands for all"
     assert trained == []
 
 
 def test_what_is_not_kept_cannot_be_shown(trained):
-    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: `seq2seq compare` makes"):
-        comparison.show(["numbers"])
-    comparison.compare(["none"])
+    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: `make compare` makes"):
+        ablation.show(["numbers"])
+    ablation.compare(["none"])
     with pytest.raises(UserError, match="no comparison dot; there are: numbers"):
-        comparison.show(["numbers", "dot"])
-    (comparison.FOLDER / "numbers.json").write_text('{"additive": {}}')
+        ablation.show(["numbers", "dot"])
+    (ablation.FOLDER / "numbers.json").write_text('{"additive": {}}')
     with pytest.raises(UserError, match=r"numbers\.json is of another version or damaged"):
-        comparison.show([])
+        ablation.show([])
 
 
 @pytest.mark.parametrize(
-    ("kinds", "saved", "figure", "message"),
+    ("arguments", "message"),
     [
-        (["dot"], ["numbers"], None, "give kinds to train, or --saved comparisons"),
-        (["dot"], None, Path("chart.bmp"), r"chart\.bmp must end in \.png, \.pdf, \.svg"),
+        (["dot", "--saved", "numbers"], "give kinds to train, or --saved comparisons"),
+        (["dot", "--figure", "chart.bmp"], "chart.bmp must end in .png, .pdf, .svg"),
     ],
 )
-def test_a_slip_is_told_before_anything_trains(trained, kinds, saved, figure, message):
-    with pytest.raises(UserError, match=message):
-        commands.compare(Namespace(kinds=kinds, saved=saved, figure=figure))
+def test_a_slip_is_told_before_anything_trains(trained, capsys, arguments, message):
+    assert ablation.main(arguments) == 2
+    assert message in capsys.readouterr().err
     assert trained == []
 
 
@@ -261,7 +262,7 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     watched = [paths.PARAMS, Path("dvc.lock"), paths.METRICS]
     before = [path.read_bytes() for path in watched]
 
-    said = run("seq2seq", "compare", "none")
+    said = run("benchmarks.ablation", "none")
     own, other = said.split("compare: attention none")
     assert own.strip() == "compare: attention additive, in .cache/compare/additive", "all of it is restored"
     assert spoke(other) == ["train", "evaluate"], "the first three are restored"
@@ -269,10 +270,10 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     assert "updates        20        20" in said
     assert [path.read_bytes() for path in watched] == before
     assert run("dvc", "status", "evaluate").strip() == "Data and pipelines are up to date."
-    kept = json.loads((comparison.FOLDER / "numbers.json").read_text())
+    kept = json.loads((ablation.FOLDER / "numbers.json").read_text())
     assert {kind: result["updates"] for kind, result in kept.items()} == {"additive": 20, "none": 20}
-    figure = comparison.FIGURE.read_bytes()
+    figure = ablation.FIGURE.read_bytes()
 
-    assert spoke(run("seq2seq", "compare", "none")) == []
-    run("seq2seq", "compare", "--saved", "numbers", "--figure", "again.svg")
-    assert figure == comparison.FIGURE.read_bytes() == Path("again.svg").read_bytes()
+    assert spoke(run("benchmarks.ablation", "none")) == []
+    run("benchmarks.ablation", "--saved", "numbers", "--figure", "again.svg")
+    assert figure == ablation.FIGURE.read_bytes() == Path("again.svg").read_bytes()

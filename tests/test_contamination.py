@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import contamination
-from seq2seq.contamination import BATCH, Index, contaminated, fold
-from seq2seq.corpus import Pair
+from seq2seq.data import contamination
+from seq2seq.data.contamination import BATCH, Index, contaminated, fold
+from seq2seq.data.corpus import Pair
 
 SHARE = 0.8
 ANIMALS = ["Hund", "Vogel", "Elefant", "Schmetterling", "Igel", "Maulwurf", "Fuchs", "Dachs"]

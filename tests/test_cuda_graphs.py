@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from seq2seq import cuda_graphs, fast
-from seq2seq.batches import Batch, collate
-from seq2seq.cuda_graphs import Graphs
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import Precision
+from seq2seq.nn.batches import Batch, collate
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import Precision
+from seq2seq.training import cuda_graphs, fast_loss
+from seq2seq.training.cuda_graphs import Graphs
 
 PIECES = 60
 
@@ -52,7 +52,7 @@ def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
     graphs = Graphs(built, 0.1, Precision(torch.float64), tape)
     grads = [p.grad for p in built.parameters()]
     for pairs in BATCHES:
-        expected = fast.summed_loss(alone, pairs, 0.1, Precision(torch.float64))
+        expected = fast_loss.summed_loss(alone, pairs, 0.1, Precision(torch.float64))
         alone.zero_grad()
         (expected / pairs.tokens).backward()
         assert graphs(pairs).item() == pytest.approx(expected.item(), rel=1e-12)
@@ -80,7 +80,7 @@ def test_a_shape_too_many_runs_without_a_graph(monkeypatch):
     built, tape = model().double(), Tape()
     graphs = Graphs(built, 0.0, Precision(torch.float64), tape)
     graphs(BATCHES[0])
-    expected = fast.summed_loss(built, BATCHES[1], 0.0, Precision(torch.float64)).item()
+    expected = fast_loss.summed_loss(built, BATCHES[1], 0.0, Precision(torch.float64)).item()
     assert graphs(BATCHES[1]).item() == pytest.approx(expected, rel=1e-12)
     assert tape.records == 1
 
@@ -98,7 +98,7 @@ def test_on_a_gpu_a_replay_is_the_batch_itself_with_the_weights_of_now(hidden, p
     optimizers = [torch.optim.SGD(one.parameters(), lr=0.1) for one in (built, alone)]
     rounding = 1e-3 if precision.dtype == torch.float32 else 5e-2
     for pairs in [pairs.to(here) for pairs in (*BATCHES, *BATCHES)]:
-        expected = fast.summed_loss(alone, pairs, 0.1, precision)
+        expected = fast_loss.summed_loss(alone, pairs, 0.1, precision)
         alone.zero_grad()
         (expected / pairs.tokens).backward()
         assert graphs(pairs).item() == pytest.approx(expected.item(), rel=rounding)

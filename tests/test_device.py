@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from seq2seq.device import choose_device, wants_graphs
-from seq2seq.errors import UserError
+from seq2seq.common.device import choose_device, wants_graphs
+from seq2seq.common.errors import UserError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -6,9 +6,9 @@ import gzip
 import pandas as pd
 import pytest
 
-from seq2seq.corpus import Pair
-from seq2seq.errors import UserError
-from seq2seq.formats import Repeated, open_table
+from seq2seq.common.errors import UserError
+from seq2seq.data.corpus import Pair
+from seq2seq.data.formats import Repeated, open_table
 
 TABLE = [
     ('Er sagt "ja".', 'He says "yes".'),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from seq2seq import direction
-from seq2seq.direction import Direction, Side
+from seq2seq.data import direction
+from seq2seq.data.direction import Direction, Side
 
 GERMAN, FRENCH, ENGLISH = Side("de", "Latin"), Side("fr", "Latin"), Side("en", "Latin")
 UNKNOWN = Side(None, "Latin")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from flows import screen, status
-from seq2seq import disk
-from seq2seq.errors import TransientError
+from flows import console, exits
+from seq2seq.common import disk
+from seq2seq.common.errors import TransientError
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_command_ends_in_two_lines_on_a_full_disk(
         raise failure
 
     fill(".prefect")
-    assert status.of(body, screen.terminal(), "") == 1
+    assert exits.of(body, console.terminal(), "") == 1
     said = capsys.readouterr().err
     assert said.startswith(line)
     assert "free space on the disk of .prefect and run again" in said
@@ -74,4 +74,4 @@ def test_what_is_no_full_disk_stays_a_traceback(fill: Any) -> None:
         raise RuntimeError("a mistake in the code")
 
     with pytest.raises(RuntimeError):
-        status.of(body, screen.terminal(), "")
+        exits.of(body, console.terminal(), "")

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from flows import notify, server
-from seq2seq import environment
-from seq2seq.errors import TransientError
+from flows import alerts, prefect_server
+from seq2seq.common import environment
+from seq2seq.common.errors import TransientError
 
 DEAD = "http://127.0.0.1:9"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -69,14 +69,14 @@ CLIENTS = {
     "httpx": "import httpx; httpx.get(url, timeout=20).raise_for_status()",
     "prefect": "import asyncio, prefect\nasync def ask():\n async with prefect.get_client() as client:\n"
     "  assert await client.api_healthcheck() is None\nasyncio.run(ask())",
-    "mlflow": "from seq2seq import store; store.connect()",
+    "mlflow": "from seq2seq.tracking import client; client.connect()",
 }
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3"])
 def test_every_client_reaches_a_server_of_this_machine(client: str, host: str, tmp_path: Path) -> None:
-    code = "import os, sys; from seq2seq import environment; environment.prepare(); url = sys.argv[1]\n"
+    code = "import os, sys; from seq2seq.common import environment as e; e.prepare(); url = sys.argv[1]\n"
     with a_server(host) as place:
         named = {"MLFLOW_TRACKING_URI": f"http://{place}", "PREFECT_API_URL": f"http://{place}/api"}
         proxies = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "PREFECT_HOME": str(tmp_path)}
@@ -100,7 +100,7 @@ def test_a_prefect_server_of_this_machine_is_asked_directly(
     try:
         with a_server(host) as place:
             monkeypatch.setenv("PREFECT_API_URL", f"http://{place}/api")
-            server.check_answering()
+            prefect_server.check_answering()
     except OSError as error:
         if isinstance(error, TransientError):
             raise
@@ -116,13 +116,13 @@ def test_one_elsewhere_is_asked_through_the_proxy(proxied: None, monkeypatch: py
     monkeypatch.setattr(urllib.request, "urlopen", through_the_proxy)
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
     with pytest.raises(TransientError, match="asked as the environment says"):
-        server.check_answering()
+        prefect_server.check_answering()
 
 
 def test_a_notice_to_this_machine_goes_directly(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_server() as place:
         environment.prepare()
-        notify.post(f"http://{place}/", {"text": "x"})
+        alerts.post(f"http://{place}/", {"text": "x"})
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from seq2seq import evaluate as stage
-from seq2seq import params, paths, scores
-from seq2seq.corpus import Pair, write_split
-from seq2seq.errors import TransientError, UserError
-from seq2seq.translation import Translation
-from seq2seq.translator import LONGEST
+from seq2seq.common import params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data.corpus import Pair, write_split
+from seq2seq.evaluation import scores
+from seq2seq.inference.translation import Translation
+from seq2seq.inference.translator import LONGEST
 
 PARAMS = params.load(Path(__file__).parent.parent / "params.yaml")
 TEST = [
@@ -103,7 +104,7 @@ def run(tmp_path, monkeypatch):
                 raise TransientError("MLflow at http://x does not answer")
             yield recorder
 
-        monkeypatch.setattr(stage.tracking, "model_run", model_run)
+        monkeypatch.setattr(stage.runs, "model_run", model_run)
         monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # these tests' process goes on
         monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or ByHeart())
         monkeypatch.setattr(stage.model_folder, "digest", lambda _: "0123abcd")

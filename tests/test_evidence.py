@@ -9,11 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from seq2seq import evidence, params, paths, scores, slices, store
-from seq2seq.corpus import Pair, read_split, write_split
-from seq2seq.errors import TransientError
-from seq2seq.registry import Version
-from seq2seq.witness import Witness
+from seq2seq.common import params, paths
+from seq2seq.common.errors import TransientError
+from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.evaluation import scores, slices
+from seq2seq.gate import evidence
+from seq2seq.gate.candidates import Witness
+from seq2seq.tracking import client
+from seq2seq.tracking.registry import Version
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [
@@ -213,7 +216,7 @@ def test_a_champion_without_tags_is_known_by_its_run(monkeypatch, theirs, same):
         found = dict(zip(("ingest.source_column", "ingest.target_column"), names, strict=True))
         return SimpleNamespace(data=SimpleNamespace(params=found))
 
-    monkeypatch.setattr(store, "connect", lambda: SimpleNamespace(get_run=get_run))
+    monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(get_run=get_run))
     new = Version("m", "2", "new", {"corpus.id": "a.tsv", "source.language": "de", "target.language": "en"})
     old = Version("m", "1", "old", {"corpus.id": "a.tsv"})
     assert (evidence._other_direction(new, old) == "") is same

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import checkpoints, explain, graph, params
-from seq2seq.errors import UserError
+from seq2seq.commands import explain
+from seq2seq.common import dag, params
+from seq2seq.common.errors import UserError
+from seq2seq.training import checkpoints
 
 # A library of DVC's own warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -221,5 +223,5 @@ def test_a_stage_that_is_none_is_the_users_slip(toy: Path) -> None:
 
 
 def test_a_forced_stage_runs_although_it_is_fresh(toy: Path) -> None:
-    steps = [(step.node.name, step.what) for step in graph.foresee(graph.read(), ["train"])]
+    steps = [(step.node.name, step.what) for step in dag.foresee(dag.read(), ["train"])]
     assert steps == [("clean", "unchanged"), ("train", "would run"), ("evaluate", "may run")]

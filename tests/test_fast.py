@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seq2seq import fast
-from seq2seq.batches import Batch, collate
-from seq2seq.loss import cross_entropy
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import Precision
+from seq2seq.nn.batches import Batch, collate
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import Precision
+from seq2seq.training import fast_loss
+from seq2seq.training.loss import cross_entropy
 
 PIECES = 60
 BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
@@ -47,11 +47,11 @@ def gradients(built: Seq2Seq, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("tied", "layer_norm"), [(True, False), (False, False), (True, True)])
 def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, layer_norm, monkeypatch):
-    monkeypatch.setattr("seq2seq.loss.ROWS", {"cpu": 7})  # logits in several portions
+    monkeypatch.setattr("seq2seq.training.loss.ROWS", {"cpu": 7})  # logits in several portions
     built = model(kind, layers, tied=tied, layer_norm=layer_norm).double()
     pairs = batch()
     expected = reference(built, pairs, 0.1)
-    found = fast.summed_loss(built, pairs, 0.1, Precision(torch.float64))
+    found = fast_loss.summed_loss(built, pairs, 0.1, Precision(torch.float64))
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
     right, made = gradients(built, expected), gradients(built, found)
     for name, gradient in right.items():
@@ -61,17 +61,17 @@ def test_loss_and_gradients_are_the_reference_s(kind, layers, tied, layer_norm, 
 def test_in_float32_the_gradients_agree_to_its_rounding():
     built, pairs = model("additive"), batch()
     right = gradients(built, reference(built, pairs, 0.1))
-    made = gradients(built, fast.summed_loss(built, pairs, 0.1, Precision()))
+    made = gradients(built, fast_loss.summed_loss(built, pairs, 0.1, Precision()))
     for name, gradient in right.items():
         assert (made[name] - gradient).norm() <= 1e-4 * gradient.norm() + 1e-6, name
 
 
 def test_dropout_is_drawn_only_in_training():
     built, pairs = model("additive", dropout=0.5), batch()
-    one, other = (fast.summed_loss(built, pairs, 0.0, Precision()).item() for _ in range(2))
+    one, other = (fast_loss.summed_loss(built, pairs, 0.0, Precision()).item() for _ in range(2))
     assert one != other
     built.eval()
-    assert fast.summed_loss(built, pairs, 0.0, Precision()).item() == pytest.approx(
+    assert fast_loss.summed_loss(built, pairs, 0.0, Precision()).item() == pytest.approx(
         reference(built, pairs, 0.0).item(), rel=1e-5
     )
 
@@ -88,7 +88,7 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
 
         return spy
 
-    look, gradients_of_keys = fast.Looks.look, fast.AdditiveLooks.key_gradients
+    look, gradients_of_keys = fast_loss.Looks.look, fast_loss.AdditiveLooks.key_gradients
 
     def spied_look(self, query_BA):
         context_BM = look(self, query_BA)
@@ -99,16 +99,16 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
         kinds.add(("slopes", (self.slopes_BSA.dtype,)))
         return gradients_of_keys(self, *arguments)
 
-    monkeypatch.setattr(fast, "lstm", spied(fast.lstm, "lstm"))
-    monkeypatch.setattr(fast, "lstm_backward", spied(fast.lstm_backward, "lstm_backward"))
-    monkeypatch.setattr(fast.Looks, "look", spied_look)
-    monkeypatch.setattr(fast.AdditiveLooks, "key_gradients", spied_gradients)
+    monkeypatch.setattr(fast_loss, "lstm", spied(fast_loss.lstm, "lstm"))
+    monkeypatch.setattr(fast_loss, "lstm_backward", spied(fast_loss.lstm_backward, "lstm_backward"))
+    monkeypatch.setattr(fast_loss.Looks, "look", spied_look)
+    monkeypatch.setattr(fast_loss.AdditiveLooks, "key_gradients", spied_gradients)
     built, pairs = model("additive", layer_norm=True), batch(32)
-    loss = fast.summed_loss(built, pairs, 0.1, precision)
+    loss = fast_loss.summed_loss(built, pairs, 0.1, precision)
     made = gradients(built, loss)
     assert {kind for kind, _ in kinds} == {"lstm", "lstm_backward", "weights", "slopes"}
     assert {dtype for _, dtypes in kinds for dtype in dtypes} == {torch.float32}
-    expected = fast.summed_loss(built, pairs, 0.1, Precision())
+    expected = fast_loss.summed_loss(built, pairs, 0.1, Precision())
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
     for name, right in gradients(built, expected).items():
@@ -119,7 +119,7 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
 @pytest.mark.parametrize("layers", [1, 2])
 def test_native_and_emulated_products_give_one_loss_and_its_gradients(kind, layers):
     built, pairs = model(kind, layers), batch(32)
-    native, emulated = (fast.summed_loss(built, pairs, 0.1, precision) for precision in BF16)
+    native, emulated = (fast_loss.summed_loss(built, pairs, 0.1, precision) for precision in BF16)
     assert emulated.item() == pytest.approx(native.item(), rel=1e-3)
     right, made = gradients(built, native), gradients(built, emulated)
     for name, gradient in right.items():  # those of attention are small differences of large numbers
@@ -137,7 +137,7 @@ def test_emulation_multiplies_operands_that_bfloat16_can_hold():
 
     built, pairs = model("dot", dropout=0.3), batch()
     with Spy():
-        fast.summed_loss(built, pairs, 0.1, BF16[1]).backward()
+        fast_loss.summed_loss(built, pairs, 0.1, BF16[1]).backward()
     assert len(operands) > 20  # those of gradients too
     for x in operands:
         assert x.dtype == torch.float32
@@ -153,7 +153,7 @@ def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_co
     def scores(kind: Precision) -> torch.Tensor:
         mask_BS = torch.ones(4, 9, dtype=torch.bool)
         keys, energy = kind.round(keys_BSA), kind.round(energy_A)
-        looks = fast.AdditiveLooks(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
+        looks = fast_loss.AdditiveLooks(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
         scores_BS = looks.score(kind.round(query_BA)).double()
         return scores_BS - scores_BS.mean(dim=1, keepdim=True)
 
@@ -165,7 +165,7 @@ def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_co
 def test_dropout_has_torch_s_law(share):
     torch.manual_seed(3)
     dropout, ones = torch.nn.Dropout(share), torch.ones(401, 499, requires_grad=True)
-    dropped = fast.drop(ones, dropout)
+    dropped = fast_loss.drop(ones, dropout)
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)], rel=1e-3)
     zeros = dropped == 0
     assert zeros.float().mean().item() == pytest.approx(share, abs=0.006)  # 5 sigmas
@@ -173,13 +173,13 @@ def test_dropout_has_torch_s_law(share):
         assert (zeros & other).float().mean().item() == pytest.approx(share**2, abs=0.01)
     dropped.sum().backward()
     torch.testing.assert_close(ones.grad, dropped.detach())
-    assert not torch.equal(fast.drop(ones, dropout), dropped)
-    assert fast.drop(ones, dropout.eval()) is ones
+    assert not torch.equal(fast_loss.drop(ones, dropout), dropped)
+    assert fast_loss.drop(ones, dropout.eval()) is ones
 
 
 @pytest.mark.parametrize("share", [1e-6, 1 - 1e-6])
 def test_dropout_of_next_to_nothing_or_all_is_torch_s(share):
-    dropped = fast.drop(torch.ones(1000), torch.nn.Dropout(share))
+    dropped = fast_loss.drop(torch.ones(1000), torch.nn.Dropout(share))
     assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.01)
 
 
@@ -201,6 +201,6 @@ def test_bfloat16_has_the_reference_s_loss_curve(precision, kind):
         return losses
 
     plain = curve(lambda built: reference(built, pairs, 0.1))
-    half = curve(lambda built: fast.summed_loss(built, pairs, 0.1, precision))
+    half = curve(lambda built: fast_loss.summed_loss(built, pairs, 0.1, precision))
     assert plain[-1] < 0.6 * plain[0]
     assert half == pytest.approx(plain, rel=0.05)

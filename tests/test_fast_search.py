@@ -10,13 +10,13 @@ from test_model import KINDS
 from test_search import SOURCES
 from test_search import model as trained
 
-from seq2seq import fast_search, search
-from seq2seq.batches import collate, source_batch
-from seq2seq.errors import UserError
-from seq2seq.fast_search import BLOCK, FastModel, beam_search, tanh, topk
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.precision import Precision
-from seq2seq.vocabulary import EOS
+from seq2seq.common.errors import UserError
+from seq2seq.data.vocabulary import EOS
+from seq2seq.inference import fast_search, search
+from seq2seq.inference.fast_search import BLOCK, FastModel, beam_search, tanh, topk
+from seq2seq.nn.batches import collate, source_batch
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import Precision
 
 PIECES = BLOCK + 6  # a block and a part of one
 EXACT = Precision(torch.float64)

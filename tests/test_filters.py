@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import filters, params, words
-from seq2seq.errors import UserError
+from seq2seq.common import params
+from seq2seq.common.errors import UserError
+from seq2seq.data import filters, words
 
 SHIPPED = params.load(Path(__file__).parent.parent / "params.yaml").clean
 PARAMS = SHIPPED.model_copy(

@@ -25,13 +25,13 @@ import psutil
 import pytest
 from test_schedule import listener
 
-from flows import clone, lock, notify, pipeline, retrain, screen, server, stages, summary
-from flows.stages import REMEDIES, StageError
+from flows import alerts, checkout, console, dvc_runner, locks, prefect_server, retrain, run, summary
+from flows.dvc_runner import REMEDIES, StageError
 from flows.verdict import Verdict, markdown, notice
-from seq2seq import graph, params, paths
-from seq2seq.errors import TransientError, UserError
-from seq2seq.graph import Node
-from seq2seq.policy import Criterion
+from seq2seq.common import dag, params, paths
+from seq2seq.common.dag import Node
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.gate.policy import Criterion
 
 # A library of DVC's own warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -101,14 +101,14 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_stage(name: str, **options: Any) -> tuple[str, list[str]]:
     said: list[str] = []
-    return stages.run(name, said.append, **options).what, said
+    return dvc_runner.run(name, said.append, **options).what, said
 
 
 # --- the graph ------------------------------------------------------------------------------------
 
 
 def test_the_graph_is_dvcs_in_order_with_reasons(toy: Path) -> None:
-    nodes = graph.read()
+    nodes = dag.read()
     assert [(node.name, node.upstream) for node in nodes] == [
         ("first", ()),
         ("second", ("first",)),
@@ -117,13 +117,13 @@ def test_the_graph_is_dvcs_in_order_with_reasons(toy: Path) -> None:
     assert nodes[0].outs == (toy / "one.txt",)
     assert {node.reasons for node in nodes} == {("never ran here",)}
     subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=toy, check=True, env=with_python())
-    assert [node.reasons for node in graph.read()] == [(), (), ()]
+    assert [node.reasons for node in dag.read()] == [(), (), ()]
 
-    assert graph.read([("first.size", 1, 5)])[0].reasons == ("first.size: 1 -> 5",)
+    assert dag.read([("first.size", 1, 5)])[0].reasons == ("first.size: 1 -> 5",)
     (toy / "params.yaml").write_text("first:\n  size: 2\n  deep: {er: true}\n")
     (toy / "stage.py").write_text(STAGE + "#")
     (toy / "three.txt").unlink()
-    assert [node.reasons for node in graph.read()] == [
+    assert [node.reasons for node in dag.read()] == [
         ("first.size: 1 -> 2", "first.deep.er: null -> true"),
         ("stage.py changed",),
         ("output three.txt missing",),
@@ -133,9 +133,9 @@ def test_the_graph_is_dvcs_in_order_with_reasons(toy: Path) -> None:
 def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     (toy / "input.txt").unlink()
     with pytest.raises(UserError, match=r"first needs input\.txt, which does not exist .* `dvc add`"):
-        graph.read()
+        dag.read()
     (toy / "other.txt").touch()
-    assert graph.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
+    assert dag.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
 
 
 def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> None:
@@ -145,13 +145,13 @@ def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> 
     with pytest.raises(
         UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: results come"
     ):
-        graph.read()
+        dag.read()
 
 
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
     (toy / "dvc.yaml").write_text(DAG.replace("outs", "outz"))
     with pytest.raises(UserError, match="outz"):
-        graph.read()
+        dag.read()
 
 
 def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
@@ -161,12 +161,12 @@ def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
         Node("b", ("a",), ()),
         Node("c", ("a",), ()),
     ]
-    assert [n.name for n in graph.choose(nodes, None, [])] == ["a", "b", "c"]
-    assert [n.name for n in graph.choose(nodes, "c", ["a"])] == ["a", "c"]
+    assert [n.name for n in dag.choose(nodes, None, [])] == ["a", "b", "c"]
+    assert [n.name for n in dag.choose(nodes, "c", ["a"])] == ["a", "c"]
     with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
-        graph.choose(nodes, None, ["d"])
+        dag.choose(nodes, None, ["d"])
     stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
-    assert [n.name for n in graph.choose([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
+    assert [n.name for n in dag.choose([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
 
 
 # --- one stage ------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_data_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Pat
     bad.chmod(mode)
     (toy / "input.txt").unlink()
     said: list[str] = []
-    stages.fetch("input.txt.dvc", said.append)
+    dvc_runner.fetch("input.txt.dvc", said.append)
     renamed = f"renamed to {bad}.damaged"
     assert said[0] == f"input.txt is damaged in DVC's cache: {renamed}, looking in the DVC remote"
     assert (toy / "input.txt").read_text() == "input "
@@ -265,7 +265,7 @@ def test_a_folder_under_dvc_add_whose_list_is_damaged_too_comes_from_the_remote(
     flip(listing)
     shutil.rmtree("corpus")
     said: list[str] = []
-    stages.fetch("corpus.dvc", said.append)
+    dvc_runner.fetch("corpus.dvc", said.append)
     assert (toy / "corpus/a.txt").read_text() == "a file"
     named = [line.split(" is damaged")[0] for line in said if "damaged" in line]
     assert named == ["corpus", "corpus/a.txt"]
@@ -290,7 +290,7 @@ def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: i
     (toy / "input.txt").unlink()
     for _ in range(2):  # the second run names it as well
         with pytest.raises(StageError, match=r"input\.txt is damaged") as caught:
-            stages.fetch("input.txt.dvc", print)
+            dvc_runner.fetch("input.txt.dvc", print)
         assert caught.value.kind == "user"
         assert caught.value.message == (
             "input.txt is damaged in DVC's cache and cannot be fetched: no DVC remote has it; put a copy of "
@@ -301,7 +301,7 @@ def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: i
     (toy / "input.txt").write_text("input ")
     run_stage("input.txt.dvc")
     (toy / "input.txt").unlink()
-    stages.fetch("input.txt.dvc", print)
+    dvc_runner.fetch("input.txt.dvc", print)
     assert (toy / "input.txt").read_text() == "input "
 
 
@@ -310,7 +310,7 @@ def test_a_damaged_file_of_a_folder_under_dvc_add_is_kept_and_the_others_too(toy
     flip(bad)
     shutil.rmtree("corpus")
     with pytest.raises(StageError, match=rf"corpus/a\.txt is damaged.*{bad}\.damaged"):
-        stages.fetch("corpus.dvc", print)
+        dvc_runner.fetch("corpus.dvc", print)
     assert Path(f"{bad}.damaged").is_file()
     assert Path(".dvc/cache/files/md5").joinpath(*split(b"b file")).read_text() == "b file"
 
@@ -328,7 +328,7 @@ def test_a_remote_that_is_damaged_as_well_gives_nothing_back(toy: Path) -> None:
     flip(toy / "far/files/md5" / "/".join(split(b"input ")))
     (toy / "input.txt").unlink()
     with pytest.raises(StageError, match=r"input\.txt is damaged"):
-        stages.fetch("input.txt.dvc", print)
+        dvc_runner.fetch("input.txt.dvc", print)
     assert not (toy / "input.txt").exists()
 
 
@@ -339,7 +339,7 @@ def test_data_that_dvc_2_has_added_is_not_taken_for_damaged(toy: Path) -> None:
     legacy.parent.mkdir(parents=True)
     legacy.write_bytes(content)
     (toy / "old.txt.dvc").write_text(f"outs:\n- md5: {folder}{name}\n  size: 6\n  path: old.txt\n")
-    assert stages.fetch("old.txt.dvc", print).what == "restored"
+    assert dvc_runner.fetch("old.txt.dvc", print).what == "restored"
     assert (toy / "old.txt").read_bytes() == content
     assert legacy.read_bytes() == content
 
@@ -373,7 +373,7 @@ def test_a_full_disk_under_dvc_is_the_systems_with_the_remedy(
     with pytest.raises(
         StageError, match=r"\[Errno 28\] No space left .*; free space on the disk of"
     ) as caught:
-        stages.run("first", print)
+        dvc_runner.run("first", print)
     assert caught.value.kind == "system"
 
 
@@ -382,7 +382,7 @@ def test_an_interrupted_module_leaves_no_traceback(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
     with pytest.raises(StageError) as caught:
-        stages.call("promote", "slow", [], said.append)
+        dvc_runner.call("promote", "slow", [], said.append)
     assert (caught.value.kind, said) == ("interrupted", [])
 
 
@@ -390,7 +390,7 @@ def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
     (toy / "first.do").write_text("sleep")
     said: list[str] = []
     with pytest.raises(StageError) as caught:
-        stages.run("first", said.append, timeout=15.0)
+        dvc_runner.run("first", said.append, timeout=15.0)
     assert caught.value.kind == "timeout"
     assert said == ["first: says this", "first: saved"]  # asked first, killed only if it does not end
     assert_gone(int((toy / "started").read_text()))
@@ -407,7 +407,7 @@ def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
     threading.Thread(target=interrupt, daemon=True).start()
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        stages.run("first", said.append)
+        dvc_runner.run("first", said.append)
     assert said[-1] == "first: saved"
     assert_gone(int((toy / "started").read_text()))
 
@@ -423,7 +423,7 @@ def test_a_module_that_is_no_stage_fails_by_its_exit_status(
         "print('error: no answer', file=sys.stderr)\nsys.exit(int(sys.argv[1]))\n"
     )
     lines: list[str] = []
-    stages.call("t", "here", ["0"], lines.append)
+    dvc_runner.call("t", "here", ["0"], lines.append)
     assert lines[0] == "  works"
     for argument, kind, message in (
         ("2", "user", "no answer"),
@@ -431,10 +431,10 @@ def test_a_module_that_is_no_stage_fails_by_its_exit_status(
         ("bug", "bug", "KeyError: 'x'"),
     ):
         with pytest.raises(StageError) as caught:
-            stages.call("t", "here", [argument], lines.append)
+            dvc_runner.call("t", "here", [argument], lines.append)
         assert (caught.value.stage, caught.value.kind, caught.value.message) == ("t", kind, message)
     with pytest.raises(StageError, match=r"t \(timeout\): here took longer"):
-        stages.call("t", "here", ["sleep"], lines.append, 3.0)
+        dvc_runner.call("t", "here", ["sleep"], lines.append, 3.0)
 
 
 def assert_gone(pid: int) -> None:
@@ -451,14 +451,14 @@ def assert_gone(pid: int) -> None:
 def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Path) -> None:
     subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "input.txt"], cwd=toy, check=True)
     (toy / "input.txt").unlink()
-    node = graph.read()[0]
+    node = dag.read()[0]
     assert (node.name, node.is_data) == ("input.txt.dvc", True)
     assert node.reasons == ("output input.txt missing",)
-    assert stages.fetch(node.name, print).what == "restored"
+    assert dvc_runner.fetch(node.name, print).what == "restored"
     assert (toy / "input.txt").read_text() == "input "
     (toy / "input.txt").write_text("more")
     assert run_stage(node.name) == ("ran", [])
-    assert graph.read()[0].reasons == ()
+    assert dag.read()[0].reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -466,9 +466,9 @@ def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Pa
 )
 def test_a_broken_record_of_locks_is_removed(tmp_path: Path, text: str) -> None:
     path = tmp_path / "rwlock"
-    stages.clear_stale_locks(path)
+    dvc_runner.clear_stale_locks(path)
     path.write_text(text)
-    stages.clear_stale_locks(path)
+    dvc_runner.clear_stale_locks(path)
     assert not path.exists()
 
 
@@ -479,16 +479,16 @@ def test_a_record_of_locks_stays_while_one_of_them_lives(tmp_path: Path) -> None
     for pid, kept in ((os.getpid(), True), (gone.pid, False)):
         infos = {"write": {"x": {"pid": gone.pid, "cmd": ""}}, "read": {"y": [{"pid": pid, "cmd": ""}]}}
         path.write_text(json.dumps(infos))
-        stages.clear_stale_locks(path)
+        dvc_runner.clear_stale_locks(path)
         assert path.exists() is kept
 
 
 def test_who_got_the_number_of_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "rwlock"
     path.write_text(json.dumps({"write": {"x": {"pid": os.getpid(), "cmd": ""}}}))
-    before = psutil.Process().create_time() - 2 * stages.CLOCKS  # this process began
+    before = psutil.Process().create_time() - 2 * dvc_runner.CLOCKS  # this process began
     os.utime(path, (before, before))
-    stages.clear_stale_locks(path)
+    dvc_runner.clear_stale_locks(path)
     assert not path.exists()
 
 
@@ -498,9 +498,9 @@ def test_who_got_the_number_of_a_dead_process_holds_no_lock(tmp_path: Path) -> N
 def test_one_run_per_workspace(tmp_path: Path) -> None:
     path = tmp_path / ".run.lock"
     refusal = pytest.raises(UserError, match=rf"process {os.getpid()}, since 20.*wait for it")
-    with lock.workspace(path), refusal, lock.workspace(path):
+    with locks.workspace(path), refusal, locks.workspace(path):
         raise AssertionError
-    with lock.workspace(path):
+    with locks.workspace(path):
         pass
 
 
@@ -514,7 +514,7 @@ class Terminal(io.StringIO):
 
 def test_a_pipe_gets_plain_lines() -> None:
     out = io.StringIO()
-    display = screen.Screen(out)
+    display = console.Screen(out)
     display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
     display.closing("[3/6]", "tokenize", "ran", 2.13)
     display.closing("[4/6]", "train", "unchanged", 0)
@@ -528,20 +528,20 @@ def test_a_pipe_gets_plain_lines() -> None:
 def test_a_terminal_gets_colours_and_progress_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     out = Terminal()
-    display = screen.Screen(out)
+    display = console.Screen(out)
     display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
     display.closing("[4/6]", "train", "ran", 2)
     assert "left\r\033[K[4/6] train      \033[32mran" in out.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
     plain = Terminal()
-    screen.Screen(plain).closing("[4/6]", "train", "ran", 2)
+    console.Screen(plain).closing("[4/6]", "train", "ran", 2)
     assert plain.getvalue() == "[4/6] train      ran            2.0 s\n"
 
 
 def test_the_first_line_names_the_recipe() -> None:
     recipes = projects.ROOT / "recipes"
     tiny = params.load(recipes / "tiny.yaml")
-    assert summary.first_line(tiny, recipes) == "tiny: seq2seq/grammars/de-en.yaml -> grammar-tiny"
+    assert summary.first_line(tiny, recipes) == "tiny: corpora/grammar-de-en.yaml -> grammar-tiny"
     train = tiny.train.model_copy(update={"seed": 7})
     changed = tiny.model_copy(update={"train": train})
     assert summary.closest_recipe(changed, recipes) == "tiny + 1 change"
@@ -605,11 +605,11 @@ def a_run(failure: BaseException | None) -> tuple[Any, Any, Any]:
 
 def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with listener() as (posted, url):
-        monkeypatch.setenv(notify.URL, url)
-        notify.tell(*a_run(StageError("train", "system", "No space left on device: model")))
-        notify.tell(*a_run(TransientError("no answer")))
-        notify.tell(*a_run(None))
-        notify.tell(*a_run(params.ParamsError("params.yaml cannot be used")))
+        monkeypatch.setenv(alerts.URL, url)
+        alerts.tell(*a_run(StageError("train", "system", "No space left on device: model")))
+        alerts.tell(*a_run(TransientError("no answer")))
+        alerts.tell(*a_run(None))
+        alerts.tell(*a_run(params.ParamsError("params.yaml cannot be used")))
     told = "retrain failed: stage train (system) No space left on device: model"
     assert posted[0]["text"] == f"{told}; {REMEDIES['system']}"
     assert posted[0]["remedy"].startswith("see to the disk")
@@ -640,7 +640,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     assert body["text"].count("challenger: A dog") == 3
     assert (body["class"], body["flow_run_id"], body["message"]) == ("rejected", "42", "it lost")
     assert body["remedy"].startswith(f"{tmp_path}/reports/report.html says more; ")
-    assert body.keys() == notify.notice(*a_run(UserError("x"))).keys()
+    assert body.keys() == alerts.notice(*a_run(UserError("x"))).keys()
 
     page = markdown(verdict).splitlines()
     assert page[0] == "**rejected**: it lost"
@@ -648,8 +648,8 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     assert "| slice x |  | 30 \\| 1 | none |" in page
     assert page.count("- source: Drei \\| Hunde") == 3
     with listener() as (posted, url):
-        monkeypatch.setenv(notify.URL, url)
-        assert notify.post_if_asked(lambda: body)
+        monkeypatch.setenv(alerts.URL, url)
+        assert alerts.post_if_asked(lambda: body)
     assert posted == [body]
 
 
@@ -669,18 +669,18 @@ def test_a_verdicts_page_holds_no_secret(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(notify.URL, "http://127.0.0.1:1/")
+    monkeypatch.setenv(alerts.URL, "http://127.0.0.1:1/")
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
-        assert not notify.post_if_asked(lambda: notify.notice(*a_run(UserError("x"))))
+        assert not alerts.post_if_asked(lambda: alerts.notice(*a_run(UserError("x"))))
         assert "the notice could not be sent" in caplog.text
         with listener(302) as (_, url):  # a login page is nobody who was told
-            monkeypatch.setenv(notify.URL, url)
-            assert not notify.post_if_asked(lambda: {"text": "x"})
+            monkeypatch.setenv(alerts.URL, url)
+            assert not alerts.post_if_asked(lambda: {"text": "x"})
     assert "answers with status 302" in caplog.text
-    monkeypatch.delenv(notify.URL)
+    monkeypatch.delenv(alerts.URL)
     monkeypatch.setattr("prefect.variables.Variable.get", lambda *_, **__: None)
-    assert not notify.post_if_asked(lambda: {"text": "x"})
+    assert not alerts.post_if_asked(lambda: {"text": "x"})
 
 
 def test_an_answer_that_trickles_in_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -697,7 +697,7 @@ def test_an_answer_that_trickles_in_holds_nobody_up(monkeypatch: pytest.MonkeyPa
     client = httpx.Client(transport=httpx.MockTransport(answer))
     monkeypatch.setattr(httpx, "stream", client.stream)
     monkeypatch.setattr(httpx, "post", client.post)
-    notify.post("http://somewhere/", {"text": "x"})
+    alerts.post("http://somewhere/", {"text": "x"})
     assert not read
 
 
@@ -710,7 +710,7 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     projects.git(origin, "init", "--quiet", "--initial-branch", "main")
     (origin / "params.yaml").write_text("1")
     projects.commit(origin)
-    first = clone.check_out(str(origin), "main", folder)
+    first = checkout.check_out(str(origin), "main", folder)
     assert (folder / "params.yaml").read_text() == "1"
     projects.git(origin, "tag", "v1")
 
@@ -718,23 +718,23 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     (folder / "params.yaml").write_text("edited by hand")
     (origin / "params.yaml").write_text("2")
     projects.commit(origin)
-    second = clone.check_out(str(origin), "main", folder)
+    second = checkout.check_out(str(origin), "main", folder)
     assert (folder / "params.yaml").read_text() == "2"
     assert (folder / "dvc.lock").read_text() == "kept"
     for ref in ("v1", first):
-        assert clone.check_out(str(origin), ref, folder) == first != second
+        assert checkout.check_out(str(origin), ref, folder) == first != second
     assert (folder / "params.yaml").read_text() == "1"
     with pytest.raises(UserError, match="no branch, tag or commit 'mian'; branches: main"):
-        clone.check_out(str(origin), "mian", folder)
+        checkout.check_out(str(origin), "mian", folder)
     with pytest.raises(TransientError, match=r"cannot be fetched: fatal: .*nowhere' does not appear"):
-        clone.check_out(str(tmp_path / "nowhere"), "main", folder)
+        checkout.check_out(str(tmp_path / "nowhere"), "main", folder)
 
     # What a kill may leave: git's own lock, or a repository whose making was cut short.
     (folder / ".git/index.lock").touch()
-    assert clone.check_out(str(origin), "main", folder) == second
+    assert checkout.check_out(str(origin), "main", folder) == second
     for path in ("HEAD", "config"):
         (folder / ".git" / path).unlink()
-    assert clone.check_out(str(origin), "v1", folder) == first
+    assert checkout.check_out(str(origin), "v1", folder) == first
     assert (folder / "dvc.lock").read_text() == "kept"
 
 
@@ -754,9 +754,9 @@ def test_a_clone_has_the_cache_and_the_remotes_of_its_project(
     pushed = hashlib.md5(b"pushed").hexdigest()
     (project / ".dvc/cache/files/md5" / pushed[:2] / pushed[2:]).unlink()
     projects.commit(project)
-    clone.check_out(str(project), "main", folder)
-    clone.share_cache(project, folder)
-    clone.share_cache(project, folder)  # the next night
+    checkout.check_out(str(project), "main", folder)
+    checkout.share_cache(project, folder)
+    checkout.share_cache(project, folder)  # the next night
     projects.call(folder, "-m", "dvc", "checkout", "--quiet", "cached.dvc")
     assert (folder / "cached").read_text() == "cached"
     projects.call(folder, "-m", "dvc", "pull", "--quiet", "--remote", "near", "pushed.dvc")
@@ -771,15 +771,15 @@ def test_a_server_is_configured_by_variable_or_profile(
 ) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    assert not server.is_configured()
+    assert not prefect_server.is_configured()
     (tmp_path / "profiles.toml").touch()
-    assert server.is_configured()
+    assert prefect_server.is_configured()
     monkeypatch.delenv("PREFECT_HOME")
-    assert not server.is_configured()
+    assert not prefect_server.is_configured()
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
-    assert server.is_configured()
+    assert prefect_server.is_configured()
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:1/api does not answer .*unset PREFECT_API_URL"):
-        server.check_answering()
+        prefect_server.check_answering()
 
 
 @pytest.fixture
@@ -792,9 +792,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "params.yaml").read_bytes()
-    assert pipeline.main(["--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
+    assert run.main(["--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "grammar + 1 change: seq2seq/grammars/de-en.yaml -> grammar-de-en"
+    assert lines[0] == "grammar + 1 change: corpora/grammar-de-en.yaml -> grammar-de-en"
     assert "  train.seed: 1 -> 9" in lines
     assert lines[-4:] == [
         "[1/4] ingest     would run             never ran here",
@@ -811,7 +811,7 @@ def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixtu
         corpus = Path(params.load(project / f"recipes/{name}.yaml").ingest.path)
         corpus.write_text("a\tb\n")
     for recipe in sorted((project / "recipes").glob("*.yaml")):
-        assert pipeline.main(["--dry", "--recipe", recipe.stem]) == 0
+        assert run.main(["--dry", "--recipe", recipe.stem]) == 0
         first = capsys.readouterr().out.splitlines()[0]
         assert first.startswith(f"{recipe.stem}: ")
 
@@ -822,7 +822,7 @@ def test_a_broken_params_file_is_named_by_its_own_path_and_line(
     lines = (project / "params.yaml").read_text().splitlines()
     lines.insert(6, "<<<<<<< HEAD")
     (project / "params.yaml").write_text("\n".join(lines))
-    assert pipeline.main([]) == 2
+    assert run.main([]) == 2
     assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
 
 
@@ -833,20 +833,20 @@ def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.Cap
         ("--until", "trian"): "no stage 'trian'; there are: ingest, clean",
         ("--set", "ingest.path=mine.tsv"): "ingest needs mine.tsv, which does not exist",
     }.items():
-        assert pipeline.main(list(arguments)) == 2
+        assert run.main(list(arguments)) == 2
         assert message in capsys.readouterr().err
-    with lock.workspace():
-        assert pipeline.main([]) == 2
+    with locks.workspace():
+        assert run.main([]) == 2
     assert "another run holds" in capsys.readouterr().err
 
 
 def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
     (toy / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    assert [node.name for node in graph.read()] == ["first", "second", "third"]
+    assert [node.name for node in dag.read()] == ["first", "second", "third"]
     assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
-    assert "core.no_scm in .dvc/config.local" in graph.settle_without_git()
+    assert "core.no_scm in .dvc/config.local" in dag.settle_without_git()
     assert run_stage("first")[0] == "ran"
-    assert graph.settle_without_git() == ""
+    assert dag.settle_without_git() == ""
 
 
 def test_parameters_of_a_commit_that_cannot_be_used_name_the_commit(tmp_path, monkeypatch):

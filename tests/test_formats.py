@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seq2seq import columnar
-from seq2seq.corpus import Pair
-from seq2seq.errors import UserError
-from seq2seq.formats import Malformed, kind, open_table
+from seq2seq.common.errors import UserError
+from seq2seq.data import columnar
+from seq2seq.data.corpus import Pair
+from seq2seq.data.formats import Malformed, kind, open_table
 
 os.environ.setdefault("USE_TORCH", "0")
 

@@ -15,8 +15,8 @@ from test_pipeline import task_states
 from test_registry import project
 from test_schedule import listener
 
-from flows import notify, tasks
-from flows.stages import Outcome
+from flows import alerts, pipeline
+from flows.dvc_runner import Outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 __all__ = ["project"]
@@ -24,7 +24,7 @@ __all__ = ["project"]
 
 @flow(name="judging")
 def judging() -> list[Outcome]:
-    run = tasks._Run([], None)
+    run = pipeline._Run([], None)
     run.promote()
     return run.outcomes
 
@@ -44,7 +44,7 @@ def artifact(key: str) -> str:
 
 def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with listener() as (posted, url):
-        monkeypatch.setenv(notify.URL, url)
+        monkeypatch.setenv(alerts.URL, url)
         world.make()
         assert [outcome.what for outcome in judging()] == ["promoted"]
         assert task_states() == {"promote": ("Promoted", 1)}
@@ -54,7 +54,7 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
         world.make(-2.0, 0.01, regressions=[{**lost, "champion_chrf": 100.0, "challenger_chrf": 9.0}])
         assert posted == []
         with monkeypatch.context() as away:
-            away.setenv(notify.URL, "http://127.0.0.1:1/")
+            away.setenv(alerts.URL, "http://127.0.0.1:1/")
             judging()
         assert task_states() == {"promote": ("Rejected", 1)}
         assert "| no loss | **not met** | -2.00 BLEU, p = 0.010 |" in artifact("promotion")
@@ -69,7 +69,7 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
 
         world.make(1.0, 0.01)
         judging()
-        assert tasks.rollback("m", "it is slow") == "1"
+        assert pipeline.rollback("m", "it is slow") == "1"
         assert aliases()["champion"] == "1"
         assert "it is slow" in artifact("rollback")
         judging()

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import grammar
-from seq2seq.grammar import Example, Grammar, write_splits
+from seq2seq.data import grammar
+from seq2seq.data.grammar import Example, Grammar, write_splits
 
-DE_EN = Path(grammar.__file__).parent / "grammars" / "de-en.yaml"
+DE_EN = Path(__file__).parents[1] / "corpora/grammar-de-en.yaml"
 SIZES = {"train": 2500, "validation": 100, "test": 100}
 
 TINY = """
@@ -146,7 +146,7 @@ def test_alignment_follows_the_derivation(tmp_path: Path) -> None:
 
 def test_same_arguments_same_splits_in_any_process() -> None:
     code = (
-        "import hashlib, sys; from seq2seq.grammar import write_splits;"
+        "import hashlib, sys; from seq2seq.data.grammar import write_splits;"
         "w = write_splits(sys.argv[1], {'train': 300, 'validation': 20, 'test': 20}, 5);"
         "print(hashlib.sha256(repr(w).encode()).hexdigest())"
     )

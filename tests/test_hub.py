@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from hub_stub import COMMIT, Hub
 
-from seq2seq import environment, hub, params
-from seq2seq.corpus import read_split
-from seq2seq.errors import TransientError, UserError
+from seq2seq.common import environment, params
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data import hub
+from seq2seq.data.corpus import read_split
 from seq2seq.ingest import ingest
 
 os.environ.setdefault("USE_TORCH", "0")

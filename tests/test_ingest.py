@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq import params, paths
-from seq2seq.corpus import Pair, digest, normalise, read_split
-from seq2seq.errors import UserError
-from seq2seq.formats import open_table
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.common.progress import Progress
+from seq2seq.data.corpus import Pair, digest, normalise, read_split
+from seq2seq.data.formats import open_table
 from seq2seq.ingest import BUCKETS, HeldOut, _sampled, _train, ingest
-from seq2seq.progress import Progress
 
 os.environ.setdefault("USE_TORCH", "0")
 
@@ -172,7 +172,7 @@ def test_train_size_takes_the_first():
 
 def test_grammar(capsys):
     keys = {"train_size": 200, "validation_size": 20, "test_size": 20}
-    path = ROOT / "seq2seq/grammars/de-en.yaml"
+    path = ROOT / "corpora/grammar-de-en.yaml"
     splits, facts = run(ROOT / "recipes/grammar.yaml", path=str(path), **keys)
     assert {split: len(pairs) for split, pairs in splits.items()} == {
         "train": 200, "validation": 20, "test": 20
@@ -297,7 +297,7 @@ def test_the_stage_needs_no_torch():
     write("x.tsv", [(text, "x") for text in sentences(500)])
     Path("params.yaml").write_bytes(LOCAL.read_bytes())
     code = (
-        "import sys; from seq2seq import params, __main__ as door\n"
+        "import sys; from seq2seq import __main__ as door; from seq2seq.common import params\n"
         "params.apply(None, ['ingest.path=x.tsv'])\n"
         "status = door.main(['ingest'])\n"
         "sys.exit(status or 'torch' in sys.modules or 'mlflow' in sys.modules)"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from test_flows import cached, flip, overwrite, truncate
 
-from seq2seq import integrity
-from seq2seq.integrity import DamagedError
+from seq2seq.common import integrity
+from seq2seq.common.integrity import DamagedError
 
 # A library of DVC's own warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from seq2seq import json_records, streams
-from seq2seq.corpus import Pair
-from seq2seq.errors import UserError
-from seq2seq.formats import NO_OBJECT, Malformed, open_table
+from seq2seq.common.errors import UserError
+from seq2seq.data import json_records, streams
+from seq2seq.data.corpus import Pair
+from seq2seq.data.formats import NO_OBJECT, Malformed, open_table
 
 RECORDS = [{"de": f'哈 "{n}" [\\]}}', "en": f"ha\n{n}"} for n in range(30)]
 PAIRS = [Pair(*record.values()) for record in RECORDS]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seq2seq.languages import CODES, TABLE, is_heading, language_of, languages_of_name
+from seq2seq.data.languages import CODES, TABLE, is_heading, language_of, languages_of_name
 
 
 @pytest.mark.parametrize(

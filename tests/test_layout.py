@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from seq2seq.errors import UserError
-from seq2seq.formats import open_table
-from seq2seq.layout import File, find, ours
+from seq2seq.common.errors import UserError
+from seq2seq.data.formats import open_table
+from seq2seq.data.splits import File, find_splits, map_to_our_splits
 
 os.environ.setdefault("USE_TORCH", "0")
 
@@ -24,7 +24,7 @@ def fill(folder, *files):
 def test_by_file_names(tmp_path):
     folder = tmp_path / "my [corpus] #1"
     fill(folder, "train.tsv.gz", "valid.tsv.gz", "test.tsv.gz", "LICENSE", "train.tsv.gz.dvc")
-    found = find(folder)
+    found = find_splits(folder)
     expected = {"train": ["train.tsv.gz"], "validation": ["valid.tsv.gz"], "test": ["test.tsv.gz"]}
     assert names(found) == expected
     assert found["test"][0].path == folder / "test.tsv.gz"
@@ -33,25 +33,25 @@ def test_by_file_names(tmp_path):
 def test_shards_and_folders(tmp_path):
     fill(tmp_path, *(f"data/train-0000{n}-of-00002.parquet" for n in (1, 0)), "data/dev/x.parquet")
     shards = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
-    assert names(find(tmp_path))["train"] == shards
+    assert names(find_splits(tmp_path))["train"] == shards
 
 
 def test_other_names_are_train(tmp_path):
     fill(tmp_path, "b.tsv", "a.tsv")
-    assert names(find(tmp_path)) == {"train": ["a.tsv", "b.tsv"]}
+    assert names(find_splits(tmp_path)) == {"train": ["a.tsv", "b.tsv"]}
 
 
 def test_left_out_files_are_named(tmp_path, capsys):
     fill(tmp_path, "train.tsv", "train-2.tsv", "train-3.jsonl", "test.tsv", "mined.tsv", "README.txt")
     train = ["train-2.tsv", "train-3.jsonl", "train.tsv"]
-    assert names(find(tmp_path)) == {"train": train, "test": ["test.tsv"]}
+    assert names(find_splits(tmp_path)) == {"train": train, "test": ["test.tsv"]}
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == [str(tmp_path / "mined.tsv")]
 
 
 def test_mixed_kinds(tmp_path):
     fill(tmp_path, "train.tsv", "validation.csv.gz", "data/test.jsonl", "README.md", "LICENSE.txt")
-    assert names(find(tmp_path)) == {
+    assert names(find_splits(tmp_path)) == {
         "train": ["train.tsv"], "validation": ["validation.csv.gz"], "test": ["data/test.jsonl"]
     }  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_mixed_kinds(tmp_path):
 def test_one_split_in_two_kinds(tmp_path):
     fill(tmp_path, "train.tsv.gz", "train.jsonl", "test.tsv")
     with pytest.raises(UserError, match=r"holds train.jsonl and train.tsv.gz: remove one if"):
-        find(tmp_path)
+        find_splits(tmp_path)
 
 
 def test_one_file_for_each_language(tmp_path):
@@ -67,7 +67,7 @@ def test_one_file_for_each_language(tmp_path):
     with pytest.raises(
         UserError, match=rf"side by side: paste {tmp_path}/train.de {tmp_path}/train.en > train"
     ):
-        find(tmp_path)
+        find_splits(tmp_path)
 
 
 def test_saved_datasets(tmp_path):
@@ -75,27 +75,27 @@ def test_saved_datasets(tmp_path):
 
     pairs = datasets.Dataset.from_dict({"de": ["a", "b", "c"], "en": ["x", "y", "z"]})
     pairs.save_to_disk(tmp_path / "one", num_shards=2)
-    assert [file.name for file in find(tmp_path / "one")["train"]] == [
+    assert [file.name for file in find_splits(tmp_path / "one")["train"]] == [
         f"data-0000{n}-of-00002.arrow" for n in (0, 1)
     ]
     datasets.DatasetDict({"train": pairs, "dev": pairs}).save_to_disk(tmp_path / "two")
-    found = find(tmp_path / "two")
+    found = find_splits(tmp_path / "two")
     assert names(found) == {split: [f"{split}/data-00000-of-00001.arrow"] for split in ("train", "dev")}
     rows = [row for file in found["dev"] for row in open_table(file.path, "de", "en").rows]
     assert [tuple(row[:2]) for row in rows] == [("a", "x"), ("b", "y"), ("c", "z")]
     (tmp_path / "two/dev/data-00000-of-00001.arrow").unlink()
     with pytest.raises(UserError, match=r"dev/state.json names .*00001.arrow, which is missing"):
-        find(tmp_path / "two")
+        find_splits(tmp_path / "two")
     (tmp_path / "two/dev/state.json").write_text("{")
     with pytest.raises(UserError, match=r"dev/state.json cannot be read: .*save_to_disk"):
-        find(tmp_path / "two")
+        find_splits(tmp_path / "two")
 
 
 def test_a_saved_dataset_names_no_file_elsewhere(tmp_path):
     fill(tmp_path, "other.arrow", "c/x")
     (tmp_path / "c/state.json").write_text('{"_data_files": [{"filename": "../other.arrow"}]}')
     with pytest.raises(UserError, match="which does not lie in"):
-        find(tmp_path / "c")
+        find_splits(tmp_path / "c")
 
 
 @pytest.mark.parametrize("path", ["../../secret.jsonl", "{folder}/secret.jsonl"])
@@ -106,7 +106,7 @@ def test_a_card_names_no_file_elsewhere(tmp_path, path):
         f"---\nconfigs: [{{config_name: x, data_files: '{place}'}}]\n---\n", encoding="utf-8"
     )
     with pytest.raises(UserError, match=r"which does not lie in|cannot be used as a corpus"):
-        find(tmp_path / "a/b")
+        find_splits(tmp_path / "a/b")
 
 
 def test_links(tmp_path, monkeypatch):
@@ -114,7 +114,11 @@ def test_links(tmp_path, monkeypatch):
     (tmp_path / "c/train-2.tsv").symlink_to("inner/train.tsv")
     (tmp_path / "linked").symlink_to("c")
     expected = ["inner/train.tsv", "train-2.tsv"]
-    assert names(find(tmp_path / "linked"))["train"] == names(find(tmp_path / "c"))["train"] == expected
+    assert (
+        names(find_splits(tmp_path / "linked"))["train"]
+        == names(find_splits(tmp_path / "c"))["train"]
+        == expected
+    )
     for name, target, reason in [
         (
             "test.tsv",
@@ -126,11 +130,11 @@ def test_links(tmp_path, monkeypatch):
     ]:
         (tmp_path / "c" / name).symlink_to(target)
         with pytest.raises(UserError, match=reason):
-            find(tmp_path / "c")
+            find_splits(tmp_path / "c")
         (tmp_path / "c" / name).unlink()
     fill(tmp_path, "blobs/abc", "snapshots/0123/x")  # a download of the hub
     (tmp_path / "snapshots/0123/train.tsv").symlink_to("../../blobs/abc")
-    assert names(find(tmp_path / "snapshots/0123"))["train"] == ["train.tsv"]
+    assert names(find_splits(tmp_path / "snapshots/0123"))["train"] == ["train.tsv"]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +155,10 @@ def test_links_into_dvcs_cache_are_followed(tmp_path, monkeypatch, settings, pla
     monkeypatch.chdir(root)
     for name, target in (("test", "files/md5/ab/cd"), ("dev", "ab/cd")):  # dev: of DVC 2
         (root / f"c/{name}.tsv").symlink_to(root / place / target)
-    assert {*names(find(root / "c"))} == {"train", "test", "validation"}
+    assert {*names(find_splits(root / "c"))} == {"train", "test", "validation"}
     (root / "c/dev-2.tsv").symlink_to(root / "else/files/md5/ab/cd")
     with pytest.raises(UserError, match="is a link out of"):
-        find(root / "c")
+        find_splits(root / "c")
 
 
 def test_by_dataset_card(tmp_path):
@@ -166,32 +170,36 @@ def test_by_dataset_card(tmp_path):
         encoding="utf-8",
     )
     fill(tmp_path, "one.jsonl", "two.jsonl", "three.jsonl")
-    assert names(find(tmp_path, "b")) == {"train": ["three.jsonl", "two.jsonl"], "dev": ["one.jsonl"]}
+    assert names(find_splits(tmp_path, "b")) == {"train": ["three.jsonl", "two.jsonl"], "dev": ["one.jsonl"]}
     with pytest.raises(UserError, match="Config name is missing"):
-        find(tmp_path)
+        find_splits(tmp_path)
 
 
 def test_a_dataset_card_that_is_no_yaml(tmp_path):
     (tmp_path / "README.md").write_text("---\nfoo: [\n---\n", encoding="utf-8")
     fill(tmp_path, "one.jsonl")
     with pytest.raises(UserError, match="cannot be used as a corpus: while parsing"):
-        find(tmp_path)
+        find_splits(tmp_path)
 
 
 @pytest.mark.parametrize("files", [(), ("notes.doc",)])
 def test_without_data(tmp_path, files):
     fill(tmp_path, *files)
     with pytest.raises(UserError, match=r"cannot be used as a corpus: .*any data files"):
-        find(tmp_path)
+        find_splits(tmp_path)
 
 
 def test_our_names(tmp_path, capsys):
     found = {name: [File(name, tmp_path)] for name in ("train", "dev", "test2016", "test")}
-    assert names(ours(found, {}, "c")) == {"train": ["train"], "validation": ["dev"], "test": ["test"]}
+    assert names(map_to_our_splits(found, {}, "c")) == {
+        "train": ["train"],
+        "validation": ["dev"],
+        "test": ["test"],
+    }
     assert capsys.readouterr().out == "ingest: split test2016 of c is not used\n"
-    assert names(ours(found, {"test": "test2016"}, "c"))["test"] == ["test2016"]
+    assert names(map_to_our_splits(found, {"test": "test2016"}, "c"))["test"] == ["test2016"]
     assert capsys.readouterr().out == "ingest: split test of c is not used\n"
     with pytest.raises(UserError, match="c has no split tst, only train, dev, test2016, test"):
-        ours(found, {"test": "tst"}, "c")
+        map_to_our_splits(found, {"test": "tst"}, "c")
     with pytest.raises(UserError, match="c has no train split, only test"):
-        ours({"test": []}, {}, "c")
+        map_to_our_splits({"test": []}, {}, "c")

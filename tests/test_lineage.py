@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from test_registry import server
 
-from seq2seq import history, lineage, params, paths, registry, store, tracking, workspace
 from seq2seq.__main__ import main
-from seq2seq.errors import UserError
+from seq2seq.commands import lineage
+from seq2seq.common import params, paths, workspace
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import client, promotions, registry, runs
 
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "12ab34cd" + "0" * 24 + ".dir", "12ab99ff" + "0" * 24 + ".dir"
@@ -47,7 +49,7 @@ def train(corpus: str, file: str, fingerprint: str, **model: str) -> str:
     facts = {"kind": "file", "path": "corpora/x.tsv", "files": files, "rows": {"train": 9, "test": 1}}
     paths.PROVENANCE.parent.mkdir(exist_ok=True)
     paths.PROVENANCE.write_text(json.dumps(facts))
-    with tracking.training_run(params.load(), fingerprint * 40) as run:
+    with runs.training_run(params.load(), fingerprint * 40) as run:
         run.log_metrics({"test.bleu": 20.0})
     for name, value in model.items():
         run.set_tag(name, value)
@@ -56,7 +58,7 @@ def train(corpus: str, file: str, fingerprint: str, **model: str) -> str:
 
 def register(run_id: str, digest: str, **tags: str) -> registry.Version:
     """A version of the run's model, tagged as `register` does."""
-    mlflow_client = store.connect()
+    mlflow_client = client.connect()
     experiment = mlflow_client.get_run(run_id).info.experiment_id
     model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
     mlflow_client.finalize_logged_model(model.model_id, "READY")
@@ -65,9 +67,9 @@ def register(run_id: str, digest: str, **tags: str) -> registry.Version:
 
 
 def judge(version: registry.Version, what: str, champion: str | None = None) -> None:
-    when, who = history.now_and_here()
+    when, who = promotions.now_and_here()
     reason = f"because it is {what}"
-    history.carry_out(history.Entry("toy", what, champion, version.version, reason, when, who), {})
+    promotions.carry_out(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
 
 
 def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -209,8 +211,8 @@ def test_a_way_back_is_told_of_both_versions(project: Path) -> None:
     run_id = train(FIRST, "aa" * 32, "1")
     judge(register(run_id, "d1"), "promoted")
     judge(register(run_id, "d2"), "promoted", "1")
-    history.carry_out(
-        history.Entry("toy", history.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
+    promotions.carry_out(
+        promotions.Entry("toy", promotions.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
     )
     assert "2026-01-02 03:04 UTC  restored by me@x: names" in text("models:/toy/1")
     assert "03:04 UTC  rolled back, version 1 took its place by me@x: names" in text("models:/toy/2")
@@ -219,19 +221,19 @@ def test_a_way_back_is_told_of_both_versions(project: Path) -> None:
 def test_a_list_too_long_for_the_record_is_found_among_the_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "LONGEST_SOURCE", 50)
+    monkeypatch.setattr(runs, "LONGEST_SOURCE", 50)
     monkeypatch.setattr(workspace, "LONGEST_TAG", 10)
     run_id = train(FIRST, "aa" * 32, "1")
     assert list(names(lineage.trace("aa" * 32))) == [run_id]
 
 
 def test_a_deleted_run_is_still_told_of(trainings: dict[str, str]) -> None:
-    store.connect().delete_run(trainings["changed"])
+    client.connect().delete_run(trainings["changed"])
     try:
         assert names(lineage.trace(FIRST))[trainings["changed"]] == ["2"]
         assert "FINISHED, deleted" in text("models:/toy@champion")
     finally:
-        store.connect().restore_run(trainings["changed"])
+        client.connect().restore_run(trainings["changed"])
 
 
 def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) -> None:
@@ -243,7 +245,7 @@ def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) 
     assert f"{run_id} is gone from the server" in told
     assert f"a/x, revision {'7' * 40}" in told
     assert "model d1" in told
-    store.connect().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
+    client.connect().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
     assert "a/x\n" in text(version.uri)
 
 
@@ -261,7 +263,7 @@ def test_it_is_the_same_from_any_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     here = lineage.trace("models:/toy@champion")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.uri())
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert main(["lineage", "models:/toy@champion", "--json"]) == 0

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import locks, registry, store
-from seq2seq.errors import TransientError, UserError
+from seq2seq.common import locks
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.tracking import client, registry
 
 
 @pytest.fixture(params=["sqlite", "server"])
@@ -22,7 +23,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     if request.param == "server":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:hunter2secret@tracker:5000/")
-    return store.uri()
+    return client.uri()
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def held() -> Iterator[None]:
 
 
 def file() -> Path:
-    return registry._lock_file(store.uri().rstrip("/"))
+    return registry._lock_file(client.uri().rstrip("/"))
 
 
 def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
     file().touch(0o644)  # as an earlier release left it
     with registry.promotions():
         assert stat.S_IMODE(file().stat().st_mode) == 0o600
-    if store.sqlite_file(address) is None:
+    if client.sqlite_file(address) is None:
         assert file().parent == tmp_path / "home/.cache/seq2seq/locks"
         assert stat.S_IMODE(file().parent.stat().st_mode) == 0o700
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows import notify
-from flows.stages import StageError
-from seq2seq.errors import TransientError, UserError
-from seq2seq.masking import mask
+from flows import alerts
+from flows.dvc_runner import StageError
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.masking import mask
 
 SECRET = "hunter2secret"
 
@@ -117,17 +117,17 @@ def test_an_alert_never_shows_its_address(
 
     monkeypatch.setattr(httpx, "stream", httpx.Client(transport=httpx.MockTransport(answer)).stream)
     monkeypatch.setattr("prefect.variables.Variable.get", lambda *_, **__: url)
-    monkeypatch.delenv(notify.URL, raising=False)
+    monkeypatch.delenv(alerts.URL, raising=False)
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)
-        assert not notify.post_if_asked(lambda: {"text": "x"})
+        assert not alerts.post_if_asked(lambda: {"text": "x"})
     assert "the notice could not be sent" in caplog.text
     assert SECRET not in caplog.text
 
 
 def test_a_notice_holds_no_secret_and_calls_nobody() -> None:
     text = f"<!channel> @everyone [x](http://evil.example) http://me:{SECRET}@tracker"
-    body = notify.body(
+    body = alerts.body(
         text, "retrain", type("Run", (), {"name": "x", "id": 1}), "Failed", "train", "user", text, text
     )
     assert SECRET not in str(body)

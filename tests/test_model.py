@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from seq2seq.batches import collate
-from seq2seq.loss import cross_entropy
-from seq2seq.model import Config, Seq2Seq, turn_around
-from seq2seq.vocabulary import EOS, PAD
+from seq2seq.data.vocabulary import EOS, PAD
+from seq2seq.nn.batches import collate
+from seq2seq.nn.model import Config, Seq2Seq, turn_around
+from seq2seq.training.loss import cross_entropy
 
 KINDS = ["additive", "dot", "general", "none"]
 SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4]]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from test_model import KINDS, SOURCES, TARGETS, build
 
-from seq2seq import model_folder
-from seq2seq.batches import collate
-from seq2seq.errors import UserError
-from seq2seq.model import Seq2Seq
-from seq2seq.model_folder import CONFIG, FORMAT, WEIGHTS
+from seq2seq.common.errors import UserError
+from seq2seq.nn import model_folder
+from seq2seq.nn.batches import collate
+from seq2seq.nn.model import Seq2Seq
+from seq2seq.nn.model_folder import CONFIG, FORMAT, WEIGHTS
 
 ADDITIVE = build().config
 

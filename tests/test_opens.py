@@ -80,7 +80,7 @@ if log := os.environ.get("OPENS_LOG"):
 # A stage whose reading of parameters is seen as well.
 RUNNER = """
 import os, sys
-from seq2seq import params
+from seq2seq.common import params
 from seq2seq.__main__ import main
 out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 sections = {type(value).__name__: name for name, value in params.load()}
@@ -141,7 +141,8 @@ def opened(log: Path, project: Path) -> Iterator[str]:
         path = Path(name).relative_to(project)
         # Importing lists the folders of code, and looks into them for modules.
         is_code = path.suffix in (".py", ".pyc") or path.name == "__pycache__"
-        if not is_code and (event == "open" or path not in (Path(), Path("seq2seq"))):
+        is_package = path == Path() or path.parts[0] == "seq2seq"
+        if not is_code and (event == "open" or not is_package):
             yield path.as_posix()
 
 
@@ -149,7 +150,7 @@ def read_keys(log: Path) -> Iterator[str]:
     """Parameters read by modules that decide bytes."""
     for line in log.read_text("utf-8").splitlines():
         caller, _, key = line.partition("\t")
-        if caller.removeprefix("seq2seq.") not in DECIDES_NOTHING:
+        if not caller.removeprefix("seq2seq.").startswith(DECIDES_NOTHING):
             yield key
 
 
@@ -194,7 +195,7 @@ def test_nothing_is_explained_that_no_stage_does(world: World) -> None:
 
 # Of each stage something it depends on, without which the trace must say so.
 SEEN = {
-    "ingest": "seq2seq/grammars/de-en.yaml",
+    "ingest": "corpora/grammar-de-en.yaml",
     "train": "data/vocabulary",
     "evaluate": "model",
     "register": "data/provenance.json",
@@ -218,7 +219,10 @@ def alone(
     world: World, name: str, stage: Mapping[str, Any], folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run a stage where there is nothing but what it declares, and what it stops without."""
-    code = [f"seq2seq/{module}.py" for module in (*DECIDES_NOTHING, "__main__")]
+    code = ["seq2seq/__main__.py"]
+    for pattern in ("**/__init__.py", *(f"{part.rstrip('.')}/*.py" for part in DECIDES_NOTHING)):
+        found = (world.project / "seq2seq").glob(pattern)
+        code += [path.relative_to(world.project).as_posix() for path in found]
     for dep in (*stage["deps"], *code, *NEEDED):
         source, target = world.project / dep, folder / dep
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ import ranks
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from seq2seq import parallel
-from seq2seq.errors import TransientError, UserError
-from seq2seq.tokens import TokenWriter
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data.tokens import TokenWriter
+from seq2seq.training import distributed
 
 RANKS = str(Path(ranks.__file__))
 
@@ -35,7 +35,7 @@ def folder(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """What a launch sets stays within a test."""
-    for name in (parallel.LAUNCHER, "GLOO_SOCKET_IFNAME", "TORCHELASTIC_SIGNALS_TO_HANDLE"):
+    for name in (distributed.LAUNCHER, "GLOO_SOCKET_IFNAME", "TORCHELASTIC_SIGNALS_TO_HANDLE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
@@ -52,13 +52,13 @@ def running(folder: Path) -> list[int]:
 
 
 def test_two_ranks_train_as_one_process(folder, capfd):
-    parallel.launch(2, RANKS, str(folder), "none")
+    distributed.launch(2, RANKS, str(folder), "none")
     said = capfd.readouterr()
     assert said.out.count("says this") == 1
     assert "rank 0 says this" in said.out
     assert said.err == ""
     first, second = seen(folder, 0), seen(folder, 1)
-    alone = ranks.train(parallel.World(), folder)
+    alone = ranks.train(distributed.World(), folder)
     assert len(alone["losses"]) == ranks.UPDATES
     assert [sum(rows) for rows in zip(first["rows"], second["rows"], strict=True)] == alone["rows"]
     assert 0 in second["rows"]  # that batch has one row, and the second rank none of it
@@ -72,7 +72,7 @@ def test_two_ranks_train_as_one_process(folder, capfd):
 
 def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
     with pytest.raises(UserError, match=r"rank 1 of 2 was killed \(SIGKILL\).*last checkpoint"):
-        parallel.launch(2, RANKS, str(folder), "kill")
+        distributed.launch(2, RANKS, str(folder), "kill")
     assert running(folder) == []
     assert len(seen(folder, 0)["losses"]) == ranks.MOMENT - 1
     assert capfd.readouterr().err == ""
@@ -80,7 +80,7 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
 
 def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd):
     with pytest.raises(KeyboardInterrupt):
-        parallel.launch(2, RANKS, str(folder), "stop")
+        distributed.launch(2, RANKS, str(folder), "stop")
     assert running(folder) == []
     assert [len(seen(folder, rank)["losses"]) for rank in (0, 1)] == [ranks.MOMENT] * 2
     assert capfd.readouterr().err == ""
@@ -90,7 +90,7 @@ def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd
 @pytest.mark.slow
 def test_ctrl_c_reaches_all_ranks(folder):
     with pytest.raises(KeyboardInterrupt):
-        parallel.launch(2, RANKS, str(folder), "stop launcher")
+        distributed.launch(2, RANKS, str(folder), "stop launcher")
     assert running(folder) == []
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
@@ -98,27 +98,27 @@ def test_ctrl_c_reaches_all_ranks(folder):
 @pytest.mark.slow
 def test_what_a_rank_raises_is_raised_by_the_launcher(folder, capfd):
     with pytest.raises(TransientError, match=r"^the moon is away$"):
-        parallel.launch(2, RANKS, str(folder), "raise")
+        distributed.launch(2, RANKS, str(folder), "raise")
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
 def test_ranks_that_differ_are_told_so_once(folder, capfd):
     with pytest.raises(UserError, match="2 processes differ in their number: they need the same params"):
-        parallel.launch(2, RANKS, str(folder), "differ")
+        distributed.launch(2, RANKS, str(folder), "differ")
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
 def test_a_rank_that_is_silent_for_too_long_ends_all(folder):
     with pytest.raises(UserError, match=r"rank 1 of 2 was silent for .* and then killed"):
-        parallel.launch(2, RANKS, str(folder), "hang")
+        distributed.launch(2, RANKS, str(folder), "hang")
     assert running(folder) == []
 
 
 @pytest.mark.slow
 def test_no_rank_outlives_a_launcher_that_is_killed(folder):
-    code = "import sys; from seq2seq import parallel; parallel.launch(2, *sys.argv[1:])"
+    code = "import sys; from seq2seq.training import distributed; distributed.launch(2, *sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, RANKS, str(folder), "kill launcher"], check=False)
     assert done.returncode == -signal.SIGKILL
     deadline = time.monotonic() + 20
@@ -128,8 +128,8 @@ def test_no_rank_outlives_a_launcher_that_is_killed(folder):
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
 
-LOST = parallel.LostError(f"another rank was {parallel.SILENT}")
-GONE = parallel.LostError("another rank does not answer")
+LOST = distributed.LostError(f"another rank was {distributed.SILENT}")
+GONE = distributed.LostError("another rank does not answer")
 
 
 @pytest.mark.parametrize(
@@ -155,27 +155,27 @@ def test_a_failure_is_that_of_the_rank_which_failed_first(tmp_path, monkeypatch,
         file = tmp_path / f"{rank}.json"
         monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
         if error:
-            parallel._record(error)
+            distributed._record(error)
         failures[rank] = ProcessFailure(rank, 100 + rank, status, str(file))
-    cause = parallel._cause(ChildFailedError("train", failures), 2)
+    cause = distributed._cause(ChildFailedError("train", failures), 2)
     assert type(cause) is type(raised)
     assert str(cause).startswith(str(raised))
 
 
 @pytest.mark.parametrize("wanted", ["two", "0", "-1", "1.5"])
 def test_a_number_of_processes_that_is_none_is_named(monkeypatch, wanted):
-    monkeypatch.setenv(parallel.PROCESSES, wanted)
-    with pytest.raises(UserError, match=f"{parallel.PROCESSES}={wanted}"):
-        parallel.processes()
+    monkeypatch.setenv(distributed.PROCESSES, wanted)
+    with pytest.raises(UserError, match=f"{distributed.PROCESSES}={wanted}"):
+        distributed.processes()
 
 
 def test_a_process_that_is_one_of_several_launches_none(monkeypatch):
-    monkeypatch.delenv(parallel.PROCESSES, raising=False)
-    assert parallel.processes() == 1
-    monkeypatch.setenv(parallel.PROCESSES, "4")
-    assert parallel.processes() == 4
+    monkeypatch.delenv(distributed.PROCESSES, raising=False)
+    assert distributed.processes() == 1
+    monkeypatch.setenv(distributed.PROCESSES, "4")
+    assert distributed.processes() == 4
     monkeypatch.setenv("RANK", "1")
-    assert parallel.processes() == 1
+    assert distributed.processes() == 1
 
 
 def test_one_process_is_a_world_that_changes_nothing():
@@ -183,12 +183,12 @@ def test_one_process_is_a_world_that_changes_nothing():
     expected = torch.rand(())
     torch.manual_seed(1)
     gradient = torch.ones(3)
-    with parallel.join() as world:
+    with distributed.join() as world:
         world.begin([gradient], seed=1, update=5)
         world.sum_([gradient])
         world.agree("nothing", os.urandom(9))
         assert (world.any(True), world.any(False)) == (True, False)
-    assert (world, world.share, world.first) == (parallel.World(0, 1), (0, 1), True)
+    assert (world, world.share, world.first) == (distributed.World(0, 1), (0, 1), True)
     assert gradient.tolist() == [1, 1, 1]
     assert torch.rand(()) == expected
     assert not torch.distributed.is_initialized()
@@ -198,11 +198,11 @@ def test_what_a_rank_s_own_device_says_in_a_sum_is_its_own(monkeypatch):
     def all_reduce(*_):
         raise raised
 
-    monkeypatch.setattr(parallel.dist, "all_reduce", all_reduce)
-    world = parallel.World(0, 2)
+    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
+    world = distributed.World(0, 2)
     for raised in (torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("illegal access")):
         with pytest.raises(type(raised)):
             world.sum_([torch.ones(1)])
     raised = RuntimeError("")
-    with pytest.raises(parallel.LostError, match="does not answer"):
+    with pytest.raises(distributed.LostError, match="does not answer"):
         world.sum_([torch.ones(1)])

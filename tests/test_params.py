@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import own_corpus, params, upgrades
-from seq2seq.params import ParamsError
+from seq2seq.commands import upgrades
+from seq2seq.common import params
+from seq2seq.common.params import ParamsError
+from seq2seq.data import own_corpus
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -327,7 +329,7 @@ def test_an_old_file_is_refused_with_the_command_that_mends_it(file):
         ):
             act(old(file))
         file.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
-    edit(file, "format: 2", "format: 9")
+    edit(file, f"format: {params.FORMAT}", "format: 9")
     with pytest.raises(ParamsError, match=r"is of format 9, .*newer code"):
         params.load(file)
 
@@ -387,10 +389,11 @@ def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, aft
     assert upgrades.upgrade(recipe) == []
 
 
-def test_paths_that_moved_are_mapped(file, monkeypatch):
-    monkeypatch.setitem(upgrades.PATHS, 2, {"seq2seq/grammars/de-en.yaml": "elsewhere/de-en.yaml"})
+def test_paths_that_moved_are_mapped(file):
     document = params.read_document(file)
-    document["format"] = 1
+    document["format"] = 2
+    document["ingest"]["path"] = "seq2seq/grammars/de-en.yaml"
     params.write(document, file)
-    assert ("ingest.path", "seq2seq/grammars/de-en.yaml", "elsewhere/de-en.yaml") in upgrades.upgrade(file)
-    assert params.load(file).ingest.path == "elsewhere/de-en.yaml"
+    moved = ("ingest.path", "seq2seq/grammars/de-en.yaml", "corpora/grammar-de-en.yaml")
+    assert moved in upgrades.upgrade(file)
+    assert params.load(file).ingest.path == "corpora/grammar-de-en.yaml"

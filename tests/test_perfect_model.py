@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import bleu_tokenizer, clean, direction, ingest, params, paths, scores, tokenize
-from seq2seq.checks import mark
-from seq2seq.corpus import read_split
-from seq2seq.vocabulary import Vocabulary
+from seq2seq import clean, ingest, tokenize
+from seq2seq.common import params, paths
+from seq2seq.data import direction
+from seq2seq.data.corpus import read_split
+from seq2seq.data.vocabulary import Vocabulary
+from seq2seq.evaluation import bleu_tokenizer, scores
+from seq2seq.gate.checks import mark
 
 SHIPPED = params.load(Path(__file__).parents[1] / "recipes/local.yaml")
 JOINER, NON_JOINER, BOM = "\u200d", "\u200c", "\ufeff"

@@ -25,8 +25,8 @@ from prefect.states import Completed, Running
 from prefect.testing.utilities import prefect_test_harness
 from test_flows import flip, toy, truncate
 
-from flows import screen, tasks
-from flows.stages import StageError
+from flows import console, pipeline
+from flows.dvc_runner import StageError
 
 pytestmark = [
     pytest.mark.slow,
@@ -110,10 +110,10 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     by_hand: dict[str, str], tmp_path: Path
 ) -> None:
     project = projects.make(tmp_path)
-    first = projects.call(project, "-m", "flows.pipeline")
+    first = projects.call(project, "-m", "flows.run")
     assert results(project) == by_hand
     lines = first.stdout.splitlines()
-    assert lines[0] == "tiny + 5 changes: seq2seq/grammars/de-en.yaml -> grammar-tiny"
+    assert lines[0] == "tiny + 5 changes: corpora/grammar-de-en.yaml -> grammar-tiny"
     assert closing_lines(first.stdout) == [(stage, "ran") for stage in STAGES]
     assert "promote    promoted" in first.stdout
     assert "grammar-tiny version 1 (champion): BLEU" in first.stdout
@@ -121,7 +121,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     assert re.search(r"warn|deprecat|alembic|telemetry", first.stdout + first.stderr, re.IGNORECASE) is None
 
     began = time.monotonic()
-    second = projects.call(project, "-m", "flows.pipeline")
+    second = projects.call(project, "-m", "flows.run")
     print(f"nothing to do: {time.monotonic() - began:.1f} s")
     assert closing_lines(second.stdout) == [(stage, "unchanged") for stage in STAGES]
     assert "version 1 is grammar-tiny@champion already" in second.stdout
@@ -131,7 +131,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
 
     # Another registry does not know the version: it is registered there, once.
     other = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
-    third = projects.call(project, "-m", "flows.pipeline", **other)
+    third = projects.call(project, "-m", "flows.run", **other)
     assert "does not know grammar-tiny version 1 of this tree: registering it there" in third.stdout
     assert "promote    promoted" in third.stdout
 
@@ -142,9 +142,9 @@ def closing_lines(text: str) -> list[tuple[str, str]]:
 
 ONE_STAGE = """
 import sys
-from flows import stages
-stages.clear_stale_locks()
-print(stages.run(sys.argv[1], print))
+from flows import dvc_runner
+dvc_runner.clear_stale_locks()
+print(dvc_runner.run(sys.argv[1], print))
 """
 
 
@@ -177,14 +177,14 @@ def test_killed_in_each_stage_and_run_again(by_hand: dict[str, str], tmp_path: P
 
 def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp_path: Path) -> None:
     project = projects.make(tmp_path)
-    with background(project, "-m", "flows.pipeline") as running:
+    with background(project, "-m", "flows.run") as running:
         wait(lambda: list((project / ".checkpoints").rglob("*.safetensors")), "a checkpoint")
         victims = family(running.pid)
         assert len(victims) > 3  # the flow, its Prefect server, DVC, the stage
         running.kill()
         _, alive = psutil.wait_procs(victims[:-1], timeout=60)
         assert alive == []
-    with background(project, "-m", "flows.pipeline") as running:
+    with background(project, "-m", "flows.run") as running:
         assert running.stdout is not None
         text = ""
         while "train: goes on from update" not in text:
@@ -198,7 +198,7 @@ def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp
     assert running.returncode == 130, text + rest
     assert "[4/6] train      interrupted" in rest
     assert "error: interrupted" in rest
-    again = projects.call(project, "-m", "flows.pipeline")
+    again = projects.call(project, "-m", "flows.run")
     assert "train: goes on from update" in again.stdout
     assert results(project) == by_hand
 
@@ -215,7 +215,7 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
         named = "prefect.server.api.server:create_app"
         return next((p for p in family(pid) if named in p.cmdline()), None)
 
-    with background(project, "-m", "flows.pipeline", "--until", "ingest") as running:
+    with background(project, "-m", "flows.run", "--until", "ingest") as running:
         wait(lambda: any("dvc" in p.cmdline() for p in family(running.pid)), "DVC")
         victim = server(running.pid)
         assert victim is not None
@@ -240,7 +240,7 @@ DAMAGED = [
 
 def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tmp_path: Path) -> None:
     project = projects.make(tmp_path)
-    projects.call(project, "-m", "flows.pipeline")
+    projects.call(project, "-m", "flows.run")
     lock = (project / "dvc.lock").read_text()
     bad = []
     for number, name in enumerate(DAMAGED):
@@ -252,7 +252,7 @@ def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tm
         (truncate if number % 2 else flip)(project / bad[-1])
     for folder in ("data", "model", "reports"):
         shutil.rmtree(project / folder)
-    again = projects.call(project, "-m", "flows.pipeline")
+    again = projects.call(project, "-m", "flows.run")
     assert [path for path in bad if path not in again.stdout] == []
     assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES}
     assert results(project) == by_hand
@@ -270,7 +270,7 @@ def prefect() -> Iterator[None]:
 @pytest.fixture
 def told(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The lines of the screen."""
-    monkeypatch.setattr(tasks, "RETRY_DELAYS", [0.1, 0.1])
+    monkeypatch.setattr(pipeline, "RETRY_DELAYS", [0.1, 0.1])
 
     class Lines(list[str]):
         def write(self, text: str) -> None:
@@ -283,9 +283,9 @@ def told(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             return False
 
     lines = Lines()
-    token = screen.current.set(screen.Screen(lines))  # type: ignore[arg-type]
+    token = console.current.set(console.Screen(lines))  # type: ignore[arg-type]
     yield lines
-    screen.current.reset(token)
+    console.current.reset(token)
 
 
 def task_states() -> dict[str, tuple[str, int]]:
@@ -306,18 +306,18 @@ def task_states() -> dict[str, tuple[str, int]]:
 
 
 def test_states_are_what_happened(toy: Path, told: list[str]) -> None:
-    tasks.pipeline()
+    pipeline.pipeline()
     assert task_states() == dict.fromkeys(("first", "second", "third"), ("Ran", 1))
     (toy / "two.txt").unlink()
-    tasks.pipeline()
+    pipeline.pipeline()
     assert task_states() == {"first": ("Unchanged", 1), "second": ("Restored", 1), "third": ("Unchanged", 1)}
-    tasks.pipeline(until="second", force=("second",))
+    pipeline.pipeline(until="second", force=("second",))
     assert task_states() == {"first": ("Unchanged", 1), "second": ("Ran", 1)}
 
 
 def test_what_may_pass_is_tried_again(toy: Path, told: list[str]) -> None:
     (toy / "second.do").write_text("once transient")
-    tasks.pipeline()
+    pipeline.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Ran", 2), "third": ("Ran", 1)}
     assert any("failed" in line and line.endswith("it did not work; again in 0 s") for line in told)
 
@@ -325,21 +325,21 @@ def test_what_may_pass_is_tried_again(toy: Path, told: list[str]) -> None:
 def test_what_will_not_pass_is_not(toy: Path, told: list[str]) -> None:
     (toy / "second.do").write_text("once user")
     with pytest.raises(StageError, match="second \\(user\\): it did not work"):
-        tasks.pipeline()
+        pipeline.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Failed", 1)}
 
 
 def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, told: list[str]) -> None:
     with get_client(sync_client=True) as client:
-        killed = client.create_flow_run(tasks.pipeline, state=Running())
-        ended = client.create_flow_run(tasks.pipeline, state=Completed())
+        killed = client.create_flow_run(pipeline.pipeline, state=Running())
+        ended = client.create_flow_run(pipeline.pipeline, state=Completed())
         for run, wanted in ((killed, "Crashed"), (ended, "Completed")):
-            tasks.FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
-            tasks.FLOW_RUN.write_text(str(run.id))
-            tasks.pipeline(until="first")
+            pipeline.FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
+            pipeline.FLOW_RUN.write_text(str(run.id))
+            pipeline.pipeline(until="first")
             assert client.read_flow_run(run.id).state.name == wanted
-            assert not tasks.FLOW_RUN.exists()
+            assert not pipeline.FLOW_RUN.exists()
     for unknown in (str(uuid4()), "", "half a num"):  # of another server, or cut short
-        tasks.FLOW_RUN.write_text(unknown)
-        tasks.pipeline(until="first")
+        pipeline.FLOW_RUN.write_text(unknown)
+        pipeline.pipeline(until="first")
     assert "was killed by force: marked as crashed" in "\n".join(told)

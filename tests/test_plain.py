@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from seq2seq import plain
+from seq2seq.common import plain
 
 HOSTILE = [
     *("![x](http://evil.example/x.png)", "[x](http://evil.example)", "<img src=http://evil.example/x>"),

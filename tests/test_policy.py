@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.params import Promote
-from seq2seq.policy import DECISIVE, LOADS, Judgement, judge
+from seq2seq.common.params import Promote
+from seq2seq.gate.policy import DECISIVE, LOADS, Judgement, judge
 
 POLICY = Promote(
     frozen_digest=None,

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from seq2seq import precision
-from seq2seq.errors import UserError
-from seq2seq.precision import Precision, Rounding, choose_precision
+from seq2seq.common.errors import UserError
+from seq2seq.nn import precision
+from seq2seq.nn.precision import Precision, Rounding, choose_precision
 
 CPU = torch.device("cpu")
 NATIVE, EMULATED = Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seq2seq import processes
+from seq2seq.common import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a parent's death")
 ROOT = Path(__file__).parents[1]
@@ -87,11 +87,11 @@ def test_a_stage_of_a_dvc_that_somebody_ran_by_hand_finds_it_in_dvcs_record(tmp_
 
 ASKER = """
 import sys
-from seq2seq import answers
-head = answers.QUERY.partition("def short")[0]
+from seq2seq.gate import isolated
+head = isolated.QUERY.partition("def short")[0]
 does = "import os, pathlib, time; pathlib.Path(%r).write_text(str(os.getpid())); time.sleep(300)"
-answers.QUERY = head + does
-answers.query("models:/x/1", "sqlite:///x", ["a"])
+isolated.QUERY = head + does
+isolated.query("models:/x/1", "sqlite:///x", ["a"])
 """
 
 

@@ -13,9 +13,10 @@ from gate import Killed, World, aliases, kill_at, log, said
 from test_policy import changed
 from test_registry import project
 
-from flows import lock, promote
-from seq2seq import history, params, paths, registry, store
-from seq2seq.errors import TransientError, UserError
+from flows import locks, promote
+from seq2seq.common import params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.tracking import client, promotions, registry
 
 __all__ = ["project"]
 
@@ -40,8 +41,8 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     assert {"name": "minimum BLEU", "ok": True, "figure": "30.00", "limit": "at least 20.00"} in told[
         "criteria"
     ]
-    mlflow_client = store.connect()
-    [entry] = history.entries("m")
+    mlflow_client = client.connect()
+    [entry] = promotions.entries("m")
     assert (
         json.loads(Path(mlflow_client.download_artifacts(entry.run_id, "verdict.json")).read_text()) == told
     )
@@ -70,7 +71,7 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
         lambda: paths.METRICS.write_text(json.dumps({"model_digest": "digest 2", "test": {}})),
         lambda: paths.SLICES.write_text("other slices"),
         lambda: paths.SEGMENTS.write_text("other answers"),
-        lambda: (Path("seq2seq").mkdir(), Path("seq2seq/checks.py").write_text("")),
+        lambda: (Path("seq2seq/gate").mkdir(parents=True), Path("seq2seq/gate/checks.py").write_text("")),
     ):
         change()
         promote.promote()
@@ -147,7 +148,7 @@ def test_force_is_audited_and_has_its_limit(world: World) -> None:
     assert any(c.ok is False for c in forced.criteria)
     assert aliases()["champion"] == "2"
     assert (log()[-1], said("2")) == (("forced", "1", "2", "done"), "forced")
-    assert history.entries("m")[0].reason == forced.reason
+    assert promotions.entries("m")[0].reason == forced.reason
     assert promote.promote().what == "unchanged"
 
     broken = {"problem": "its weights are gone", "scores": None, "answers_as_evaluated": False}
@@ -188,14 +189,14 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
     world: World, monkeypatch: pytest.MonkeyPatch, away_by: Exception
 ) -> None:
     version = world.make()
-    world.failing = "seq2seq.report"
+    world.failing = "seq2seq.report.page"
     with monkeypatch.context() as away:
-        away.setattr(history, "publish", lambda *_: (_ for _ in ()).throw(away_by))
+        away.setattr(promotions, "publish", lambda *_: (_ for _ in ()).throw(away_by))
         assert promote.promote().what == "promoted"
     assert not paths.REPORT.exists()
     world.failing = ""
     assert promote.promote().what == "unchanged"
-    kept = {item.path for item in store.connect().list_artifacts(version.run_id, "promotion/m-1")}
+    kept = {item.path for item in client.connect().list_artifacts(version.run_id, "promotion/m-1")}
     assert "promotion/m-1/report.html" in kept
     asked = len(world.asked)
     assert promote.promote().what == "unchanged"
@@ -259,7 +260,7 @@ def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch:
         mine = [entry for entry in log() if entry[2] == version and entry[3] == "done"]
         assert [entry[0] for entry in mine] == [what], done
         assert all(entry[3] != "open" for entry in log())
-        assert registry.get_version("m", version).tags[history.PUBLISHED]
+        assert registry.get_version("m", version).tags[promotions.PUBLISHED]
     assert len(done) == step >= (8 if what == "promoted" else 6)
 
 
@@ -288,10 +289,10 @@ def test_the_command_says_the_verdict_and_what_failed(
         assert "--force and --reason TEXT go together" in capsys.readouterr().err
     assert promote.main(["--force", "--reason", "we need it"]) == 0
     assert "promote    forced" in capsys.readouterr().out
-    with lock.workspace():
+    with locks.workspace():
         assert promote.main([]) == 2
     assert "another run holds" in capsys.readouterr().err
     world.make()
-    world.failing = "seq2seq.evidence"
+    world.failing = "seq2seq.gate.evidence"
     assert promote.main([]) == 2
-    assert "error: promote failed (user): seq2seq.evidence does not work" in capsys.readouterr().err
+    assert "error: promote failed (user): seq2seq.gate.evidence does not work" in capsys.readouterr().err

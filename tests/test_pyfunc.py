@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from seq2seq import pyfunc
-from seq2seq.errors import UserError
-from seq2seq.translator import no_text
+from seq2seq.common.errors import UserError
+from seq2seq.inference import pyfunc
+from seq2seq.inference.translator import no_text
 
 
 class Upper:

@@ -16,23 +16,17 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
-from seq2seq import (
-    answers,
-    direction,
-    model_folder,
-    params,
-    paths,
-    pyfunc,
-    register,
-    registry,
-    sentences,
-    store,
-    translator,
-)
-from seq2seq.direction import Direction, Side
-from seq2seq.errors import TransientError, UserError
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.vocabulary import FILE, learn
+from seq2seq import register
+from seq2seq.common import params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data import direction
+from seq2seq.data.direction import Direction, Side
+from seq2seq.data.vocabulary import FILE, learn
+from seq2seq.gate import isolated
+from seq2seq.inference import packaging, sentences, translator
+from seq2seq.nn import model_folder
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.tracking import client, registry
 
 ROOT = Path(__file__).parents[1]
 SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
@@ -118,7 +112,7 @@ def test_scores_of_another_model_are_refused(project):
 
 
 def test_a_model_that_answers_otherwise_is_refused(project, monkeypatch):
-    monkeypatch.setattr(answers, "query", lambda *_: ["something else"] * len(SENTENCES))
+    monkeypatch.setattr(isolated, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
@@ -128,7 +122,7 @@ def test_a_server_that_dies_while_it_gets_the_model_may_be_tried_again(project, 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
         raise MlflowException("gone", error_code=INTERNAL_ERROR)
 
-    monkeypatch.setattr(pyfunc, "log_model", log_model)
+    monkeypatch.setattr(packaging, "log_model", log_model)
     with pytest.raises(TransientError, match="does not answer: gone"):
         register.register(CHECKED)
 
@@ -140,9 +134,9 @@ def test_what_is_missing_is_named(project):
 
 
 def test_requirements_are_what_any_registry_has_and_all_that_translating_imports(project):
-    assert all(line.count("==") == 1 and "+" not in line for line in pyfunc.requirements())
+    assert all(line.count("==") == 1 and "+" not in line for line in packaging.requirements())
     code = (
-        "import sys, seq2seq.translator\n"
+        "import sys, seq2seq.inference.translator\n"
         "print([m for m in ('pandas', 'pyarrow', 'pydantic', 'ruamel', 'sacrebleu') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -165,10 +159,10 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert (summary["frozen_set"], summary["sentences"], summary["contaminated"]) == ("news", 3, 0)
     assert (summary["corpus"], len(summary["samples"])) == ("corpora/x.tsv", 4)
     # The run was made again from what lies on disk: with its evaluation.
-    made = store.connect().get_run(version.run_id)
+    made = client.connect().get_run(version.run_id)
     assert made.data.metrics["news.bleu"] == 12.5
     assert made.data.metrics["validation.ter"] == 50.0
-    kept = {file.path for file in store.connect().list_artifacts(version.run_id, "evaluation")}
+    kept = {file.path for file in client.connect().list_artifacts(version.run_id, "evaluation")}
     assert {f"evaluation/{name}" for name in ("metrics.json", "segments.jsonl", "slices.csv")} <= kept
     assert "evaluation/pictures" in kept
     assert version.tags["model_digest"] == record["model_digest"]
@@ -185,7 +179,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     ):
         assert version.tags[key], key
     assert (version.tags["source.language"], version.tags["target.language"]) == ("de", "en")
-    kept = {file.path for file in store.connect().list_artifacts(version.run_id, "register")}
+    kept = {file.path for file in client.connect().list_artifacts(version.run_id, "register")}
     assert {"register/git.diff", "register/params.yaml"} <= kept
 
     # The files explain themselves, and the registry's own interface takes what people have.
@@ -195,7 +189,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert stored == how | {"splitter": sentences.name_and_version(), "source_language": "de"}
     assert not list(folder.parents[1].rglob("__pycache__"))
     expected = translator.Translator.from_folder(folder).translate(SENTENCES)
-    mlflow.set_tracking_uri(store.uri())
+    mlflow.set_tracking_uri(client.uri())
     loaded = mlflow.pyfunc.load_model(version.uri)
     for form in (SENTENCES, pandas.Series(SENTENCES), pandas.DataFrame({"text": SENTENCES})):
         assert loaded.predict(form) == expected
@@ -235,7 +229,7 @@ def served(project):
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--port", port]
     command += ["--model-uri", f"models:/{CHECKED.register.name}/1"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.uri(), "PATH": path}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": client.uri(), "PATH": path}
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import commands, environment, history, params, registry, store, tracking
-from seq2seq.errors import UserError
+from seq2seq.commands import translate
+from seq2seq.common import environment, params
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import client, promotions, registry, runs
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def register(folder: Path, name: str, **tags: str) -> registry.Version:
     files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
     (files / registry.FOLDER).mkdir(parents=True)
     (files / registry.FOLDER / "note").write_text(name)
-    mlflow_client = store.connect()
-    experiment = tracking.experiment(name)
+    mlflow_client = client.connect()
+    experiment = runs.experiment(name)
     run_id = mlflow_client.create_run(experiment).info.run_id
     model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
     mlflow_client.log_model_artifacts(model.model_id, str(files))
@@ -79,7 +81,7 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
         assert short == registry._through_mlflow("models:/a", "a", alias, number)
         assert (short / "note").read_text() == "a"
     assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
-    store.connect().delete_model_version("a", "2")
+    client.connect().delete_model_version("a", "2")
     assert registry._beside_the_project("a", None, "2") is None
     with pytest.raises(UserError, match=r"models:/a/2 is not there: the versions of a are: 1 \(champion\)$"):
         registry.download_model("models:/a/2")
@@ -109,10 +111,10 @@ def test_where_nothing_serves_it_is_said_what_else_translates(project):
     params.apply(None, ["register.name=m"])
     told = r"models:/m@champion is not there: the versions of m are: 1 \(challenger, rejected\)"
     with pytest.raises(UserError, match=f"{told}$"):
-        commands._translator(None)
+        translate._translator(None)
     Path("model").mkdir()
     with pytest.raises(UserError, match=f"{told}; `--model model` translates with what was trained here"):
-        commands._translator(None)
+        translate._translator(None)
 
 
 def test_files_that_are_gone_are_missed(project):
@@ -186,9 +188,9 @@ def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp
     first, second = register(project, "a"), register(project, "a")
     for number, (what, version) in enumerate([("promoted", first), ("rejected", second), ("forced", second)]):
         champion = "1" if number else None
-        entry = history.Entry("a", what, champion, version.version, "why", *history.now_and_here())
-        history.carry_out(entry, {"what": what})
-    done = [(e.what, e.champion, e.version, e.state) for e in history.entries("a")]
+        entry = promotions.Entry("a", what, champion, version.version, "why", *promotions.now_and_here())
+        promotions.carry_out(entry, {"what": what})
+    done = [(e.what, e.champion, e.version, e.state) for e in promotions.entries("a")]
     assert done == [
         ("forced", "1", "2", "done"),
         ("rejected", "1", "2", "done"),
@@ -196,9 +198,9 @@ def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp
     ]
     assert registry.version_by_alias("a", registry.PREVIOUS).version == "1"
     (project / "verdict.json").write_text("{}")
-    history.publish(second, [project / "verdict.json", project / "nothing.html"], "today")
-    assert registry.get_version("a", "2").tags[history.PUBLISHED] == "today"
+    promotions.publish(second, [project / "verdict.json", project / "nothing.html"], "today")
+    assert registry.get_version("a", "2").tags[promotions.PUBLISHED] == "today"
     (project / "back").mkdir()
-    history.bring_back(second, project / "back")
+    promotions.bring_back(second, project / "back")
     assert [path.name for path in (project / "back").iterdir()] == ["verdict.json"]
-    history.bring_back(first, project / "back")  # nothing was published for it
+    promotions.bring_back(first, project / "back")  # nothing was published for it

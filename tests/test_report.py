@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from report_record import HOSTILE, ORIGIN, lay, record
 
-from seq2seq import facts, params, paths, report
-from seq2seq.errors import UserError
-from seq2seq.policy import judge
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.gate.policy import judge
+from seq2seq.report import context, page
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "link"}
@@ -27,7 +28,7 @@ def project(tmp_path, monkeypatch):
 
 def written(files):
     lay(files)
-    report.write()
+    page.write()
     return Page(paths.REPORT.read_text("utf-8"))
 
 
@@ -79,8 +80,8 @@ SECTIONS = {
 
 
 def test_figures_are_rounded_without_a_lie():
-    assert [report.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["−0.0", "+0.0", "−0.1", "+1.2"]
-    assert [report.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
+    assert [page.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["−0.0", "+0.0", "−0.1", "+1.2"]
+    assert [page.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
         *("0 %", "< 0.1 %", "92.5 %", "> 99.9 %", "100 %")
     ]
 
@@ -93,11 +94,11 @@ def test_a_page_of_everything_is_whole():
     for said in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
         assert said in shown.text
     again = paths.REPORT.read_bytes(), paths.CARD.read_bytes()
-    report.write()
+    page.write()
     assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
 
 
-@pytest.mark.parametrize("missing", facts.FILES.values(), ids=str)
+@pytest.mark.parametrize("missing", context.FILES.values(), ids=str)
 def test_what_is_not_there_leaves_its_section_out(missing):
     files = record()
     del files[missing]
@@ -168,7 +169,7 @@ def test_evidence_of_another_model_is_left_out_and_said_to_be():
 
 
 def test_only_slices_large_enough_are_judged():
-    rows = facts.slices(record()[paths.EVIDENCE], None, params.load().promote)["rows"]
+    rows = context.slices(record()[paths.EVIDENCE], None, params.load().promote)["rows"]
     assert [row["tone"] for row in rows] == ["good", ""]
 
 
@@ -181,7 +182,7 @@ def test_of_many_slices_one_may_differ_by_chance_as_the_gate_has_it():
     ]
     evidence = record()[paths.EVIDENCE] | {"slices": ten, "behaviour": []}
     evidence["challenger"]["answers_as_evaluated"] = True
-    shown = [row["tone"] == "bad" for row in facts.slices(evidence, None, policy)["rows"]]
+    shown = [row["tone"] == "bad" for row in context.slices(evidence, None, policy)["rows"]]
     judged = [one.ok is False for one in judge(evidence, policy).criteria if one.name.startswith("slice ")]
     assert shown == judged == [True] + [False] * 9
 
@@ -215,15 +216,15 @@ def test_files_that_are_not_shown_are_counted():
 def test_a_file_that_is_cut_off_is_named(capsys):
     lay({paths.METRICS: '{"test": '})
     with pytest.raises(UserError, match="is not valid JSON"):
-        facts.read(paths.METRICS)
-    assert report.main() == 2
+        context.read(paths.METRICS)
+    assert page.main() == 2
     assert "metrics.json" in capsys.readouterr().err
 
 
 def test_metrics_of_older_code_are_named():
     lay({paths.METRICS: {"test": {"bleu": 40.0}, "test_digest": "b"}})
     with pytest.raises(UserError, match="older code wrote it"):
-        report.write()
+        page.write()
 
 
 def test_a_large_record_makes_a_small_page():
@@ -249,7 +250,7 @@ def test_every_text_stands_out_from_every_ground():
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    style = (report.TEMPLATES / "report.css").read_text()
+    style = (page.TEMPLATES / "report.css").read_text()
     themes = [
         dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", theme)) for theme in style.split("@media", 2)[:2]
     ]

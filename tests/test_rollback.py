@@ -16,8 +16,10 @@ from test_registry import project, register
 
 from flows import promote, rollback
 from flows.verdict import to_serve
-from seq2seq import answers, history, paths, query, registry, store
-from seq2seq.errors import TransientError, UserError
+from seq2seq.common import paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.gate import isolated
+from seq2seq.tracking import client, promotions, registry
 
 __all__ = ["project"]
 
@@ -36,7 +38,7 @@ def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     entry = rollback.rollback("m", None, "it forgot numbers")
-    assert world.asked == [("seq2seq.query", "models:/m/1")]
+    assert world.asked == [("seq2seq.gate.isolated", "models:/m/1")]
     assert (entry.champion, entry.version) == ("2", "1")
     assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
     assert log()[-1] == ("rolled back", "2", "1", "done")
@@ -79,7 +81,11 @@ def test_it_needs_nothing_of_a_workspace(world: World, capsys: pytest.CaptureFix
             r"m has no version 7: the versions of m are: 1 \(previous, promoted\), 2 \(challenger, cham",
         ),
         ("2", "", "version 2 is m@champion already: name another by --to"),
-        ("1", "seq2seq.query", "m: version 1 is not gone back to: seq2seq.query does not work"),
+        (
+            "1",
+            "seq2seq.gate.isolated",
+            "m: version 1 is not gone back to: seq2seq.gate.isolated does not work",
+        ),
     ],
 )
 def test_refused(
@@ -100,7 +106,7 @@ def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """The server does what it is asked, and its answer is lost."""
-    mlflow_client = type(store.connect())
+    mlflow_client = type(client.connect())
     real = getattr(mlflow_client, lost)
     with monkeypatch.context() as patch:
 
@@ -131,14 +137,14 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
         monkeypatch.setattr(rollback.registry, "version_by_alias", dead)
         raise TransientError("no answer")
 
-    monkeypatch.setattr(history, "carry_out", dead)
+    monkeypatch.setattr(promotions, "carry_out", dead)
     with pytest.raises(UserError, match=r"no answer; whether m@champion has moved .*history m`.*--to 1"):
         rollback.rollback("m", None, "bad")
 
 
 def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None:
     rollback.rollback("m", None, "it forgot numbers")
-    store.connect().delete_registered_model_alias("m", "champion")
+    client.connect().delete_registered_model_alias("m", "champion")
     verdict = promote.promote()
     assert verdict.what == "kept"
     assert "version 2 was rolled back (it forgot numbers), and there is no champion; `py" in verdict.reason
@@ -258,7 +264,7 @@ def test_the_log_as_a_table(world: World) -> None:
     rollback.rollback("m", None, "numbers")
     world.make(-2.0, 0.01)
     promote.promote()
-    head, *rows = history.table(history.entries("m"))
+    head, *rows = promotions.table(promotions.entries("m"))
     assert head.split() == ["when", "what", "version", "who", "why"]
     assert "  rejected     3 (champion 1)  " in rows[0]
     assert "  rolled back  2 -> 1          " in rows[1]
@@ -271,11 +277,11 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
     """Half a rollback is left, and somebody has deleted the version since."""
     gone = register(Path.cwd(), "m")
     registry.set_alias("m", "champion", gone.version)
-    entry = history.Entry("m", history.ROLLED_BACK, gone.version, "1", "x", *history.now_and_here())
+    entry = promotions.Entry("m", promotions.ROLLED_BACK, gone.version, "1", "x", *promotions.now_and_here())
     with pytest.MonkeyPatch.context() as patch:
         kill_at(3, patch)
         with pytest.raises(Killed):
-            history.carry_out(entry, {})
+            promotions.carry_out(entry, {})
     registry.client().delete_model_version("m", gone.version)
     assert promote.promote().what == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")
@@ -299,7 +305,7 @@ def test_how_a_version_is_asked(
             raise said
         return said
 
-    monkeypatch.setattr(answers, "query", ask)
+    monkeypatch.setattr(isolated, "query", ask)
     monkeypatch.setattr("sys.argv", ["query", "models:/m/1"])
-    assert query.main() == status
+    assert isolated.main() == status
     assert "".join(capsys.readouterr()).startswith(told)

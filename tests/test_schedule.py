@@ -23,7 +23,7 @@ import projects
 import pytest
 
 LOGIN = "admin:a-long-password"
-PROCESSES = projects.ROOT / "seq2seq/processes.py"
+PROCESSES = projects.ROOT / "seq2seq/common/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 

@@ -10,9 +10,9 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq import scores
-from seq2seq.behaviour import sign_test
-from seq2seq.corpus import Pair
+from seq2seq.data.corpus import Pair
+from seq2seq.evaluation import scores
+from seq2seq.gate.behaviour import sign_test
 
 REFERENCES = ["The dog sleeps in the garden.", "The cat eats the fish today.", "I know that."]
 HYPOTHESES = ["The dog sleeps in a garden.", "The cat eats a fish.", "I know that."]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_model import KINDS, build, loss
 
-from seq2seq.batches import collate, source_batch
-from seq2seq.search import NEVER, Hypothesis, beam_search, forced, greedy
-from seq2seq.vocabulary import EOS
+from seq2seq.data.vocabulary import EOS
+from seq2seq.inference.search import NEVER, Hypothesis, beam_search, forced, greedy
+from seq2seq.nn.batches import collate, source_batch
 
 SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4], [13, 14, 15, 4, 4]]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import sentences
+from seq2seq.inference import sentences
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import params, scores, slices
-from seq2seq.corpus import Pair
+from seq2seq.common import params
+from seq2seq.data.corpus import Pair
+from seq2seq.evaluation import scores, slices
 
 HOW = params.load(Path(__file__).parent.parent / "params.yaml").evaluate
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import streams
-from seq2seq.corpus import Pair
-from seq2seq.errors import UserError
-from seq2seq.formats import Malformed, open_table
+from seq2seq.common.errors import UserError
+from seq2seq.data import streams
+from seq2seq.data.corpus import Pair
+from seq2seq.data.formats import Malformed, open_table
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {
@@ -203,7 +203,7 @@ def test_an_endless_line_takes_little_memory(tmp_path, name):
         for _ in range(200):
             file.write(b"a" * 2**20)
     code = (
-        "import resource, sys; from pathlib import Path; from seq2seq.formats import open_table\n"
+        "import resource, sys; from pathlib import Path; from seq2seq.data.formats import open_table\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))\n"
         "print(list(open_table(Path(sys.argv[1]), 0, 1).rows))"

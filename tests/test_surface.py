@@ -15,9 +15,9 @@ import pytest
 from prefect.workers.process import ProcessJobConfiguration
 from ruamel.yaml import YAML
 
-from flows import clone, deploy, worker
+from flows import checkout, deploy, worker
 from flows.retrain import retrain
-from seq2seq.errors import UserError
+from seq2seq.common.errors import UserError
 
 ORIGINS, LOGIN = "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_API_AUTH_STRING"
 
@@ -53,7 +53,7 @@ def test_a_run_brings_no_command_environment_or_folder() -> None:
 
 def test_a_ref_is_no_option_of_git(tmp_path: Any) -> None:
     with pytest.raises(UserError, match="is no branch, tag or commit"):
-        clone.check_out(str(tmp_path), "--upload-pack=touch evil", tmp_path / "clone")
+        checkout.check_out(str(tmp_path), "--upload-pack=touch evil", tmp_path / "clone")
     assert not (tmp_path / "clone").exists()
 
 
@@ -102,7 +102,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         "https_proxy": f"http://me:{secret('proxy')}@127.0.0.1:9",
         "SEQ2SEQ_REPOSITORY": f"https://me:{secret('repository')}@git.example/x.git",
     }
-    done = projects.call(project, "-m", "flows.pipeline", **variables)
+    done = projects.call(project, "-m", "flows.run", **variables)
     written = {"the screen": (done.stdout + done.stderr).encode()}
 
     # One that fails, on a notice that cannot be sent and a server that is not there.
@@ -112,7 +112,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         {"MLFLOW_TRACKING_URI": f"http://me:{secret('tracking URI')}@127.0.0.1:9"},
         {"PREFECT_API_URL": f"http://me:{secret('Prefect URL')}@127.0.0.1:9/api"},
     ):
-        arguments = ["-m", "flows.pipeline", "--set", f"register.name={name}", "--force", "train"]
+        arguments = ["-m", "flows.run", "--set", f"register.name={name}", "--force", "train"]
         failed = subprocess.run(
             [sys.executable, *arguments],
             cwd=project,

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from seq2seq import threads
-from seq2seq.threads import Neighbours, choose_threads, keep_threads, quota
+from seq2seq.common import threads
+from seq2seq.common.threads import Neighbours, choose_threads, keep_threads, quota
 
 
 @pytest.fixture(autouse=True)

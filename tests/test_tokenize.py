@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import params, paths, tokenize
-from seq2seq.corpus import Pair, read_split, write_split
-from seq2seq.errors import UserError
-from seq2seq.tokens import TokenSplit
-from seq2seq.vocabulary import Vocabulary, known_words
+from seq2seq import tokenize
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.data.vocabulary import Vocabulary, known_words
 
 CHECKED = params.load(Path(__file__).parents[1] / "params.yaml")
 WORDS = "der die Hund Katze schläft läuft im Haus Garten und".split()

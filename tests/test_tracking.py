@@ -18,8 +18,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import DatabaseError
 
-from seq2seq import params, paths, store, tracking, workspace
-from seq2seq.errors import TransientError, UserError
+from seq2seq.common import params, paths, workspace
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.tracking import client, runs
 
 ROOT = Path(__file__).parents[1]
 CHECKED = params.load(ROOT / "recipes/tiny.yaml")
@@ -43,7 +44,7 @@ def project(tmp_path, monkeypatch, empty_database) -> Path:
 
 
 def points(run_id: str, metric: str) -> list[tuple[int, float]]:
-    history = store.connect().get_metric_history(run_id, metric)
+    history = client.connect().get_metric_history(run_id, metric)
     return sorted((point.step, point.value) for point in history)
 
 
@@ -57,7 +58,7 @@ def write_curve(updates: int) -> None:
 
 def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = None) -> str:
     """Stands for a training; returns the run's id."""
-    with tracking.training_run(CHECKED, fingerprint) as run:
+    with runs.training_run(CHECKED, fingerprint) as run:
         for update in range(1, updates + 1):
             run.log_metrics({"validation_loss": 2.0 + update}, update)
         if error is not None:
@@ -66,24 +67,24 @@ def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = 
 
 
 def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(project, monkeypatch):
-    assert store.uri() == f"sqlite:///{project}/mlflow.db"
-    assert store.sqlite_file(store.uri()) == project / "mlflow.db"
+    assert client.uri() == f"sqlite:///{project}/mlflow.db"
+    assert client.sqlite_file(client.uri()) == project / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
-    assert store.uri() == "http://tracker:5000"
-    assert store.sqlite_file(store.uri()) is None
+    assert client.uri() == "http://tracker:5000"
+    assert client.sqlite_file(client.uri()) is None
 
 
 def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
     run_id = train(3)
-    run = store.connect().get_run(run_id)
+    run = client.connect().get_run(run_id)
     assert json.loads(paths.RUN.read_text()) == {
         "run_id": run_id,
         "experiment": CHECKED.register.name,
         "fingerprint": FIRST,
     }
     assert run.info.status == "FINISHED"
-    assert store.connect().get_experiment(run.info.experiment_id).name == CHECKED.register.name
+    assert client.connect().get_experiment(run.info.experiment_id).name == CHECKED.register.name
     assert run.data.params["train.attention"] == "additive"
     assert run.data.params["ingest.path"] == CHECKED.ingest.path
     assert run.data.params["clean.source_script"] == "null"
@@ -92,7 +93,7 @@ def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
     assert run.data.tags["git.commit"]
     assert run.data.tags["dvc.corpus"] == "12.dir"
     assert run.data.tags["git.dirty"] in ("true", "false", "unknown")
-    kept = {file.path for file in store.connect().list_artifacts(run_id, "train")}
+    kept = {file.path for file in client.connect().list_artifacts(run_id, "train")}
     assert kept == {
         f"train/{name}"
         for name in ("git.diff", "packages.txt", "params.yaml", "dvc.lock", "machine.json", "provenance.json")
@@ -111,15 +112,15 @@ def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(projec
     with pytest.raises(type(error)):
         train(3, error=error)
     stopped = json.loads(paths.RUN.read_text())["run_id"]
-    assert store.connect().get_run(stopped).info.status == status
+    assert client.connect().get_run(stopped).info.status == status
     assert train(5) == stopped
     assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
-    assert store.connect().get_run(stopped).info.status == "FINISHED"
+    assert client.connect().get_run(stopped).info.status == "FINISHED"
 
 
 def test_a_killed_training_that_could_say_nothing_goes_on_in_its_run(project):
     run_id = train(2)
-    store.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
+    client.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
     assert train(4) == run_id
 
 
@@ -127,7 +128,7 @@ def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
     first = train(1)
     again = train(1)
     other = train(1, fingerprint="e" * 40)
-    store.connect().update_run(again, status="RUNNING")
+    client.connect().update_run(again, status="RUNNING")
     monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
     elsewhere = train(1)
     assert len({first, again, other, elsewhere}) == 4
@@ -137,45 +138,45 @@ def test_a_resumed_run_keeps_the_parameters_it_has(project):
     with pytest.raises(KeyboardInterrupt):
         train(1, error=KeyboardInterrupt())
     changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
-    with tracking.training_run(changed, FIRST) as run:
+    with runs.training_run(changed, FIRST) as run:
         pass
-    assert store.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
+    assert client.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
 
 
 def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = store.connect().log_batch
+    monkeypatch.setattr(runs, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = client.connect().log_batch
 
     def dead(*arguments, **named):
         raise MlflowException("gone", error_code=1)
 
-    with tracking.training_run(CHECKED, FIRST) as run:
+    with runs.training_run(CHECKED, FIRST) as run:
         for update in range(1, 8):
             if update == 3:
-                monkeypatch.setattr(store.connect(), "log_batch", dead)
+                monkeypatch.setattr(client.connect(), "log_batch", dead)
             run.log_metrics({"validation_loss": 2.0 + update}, update)
     said = capsys.readouterr().err
     assert said.count("training goes on") == 1
     assert "5 points" in said
-    assert store.connect().get_run(run.id).info.status == "RUNNING"
+    assert client.connect().get_run(run.id).info.status == "RUNNING"
 
-    monkeypatch.setattr(store.connect(), "log_batch", alive)
+    monkeypatch.setattr(client.connect(), "log_batch", alive)
     write_curve(7)
-    with tracking.model_run() as healed:
+    with runs.model_run() as healed:
         pass
     assert healed.id == run.id
     assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
-    assert store.connect().get_run(run.id).info.status == "FINISHED"
+    assert client.connect().get_run(run.id).info.status == "FINISHED"
 
 
 def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
-    monkeypatch.setattr(tracking, "FIRST_WAIT", 0.0)
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = store.connect().log_batch
+    monkeypatch.setattr(runs, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(runs, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = client.connect().log_batch
     failures = iter([True, True, False])
 
     def flaky(*arguments, **named):
@@ -183,7 +184,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
             raise MlflowException("gone", error_code=1)
         return alive(*arguments, **named)
 
-    monkeypatch.setattr(store.connect(), "log_batch", flaky)
+    monkeypatch.setattr(client.connect(), "log_batch", flaky)
     run_id = train(4)
     assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
 
@@ -206,15 +207,15 @@ def silent(monkeypatch):
         server.listen(8)
         address = f"http://me:hunter2secret@127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        monkeypatch.setattr(store, "SILENCE", 0.2)
-        monkeypatch.setattr(store, "FIRST_ANSWER", 0.5)
-        monkeypatch.setattr(store, "_shown", {})
+        monkeypatch.setattr(client, "SILENCE", 0.2)
+        monkeypatch.setattr(client, "FIRST_ANSWER", 0.5)
+        monkeypatch.setattr(client, "_shown", {})
         yield address
 
 
 def test_a_server_that_never_answers_is_named_and_given_up(project, silent, capsys):
     with pytest.raises(TransientError, match=r"http://\*\*\*@127.* takes connections and does not answer"):
-        store.connect()
+        client.connect()
     text = capsys.readouterr().err
     assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")
     assert text.count("\n") == 1
@@ -228,18 +229,18 @@ def test_a_server_that_falls_silent_later_is_named_as_well(project, silent, caps
             if "waiting" in capsys.readouterr().err:
                 named.set()
 
-    with store.answering():
+    with client.answering():
         ask()
-    with store.answering(is_long=True):
+    with client.answering(is_long=True):
         time.sleep(0.3)
     assert capsys.readouterr().err == ""
 
 
 def test_what_fails_on_this_machine_is_no_fault_of_the_server(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    with pytest.raises(OSError, match="No space left"), store.answering():
+    with pytest.raises(OSError, match="No space left"), client.answering():
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(TransientError, match="does not answer"), store.answering():
+    with pytest.raises(TransientError, match="does not answer"), client.answering():
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
@@ -253,12 +254,12 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
     try:
         ids = []
         for _ in range(2):
-            with tracking.model_run() as run:
+            with runs.model_run() as run:
                 run.log_metrics({"test.bleu": 12.0})
                 ids.append(run.id)
         assert ids[0] == ids[1] != json.loads(record)["run_id"]
         assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
-        made = store.connect().get_run(ids[0])
+        made = client.connect().get_run(ids[0])
         assert made.data.metrics["test.bleu"] == 12.0
         assert made.data.params["train.attention"] == "additive"
         assert made.info.status == "FINISHED"
@@ -275,21 +276,21 @@ def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
     for bleu in (12.5, 13.5):  # the second as after another beam: the run has the figures of the first
         metrics = {"digests": {"test": "d"}, "model_digest": "m", "test": {"bleu": bleu, "sentences": 3}}
         paths.METRICS.write_text(json.dumps(metrics))
-        with tracking.model_run() as run:
-            assert not tracking.is_evaluated(run)
-            tracking.log_evaluation(run)
-        assert tracking.is_evaluated(run)
+        with runs.model_run() as run:
+            assert not runs.is_evaluated(run)
+            runs.log_evaluation(run)
+        assert runs.is_evaluated(run)
 
 
 def test_a_deleted_run_is_made_again(project):
     run_id = train(1)
-    store.connect().delete_run(run_id)
-    with tracking.model_run() as run:
+    client.connect().delete_run(run_id)
+    with runs.model_run() as run:
         assert run.id != run_id
 
 
 def test_without_a_trained_model_there_is_no_run(project):
-    with pytest.raises(UserError, match=r"run\.json is missing"), tracking.model_run():
+    with pytest.raises(UserError, match=r"run\.json is missing"), runs.model_run():
         pass
 
 
@@ -314,10 +315,10 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
     damage(database)
     back = r"mlflow\.db is damaged: .*; to go back .* cp .*copy-2026.*move it away"
     with pytest.raises(UserError, match=back):
-        store.connect()
+        client.connect()
     copy.unlink()
     with pytest.raises(UserError, match=r"is damaged: .*put a copy of your own"):
-        store.connect()
+        client.connect()
 
 
 @pytest.mark.parametrize(
@@ -331,18 +332,18 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_what_sqlite_answers_later_is_one_line_too(project, answer, kind, text, wrapped):
     error: Exception = DatabaseError("SELECT 1", {}, sqlite3.DatabaseError(answer))
-    with pytest.raises(kind, match=text), store.answering():
+    with pytest.raises(kind, match=text), client.answering():
         raise MlflowException(str(error)) if wrapped else error
 
 
 def test_a_database_that_is_gone_is_not_made_anew_without_a_notice(project, capsys):
     database = project / "mlflow.db"
     (project / "mlruns/1").mkdir(parents=True)
-    with store._first_use(store.uri()):
+    with client._first_use(client.uri()):
         assert capsys.readouterr().err == ""
     for lose in (lambda path: os.truncate(path, 0), Path.unlink):
         lose(database)
-        with store._first_use(store.uri()):
+        with client._first_use(client.uri()):
             assert "without versions, aliases and promotion log is made" in capsys.readouterr().err
 
 
@@ -354,7 +355,7 @@ def set_revision(database: Path, revision: str) -> None:
 
 def earlier_copies(project: Path) -> list[str]:
     """Makes one more copy than are kept; their names."""
-    names = [f"mlflow.db.copy-2020010{day}-000000-x" for day in range(1, store.COPIES + 2)]
+    names = [f"mlflow.db.copy-2020010{day}-000000-x" for day in range(1, client.COPIES + 2)]
     for name in names:
         (project / name).touch()
     return names
@@ -363,17 +364,17 @@ def earlier_copies(project: Path) -> list[str]:
 def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
     database = project / "mlflow.db"
     before = earlier_copies(project)
-    latest, earlier = store._revisions()[:2]
+    latest, earlier = client._revisions()[:2]
     set_revision(database, earlier)
     monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: set_revision(database, latest))
-    store.connect()
+    client.connect()
     copies = sorted(project.glob("mlflow.db.copy-*"))
     assert [copy.name for copy in copies[:2]] == before[-2:]
     assert len(copies) == 3
     said = capsys.readouterr().out
     assert f"({earlier} -> {latest})" in said
     assert f"cp {copies[-1]} {database}" in said
-    assert (store._check(database), store._check(copies[-1])) == (latest, earlier)
+    assert (client._check(database), client._check(copies[-1])) == (latest, earlier)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +387,7 @@ def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
 def test_a_failed_change_of_the_schema_changes_nothing(project, monkeypatch, failure, kind, text):
     database = project / "mlflow.db"
     before = earlier_copies(project)
-    earlier = store._revisions()[1]
+    earlier = client._revisions()[1]
     set_revision(database, earlier)
 
     def fail(engine):
@@ -397,8 +398,8 @@ def test_a_failed_change_of_the_schema_changes_nothing(project, monkeypatch, fai
 
     monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", fail)
     with pytest.raises(kind, match=text):
-        store.connect()
-    assert store._check(database) == earlier
+        client.connect()
+    assert client._check(database) == earlier
     with closing(sqlite3.connect(database)) as connection:
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchone()
     assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
@@ -408,15 +409,16 @@ def test_a_database_of_a_newer_mlflow_is_named_and_not_copied(project):
     set_revision(project / "mlflow.db", "fffffff")
     before = earlier_copies(project)
     with pytest.raises(UserError, match=r"newer MLflow wrote it; install that MLflow; to go back .*: cp "):
-        store.connect()
+        client.connect()
     assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
 
 
 WRITE = """
 import sys
-from seq2seq import environment, params, store, tracking
+from seq2seq.common import environment, params
+from seq2seq.tracking import runs
 environment.prepare()
-with tracking.training_run(params.load(), sys.argv[1] * 40) as run:
+with runs.training_run(params.load(), sys.argv[1] * 40) as run:
     run.log_metrics({"validation_loss": 1.0}, 1)
 """
 
@@ -439,6 +441,6 @@ def test_three_processes_may_touch_a_fresh_database_first(project):
     assert [writer.returncode for writer in writers] == [0] * 3
     # On a slow machine one may wait long enough to print for what.
     assert all(line.startswith("waiting for the first use of ") for line in printed.splitlines()), printed
-    experiment = store.connect().get_experiment_by_name(CHECKED.register.name)
-    found = store.connect().search_runs([experiment.experiment_id])
+    experiment = client.connect().get_experiment_by_name(CHECKED.register.name)
+    found = client.connect().search_runs([experiment.experiment_id])
     assert [run.info.status for run in found] == ["FINISHED"] * 3

@@ -17,10 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from test_cuda_graphs import Tape
 
-from seq2seq import checkpoints, cuda_graphs, params, precision, train
-from seq2seq.checkpoints import BEFORE, FILE, Checkpoints, fingerprint
-from seq2seq.errors import UserError
-from seq2seq.tokens import TokenWriter
+from seq2seq import train
+from seq2seq.common import params
+from seq2seq.common.errors import UserError
+from seq2seq.data.tokens import TokenWriter
+from seq2seq.nn import precision
+from seq2seq.training import checkpoints, cuda_graphs
+from seq2seq.training.checkpoints import BEFORE, FILE, Checkpoints, fingerprint
 
 ROOT = Path(__file__).parents[1]
 SIZE = 40  # pieces

@@ -12,16 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq import Translator, direction, model_folder, sentences
-from seq2seq import translator as translator_module
-from seq2seq.direction import Direction, Side
-from seq2seq.doubts import Doubts
-from seq2seq.errors import UserError
-from seq2seq.model import Config, Seq2Seq
-from seq2seq.search import Hypothesis
-from seq2seq.translation import combined_score, concatenated
-from seq2seq.translator import DECODING, Decoding, TextWarning
-from seq2seq.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
+from seq2seq import Translator
+from seq2seq.common.errors import UserError
+from seq2seq.data import direction
+from seq2seq.data.direction import Direction, Side
+from seq2seq.data.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
+from seq2seq.inference import sentences
+from seq2seq.inference import translator as translator_module
+from seq2seq.inference.doubts import Doubts
+from seq2seq.inference.search import Hypothesis
+from seq2seq.inference.translation import combined_score, concatenated
+from seq2seq.inference.translator import DECODING, Decoding, TextWarning
+from seq2seq.nn import model_folder
+from seq2seq.nn.model import Config, Seq2Seq
 
 WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
 TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]

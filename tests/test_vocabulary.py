@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.errors import UserError
-from seq2seq.vocabulary import FILE, Vocabulary, known_words, learn
+from seq2seq.common.errors import UserError
+from seq2seq.data.vocabulary import FILE, Vocabulary, known_words, learn
 
 WORDS = "der die das Hund Katze schläft läuft im am Haus Garten und weil nicht rote große".split()
 SETTINGS = {"character_coverage": 1.0, "normalization": "nmt_nfkc"}

@@ -12,10 +12,14 @@ from safetensors.numpy import load_file, save_file
 from test_evidence import lay
 from test_register import SENTENCES, project  # noqa: F401
 
-from seq2seq import answers, evidence, model_folder, paths, pyfunc, registry, store, tracking, witness
-from seq2seq.corpus import Pair
-from seq2seq.errors import TransientError, UserError
-from seq2seq.translator import Decoding, Translator
+from seq2seq.common import paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data.corpus import Pair
+from seq2seq.gate import candidates, evidence, isolated
+from seq2seq.inference import packaging
+from seq2seq.inference.translator import Decoding, Translator
+from seq2seq.nn import model_folder
+from seq2seq.tracking import client, registry, runs
 
 DECODING = Decoding(2, 1.0, 12)
 PAIRS = [Pair(text, "the dog sleeps") for text in (*SENTENCES, "Hund " * 900)]  # the last is too long for it
@@ -40,7 +44,7 @@ def register(uri: str, run_id: str, **tags: str) -> str:
 
 def ours(run_id: str, folder: Path = paths.MODEL, decoding: Decoding = DECODING) -> str:
     """A version with a model folder of ours, tagged as `register` does."""
-    uri = pyfunc.log_model(folder, run_id, store.uri(), decoding, SENTENCES)
+    uri = packaging.log_model(folder, run_id, client.uri(), decoding, SENTENCES)
     return register(uri, run_id, model_digest=model_folder.digest(folder), decoding=json.dumps(decoding))
 
 
@@ -67,8 +71,8 @@ def foreign(run_id: str, body: str, columns: list[str]) -> str:
 def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F811
     import mlflow
 
-    mlflow.set_tracking_uri(store.uri())
-    run_id = store.connect().create_run(tracking.experiment("m")).info.run_id
+    mlflow.set_tracking_uri(client.uri())
+    run_id = client.connect().create_run(runs.experiment("m")).info.run_id
     said = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
     lay(said, PAIRS)
     good, short = ours(run_id), ours(run_id, decoding=Decoding(2, 1.0, 2))
@@ -85,7 +89,9 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
 
     # The other way round, both asked anew.
     asked = []
-    monkeypatch.setattr(witness, "query", lambda uri, *rest: asked.append(uri) or answers.query(uri, *rest))
+    monkeypatch.setattr(
+        candidates, "query", lambda uri, *rest: asked.append(uri) or isolated.query(uri, *rest)
+    )
     assert evidence.main([short, good]) == 0
     assert sorted(asked) == sorted([short, good])
     asked.clear()
@@ -102,7 +108,7 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
     save_file(weights, poisoned / "weights.safetensors")
     requests = [SENTENCES, ["", "Hund"]]
     nan = ours(run_id, poisoned)
-    voice, other = witness.hear(nan, good, requests)
+    voice, other = candidates.hear(nan, good, requests)
     assert voice.problem == f"{nan}: NaN or infinity among the weights of decoder.embedding.weight"
     assert other.said(requests)["Hund"]
     assert asked == [good]
@@ -121,25 +127,25 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
         columns: "MlflowException: Failed to enforce schema",
     }
     for pair in ((unloadable, raises), (numbers, columns)):
-        for uri, voice in zip(pair, witness.hear(*pair, requests), strict=True):
+        for uri, voice in zip(pair, candidates.hear(*pair, requests), strict=True):
             assert voice.problem.startswith(f"{uri} does not load or answer: {expected[uri]}")
             assert voice.answers == []
             assert len(voice.problem.splitlines()) == 1
-    assert witness.hear(copies, None, requests)[0].said(requests) == {t: t for r in requests for t in r}
+    assert candidates.hear(copies, None, requests)[0].said(requests) == {t: t for r in requests for t in r}
     with pytest.raises(UserError, match=r"models:/m/99: .*1, 2, 3"):
-        witness.hear("models:/m/99", None, requests)
+        candidates.hear("models:/m/99", None, requests)
 
 
 def test_a_process_that_is_killed_is_no_verdict_on_the_model(project, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(answers, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.setattr(isolated, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(TransientError, match=r"models:/m/1 was killed by signal 9"):
-        answers.query("models:/m/1", store.uri(), ["a"])
-    monkeypatch.setattr(answers, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+        isolated.query("models:/m/1", client.uri(), ["a"])
+    monkeypatch.setattr(isolated, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(RuntimeError, match=r"models:/m/1 does not load or answer: it ended with signal 11"):
-        answers.query("models:/m/1", store.uri(), ["a"])
-    monkeypatch.setattr(answers, "QUERY", "raise SystemExit(7)")
+        isolated.query("models:/m/1", client.uri(), ["a"])
+    monkeypatch.setattr(isolated, "QUERY", "raise SystemExit(7)")
     with pytest.raises(RuntimeError, match=r"models:/m/1 does not load .*: it ended with exit status 7"):
-        answers.query("models:/m/1", store.uri(), ["a"])
+        isolated.query("models:/m/1", client.uri(), ["a"])
 
 
 SECRETS = {
@@ -159,12 +165,12 @@ SECRETS = {
 def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  # noqa: F811
     import mlflow
 
-    mlflow.set_tracking_uri(store.uri())
-    run_id = store.connect().create_run(tracking.experiment("m")).info.run_id
+    mlflow.set_tracking_uri(client.uri())
+    run_id = client.connect().create_run(runs.experiment("m")).info.run_id
     model = foreign(run_id, "import json, os; return [json.dumps(dict(os.environ)) for _ in texts]", [])
     for name, value in {**SECRETS, **stores}.items():
         monkeypatch.setenv(name, value)
-    [answer] = answers.query(model, store.uri(), ["a"])
+    [answer] = isolated.query(model, client.uri(), ["a"])
     assert "planted" not in answer
     told = json.loads(answer)
     assert not any(name.startswith("PREFECT") for name in told)
@@ -175,4 +181,4 @@ def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  #
 
 def test_an_alias_is_no_version():
     with pytest.raises(UserError, match=r"'models:/m@champion' is no version"):
-        witness.hear("models:/m/1", "models:/m@champion", [["a"]])
+        candidates.hear("models:/m/1", "models:/m@champion", [["a"]])

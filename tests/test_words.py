@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq import words
+from seq2seq.data import words
 
 SPACED = [
     "„Ja“, sagte Anna-Lena: don't! Das kostet 3,50 €; x_y z²?",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import params, workspace
+from seq2seq.common import params, workspace
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,0 +1,88 @@
+"""A clone of the project of a schedule's own, at a git ref, kept from run to run.
+
+Why: what runs unattended is what somebody has committed, never a person's working tree. dvc.lock stays
+in the clone, and the cache outside of it, so that an unchanged project runs no stage again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from seq2seq.common import masking
+from seq2seq.common.errors import TransientError, UserError
+
+PATIENCE = 900.0  # seconds for one git command
+
+
+def check_out(repository: str, ref: str, folder: Path) -> str:
+    """Bring `folder` to a branch, tag or commit of `repository`; returns the commit.
+
+    Tracked files are put back as they are there; what runs have written stays. The caller keeps others
+    out of the folder. Raises TransientError if the repository does not answer, UserError for an unknown ref.
+    """
+    if ref.startswith("-"):
+        raise UserError(f"{ref!r} is no branch, tag or commit")  # git would take it for an option
+    shown = masking.mask(repository)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ".git").is_dir():
+        shutil.rmtree(folder)
+        folder.mkdir()
+    # Whoever was killed here may have left git's locks, or half a repository, and nobody else is here.
+    for lock in (folder / ".git").rglob("*.lock"):
+        lock.unlink()
+    _git(folder, "init", "--quiet")
+    _git(folder, "config", "remote.origin.url", repository)
+    fetched = _git(
+        *(folder, "fetch", "--quiet", "--prune", "--force", "--tags", "origin"),
+        "+refs/heads/*:refs/remotes/origin/*",
+        error=f"{shown} cannot be fetched",
+    )
+    assert fetched is not None
+    for candidate in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
+        commit = _git(folder, "rev-parse", "--quiet", "--verify", f"{candidate}^{{commit}}", optional=True)
+        if commit:
+            _git(folder, "checkout", "--quiet", "--force", "--detach", commit)
+            return commit
+    branches = _git(folder, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin") or ""
+    raise UserError(f"{shown} has no branch, tag or commit {ref!r}; branches: {', '.join(branches.split())}")
+
+
+def share_cache(project: Path, folder: Path) -> None:
+    """Let the clone use the project's DVC settings of this machine, and its cache."""
+    from dvc.repo import Repo
+
+    with Repo(project) as repo:
+        cache = repo.cache.local_cache_dir
+        ours = repo.config.load_one("local")  # e.g. the keys of a DVC remote; paths are absolute here
+    with Repo(folder) as repo, repo.config.edit("local") as local:
+        local.clear()
+        local.update(ours)
+        local["cache"]["dir"] = cache
+
+
+def _git(folder: Path, *arguments: str, error: str = "", optional: bool = False) -> str | None:
+    """The output of a git command in `folder`; None if it fails and is `optional`."""
+    what = f"git {arguments[0]}"
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},  # nobody is there to answer
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TransientError(f"{what} took longer than {PATIENCE:.0f} s") from None
+    if done.returncode == 0:
+        return done.stdout.strip()
+    if optional:
+        return None
+    said = done.stderr.strip().splitlines() or ["no reason given"]
+    reason = next((line for line in said if line.startswith(("fatal: ", "error: "))), said[-1])
+    raise TransientError(masking.mask(f"{error or what + ' failed'}: {reason}"))

@@ -1,0 +1,166 @@
+"""`python -m flows.run`: apply a recipe, run what is not fresh, promote, show what came out.
+
+Why: one command from a corpus to a registered translator, the same by hand and on a schedule.
+
+exit status: 0 done, the champion moved or not; 4 the version was rejected; 1 a failure, which may pass by
+itself where it says so; 2 a mistake to mend
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows import console, exits, locks, summary
+from flows.dvc_runner import clear_stale_locks
+from flows.prefect_server import PrivateServer, check_answering, is_configured
+from seq2seq.common import dag, params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.data import own_corpus
+
+if TYPE_CHECKING:
+    from flows.dvc_runner import Outcome
+
+HOME = Path(".prefect")
+REJECTED = 4  # exit status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    display = console.terminal()
+
+    def body() -> int:
+        if options.dry:
+            return dry(options, display)
+        with locks.workspace():
+            return run(options, display)
+
+    return exits.of(body, display, "run again: finished stages are kept, a training goes on")
+
+
+def run(options: argparse.Namespace, display: console.Screen) -> int:
+    """Apply, run, show; the caller holds the workspace."""
+    clear_stale_locks()
+    plan(options)  # a slip is told before anything is written or started
+    if note := dag.settle_without_git():
+        display.line(note)
+    changes = apply(options.recipe, options.set)
+    _announce(display, params.load(), changes)
+    with _prefect():
+        outcomes = _flow(options, display)
+    done = {outcome.stage: outcome.what for outcome in outcomes}
+    if "promote" in done:
+        facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
+        changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
+        for line in summary.last_screen(facts, done["promote"], full=changed):
+            display.line(line)
+    return REJECTED if done.get("promote") == "rejected" else 0
+
+
+def dry(options: argparse.Namespace, display: console.Screen) -> int:
+    """Say what would run and why; changes nothing, not even for a recipe."""
+    wanted, changes, shown = plan(options)
+    _announce(display, wanted, changes)
+    for number, step in enumerate(dag.foresee(shown, options.force), start=1):
+        reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
+        after = f"after {', '.join(step.after)}" if step.after else ""
+        note = "; ".join(reasons) or after
+        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.what, 0, note)
+    return 0
+
+
+def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[dag.Node]]:
+    """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
+    if not paths.PARAMS.is_file():
+        raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(shutil.copy(paths.PARAMS, folder))
+        try:
+            changes = apply(options.recipe, options.set, draft)
+            wanted = params.load(draft)
+        except params.ParamsError as error:  # of the file that the person edits
+            raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
+    return wanted, changes, dag.choose(dag.read(changes), options.until, options.force)
+
+
+def _announce(display: console.Screen, current: params.Params, changes: dag.Changes) -> None:
+    display.line(summary.first_line(current))
+    for key, before, after in changes:
+        display.line(f"  {key}: {params.show(before)} -> {params.show(after)}")
+
+
+def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> dag.Changes:
+    """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
+    if recipe is None and not overrides:
+        return []
+    chosen = params.recipe_path(recipe) if recipe else None
+    return params.apply(chosen, overrides, path, own_corpus.complete)
+
+
+@contextmanager
+def _prefect() -> Any:
+    """Prefect quiet on the terminal, on the user's server or else on one of this run's own."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # Log lines that its server did not take are reported on the terminal otherwise, without a line's end,
+    # in the middle of other lines.
+    logging.raiseExceptions = False
+    if is_configured():
+        check_answering()
+        yield
+        return
+    server = PrivateServer(Path(os.environ.get("PREFECT_HOME", HOME)))
+    try:
+        import flows.pipeline  # noqa: F401  takes seconds, which the server needs as well
+        from seq2seq.tracking import client
+
+        client.connect()
+        server.wait()
+        yield
+    except Exception as error:
+        if server.lost:  # what Prefect raises names no cause
+            raise TransientError(server.lost) from error
+        raise
+    finally:
+        for handler in logging.getLogger("prefect.flow_runs").handlers:
+            handler.flush()  # or the last lines would look for a server that is gone
+        server.stop()
+
+
+def _flow(options: argparse.Namespace, display: console.Screen) -> list[Outcome]:
+    from flows import pipeline
+
+    token = console.current.set(display)
+    try:
+        return pipeline.pipeline(until=options.until, force=tuple(options.force))
+    finally:
+        console.current.reset(token)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"
+    )
+    parser.add_argument("--until", metavar="STAGE", help="end with this stage")
+    parser.add_argument(
+        "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
+    )
+    parser.add_argument("--dry", action="store_true", help="say what would run and why, change nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

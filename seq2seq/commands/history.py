@@ -1,0 +1,23 @@
+"""`seq2seq history`: who made which version champion, when and why."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from seq2seq.commands.printing import show
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import promotions, registry
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the promotion log of a model, the newest entry first."""
+    if options.name is None and not paths.PARAMS.is_file():
+        raise UserError(f"{paths.PARAMS} is not here, so say which model: seq2seq history NAME")
+    name = options.name or params.load().register.name
+    registry.check_exists()
+    found = promotions.entries(name)
+    if not found:
+        raise UserError(f"nothing was judged yet of {name}: {registry.what_there_is(name)}")
+    show([asdict(entry) for entry in found], lambda _: promotions.table(found), options.json)

@@ -1,0 +1,206 @@
+"""`seq2seq translate`: text, lines of a file or stdin, a line of output for each.
+
+Why: heavy libraries are imported once the command line is known to be right, and no sooner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+
+if TYPE_CHECKING:
+    from seq2seq.inference.translator import Translator
+
+BATCH = 64  # lines translated together at most; their order stays
+CHUNK = 1 << 16  # bytes read from a pipe at once
+LEFT_OUT = 1  # exit status of `translate` where a line was not translated
+PICTURES = (".png", ".pdf", ".svg")
+T = TypeVar("T")
+
+
+class Line(NamedTuple):
+    """A line to translate."""
+
+    name: str  # where it stands
+    text: str
+    problem: str = ""  # why it cannot be read
+
+
+def run(options: argparse.Namespace) -> int:
+    """Translate the arguments, a file or stdin, a line of output for each; warns of unknown words.
+
+    A line that cannot be translated is named on stderr, and its line of output is empty. Returns LEFT_OUT
+    if there was one.
+    """
+    lines = _lines(options)
+    if options.attention is not None:
+        _check_picture(options)
+    translator = _translator(options.model)
+    if options.attention is not None:
+        _translate_and_draw(translator, options.text[0], options)
+        return 0
+    warned: set[str] = set()
+    left_out = 0
+    for batch in lines:
+        problems = {i: line.problem for i, line in enumerate(batch) if line.problem}
+        good = [i for i in range(len(batch)) if i not in problems]
+        refused = translator.refusals([batch[i].text for i in good])
+        problems |= {good[i]: reason for i, reason in refused.items()}
+        good = [i for i in good if i not in problems]
+        for i, reason in sorted(problems.items()):
+            print(f"{batch[i].name}: {reason}; left out", file=sys.stderr, flush=True)
+        _warn(translator, [batch[i] for i in good], warned)
+        texts = [batch[i].text for i in good]
+        found = dict(zip(good, translator.translate(texts, beam=options.beam, warn=False), strict=True))
+        for i in range(len(batch)):
+            print(found.get(i, ""))
+        sys.stdout.flush()
+        left_out += len(problems)
+    if left_out:
+        print(f"{left_out:,} left out: their lines of output are empty", file=sys.stderr)
+    return LEFT_OUT if left_out else 0
+
+
+def _translator(model: str | None) -> Translator:
+    """The translator of a registered model or a folder; the default is the champion of params.yaml."""
+    if model is None:
+        if not paths.PARAMS.is_file():
+            raise UserError(f"{paths.PARAMS} is not here, so say which model: --model models:/NAME@champion")
+        folder = _champion(params.load().register.name)
+    elif model.startswith("models:"):
+        from seq2seq.tracking.registry import download_model
+
+        folder = download_model(model)
+    else:
+        folder = Path(model)
+    from seq2seq.inference.translator import Translator
+
+    return Translator.from_folder(folder)
+
+
+def _champion(name: str) -> Path:
+    """The files of what serves; where nothing does, the error says what else there is to translate with."""
+    from seq2seq.tracking.registry import download_model
+
+    try:
+        return download_model(f"models:/{name}@champion")
+    except UserError as error:
+        if not paths.MODEL.is_dir():
+            raise
+        raise UserError(
+            f"{error}; `--model {paths.MODEL}` translates with what was trained here last"
+        ) from None
+
+
+def _warn(translator: Translator, lines: Iterable[Line], warned: set[str]) -> None:
+    """Name the lines unlike those of training, and the words that training never saw, each once."""
+    words: dict[str, None] = {}
+    for line in lines:
+        words |= dict.fromkeys(translator.unknown_words(line.text))
+        if doubts := translator.doubts(line.text):
+            print(f"{line.name}: {'; '.join(doubts)}", file=sys.stderr, flush=True)
+    if new := [word for word in words if word not in warned]:
+        warned.update(new)
+        print(f"never seen in training: {', '.join(new)}", file=sys.stderr, flush=True)
+
+
+def _translate_and_draw(translator: Translator, text: str, options: argparse.Namespace) -> None:
+    from seq2seq.evaluation.plots import attention_map
+
+    _warn(translator, [Line("argument 1", text)], set())
+    [found] = translator.translate_fully([text], beam=options.beam, warn=False)
+    print(found.text, flush=True)
+    if not found.target_pieces:
+        raise UserError("--attention: an empty text has no picture")
+    if found.attention_TS is None:
+        raise UserError("--attention: this model was trained with `attention: none`, there is none to draw")
+    attention_map(options.attention, found.source_pieces, found.target_pieces, found.attention_TS)
+    print(f"attention: {options.attention}", file=sys.stderr)
+
+
+def _check_picture(options: argparse.Namespace) -> None:
+    if len(options.text) != 1:
+        raise UserError("--attention: one picture shows one sentence, give exactly one as an argument")
+    if options.attention.suffix not in PICTURES:
+        raise UserError(f"--attention: {options.attention} must end in {', '.join(PICTURES)}")
+
+
+def _lines(options: argparse.Namespace) -> Iterator[list[Line]]:
+    """What there is to translate, in portions; raises UserError for a file that cannot be opened."""
+    if options.text and options.file is not None:
+        raise UserError("translate: give sentences or --file, not both")
+    if options.text:
+        return _portions(_argument(number, text) for number, text in enumerate(options.text, 1))
+    if options.file is None:
+        if sys.stdin.isatty():
+            print("one sentence a line, Ctrl-D ends", file=sys.stderr)
+        numbers = count(1)
+        arriving = _arriving(sys.stdin.buffer)
+        return ([_decoded("stdin", next(numbers), line) for line in portion] for portion in arriving)
+    try:
+        lines = enumerate(_closing(options.file.open("rb")), 1)
+    except OSError as error:
+        raise UserError(f"--file: {options.file}: {error.strerror}") from None
+    return _portions(_decoded(str(options.file), number, line) for number, line in lines)
+
+
+def _portions(items: Iterable[T]) -> Iterator[list[T]]:
+    items = iter(items)
+    while portion := list(islice(items, BATCH)):
+        yield portion
+
+
+def _closing(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield from file
+
+
+def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Portions of the lines that wait in a stream: a program that writes one and waits gets its answer."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # a stream in memory: all of it is there
+        yield from _portions(stream)
+        return
+    lines: list[bytes] = []
+    rest = bytearray()  # of a line that is not complete
+    data = b"?"
+    while data or lines:
+        if data and len(lines) < BATCH and (not lines or select.select([descriptor], [], [], 0)[0]):
+            data = os.read(descriptor, CHUNK)
+            rest += data
+            if b"\n" in data or (not data and rest):
+                *complete, last = bytes(rest).split(b"\n")
+                lines += complete if data else [*complete, last]
+                rest = bytearray(last if data else b"")
+        else:
+            yield lines[:BATCH]
+            del lines[:BATCH]
+
+
+def _argument(number: int, text: str) -> Line:
+    # Python reads bytes that are not UTF-8 as halves of surrogate pairs.
+    wrong = not text.isprintable() and any("\udc80" <= character <= "\udcff" for character in text)
+    return Line(f"argument {number}", "" if wrong else text, f"not UTF-8: {text!r}" if wrong else "")
+
+
+def _decoded(name: str, number: int, line: bytes) -> Line:
+    """A line without its end."""
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        problem = (
+            f"byte 0x{line[error.start]:02x} at position {error.start} is not UTF-8: convert it first, "
+            "e.g. `iconv -f LATIN1 -t UTF-8`"
+        )
+        return Line(f"{name}, line {number}", "", problem)
+    return Line(f"{name}, line {number}", text.rstrip("\r\n"))

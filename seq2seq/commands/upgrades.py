@@ -1,0 +1,157 @@
+"""Steps from one format of params.yaml to the next: `seq2seq use --upgrade`.
+
+Why: an old project goes on. A key that came later is added with the value that keeps the results of before
+it, a key or path that moved is mapped, and both are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml.comments import CommentedMap
+
+from seq2seq.common import params
+from seq2seq.common.params import FORMAT
+
+MISSING = "(missing)"  # printed as the value before, of a key that is added
+Document = Mapping[str, Any]
+
+
+class Added(NamedTuple):
+    """A key that came with a format."""
+
+    section: str
+    key: str
+    value: Any | Callable[[Document], Any]  # that keeps the results of before
+    comment: str
+    beside: str = ""  # the key that it bears upon: a recipe of a few keys gets it with that one alone
+
+
+class Renamed(NamedTuple):
+    """A key that a format calls otherwise; its value stays."""
+
+    section: str
+    before: str
+    key: str
+    comment: str
+
+
+# By the format that a step leads to. `PATHS` maps moved files, in whatever key they stand.
+STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
+    2: (
+        Added("ingest", "source_language", None, "BCP 47, e.g. de; null: unknown, only the script is found"),
+        Added("ingest", "target_language", None, ""),
+        Added("clean", "tidy_evaluation", False, "evaluation sets get the Unicode form too", "unicode_form"),
+        Added(
+            "clean",
+            "typical_length_ratio",
+            1.0,
+            "target characters by source; null: the corpus's median",
+            "max_length_ratio",
+        ),
+        Added("clean", "max_dropped", 1.0, "a filter that drops a larger share of train stops the run"),
+        Added("clean", "max_contaminated", 1.0, "likewise, of pairs too like an evaluation sentence"),
+        Added(
+            "clean",
+            "min_kept",
+            0.0,
+            "least share that has to be left, duplicates and contamination aside",
+        ),
+        Renamed("tokenize", "normalization", "source_normalization", "SentencePiece's rule, in its model"),
+        Added(
+            "tokenize",
+            "target_normalization",
+            lambda d: d["tokenize"]["source_normalization"],
+            "",
+            "source_normalization",
+        ),
+        Added("evaluate", "split_sentences", False, "a text of several sentences is translated one by one"),
+        Added("evaluate", "bleu_tokenizer", "13a", "sacreBLEU's; null: by the target's language or script"),
+    ),
+}
+# What an upgrade cannot keep.
+NOTES: Mapping[int, str] = {
+    2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may change between "
+    "train and the splits that ingest makes: such characters do not count where sentences are compared; a "
+    "TSV that was written with quoted fields is read as such, where the quotes were text before",
+}
+PATHS: dict[int, Mapping[str, str]] = {
+    3: {
+        "seq2seq/grammars/de-en.yaml": "corpora/grammar-de-en.yaml",
+        "seq2seq/suites/general.yaml": "seq2seq/gate/suites/general.yaml",
+        "seq2seq/suites/grammar.yaml": "seq2seq/gate/suites/grammar.yaml",
+    },
+}
+
+
+def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
+    """Bring a params file or recipe to the current format, comments kept.
+
+    A recipe of some keys alone gets no others than what bears upon those. Returns the changes as (key,
+    before, after), empty if there was nothing to do; raises ParamsError if the result is not valid, and
+    then writes nothing.
+    """
+    document = params.read_document(path)
+    found = document.get("format", 1)
+    whole = params.SECTIONS.keys() <= document.keys()
+    if not isinstance(found, int) or found >= FORMAT:
+        if whole:
+            params.check(document, path)
+        return []
+    changes: list[tuple[str, Any, Any]] = [("format", found, FORMAT)]
+    for number in range(found + 1, FORMAT + 1):
+        for step in STEPS.get(number, ()):
+            changes += _take(step, document, whole)
+        changes += _move(PATHS.get(number, {}), document)
+    if "format" in document:
+        document["format"] = FORMAT
+    else:
+        document.insert(0, "format", FORMAT)
+    if whole:
+        params.check(document, path)
+    params.write(document, path)
+    return changes
+
+
+def notes(before: int) -> list[str]:
+    """What upgrading from a format changes all the same."""
+    return [NOTES[number] for number in range(before + 1, FORMAT + 1) if number in NOTES]
+
+
+def _take(step: Added | Renamed, document: CommentedMap, whole: bool) -> list[tuple[str, Any, Any]]:
+    """Take one step, in place; a section that is missing is left to the check of a `whole` file."""
+    section = document.get(step.section)
+    if not isinstance(section, CommentedMap) or step.key in section:
+        return []
+    if isinstance(step, Added):
+        if not whole and step.beside not in section:
+            return []
+        value = step.value(document) if callable(step.value) else step.value
+        section.insert(_place(step, section), step.key, value, comment=step.comment or None)
+        return [(f"{step.section}.{step.key}", MISSING, value)]
+    if step.before not in section:
+        return []
+    place = list(section).index(step.before)
+    value = section.pop(step.before)
+    section.insert(place, step.key, value, comment=step.comment or None)
+    return [(f"{step.section}.{step.before} is now {step.section}.{step.key}", value, value)]
+
+
+def _place(step: Added, section: CommentedMap) -> int:
+    """Where the schema has the key: behind the last of the keys before it that are there."""
+    order = list(params.SECTIONS[step.section].model_fields)
+    earlier = set(order[: order.index(step.key)])
+    return 1 + max((place for place, key in enumerate(section) if key in earlier), default=-1)
+
+
+def _move(moved: Mapping[str, str], document: CommentedMap) -> list[tuple[str, Any, Any]]:
+    """Map paths that moved, in place."""
+    changes: list[tuple[str, Any, Any]] = []
+    for name, section in document.items():
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if isinstance(value, str) and value in moved:
+                section[key] = moved[value]
+                changes.append((f"{name}.{key}", value, moved[value]))
+    return changes

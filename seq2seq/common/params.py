@@ -1,0 +1,433 @@
+"""The one schema of params.yaml: reads it, checks it, applies recipes to it.
+
+Why: every entry validates the whole file before any work, so that a slip in `train:` does not wait
+for `clean`. Nothing heavy is imported here, and nothing has a default: the file says it all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Set
+from io import StringIO
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
+
+BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
+FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` holds the steps from one to the next
+# What runs empty before they write, and `make clean` empties.
+OUTPUTS = (
+    *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.PROVENANCE, paths.CHECKPOINTS),
+)
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Precision = Literal["fp32", "bf16"]
+BleuTokenizer = Literal[
+    "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
+]  # sacreBLEU's names
+Column = str | Annotated[int, Field(ge=0)]
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
+# BCP 47: a language, and what else matters of script, region and variant: de, pt-BR, zh-Hant
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
+
+
+Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]  # see `apply`
+
+
+class ParamsError(UserError):
+    """A params file, recipe or `--set` that cannot be used; the text names key, value and remedy."""
+
+
+class Section(BaseModel):
+    """A section of params.yaml: no unknown keys, no defaults, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Ingest(Section):
+    """Where the corpus comes from and how it is split."""
+
+    path: Annotated[str, Field(min_length=1)]
+    source_column: Column
+    target_column: Column
+    source_language: Language
+    target_language: Language
+    evaluation_folder: Annotated[str, Field(min_length=1)]
+    evaluation_sets: list[SetName]
+    train_size: Positive | None
+    validation_size: Positive
+    test_size: Positive
+    max_malformed_rows: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Clean(Section):
+    """Which pairs are fit to train on."""
+
+    unicode_form: Literal["NFC", "NFKC", "none"]
+    tidy_evaluation: bool
+    max_characters: Positive
+    max_length_ratio: Annotated[float, Field(ge=1)]
+    typical_length_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    min_letters: Share
+    source_script: Script
+    target_script: Script
+    min_script: Share
+    drop_identical: bool
+    contamination: Literal["drop", "report", "fail"]
+    contamination_share: Annotated[float, Field(gt=0, le=1)]
+    max_dropped: Share
+    max_contaminated: Share
+    min_kept: Share
+
+
+class Tokenize(Section):
+    """The SentencePiece model."""
+
+    algorithm: Literal["unigram", "bpe"]
+    vocabulary_size: Annotated[int, Field(ge=300)]  # 256 bytes, 4 special pieces, some characters
+    character_coverage: Annotated[float, Field(ge=0.98, le=1)]
+    source_normalization: Normalization
+    target_normalization: Normalization
+    training_sentences: Positive
+    seed: Seed
+
+
+class Train(Section):
+    """The model and its optimisation."""
+
+    seed: Seed
+    attention: Literal["additive", "dot", "general", "none"]
+    embedding_size: Positive
+    hidden_size: Positive
+    attention_size: Positive
+    layers: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    tie_embeddings: bool
+    layer_norm: bool
+    precision: Precision
+    batch_tokens: Positive
+    max_tokens: Positive
+    updates: Positive
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    warmup_updates: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    validate_every: Positive
+    patience: Positive
+    checkpoint_every: Positive
+
+
+class Evaluate(Section):
+    """How translations are searched for and what is shown of them."""
+
+    beam: Annotated[int, Field(ge=1, le=100)]
+    length_penalty: Annotated[float, Field(ge=0, le=10)]
+    max_length: Annotated[int, Field(gt=0, le=1000)]
+    precision: Precision
+    split_sentences: bool
+    batch_size: Positive
+    length_bins: Annotated[int, Field(ge=1, le=40)]  # each a slice: see Promote.significance
+    pictures: Annotated[int, Field(ge=0)]
+    frozen_set: SetName
+    bleu_tokenizer: BleuTokenizer | None
+    rare_words: Annotated[int, Field(ge=0)]
+    negations: list[str]
+
+
+class Register(Section):
+    """The registered model's name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Promote(Section):
+    """The policy by which a registered version becomes champion."""
+
+    frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    minimum_bleu: Annotated[float, Field(ge=0)]
+    significance: Annotated[float, Field(ge=0.005, lt=1)]  # all slices share it; no test tells p < 0.0001
+    margin: Annotated[float, Field(ge=0)]
+    worst_slice: Annotated[float, Field(ge=0)]
+    smallest_slice: Positive
+    maximum_contaminated: Annotated[int, Field(ge=0)]
+    behaviour: Annotated[str, Field(min_length=1)] | None
+
+
+with warnings.catch_warnings():
+    # pydantic warns that the section `register` hides a method of the metaclass; nobody calls that.
+    warnings.simplefilter("ignore", UserWarning)
+
+    class Params(Section):
+        """All of params.yaml."""
+
+        format: Literal[3]
+        ingest: Ingest
+        clean: Clean
+        tokenize: Tokenize
+        train: Train
+        evaluate: Evaluate
+        register: Register
+        promote: Promote
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "ingest": Ingest,
+    "clean": Clean,
+    "tokenize": Tokenize,
+    "train": Train,
+    "evaluate": Evaluate,
+    "register": Register,
+    "promote": Promote,
+}
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check a whole params file; raises ParamsError."""
+    return check(read_document(path), path)
+
+
+def check(values: Mapping[str, Any], path: Path) -> Params:
+    """Check parsed values; `path` is named in the error."""
+    _check_format(values, path)
+    try:
+        checked = Params.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
+        raise ParamsError(f"{path} cannot be used:\n{problems}") from None
+    if problem := _disagreement(checked):
+        raise ParamsError(f"{path} cannot be used:\n  {problem}")
+    return checked
+
+
+def apply(
+    recipe: Path | None,
+    overrides: Iterable[str] = (),
+    path: Path = paths.PARAMS,
+    complete: Complete | None = None,
+) -> list[tuple[str, Any, Any]]:
+    """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
+
+    `complete` gets the keys that were overridden, the values before and the values now, by section, and
+    returns values of further keys that follow from them; what was overridden stays. Comments stay.
+    Nothing is written unless the result is valid. Returns the changes as (key, before, after). Raises
+    ParamsError.
+    """
+    document = read_document(path)
+    _check_format(document, path)
+    before = {name: dict(keys) for name, keys in document.items() if isinstance(keys, Mapping)}
+    changes: dict[str, tuple[Any, Any]] = {}
+
+    def assign(section: str, key: str, value: Any, origin: str) -> None:
+        known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
+        if f"{section}.{key}" not in known:
+            raise ParamsError(f"{origin}: no key {section}.{key}{_suggest(f'{section}.{key}', known)}")
+        document[section][key] = value
+        changes[f"{section}.{key}"] = (before[section][key], value)
+
+    if recipe is not None:
+        values = read_document(recipe)
+        _check_format(values, recipe)
+        for section, keys in values.items():
+            if section == "format":
+                continue
+            if not isinstance(keys, Mapping):
+                raise ParamsError(f"{recipe}: {section} holds no keys")
+            for key, value in keys.items():
+                assign(section, key, value, str(recipe))
+    assigned = set()
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
+        assign(section, key, _parse(section, key, text, f"--set {override}"), f"--set {override}")
+        assigned.add(f"{section}.{key}")
+    check(document, path)
+    if complete is not None:
+        for name, value in complete(assigned, before, document).items():
+            if name not in assigned:
+                section, _, key = name.partition(".")
+                assign(section, key, value, name)
+        check(document, path)
+    changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
+    if changed:
+        write(document, path)
+    return changed
+
+
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Replace `path` by a document, whole or not at all."""
+    rewritten = StringIO()
+    round_trip_yaml().dump(document, rewritten)
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(rewritten.getvalue(), encoding="utf-8")
+    draft.replace(path)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"train": {"seed": 1}} -> {"train.seed": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def show(value: Any) -> str:
+    """A value as params.yaml has it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
+    """The file of a recipe given by name or by path; raises ParamsError naming those there are."""
+    for candidate in (folder / f"{name}.yaml", Path(name)):
+        if candidate.is_file():
+            return candidate
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    raise ParamsError(f"no recipe {name!r}{_suggest(name, known)}; there are: {', '.join(known)}")
+
+
+def round_trip_yaml() -> YAML:
+    """A reader and writer of YAML that keeps comments, quotes and the spelling of null."""
+    yaml = YAML()  # YAML 1.2, as DVC reads it: `off` is a string, `1e-3` a number
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.representer.add_representer(
+        type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def read_document(path: Path) -> CommentedMap:
+    """A params file or recipe with its comments, unchecked; raises ParamsError."""
+    try:
+        document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run from the project's root folder") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ParamsError(f"{path}{line} is not valid YAML: {reason}") from None
+    if not isinstance(document, CommentedMap):
+        raise ParamsError(f"{path} holds no sections")
+    return document
+
+
+def _check_format(document: Mapping[str, Any], path: Path) -> None:
+    found = document.get("format", 1)  # the first format had no number
+    if found != FORMAT and isinstance(found, int):
+        remedy = (
+            f"`seq2seq use --upgrade{'' if path.name == paths.PARAMS.name else f' {path}'}` adds the missing "
+            "keys with the values that keep its results, and maps paths that moved"
+            if found < FORMAT
+            else "it was written by newer code: update this checkout"
+        )
+        raise ParamsError(f"{path} is of format {found}, this code reads format {FORMAT}: {remedy}")
+
+
+def _parse(section: str, key: str, text: str, origin: str) -> Any:
+    """The value of an override: as given where the key takes text, as YAML elsewhere or if quoted.
+
+    A path may hold `#`, `: `, brackets and blanks, which are syntax in YAML.
+    """
+    kinds = _kinds(section, key)
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    is_null = type(None) in kinds and text.strip() in ("", "~", "null")
+    is_number = int in kinds and text.strip().isdecimal()
+    if str in kinds and not (quoted or is_null or is_number):
+        return text
+    try:
+        value = round_trip_yaml().load(text)
+    except YAMLError:
+        if str in kinds:
+            return text
+        raise ParamsError(f"{origin}: {text!r} is not a YAML value") from None
+    return value if str not in kinds or is_null or is_number or isinstance(value, str) else text
+
+
+def _kinds(section: str, key: str) -> set[Any]:
+    """The types that a key of params.yaml takes, e.g. str and NoneType; empty for an unknown key."""
+    part: Any = Params.model_fields.get(section)
+    field = getattr(part and part.annotation, "model_fields", {}).get(key)
+
+    def inner(kind: Any) -> set[Any]:
+        if get_origin(kind) is Annotated:
+            return inner(get_args(kind)[0])
+        if get_origin(kind) in (Union, UnionType):
+            return set().union(*map(inner, get_args(kind)))
+        return {kind}
+
+    return inner(field.annotation) if field else set()
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _disagreement(checked: Params) -> str:
+    """What one key says against another; empty if they agree."""
+    sets = checked.ingest.evaluation_sets
+    if taken := [name for name in sets if name in (*paths.SPLITS, *BESIDE) or sets.count(name) > 1]:
+        return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is taken"
+    if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
+        known = ", ".join(["test", *sets])
+        return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+    for key in ("path", "evaluation_folder"):
+        if output := _output_over(getattr(checked.ingest, key)):
+            return (
+                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it lies in {output} or "
+                "holds it: runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
+            )
+    if (train := checked.train).patience < train.validate_every:
+        return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
+    return ""
+
+
+def _output_over(corpus: str) -> Path | None:
+    """The folder of outputs in which a corpus lies, or which lies in it; None if there is none."""
+    place = Path(corpus).resolve()
+    for output in OUTPUTS:
+        folder = output.resolve()
+        if place == folder or folder in place.parents or place in folder.parents:
+            return output
+    return None
+
+
+def _explain(error: Any) -> str:
+    """One line for one pydantic error: key, value, what is allowed."""
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location[:2])
+    match error["type"]:
+        case "extra_forbidden":
+            section = Params.model_fields.get(location[0]) if len(location) > 1 else None
+            fields: Any = getattr(section and section.annotation, "model_fields", Params.model_fields)
+            return f"{key}: unknown key{_suggest(location[-1], fields)}"
+        case "missing":
+            return f"{key}: missing"
+        case "literal_error":
+            return f"{key}: {error['input']!r} is not allowed, only {error['ctx']['expected']}"
+        case _:
+            allowed = error["msg"].removeprefix("Input ")
+            return f"{key}: {error['input']!r} is not allowed, it {allowed}"

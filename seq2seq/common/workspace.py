@@ -1,0 +1,207 @@
+"""What this workspace is: its commit, what differs from it, its locks, its packages, its machine.
+
+Why: a model must be traceable to the code, data and parameters it came from, also where somebody
+trains in a folder that is no git repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from seq2seq.common import integrity, params, paths
+from seq2seq.common.masking import mask
+from seq2seq.common.params import Params, ParamsError, flatten
+
+UNKNOWN, NONE = "unknown", "none"  # in a tag, which must say something
+LOCK = Path("dvc.lock")
+# Code and parameters: what of the tree decides a result. dvc.lock is written by the run itself.
+# Of these only text of known kinds is kept in a record, and never what may hold keys, committed or not.
+CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
+TEXTS = (".py", ".yaml", ".yml", ".toml")
+SEARCHED = 50  # commits of a file
+FILES, DIGITS = "corpus.files", 16  # a run's tag, and how much of each file's sha256 is in it
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")  # whatever the user has configured
+LONGEST_DIFF = 1_000_000  # bytes
+SECRETS = re.compile(r"(^|/)\.|secret|credential|token(?!ize|s\.py)|password|\.local\.", re.I)  # of a name
+LONGEST_TAG = 8000  # characters, MLflow's own limit
+TOO_LONG = "too long to be told"  # instead of a recipe's value and ours
+ELSEWHERE = "in provenance.json"  # of the run's files: said instead of a list that is too long for MLflow
+
+
+def commit() -> str:
+    """The 40 hex digits of git's HEAD; "unknown" outside a repository."""
+    return (_git("rev-parse", "--verify", "HEAD") or UNKNOWN).strip()
+
+
+def dirty() -> str:
+    """Whether code or parameters differ from HEAD or are not tracked: true, false or unknown."""
+    status = _git("status", "--porcelain", "--", *CODE)
+    if status is None or commit() == UNKNOWN:
+        return UNKNOWN
+    return "true" if status.strip() else "false"
+
+
+def diff() -> str:
+    """How code and parameters differ from HEAD, new files of both among them, secrets masked.
+
+    Nothing else of the tree: a notebook, a corpus or an `.env` that somebody has changed is no part of what
+    is run. Empty without difference or repository; one of more than LONGEST_DIFF bytes ends with a note.
+    """
+    changed = (_git("diff", "HEAD", "--name-only", "-z", "--relative", "--", *CODE) or "").split("\0")
+    new = (_git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or "").split("\0")
+    differs = _git(*DIFF, "HEAD", "--relative", "--", *kept) if (kept := _texts(changed)) else ""
+    added = (_git(*DIFF, "--no-index", "--", os.devnull, path, differs=True) or "" for path in _texts(new))
+    text = mask("".join([differs or "", *added]))
+    if len(text.encode()) <= LONGEST_DIFF:
+        return text
+    start = text.encode()[:LONGEST_DIFF].decode(errors="ignore")
+    return f"{start}\n# cut off here: longer than {LONGEST_DIFF:,} bytes\n"
+
+
+def _texts(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.endswith(TEXTS) and not SECRETS.search(name)] + [
+        name for name in names if name == "constraints.txt"
+    ]
+
+
+def commit_with(path: str, md5: str) -> str | None:
+    """The newest of the last commits in which a file had this content; None if in none of them."""
+    for known in (_git("log", f"-{SEARCHED}", "--format=%H", "--", path) or "").split():
+        content = _run("show", f"{known}:./{path}")
+        if content is not None and hashlib.md5(content.stdout, usedforsecurity=False).hexdigest() == md5:
+            return known
+    return None
+
+
+def lines_changed(path: str, commit: str) -> tuple[int, int] | None:
+    """How many lines of a file were added and removed since a commit; None if git counts none."""
+    counts = (_git("diff", "--numstat", commit, "--", path) or "").split()
+    return (int(counts[0]), int(counts[1])) if counts and counts[0].isdigit() else None
+
+
+def closest_recipe(
+    current: Params, recipes: Path = paths.RECIPES
+) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+    """The recipe the parameters differ from least, and what differs: key -> (the recipe's, ours).
+
+    None if there is no recipe that can be used.
+    """
+    mine = flatten(current.model_dump())
+    found = []
+    for path in sorted(recipes.glob("*.yaml")):
+        try:
+            theirs = flatten(params.load(path).model_dump())
+        except ParamsError:
+            continue  # not what is run; `seq2seq use` complains about it
+        differing = {key: (theirs[key], mine[key]) for key in mine if mine[key] != theirs[key]}
+        found.append((path.stem, differing))
+    return min(found, key=lambda one: len(one[1]), default=None)
+
+
+def recipe_tags(current: Params) -> dict[str, str]:
+    """The closest recipe and the changes to it, as tags of a run; none without a recipe."""
+    if (closest := closest_recipe(current)) is None:
+        return {}
+    name, changes = closest
+    if len(text := json.dumps(changes)) > LONGEST_TAG:
+        text = json.dumps(dict.fromkeys(changes, (TOO_LONG, TOO_LONG)))
+    return {"recipe": name, "recipe.changes": text}
+
+
+def files(facts: Any) -> Iterator[Mapping[str, Any]]:
+    """Every file that a provenance names, wherever in it: of the corpus and of evaluation sets."""
+    if isinstance(facts, Mapping):
+        if "sha256" in facts:
+            yield facts
+        facts = list(facts.values())
+    if isinstance(facts, list):
+        for one in facts:
+            yield from files(one)
+
+
+def file_tags() -> dict[str, str]:
+    """The beginnings of the files' sha256, each after a space, as a tag by which a run is found."""
+    if not paths.PROVENANCE.is_file():
+        return {}
+    named = files(json.loads(paths.PROVENANCE.read_text(encoding="utf-8")))
+    text = "".join(sorted({f" {file['sha256'][:DIGITS]}" for file in named}))
+    return {FILES: text if len(text) <= LONGEST_TAG else ELSEWHERE}
+
+
+def flow_run() -> str:
+    """The id of the Prefect flow run this process belongs to; empty if there is none."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID", "")
+
+
+def known_tag(tag: str | None) -> str:
+    """What a tag tells; empty if that is nothing."""
+    return "" if tag is None or tag in (UNKNOWN, NONE) else tag
+
+
+def place() -> str:
+    """Host and folder: two workspaces that use one tracking server must not share a run."""
+    return f"{socket.gethostname()}:{Path.cwd()}"
+
+
+def lock_digest() -> str:
+    """sha256 of dvc.lock as it lies there; "unknown" if DVC has not run here."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else UNKNOWN
+
+
+def data_hash(path: Path) -> str:
+    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none.
+
+    Raises UserError for a lock that cannot be read.
+    """
+    for stage in integrity.read(LOCK).get("stages", {}).values():
+        for out in stage.get("outs", []):
+            if out["path"] == path.as_posix():
+                return str(out.get("md5", UNKNOWN))
+    return UNKNOWN
+
+
+def params_digest(params: Params) -> str:
+    """sha256 of the values in params.yaml: comments and order do not count."""
+    return hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+def packages() -> str:
+    """The installed packages, one `name==version` a line, as pip would list them."""
+    found = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    return "".join(f"{name}=={found[name]}\n" for name in sorted(found, key=str.casefold))
+
+
+def machine() -> dict[str, str]:
+    """Python, system and processors."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "processors": str(os.cpu_count()),
+        "host": socket.gethostname(),
+    }
+
+
+def _git(*arguments: str, differs: bool = False) -> str | None:
+    """The output of a git command; None if it fails (1, if it `differs`, is no failure) or without git."""
+    done = _run(*arguments)
+    if done is None or done.returncode > differs:
+        return None
+    return done.stdout.decode("utf-8", errors="replace")
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    try:
+        return subprocess.run(["git", "--no-optional-locks", *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        return None

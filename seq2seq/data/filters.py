@@ -1,0 +1,140 @@
+"""What `clean` drops and why: named filters over one pair, and the tidying that comes before them.
+
+Why: each filter is a small function with a name, and that name is what reports, samples and error
+messages say. They judge tidied text and know nothing of other pairs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import Clean
+from seq2seq.data.corpus import NEEDLESS
+from seq2seq.data.words import WRITTEN_IN, script
+
+# What nobody sees: controls that are no whitespace, and format characters that no spelling needs. The joiners
+# U+200C and U+200D stay: Persian, Hindi and emoji need them; so does U+180E, which Mongolian needs.
+INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
+
+
+def tidy(text: str, form: str) -> str:
+    """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
+
+    Tidying twice is tidying once: invisibles go first, since they can keep apart what composes.
+    """
+    if not text.isprintable():  # quick, and true of most text
+        text = INVISIBLE.sub("", text)
+    if form != "none":
+        text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    return " ".join(text.split())
+
+
+def empty(source: str, target: str, params: Clean) -> bool:
+    """A side has no visible character."""
+    return not source or not target
+
+
+def too_long(source: str, target: str, params: Clean) -> bool:
+    """A side has more than `max_characters`."""
+    return max(len(source), len(target)) > params.max_characters
+
+
+def length_ratio(source: str, target: str, params: Clean) -> bool:
+    """The target is more than `max_length_ratio` times as long, or as short, as is typical for its source.
+
+    Lengths are characters. A side of Chinese usually has a third of its English, so that the same limit in
+    characters for every pair of languages would drop ordinary translations.
+    """
+    assert params.typical_length_ratio is not None  # `clean` puts its estimate there
+    shorter, longer = sorted((len(source) * params.typical_length_ratio, len(target)))
+    return longer > params.max_length_ratio * shorter
+
+
+def garbage(source: str, target: str, params: Clean) -> bool:
+    """Of a side's visible characters, less than `min_letters` are letters."""
+    return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
+
+
+def source_script(source: str, target: str, params: Clean) -> bool:
+    """Of the source's letters, less than `min_script` are of `source_script`."""
+    return _other_script(source, params.source_script, params.min_script)
+
+
+def target_script(source: str, target: str, params: Clean) -> bool:
+    """Of the target's letters, less than `min_script` are of `target_script`."""
+    return _other_script(target, params.target_script, params.min_script)
+
+
+def identical(source: str, target: str, params: Clean) -> bool:
+    """Both sides are the same but for case: not translated."""
+    return params.drop_identical and source.casefold() == target.casefold()
+
+
+FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
+    empty,
+    too_long,
+    length_ratio,
+    garbage,
+    source_script,
+    target_script,
+    identical,
+)
+NAMES = tuple(one.__name__ for one in FILTERS)
+REMEDIES = {
+    "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
+    "too_long": "raise clean.max_characters",
+    "length_ratio": "are the lines aligned? if so, raise clean.max_length_ratio, or name the usual ratio of "
+    "lengths in clean.typical_length_ratio",
+    "garbage": "are the right columns named in ingest.source_column and ingest.target_column? if so, lower "
+    "clean.min_letters",
+    "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
+    "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
+    "identical": "name two different columns in ingest, or set clean.drop_identical: false",
+}
+
+
+def reason(source: str, target: str, params: Clean) -> str | None:
+    """The name of the first filter that drops a tidied pair, or None."""
+    for drops in FILTERS:
+        if drops(source, target, params):
+            return drops.__name__
+    return None
+
+
+def check(params: Clean) -> None:
+    """Raise UserError for a script that no letter has: it would drop every pair."""
+    for key in ("source_script", "target_script"):
+        wanted = getattr(params, key)
+        if wanted and wanted not in _all_scripts():
+            raise UserError(
+                f"clean.{key}: no letter of Unicode has the script {wanted!r}; write e.g. "
+                "Latin, Cyrillic, Arabic, Devanagari, Han, Japanese, Korean, or null for any"
+            )
+
+
+@cache
+def _all_scripts() -> set[str | None]:
+    uncached = script.__wrapped__  # or each of a million letters would stay in memory
+    return {uncached(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
+
+
+def _few_letters(text: str, least: float) -> bool:
+    visible = len(text) - text.count(" ")
+    if sum(map(str.isalpha, text)) >= least * visible:
+        return False
+    # Vowel signs and tone marks belong to letters: half of written Hindi or Thai is made of them.
+    letters = sum(c.isalpha() or unicodedata.category(c).startswith("M") for c in text)
+    return letters < least * visible
+
+
+def _other_script(text: str, wanted: str | None, least: float) -> bool:
+    if wanted is None:
+        return False
+    accepted = WRITTEN_IN.get(wanted, {wanted})
+    scripts = [found for found in map(script, text) if found is not None]
+    return sum(map(accepted.__contains__, scripts)) < least * len(scripts)

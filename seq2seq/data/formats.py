@@ -1,0 +1,367 @@
+"""Reads sentence pairs from JSON, CSV and TSV files, packed or not, and from Parquet and Arrow files.
+
+Why: people's files differ in everything but the two columns that matter, and a repair needs the file and
+the line. Text formats are parsed here, line by line, because the readers of `datasets` guess types, fill
+gaps with nulls, end a line at a stray carriage return and lose the line numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq.common.errors import UserError
+from seq2seq.data import json_records
+from seq2seq.data.columnar import NESTED, Columns
+from seq2seq.data.corpus import Pair
+from seq2seq.data.dialects import ROWS, Dialect, detect
+from seq2seq.data.languages import are_headings, is_heading, language_of
+from seq2seq.data.streams import (
+    LONGEST_LINE,
+    PACKINGS,
+    Source,
+    TooLongError,
+    check_line_ends,
+    decode,
+    unread_kind,
+)
+
+KINDS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+MARK = "\ufeff"  # the byte order mark, which files joined by `cat` have at the start of lines
+SHOWN = 60  # characters of a faulty row that a message shows
+NO_OBJECT = "no JSON object with the columns as keys"
+BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
+
+
+class Malformed(NamedTuple):
+    """A row that is no pair of texts: where it starts (from 1) and what is wrong with it."""
+
+    line: int
+    reason: str
+
+
+class Repeated(NamedTuple):
+    """A row that is the header again, as files joined by `cat` have it."""
+
+    line: int
+
+
+class Table(NamedTuple):
+    """A file opened for reading: its two columns' names, how they were found, and its rows."""
+
+    columns: tuple[str, str]
+    announcement: str
+    unit: str  # what a row's number counts: line of text, record of a JSON array, row of Parquet or Arrow
+    rows: Iterator[Pair | Malformed | Repeated]
+
+
+def kind(path: Path) -> str:
+    """jsonl, csv, tsv, parquet or arrow, by the file's name; raises UserError for any other."""
+    if (found := KINDS.get(suffix(path))) is not None:
+        return found
+    if remedy := unread_kind(suffix(path)):
+        raise UserError(f"{path} {remedy}")
+    if command := paste_command(path):
+        raise UserError(f"{path} holds one language; put two files side by side: {command}")
+    known = ", ".join(KINDS)
+    raise UserError(f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz")
+
+
+def suffix(path: Path) -> str:
+    """The part of a file's name that names its kind, packed or not: `.tsv` of `train.tsv.gz`."""
+    name = Path(path.name.lower())
+    return (Path(name.stem) if name.suffix in PACKINGS else name).suffix
+
+
+def paste_command(path: Path) -> str:
+    """The command that joins a file of one language, `corpus.de`, and its sibling; empty for other files."""
+    if not language_of(path.suffix[1:]):
+        return ""
+    beside = sorted(
+        other.suffix
+        for other in path.parent.glob("*.*")
+        if other.stem == path.stem and other.suffix != path.suffix and language_of(other.suffix[1:])
+    )
+    return (
+        " ".join(["paste", str(path), f"{path.with_suffix('')}{beside[0]}", f"> {path.stem}.tsv"])
+        if beside
+        else ""
+    )
+
+
+def open_table(path: Path, source: str | int, target: str | int) -> Table:
+    """Open a file whose source and target texts lie in two columns, given by name or number from 0.
+
+    - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. Where the first lines show
+      another separator or quoting, these hold and are announced (`dialects`).
+    - Blank lines are skipped. Each row must have as many fields as line 1.
+    - A column given by name must stand in line 1, the header. If both are given by number, line 1 is a
+      header if its cells there name languages (`de`, `deu`, `pt_BR`, `German`) or are words such as source,
+      target, text, translation; otherwise it is a pair. The header again comes as Repeated.
+    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also lie
+      under the feature `translation`. JSON is one object a line, an array of objects, or
+      an array that is the value of the only key.
+
+    Raises UserError if the file cannot be read or lacks a column. A faulty row comes as Malformed in its
+    place.
+    """
+    found = kind(path)
+    if found in ("parquet", "arrow"):
+        return _open_columns(path, source, target, found == "arrow")
+    return (_open_json if found == "jsonl" else _open_delimited)(Source(path), source, target)
+
+
+def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
+    path = file.path
+    dialect = detect(file, kind(path))
+    records = _records(file, dialect)
+    line, first = _first(path, records)
+    named = isinstance(source, str) or isinstance(target, str)
+    place, other = _find(path, first, source, target)
+    names = first[place], first[other]
+    header = named or (
+        all(map(is_heading, names)) and are_headings(names, _is_repeated(file, dialect, place, other))
+    )
+    if header:
+        announced = f"line {line} is a header: {', '.join(map(cut, first))}"
+    else:
+        announced = f"no header: columns are numbered from 0 to {len(first) - 1}"
+        if any(map(is_heading, names)) and all(map(_is_short, names)):
+            announced += (
+                f"; line {line} is taken as a pair, {names[0]} → {names[1]}: if these are headings, set "
+                "ingest.source_column and ingest.target_column to them"
+            )
+        names = str(place), str(other)
+
+    def rows() -> Iterator[Pair | Malformed | Repeated]:
+        if not header:
+            yield _pair(line, names, first[place], first[other])
+        for number, fields in records:
+            if isinstance(fields, Malformed):
+                yield fields
+            elif len(fields) != len(first):
+                count = f"{len(fields)} field{'s' * (len(fields) != 1)} where line {line} has {len(first)}"
+                yield Malformed(number, f"{count}: {cut(' | '.join(fields))}")
+            elif header and fields == first:
+                yield Repeated(number)
+            else:
+                source, target = fields[place], fields[other]
+                if "\0" in source or "\0" in target:
+                    yield _pair(number, names, source, target)
+                else:
+                    yield Pair(source.lstrip(MARK), target.lstrip(MARK))
+
+    return Table(names, "; ".join(filter(None, [file.note, dialect.note, announced])), "line", rows())
+
+
+def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
+    """Whether one of the first rows has the same text in these columns as the first row."""
+    rows = (fields for _, fields in itertools.islice(_records(file, dialect), ROWS + 1))
+    cells = (
+        [fields[i] for i in places]
+        for fields in rows
+        if isinstance(fields, list) and len(fields) > max(places)
+    )
+    return next(cells, []) in cells
+
+
+def _open_json(file: Source, source: str | int, target: str | int) -> Table:
+    before = json_records.opening(file.sample)
+    unit = "line" if before in (None, json_records.BLANK) else "record"
+    records = _records(file) if before is None else json_records.records(file, before)
+    line, first = _first(file.path, records)
+    if not isinstance(first, dict):
+        raise UserError(f"{file.path}, {unit} {line}: {NO_OBJECT}")
+    nested = isinstance(first.get(NESTED), dict) and source not in first
+    fields = first[NESTED] if nested else first
+    columns = list(fields)
+    place, other = _find(file.path, columns, source, target)
+    names = columns[place], columns[other]
+    if name := next((name for name in names if isinstance(fields[name], list | dict)), None):
+        inner = fields[name]
+        is_array = isinstance(inner, list) and bool(inner) and isinstance(inner[0], dict)
+        remedy = f"take it out: jq -c '.{name}[]' OLD > NEW.jsonl" if is_array else BY_COLUMNS
+        raise UserError(f"{file.path}, {unit} {line}: {name} holds many values or an object; {remedy}")
+
+    def rows() -> Iterator[Pair | Malformed]:
+        for number, record in itertools.chain([(line, first)], records):
+            row = record.get(NESTED) if nested and isinstance(record, dict) else record
+            if isinstance(row, dict):
+                yield _pair(number, names, row.get(names[0]), row.get(names[1]))
+            else:
+                yield record if isinstance(record, Malformed) else Malformed(number, NO_OBJECT)
+
+    announced = f"columns {', '.join(map(cut, columns))}"
+    return Table(names, "; ".join(filter(None, [file.note, announced])), unit, rows())
+
+
+def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bool) -> Table:
+    columns = Columns(path, is_arrow, [source])
+    place, other = _find(path, columns.names, source, target)
+    names = columns.names[place], columns.names[other]
+    rows = (_pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
+    return Table(names, f"columns {', '.join(columns.names)}", "row", rows)
+
+
+def _is_short(cell: str) -> bool:
+    """Whether a cell is no sentence: it may be a heading of a language that is not known."""
+    return 0 < len(cell.split()) <= 3 and cell[-1] not in ".!?。！？।"
+
+
+def _first(path: Path, records: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
+    line, first = next(records, (0, None))
+    if line == 0:
+        raise UserError(f"{path}: holds no line")
+    if isinstance(first, Malformed):
+        raise UserError(f"{path}, line {line}: {first.reason}")
+    return line, first
+
+
+def _find(path: Path, columns: list[str], source: str | int, target: str | int) -> tuple[int, int]:
+    """The places of two columns given by name or number."""
+    places = []
+    for key, wanted in (("source_column", source), ("target_column", target)):
+        if isinstance(wanted, int) and wanted < len(columns):
+            places.append(wanted)
+        elif isinstance(wanted, str) and wanted in columns:
+            places.append(columns.index(wanted))
+        else:
+            there = ", ".join(f"{number} {cut(name)!r}" for number, name in enumerate(columns))
+            remedy = f"set ingest.{key} to the number of one, or to its name if line 1 is a header"
+            if len(columns) == 1:
+                remedy = "a pair needs two; two files of one language each: paste OLD.de OLD.en > NEW.tsv"
+            raise UserError(f"{path} has no column {wanted!r}; its columns are: {there}\n  {remedy}")
+    if places[0] == places[1]:
+        raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
+    return places[0], places[1]
+
+
+def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair | Malformed:
+    """The row as a Pair if both values are text; byte order marks before it are left out."""
+    for name, value in zip(names, (source, target), strict=True):
+        if value is None:
+            return Malformed(line, f"{name} is null or missing")
+        if isinstance(value, bytes):
+            return Malformed(line, f"{name} is not valid UTF-8: {cut(repr(value))}")
+        if not isinstance(value, str):
+            return Malformed(line, f"{name} is no text: {cut(repr(value))}")
+        if len(value) > LONGEST_LINE:
+            return Malformed(line, f"{name} has {len(value):,} characters: {cut(value)}")
+        if "\0" in value:
+            return Malformed(line, f"{name} holds a NUL character: {cut(value)}")
+        if not value.isascii() and re.search("[\ud800-\udfff]", value):
+            return Malformed(line, f"{name} holds half a surrogate pair: {cut(ascii(value))}")
+    return Pair(source.lstrip(MARK), target.lstrip(MARK))
+
+
+def cut(text: str, most: int = SHOWN) -> str:
+    """The text as a message or screen shows it: its first characters, control characters escaped."""
+    shown = text if len(text) <= most else text[:most] + "…"
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", shown)
+
+
+class _Lines:
+    """The decoded lines of a file; `number` is the last one's. Goes on after a ValueError.
+
+    With `errors` as bytes.decode has it: a record of several lines is judged when it is whole.
+    """
+
+    def __init__(self, file: Source, errors: str) -> None:
+        self.number, self._path, self._errors = 0, file.path, errors
+        self._lines = file.lines()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        data = next(self._lines)
+        self.number += 1
+        if self.number == 1:
+            check_line_ends(self._path, data)
+        return decode(data, self._errors)
+
+
+def _split(line: str, separator: str) -> list[str]:
+    text = line.removesuffix("\n").removesuffix("\r")
+    return text.split(separator) if text else []
+
+
+def _object(line: str) -> Any:
+    if line.isspace():
+        return []
+    record = json.loads(line)
+    return record if record != [] else None
+
+
+def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]:
+    # `map` goes on after an error, a generator would not
+    if dialect is None:
+        return partial(map, _object)
+    if dialect.quoted:
+        return partial(csv.reader, delimiter=dialect.separator, strict=True)
+    return partial(map, partial(_split, separator=dialect.separator))
+
+
+def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int, Any]]:
+    """Every record that is not blank, or Malformed in its place, with the line on which it starts.
+
+    A record that cannot be read is Malformed once for each line that it took. Without a dialect records are
+    JSON, one a line.
+    """
+    quoted = dialect is not None and dialect.quoted
+    lines = _Lines(file, "surrogateescape" if quoted else "strict")
+    for _ in range(dialect.skipped if dialect else 0):
+        next(lines)
+    records = _parser(dialect)(lines)
+    while True:
+        start = lines.number + 1
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except UnicodeDecodeError as error:
+            shown = cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
+            yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
+        except TooLongError as error:
+            yield lines.number, Malformed(lines.number, str(error))
+        except UserError:  # of the file, not of this row
+            raise
+        except csv.Error as error:
+            reason = _csv_fault(error)
+            yield from ((line, Malformed(line, reason)) for line in range(start, lines.number + 1))
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            yield start, Malformed(start, f"not valid JSON: {reason}")
+        else:
+            if quoted and (bad := next(filter(_is_escaped, record), None)):
+                shown = cut(repr(bad.encode("utf-8", "surrogateescape")))
+                yield start, Malformed(start, f"not valid UTF-8: {shown}")
+            elif record != []:
+                yield start, record
+
+
+def _csv_fault(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return inside a field that is not quoted; replace it: tr '\\r' ' ' < OLD > NEW"
+    return f"not valid CSV: {error}; is a quote not closed or not doubled?"
+
+
+def _is_escaped(field: str) -> bool:
+    """Whether a field holds bytes that are not UTF-8, as `surrogateescape` keeps them."""
+    return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None

@@ -1,0 +1,327 @@
+"""Pins of datasets on the Hugging Face hub: reads them, downloads what they name, resolves them.
+
+Why: a pin is a small file that DVC can watch, and the same pin must give the same bytes or an error.
+The library's own downloads may wait for minutes on a dead network and then take another revision
+from a cache; so they run in a process of their own (`python -m seq2seq.data.hub`), which asks the
+hub first, takes exactly one commit, and is killed when its time is over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml.error import YAMLError
+
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.masking import mask
+from seq2seq.common.params import round_trip_yaml
+from seq2seq.data.splits import File, find_splits
+
+MIRROR = "CORPUS_MIRROR"  # names a folder that holds OWNER/NAME instead of the hub
+LIMIT = "SEQ2SEQ_HUB_SECONDS"  # how long one attempt may take
+DEFAULT_LIMIT, MOST_SECONDS = 900.0, 1e6
+PREFLIGHT_SECONDS = 5.0
+WAITS = (1.0, 3.0)  # seconds before the second and the third attempt
+COMMIT = re.compile(r"[0-9a-f]{40}")
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "0",
+    "HF_HUB_DISABLE_XET": "1",  # one way to download, over plain HTTP
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+}
+
+
+def _is_inside(name: str) -> str:
+    """The name of a file of a dataset; raises ValueError if it leads out of the dataset's folder."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "://" in name:
+        raise ValueError("a file's name leads out of the dataset: it must be a path below it")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_is_inside)]
+
+
+class Pin(BaseModel):
+    """A pin file: `hub` and `revision` say what to take, `files` what it must hash to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    hub: Annotated[str, Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")]
+    config: str | None = None
+    revision: Annotated[str, Field(min_length=1)]
+    licence: str | None = None
+    splits: dict[Literal["train", "validation", "test"], str] = {}
+    files: dict[FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+
+
+class Copy(NamedTuple):
+    """What a pin names, on this machine; `revision` is None where a mirror cannot vouch for one."""
+
+    files: dict[str, list[File]]
+    revision: str | None
+    licence: str | None
+    mirror: bool
+    said: str  # one line for the user
+
+
+def load(path: Path) -> Pin:
+    """Read a pin; raises UserError."""
+    return _check(path, _read(path))
+
+
+def fetch(path: Path, pin: Pin) -> Copy:
+    """The files of a pin, from CORPUS_MIRROR if it is set or else from the hub, their hashes checked.
+
+    Raises UserError for an unknown dataset, revision or split and for a wrong hash, TransientError if
+    the hub does not answer.
+    """
+    if mirror := os.environ.get(MIRROR):
+        return _from_mirror(path, pin, Path(mirror))
+    answer = _download(path, pin)
+    revision = answer["revision"]
+    files = {
+        split: [File(name, Path(place)) for name, place in files] for split, files in answer["files"].items()
+    }
+    checked = _check_hashes(path, pin, f"{pin.hub} at {revision}", files, is_cache=True)
+    moving = "" if pin.revision == revision else f" (now {pin.revision})"
+    said = f"{pin.hub} at {revision}{moving} from the hub"
+    said += f", {checked} files as pinned" if checked else ""
+    if moving or not checked:
+        said += f"; not pinned yet, to keep it: seq2seq pin {path}"
+    return Copy(files, revision, answer["licence"], mirror=False, said=said)
+
+
+def pin(path: Path) -> list[tuple[str, Any, Any]]:
+    """Write the commit that `revision` is now, and the hashes of its files, into a pin.
+
+    Comments stay. Returns the changes as (key, before, after). Raises as `fetch` does.
+    """
+    document = _read(path)
+    old = _check(path, document)
+    answer = _download(path, old)
+    files = {name: sha256(Path(place)) for files in answer["files"].values() for name, place in files}
+    changes: list[tuple[str, Any, Any]] = [("revision", old.revision, answer["revision"])]
+    for name in sorted(files.keys() | old.files.keys()):
+        changes.append((f"files.{name}", old.files.get(name), files.get(name)))
+    changes = [(key, before, after) for key, before, after in changes if before != after]
+    document["revision"], document["files"] = answer["revision"], dict(sorted(files.items()))
+    if changes:
+        text = StringIO()
+        round_trip_yaml().dump(document, text)
+        draft = path.with_name(path.name + ".new")
+        draft.write_text(text.getvalue(), encoding="utf-8")
+        draft.replace(path)
+    return changes
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> Any:
+    try:
+        return round_trip_yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; a pin is a file such as corpora/multi30k.yaml") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+
+
+def _check(path: Path, document: Any) -> Pin:
+    if not isinstance(document, Mapping):
+        raise UserError(f"{path} is no pin: it needs the keys hub and revision")
+    try:
+        return Pin.model_validate(document)
+    except ValidationError as error:
+        problems = "\n".join(
+            f"  {'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()
+        )
+        raise UserError(
+            f"{path} is no pin of a hub dataset:\n{problems}\n  it needs `hub: owner/name` and `revision` "
+            "(a commit or a branch), and may have config, licence, splits and files"
+        ) from None
+
+
+def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
+    folder = mirror / pin.hub  # two names, neither with a dot in front
+    if not folder.is_dir():
+        raise UserError(f"{MIRROR}={mirror} holds no {pin.hub}; put it there, or unset {MIRROR}")
+    files = find_splits(folder, pin.config)
+    checked = _check_hashes(path, pin, str(folder), files, is_cache=False)
+    pinned = bool(checked and COMMIT.fullmatch(pin.revision))
+    said = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (
+        f"{checked} files as pinned" if checked else f"{path} has no hashes to check them against"
+    )
+    return Copy(files, pin.revision if pinned else None, _licence(folder), mirror=True, said=said)
+
+
+def _licence(folder: Path) -> str | None:
+    """What the dataset card of a folder in the hub's layout states."""
+    import huggingface_hub
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    card = folder / "README.md"
+    try:
+        return named(huggingface_hub.DatasetCard.load(card).data.get("license")) if card.is_file() else None
+    except (ValueError, YAMLError):  # the files are read all the same
+        return None
+
+
+def named(licence: Any) -> str | None:
+    """A card's licence, which may be a list of several."""
+    return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence) if licence else None
+
+
+def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[File]], is_cache: bool) -> int:
+    """The number of files whose hash was compared, 0 if the pin has none; raises UserError."""
+    if not pin.files:
+        return 0
+    everything = {file.name: file.path for split in files.values() for file in split}
+    if differing := everything.keys() ^ pin.files.keys():
+        raise UserError(
+            f"{where} and {path} do not name the same files: {', '.join(sorted(differing))}\n"
+            f"  if the change is meant, renew the pin: seq2seq pin {path}"
+        )
+    for name, place in everything.items():
+        found = sha256(place)
+        if found != pin.files[name]:
+            if is_cache:  # or the next run would take the same bytes from it
+                place.resolve().unlink()
+                place.unlink(missing_ok=True)
+            raise UserError(
+                f"{where}: {name} has sha256 {found},\n  but {path} pins {pin.files[name]}\n"
+                f"  if the change is meant, renew the pin: seq2seq pin {path}"
+            )
+    return len(everything)
+
+
+def _limit() -> float:
+    """Seconds for one attempt: SEQ2SEQ_HUB_SECONDS."""
+    asked = os.environ.get(LIMIT) or DEFAULT_LIMIT
+    try:
+        limit = float(asked)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < MOST_SECONDS:
+        raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
+    return limit
+
+
+def _download(path: Path, pin: Pin) -> dict[str, Any]:
+    """What `python -m seq2seq.data.hub` answers, asked again a few times while the hub does not."""
+    limit = _limit()
+    request = json.dumps({"hub": pin.hub, "config": pin.config, "revision": pin.revision, "limit": limit})
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    endpoint = mask(endpoint)
+    print(f"hub: taking {pin.hub} from {endpoint}", flush=True)
+    for wait in (*WAITS, None):
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-m", "seq2seq.data.hub", request],
+                env=os.environ | ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+            )
+            lines = ended.stdout.splitlines()
+            answer = json.loads(lines[-1]) if ended.returncode == 0 and lines else None
+        except subprocess.TimeoutExpired:
+            answer = {"transient": f"no answer within {limit:g} seconds ({LIMIT})"}
+        if answer is None:
+            raise RuntimeError(mask(f"the download of {pin.hub} crashed:\n{ended.stderr}"))
+        if "user" in answer:
+            raise UserError(f"{path}: {answer['user']}")
+        if "system" in answer:
+            raise OSError(*answer["system"])
+        if "transient" not in answer:
+            return dict(answer)
+        problem = f"{endpoint} did not give {pin.hub}: {answer['transient']}"
+        if wait is not None:
+            print(f"hub: {problem}; trying again", flush=True)
+            time.sleep(wait)
+    raise TransientError(
+        f"{problem}\n  tried {len(WAITS) + 1} times; nothing older was taken instead. "
+        f"Try again later, or set {MIRROR} to a folder that holds {pin.hub}"
+    )
+
+
+def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve, find and download the files of one revision; the answer of the download process."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    hub, revision = request["hub"], request["revision"]
+    try:
+        # Preflight: the library's own requests wait for minutes where nobody answers
+        info = huggingface_hub.HfApi().dataset_info(hub, revision=revision, timeout=PREFLIGHT_SECONDS)
+        files = _download_files(hub, request["config"], str(info.sha))
+    except errors.GatedRepoError:
+        return {"user": f"{hub} is gated: accept its terms on the hub, and set HF_TOKEN"}
+    except errors.RepositoryNotFoundError:
+        return {"user": f"the hub has no dataset {hub} (or it is private: set HF_TOKEN); correct `hub`"}
+    except errors.RevisionNotFoundError:
+        return {"user": f"{hub} has no revision {revision!r}; correct `revision`"}
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        return {"transient" if status >= 500 or status in (408, 429) else "user": str(error)}
+    except Exception as error:
+        return _classify(error)
+    licence = info.card_data.get("license") if info.card_data else None
+    return {"revision": info.sha, "files": files, "licence": named(licence)}
+
+
+def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list[tuple[str, str]]]:
+    """Name and place of each file of each split."""
+    import datasets
+    import huggingface_hub
+
+    with tempfile.TemporaryDirectory() as empty:  # a cache in which it finds no older revision
+        builder = datasets.load_dataset_builder(hub, name=config, revision=commit, cache_dir=empty)
+    prefix = f"hf://datasets/{hub}@{commit}/"
+    files = {}
+    for split, found in builder.config.data_files.items():
+        names = sorted(_is_inside(str(file).removeprefix(prefix)) for file in found)
+        files[str(split)] = [
+            (name, huggingface_hub.hf_hub_download(hub, name, repo_type="dataset", revision=commit))
+            for name in names
+        ]
+    return files
+
+
+def _classify(error: Exception) -> dict[str, Any]:
+    """Whether an error of the libraries may pass by itself; raises it if it is none of theirs."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    text = f"{type(error).__name__}: {error}"
+    network = type(error).__module__.startswith(("httpx", "httpcore"))
+    if network or isinstance(error, ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError):
+        return {"transient": text}
+    if isinstance(error, OSError) and error.errno is not None:
+        return {"system": [error.errno, error.strerror, error.filename]}
+    if isinstance(error, ValueError | FileNotFoundError):  # of `datasets`: configuration, files
+        return {"user": str(error)}
+    if isinstance(error, OSError):  # of `huggingface_hub`: an incomplete file
+        return {"transient": text}
+    raise error
+
+
+if __name__ == "__main__":
+    question = json.loads(sys.argv[1])
+    signal.alarm(int(question["limit"]) + 1)  # ends it even if nobody is left to kill it
+    print(json.dumps(_serve(question)))

@@ -1,0 +1,116 @@
+"""What follows from naming a corpus of one's own: its languages, and a registered name that tells it apart.
+
+Why: a model of another corpus, or of the other direction, must neither compete with a recipe's model nor be
+scored as if it wrote the recipe's language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Set
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from seq2seq.common.errors import UserError
+from seq2seq.common.params import ParamsError, read_document
+from seq2seq.data import languages
+
+COLUMNS = ("source_column", "target_column")
+LANGUAGES = ("source_language", "target_language")
+ROWS = 50  # of a file, that are looked at
+OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # what makes a corpus another one
+
+
+def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
+    """Languages and name of a corpus whose path or columns were just given, as `params.apply` asks for them.
+
+    Languages come from the columns' names, the header, the file's name or the folder's, or else are null. Of
+    a corpus that was named already they stay as they were.
+    """
+    if not assigned & OWN:
+        return {}
+    ingest, earlier = now["ingest"], before["ingest"]
+    if all(ingest[key] == earlier[key] for key in ("path", *COLUMNS)):
+        kept = {f"ingest.{key}": earlier[key] for key in LANGUAGES}
+        return kept | {"register.name": before["register"]["name"]}
+    found = _swapped(earlier, ingest) or _languages(ingest)
+    given = [
+        ingest[key] if f"ingest.{key}" in assigned else value
+        for key, value in zip(LANGUAGES, found, strict=True)
+    ]
+    values = {f"ingest.{key}": value for key, value in zip(LANGUAGES, found, strict=True)}
+    return values | {"register.name": _name(ingest, *given)}
+
+
+def _swapped(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
+    """The languages of a corpus whose columns have just changed places; None if they have not."""
+    if before["path"] != now["path"] or [now[key] for key in COLUMNS] != [
+        before[key] for key in COLUMNS[::-1]
+    ]:
+        return None
+    return before["target_language"], before["source_language"]
+
+
+def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    path = Path(ingest["path"])
+    source, target = (ingest[key] for key in COLUMNS)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        with suppress(ParamsError):  # `ingest` names what is wrong with it
+            document = read_document(path)
+            if "rules" in document:  # a grammar states its own
+                return document.get("source_language"), document.get("target_language")
+    columns = _columns(path, source, target)
+    # A column of numbers is called id and is not Indonesian.
+    by_column = tuple(languages.language_of(name) if has_letters else None for name, has_letters in columns)
+    if None not in by_column and by_column[0] != by_column[1]:
+        return by_column  # type: ignore[return-value]
+    if isinstance(source, int) and isinstance(target, int):  # then their order is that of the name
+        for name in (path.name, path.parent.name):
+            if pair := languages.languages_of_name(name):
+                return pair if source < target else pair[::-1]
+    return None, None
+
+
+def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str, bool]]:
+    """The names of the two columns and whether its first rows have letters; of numbers the header's names.
+
+    What cannot be read now counts as text: `ingest` names what is wrong with it.
+    """
+    from seq2seq.data import formats
+    from seq2seq.data.corpus import Pair
+
+    names = str(source), str(target)
+    rows: list[Pair] = []
+    if path.is_dir():  # its splits are alike
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        of_train = (file for file in files if file.name.startswith("train") or file.suffix == ".arrow")
+        path = next(of_train, path)
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        with suppress(UserError, OSError):
+            table = formats.open_table(path, source, target)
+            names = table.columns
+            rows = [row for row in islice(table.rows, ROWS) if isinstance(row, Pair)]
+    sides = zip(*(row[:2] for row in rows), strict=True) if rows else ((), ())
+    letters = [sum(any(map(str.isalpha, text)) for text in side) for side in sides]
+    return [(name, 2 * count >= len(rows)) for name, count in zip(names, letters, strict=True)]
+
+
+def _name(ingest: Mapping[str, Any], source: str | None, target: str | None) -> str:
+    """Folder, file and direction: `news-train-de-en`, or by the columns where a language is unknown."""
+    path = Path(ingest["path"])
+    stem = "-".join(filter(None, (path.parent.name, path.name.split(".")[0])))
+    direction = f"{source}-{target}" if source and target else "-".join(str(ingest[key]) for key in COLUMNS)
+    return _registrable(stem if f"-{direction}-" in f"-{stem}-" else f"{stem}-{direction}")
+
+
+def _registrable(name: str) -> str:
+    """A name of letters that registry and URLs take; where others are lost, a hash tells names apart."""
+    name = unicodedata.normalize("NFC", name)  # some systems hand names out decomposed
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
+    if re.search(r"[^\W_]", re.sub(r"[A-Za-z0-9_-]", "", name)):
+        kept = f"{kept or 'corpus'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return kept or "local"

@@ -1,0 +1,205 @@
+"""Finds the files of each split in a folder of the hub's layout, or of a plain one.
+
+Why: a folder of one's own, a mirror and a download are laid out by the same rules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq.common import integrity, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data import formats
+
+CARDS = {"README.md", ".huggingface.yaml"}  # what describes a folder in the hub's layout
+NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "test"}
+SAVED, SAVED_SPLITS = (
+    "state.json",
+    "dataset_dict.json",
+)  # of Dataset.save_to_disk and DatasetDict.save_to_disk
+# Files that describe a corpus and hold none of it
+ABOUT = {SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.json", "config.json", "metadata.json"}
+ABOUT_STEMS = {"readme", "license", "licence", "copying", "notice", "changelog", "authors", "citation"}
+
+
+class File(NamedTuple):
+    """A file of a corpus: what the corpus calls it, and where it lies."""
+
+    name: str
+    path: Path
+
+
+def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]]:
+    """The files of each split in a folder; raises UserError.
+
+    In a folder of `save_to_disk` its own lists name them. Elsewhere `datasets` finds them: by the `configs`
+    of a README.md as on the hub, and without them by the names of files: train, validation (or valid, val,
+    dev) and test; if no name is one of these, all files are train. Each file is read by its own kind. Files
+    that are left out are announced.
+    """
+    if (folder / SAVED_SPLITS).is_file():
+        return {str(name): _saved(folder, str(name)) for name in _listed(folder / SAVED_SPLITS, "splits")}
+    if (folder / SAVED).is_file():
+        return {str(_document(folder / SAVED).get("_split") or "train"): _saved(folder, "")}
+    with tempfile.TemporaryDirectory() as scratch:
+        twin = Path(scratch, "corpus")  # of links: a path in which the library finds no wildcard
+        files = _corpus_files(folder)
+        cards = [folder / file for file in files if file.name in CARDS]
+        by_card = any("configs" in card.read_text("utf-8", "replace") for card in cards)
+        # Where names decide, the library wants files of one kind: each link gets the same
+        added = "" if by_card else ".jsonl"
+        for file in files:
+            link = twin / (f"{file}{added}" if file.name not in CARDS else file)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to((folder / file).resolve())
+        twin.mkdir(exist_ok=True)
+        found = {
+            split: [Path(str(name).removesuffix(added)) for name in names]
+            for split, names in _found(folder, twin, config, scratch).items()
+        }
+    if not by_card:
+        left = {file for file in files if file.name not in CARDS}.difference(*found.values())
+        for name in sorted(left):
+            print(f"ingest: {folder / name} is not used: its name holds no split, as other names do")
+        _check_twice(folder, found)
+    return {
+        split: [File(str(name), folder / name) for name in sorted(names)] for split, names in found.items()
+    }
+
+
+def _corpus_files(folder: Path) -> list[Path]:
+    """The corpus files and cards below a folder, relative to it; raises UserError for links out of it."""
+    files = []
+    for file in sorted(folder.rglob("*")):
+        is_known = file.name in CARDS or (
+            formats.suffix(file) in formats.KINDS
+            and file.name not in ABOUT
+            and file.name.split(".")[0].lower() not in ABOUT_STEMS
+        )
+        if file.is_symlink() and (is_known or file.is_dir()):
+            check_link(folder, file)
+        if file.is_file() and is_known:
+            files.append(file.relative_to(folder))
+    return files
+
+
+def check_link(folder: Path, file: Path) -> None:
+    """Raises UserError for a symbolic link that leads out of a folder, or nowhere.
+
+    Links into the caches of DVC and of the hub are of these programs' own making.
+    """
+    target = file.resolve()
+    allowed = [folder.resolve()]
+    if folder.resolve().parent.name == "snapshots":
+        allowed.append(folder.resolve().parents[1] / "blobs")
+    if not any(target.is_relative_to(place) for place in allowed) and not integrity.is_cached(target):
+        raise UserError(f"{file} is a link out of {folder}, to {target}: put the file itself there")
+    if not target.exists():
+        raise UserError(f"{file} is a link to {target}, which does not exist")
+
+
+def _found(folder: Path, twin: Path, config: str | None, scratch: str) -> dict[str, list[Path]]:
+    """The files of each split as `datasets` finds them in the twin of a folder, relative to it."""
+    import datasets
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    try:
+        builder = datasets.load_dataset_builder(str(twin), name=config, cache_dir=scratch)
+    except (OSError, ValueError, YAMLError, datasets.exceptions.DatasetsError) as error:
+        if command := _moses(folder):
+            raise UserError(
+                f"{folder} holds a file for each language; put them side by side: {command}"
+            ) from None
+        reason = str(error).replace(str(twin), str(folder))
+        raise UserError(
+            f"{folder} cannot be used as a corpus: {reason}\n"
+            "  put train.jsonl (or .csv, .tsv, .parquet; also .gz) into it, and if there are any "
+            "validation.jsonl and test.jsonl"
+        ) from None
+    found = {}
+    for split, files in builder.config.data_files.items():
+        if outside := [
+            file for file in map(Path, files) if not file.is_relative_to(twin) or ".." in file.parts
+        ]:
+            raise UserError(f"{folder}: its README.md names {outside[0]}, which does not lie in the folder")
+        found[str(split)] = [Path(file).relative_to(twin) for file in files]
+    return found
+
+
+def _moses(folder: Path) -> str:
+    """The command that joins the files of a folder that holds one for each language, if it does."""
+    commands = map(formats.paste_command, sorted(folder.rglob("*.*")))
+    return next(filter(None, commands), "")
+
+
+def _check_twice(folder: Path, found: Mapping[str, list[Path]]) -> None:
+    """Raises UserError if a split lies in a folder twice, as different kinds of file."""
+    for files in found.values():
+        stems: dict[str, Path] = {}
+        for file in files:
+            stem = str(file.with_name(file.name.split(formats.suffix(file))[0]))
+            if formats.suffix(first := stems.setdefault(stem, file)) != formats.suffix(file):
+                raise UserError(f"{folder} holds {first} and {file}: remove one if they are the same")
+
+
+def _saved(folder: Path, name: str) -> list[File]:
+    """The Arrow files of a Dataset that `save_to_disk` wrote to `name` below a folder."""
+    listing = folder / name / SAVED
+    files = []
+    for entry in _listed(listing, "_data_files"):
+        file = folder / name / str(entry.get("filename") if isinstance(entry, dict) else entry)
+        check_inside(folder, file, listing)
+        files.append(File(os.path.relpath(file, folder), file))
+    return files
+
+
+def check_inside(folder: Path, file: Path, named_by: Path) -> None:
+    """Raises UserError if a file does not lie in a folder, or is missing."""
+    if not Path(os.path.normpath(file)).is_relative_to(folder):
+        raise UserError(f"{named_by} names {file}, which does not lie in {folder}")
+    if file.is_symlink():
+        check_link(folder, file)
+    if not file.is_file():
+        raise UserError(f"{named_by} names {file}, which is missing")
+
+
+def _listed(path: Path, key: str) -> list[Any]:
+    listed = _document(path).get(key)
+    if not isinstance(listed, list) or not listed:
+        raise UserError(f"{path} lists no {key}; write the folder again with save_to_disk")
+    return listed
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; write the folder again with save_to_disk") from None
+    return document if isinstance(document, dict) else {}
+
+
+def map_to_our_splits(
+    found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: str, needed: str = "train"
+) -> dict[str, list[File]]:
+    """Of the splits found train, validation and test, by our names; `mapping` is from ours to theirs.
+
+    Raises UserError if there is no split that is `needed`, or none that `mapping` names.
+    """
+    if missing := set(mapping.values()) - found.keys():
+        raise UserError(f"{corpus} has no split {', '.join(sorted(missing))}, only {', '.join(found)}")
+    renamed = {theirs: ours for ours, theirs in mapping.items()}
+    splits: dict[str, list[File]] = {}
+    for name, files in found.items():
+        split = renamed.get(name, NAMES.get(name, name))
+        if split in paths.SPLITS and split not in mapping.keys() - {renamed.get(name)}:
+            splits.setdefault(split, []).extend(files)
+        else:
+            print(f"ingest: split {name} of {corpus} is not used")
+    if needed not in splits:
+        raise UserError(f"{corpus} has no {needed} split, only {', '.join(found)}")
+    return splits

@@ -1,0 +1,173 @@
+"""The subword vocabulary both languages share: SentencePiece and the special ids.
+
+Why: it is the only door to SentencePiece, and the text normalisation that translation relies on
+lives inside its model files, so that a model folder needs nothing else to read text. A model file holds one
+rule; sides with different rules have a file each, with the same pieces under the same ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import sentencepiece as spm
+
+from seq2seq.common.errors import UserError
+
+PAD, UNK, BOS, EOS = range(4)
+FILE = "vocabulary.model"
+TARGET_FILE = "target.model"  # the same pieces with the target's rule, where it is another than the source's
+THREADS = 4  # fixed, because the trainer's sums depend on it
+WORDS_FILE = "source_words.txt"
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+def known_words(folder: Path) -> frozenset[str] | None:
+    """The source words seen in training; None where their list was too long to keep."""
+    path = folder / WORDS_FILE
+    return frozenset(path.read_text(encoding="utf-8").split("\n")) if path.is_file() else None
+
+
+Side = Literal["source", "target"]
+
+
+class Vocabulary:
+    """Text to ids and back; the side decides the normalisation alone. Ids never include bos or eos."""
+
+    def __init__(self, model: bytes, target: bytes | None = None) -> None:
+        self._processor = spm.SentencePieceProcessor(model_proto=model)
+        other = self._processor if target is None else spm.SentencePieceProcessor(model_proto=target)
+        self._of = {"source": self._processor, "target": other}
+        self.size: int = self._processor.get_piece_size()
+        # A character spelt in bytes has one leading byte (not 10xxxxxx): counting those counts it.
+        self._leading_bytes = frozenset(
+            piece
+            for piece in range(self.size)
+            if (match := BYTE_PIECE.fullmatch(self._processor.id_to_piece(piece)))
+            and int(match[1], 16) & 0xC0 != 0x80
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Read the vocabulary of a folder (of the tokenize stage, or of a model)."""
+        target = folder / TARGET_FILE
+        try:
+            return cls((folder / FILE).read_bytes(), target.read_bytes() if target.is_file() else None)
+        except FileNotFoundError:
+            raise UserError(f"{folder / FILE} is missing: not a complete model folder") from None
+
+    def encode(self, text: str, side: Side = "source") -> list[int]:
+        """Ids of a text, without bos and eos."""
+        return list(self._of[side].encode(text))
+
+    def encode_all(self, texts: list[str], side: Side = "source") -> list[list[int]]:
+        """Ids of many texts, in order."""
+        return list(self._of[side].encode(texts))
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of ids; special ids vanish. decode(encode(x, side)) = normalise(x, side)."""
+        return str(self._processor.decode(ids))
+
+    def decode_all(self, ids: list[list[int]]) -> list[str]:
+        """Texts of many id lists, in order."""
+        return list(self._processor.decode(ids))
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The written form of each id; U+2581 marks where a word begins."""
+        return [self._processor.id_to_piece(piece) for piece in ids]
+
+    def normalise(self, text: str, side: Side = "source") -> str:
+        """The text as the model sees it: of the target, the most that a translation can be."""
+        # "\u2581" is SentencePiece's own sign for a space, and so reads as one.
+        return str(self._of[side].normalize(text)).replace("\u2581", " ").strip(" ")
+
+    def characters_in_bytes(self, ids: list[int]) -> int:
+        """How many characters of the encoded text have no piece of their own."""
+        return sum(piece in self._leading_bytes for piece in ids)
+
+
+def learn(
+    sentences: Iterable[str],
+    *,
+    algorithm: Literal["unigram", "bpe"],
+    size: int,
+    character_coverage: float,
+    normalization: str,
+) -> tuple[bytes, int]:
+    """Train SentencePiece on sentences; returns its model file and the vocabulary's size.
+
+    The size is smaller than asked for where the corpus does not support more pieces, and larger
+    where its characters alone need more: SentencePiece names the nearest feasible size itself.
+    The trainer's result depends on nothing but its input: sampling is left to the caller.
+    """
+    kept = list(sentences)  # needed again for another size; the caller bounds their number
+    asked = size
+    for _ in range(4):
+        model = BytesIO()
+        try:
+            spm.SentencePieceTrainer.train(
+                sentence_iterator=_encodable(kept),
+                model_writer=model,
+                model_type=algorithm,
+                vocab_size=size,
+                character_coverage=character_coverage,
+                normalization_rule_name=normalization,
+                byte_fallback=True,
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                num_threads=THREADS,
+                max_sentence_length=1 << 20,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            if (feasible := _feasible_size(str(error))) is None or feasible == size:
+                raise UserError(
+                    f"tokenize.vocabulary_size: {asked} pieces cannot be learnt from "
+                    f"{len(kept):,} sentences: {error}"
+                ) from None
+            size = feasible
+        else:
+            return model.getvalue(), size
+    raise UserError(f"tokenize.vocabulary_size: no feasible size found near {asked}")
+
+
+def normalizer(rule: str) -> Callable[[str], str]:
+    """What one of SentencePiece's rules makes of a text."""
+    if rule == "identity":
+        return str
+    of_rule = spm.SentencePieceNormalizer(rule_name=rule, add_dummy_prefix=False, escape_whitespaces=False)
+    return lambda text: str(of_rule.normalize(text))
+
+
+def with_rule(model: bytes, rule: str) -> bytes:
+    """A model file with another normalisation rule and the same pieces."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    spec = proto.normalizer_spec
+    spec.name = rule
+    spec.precompiled_charsmap = b""
+    if rule != "identity":
+        of_rule = spm.SentencePieceNormalizer(rule_name=rule).serialized_model_proto()
+        found = sentencepiece_model_pb2.ModelProto.FromString(of_rule).normalizer_spec
+        spec.precompiled_charsmap = found.precompiled_charsmap
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _encodable(sentences: list[str]) -> Iterator[str]:
+    """The trainer reads lines: an empty one would end its input early."""
+    return (sentence for sentence in sentences if sentence.strip())
+
+
+def _feasible_size(message: str) -> int | None:
+    """The size that SentencePiece's complaint asks for."""
+    if match := re.search(r"too high \(\d+\)\. Please set it to a value <= (\d+)", message):
+        return int(match[1])
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return int(match[1]) + 1
+    return None

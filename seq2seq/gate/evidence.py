@@ -1,0 +1,249 @@
+"""Facts about a challenger and a champion: `python -m seq2seq.gate.evidence models:/NAME/3 [models:/NAME/2]`.
+
+Why: a verdict stands on figures that are found here and now, and all in one way: what the registered
+versions themselves answer to the frozen evaluation set and to the suite of behaviour, scored as `evaluate`
+scores. They go to reports/evidence.json; nothing is decided here.
+
+exit status: 0 the evidence is written, whatever it says; 2 a mistake to mend; 75 a server did not answer
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2seq.common import environment, params, paths
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.params import Evaluate, Params
+from seq2seq.common.progress import duration
+from seq2seq.data import direction
+from seq2seq.data.corpus import Pair, read_split, split_path
+from seq2seq.evaluation import bleu_tokenizer, scores
+from seq2seq.gate import behaviour
+from seq2seq.gate.candidates import Witness, hear
+from seq2seq.tracking import client
+from seq2seq.tracking.registry import Version
+
+CHUNK = 1000  # sentences a request, as `evaluate` asks: in other company the last bits of sums differ
+# Share of translations that may differ from those evaluated, but for one. On the machine that evaluated none
+# should; on another processor, or in batches of another size, ties fall otherwise, by precision. In bf16 an
+# encoder stays in float32 on CUDA: by that alone 3 % of Multi30k's test sentences came out otherwise.
+DIFFERING = {"fp32": 0.01, "bf16": 0.1}
+SHOWN = 10  # regressions and gains
+
+
+def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, Any]:
+    """The evidence on versions given as models:/NAME/VERSION; raises UserError, TransientError.
+
+    A version that does not load or answer, or not as it was evaluated, is evidence and no error.
+    """
+    frozen, suite = checked.evaluate.frozen_set, checked.promote.behaviour
+    metrics, pairs = _metrics(frozen), list(read_split(paths.CORPUS, frozen))
+    trial = behaviour.load(Path(suite)).on(pairs) if suite else behaviour.Trial([])
+    sources = [pair.source for pair in pairs]
+    requests = [sources[begin : begin + CHUNK] for begin in range(0, len(sources), CHUNK)]
+    requests.append(sorted(set(trial.sources()) - set(sources)))
+
+    tokenizer = bleu_tokenizer.choose(checked.evaluate.bleu_tokenizer, direction.read(paths.CORPUS).target)
+    ours, theirs = hear(challenger, champion, requests)
+    difference = _other_direction(ours.version, theirs.version) if theirs else ""
+    if theirs and difference:  # its scores on these sentences would mean nothing
+        theirs = Witness(theirs.version, [], difference)
+    references = [pair.target for pair in pairs]
+    new = ours.first(len(pairs))
+    old = theirs.first(len(pairs)) if theirs else []
+    segments = _segments(pairs)
+    problem = ours.problem or _unlike(new, segments, checked.evaluate)
+    evidence = {
+        "set": {"name": frozen, "digest": scores.set_digest(pairs), "sentences": len(pairs)},
+        "signatures": scores.signatures(tokenizer),
+        "direction": difference,
+        "challenger": {
+            **_standing(ours._replace(problem=problem), new, references, tokenizer),
+            "answers_as_evaluated": not problem,
+        },
+        "champion": theirs and _standing(theirs, old, references, tokenizer),
+        "tests": None,
+        "slices": _slices(segments, new, old, references, tokenizer),
+        "behaviour": [],
+        "contaminated": metrics[frozen]["contaminated"],
+        "metrics": {
+            "digest": metrics["digests"][frozen],
+            "signatures": metrics["signatures"],
+            "model_digest": metrics["model_digest"],
+        },
+        "regressions": [],
+        "gains": [],
+    }
+    if new:
+        said = theirs.said(requests) if theirs and old else None
+        evidence["behaviour"] = trial.judge(ours.said(requests), said)
+    if new and old:
+        tests = scores.paired_test(old, new, references, tokenizer=tokenizer)
+        evidence["tests"] = {name: test._asdict() for name, test in tests.items()}
+        evidence["regressions"], evidence["gains"] = _changes(pairs, old, new)
+    return evidence
+
+
+def _other_direction(challenger: Version, champion: Version) -> str:
+    """Why two versions are not to be compared; empty if they may be.
+
+    A version registered before there were tags of the direction is known by the columns that its run records.
+    """
+    if "source.language" not in champion.tags:
+        ours, theirs = _columns(challenger), _columns(champion)
+        if ours and theirs and ours != theirs:
+            return f"read {' → '.join(theirs)} of its corpus, the challenger {' → '.join(ours)}"
+    return direction.difference(challenger.tags, champion.tags)
+
+
+def _columns(version: Version) -> list[str] | None:
+    """Source and target column of the run that made a version; None if it is not there."""
+    run = client.known(lambda: client.connect().get_run(version.run_id))
+    if run is None:
+        return None
+    names = [run.data.params.get(f"ingest.{side}_column", "") for side in direction.SIDES]
+    return names if all(names) else None
+
+
+def _metrics(frozen: str) -> Any:
+    """What evaluate said of the model that lies here; raises UserError where that is missing."""
+    for path in (split_path(paths.CORPUS, frozen), paths.METRICS, paths.SEGMENTS, paths.SLICES):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: `dvc repro evaluate`")
+    metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+    if frozen not in metrics.get("digests", {}):
+        raise UserError(f"{paths.METRICS} knows no evaluation set {frozen!r}: `dvc repro evaluate`")
+    return metrics
+
+
+def _segments(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """What evaluate said of each sentence; nothing if it was of other sentences."""
+    with paths.SEGMENTS.open(encoding="utf-8") as file:
+        segments = [json.loads(line) for line in file]
+    told = [(segment["source"], segment["reference"]) for segment in segments]
+    return segments if told == [(pair.source, pair.target) for pair in pairs] else []
+
+
+def _unlike(answers: Sequence[str], segments: Sequence[Mapping[str, Any]], how: Evaluate) -> str:
+    """How answers differ from those that were evaluated; empty if they do not."""
+    if not segments:
+        lies = split_path(paths.CORPUS, how.frozen_set)
+        return f"{paths.SEGMENTS} is of other sentences than {lies}: `dvc repro evaluate`"
+    said = [segment["hypothesis"] for segment in segments]
+    differing = [i for i, (one, other) in enumerate(zip(answers, said, strict=True)) if one != other]
+    if len(differing) <= max(1, DIFFERING[how.precision] * len(said)):
+        return ""
+    source, then = segments[differing[0]]["source"], said[differing[0]]
+    return (
+        f"{len(differing):,} of {len(said):,} sentences are translated otherwise than when evaluated: "
+        f"{source!r:.80} as {answers[differing[0]]!r:.80}, and then as {then!r:.80}"
+    )
+
+
+def _standing(
+    witness: Witness, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str
+) -> dict[str, Any]:
+    """A version and its scores."""
+    found = None
+    if hypotheses:
+        found = {name: scores.score(name, hypotheses, references, tokenizer) for name in scores.METRICS}
+    version = witness.version
+    return {"uri": version.uri, "version": version.version, "problem": witness.problem, "scores": found}
+
+
+def _slices(
+    segments: Sequence[Mapping[str, Any]],
+    new: Sequence[str],
+    old: Sequence[str],
+    references: Sequence[str],
+    tokenizer: str,
+) -> list[dict[str, Any]]:
+    """BLEU of each slice, in the order of reports/slices.csv."""
+    if not (segments and new):
+        return []
+    with paths.SLICES.open(encoding="utf-8", newline="") as file:
+        names = [row["slice"] for row in csv.DictReader(file)]
+    found = []
+    for name in names:
+        rows = [i for i, segment in enumerate(segments) if name in segment["slices"]]
+        if not rows:  # of all sentences the scores tell
+            continue
+        ours, wanted = [new[i] for i in rows], [references[i] for i in rows]
+        row: dict[str, Any] = {"slice": name, "sentences": len(rows)}
+        row |= {
+            "challenger": scores.score("bleu", ours, wanted, tokenizer),
+            "champion": None,
+            "delta": None,
+            "p": None,
+        }
+        if old:
+            theirs = [old[i] for i in rows]
+            row["champion"] = scores.score("bleu", theirs, wanted, tokenizer)
+            row |= scores.paired_test(theirs, ours, wanted, ("bleu",), tokenizer)["bleu"]._asdict()
+        found.append(row)
+    return found
+
+
+def _changes(
+    pairs: Sequence[Pair], old: Sequence[str], new: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The sentences that have lost most, and those that have gained most, by chrF."""
+    changed = []
+    for pair, one, other in zip(pairs, old, new, strict=True):
+        if one != other:
+            before, after = (scores.sentence_chrf(text, pair.target) for text in (one, other))
+            row = {"source": pair.source, "reference": pair.target, "champion": one, "challenger": other}
+            changed.append({**row, "champion_chrf": before, "challenger_chrf": after})
+    changed.sort(key=_gain)
+    worse = [row for row in changed if _gain(row) < 0][:SHOWN]
+    return worse, [row for row in reversed(changed) if _gain(row) > 0][:SHOWN]
+
+
+def _gain(row: Mapping[str, Any]) -> float:
+    return float(row["challenger_chrf"] - row["champion_chrf"])
+
+
+def _told(evidence: Mapping[str, Any]) -> str:
+    """One line about it all."""
+    frozen, parts = evidence["set"], []
+    for role in ("challenger", "champion"):
+        if one := evidence[role]:
+            figure = f" BLEU {one['scores']['bleu']:.2f}" if one["scores"] else ""
+            trouble = f" ({one['problem']})" if one["problem"] else ""
+            parts.append(f"{role} version {one['version']}{figure}{trouble}")
+    decided = [check["ok"] for check in evidence["behaviour"] if check["ok"] is not None]
+    checks = f"; {sum(decided)} of {len(decided)} checks pass" if decided else ""
+    return f"{', '.join(parts)} on {frozen['name']} ({frozen['sentences']:,} sentences){checks}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write reports/evidence.json; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m seq2seq.gate.evidence", description="What two versions do."
+    )
+    parser.add_argument("challenger", help="models:/NAME/VERSION")
+    parser.add_argument("champion", nargs="?", help="models:/NAME/VERSION")
+    options = parser.parse_args(arguments)
+    environment.prepare()
+    began = time.monotonic()
+    try:
+        evidence = gather(params.load(), options.challenger, options.champion)
+    except (UserError, TransientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return os.EX_TEMPFAIL if isinstance(error, TransientError) else 2
+    text = json.dumps(evidence, indent=1, ensure_ascii=False) + "\n"
+    paths.EVIDENCE.write_text(text, encoding="utf-8")
+    print(f"evidence: {_told(evidence)}, {duration(time.monotonic() - began)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

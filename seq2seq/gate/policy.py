@@ -1,0 +1,256 @@
+"""The gate's policy: facts about a challenger and its champion in, a verdict with every figure out.
+
+Why: what may serve is decided by one pure function over the limits written in params.yaml (section
+`promote`), so that every verdict can be read, tested and come to again without a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seq2seq.common.params import Promote
+
+LOADS = "loads and answers"  # the one criterion that nobody can overrule
+GAIN = "gain"  # and the one that rejects nobody: without it a challenger is kept
+# Of several criteria that fail, the first of these is named first: it explains the others.
+DECISIVE = (
+    *(
+        LOADS,
+        "same direction",
+        "same evaluation set",
+        "frozen set",
+        "same signatures",
+        "answers as evaluated",
+    ),
+    *("minimum BLEU", "contamination", "no loss", "behaviour", "slice"),
+)
+Facts = Mapping[str, Any]  # reports/evidence.json, or a part of it
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A line of a verdict; `ok` is None where nothing could be judged or nothing depends on it."""
+
+    name: str
+    ok: bool | None
+    figure: str
+    limit: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """promoted | kept | rejected, the reason with its decisive figures, and all criteria."""
+
+    what: str
+    reason: str
+    criteria: tuple[Criterion, ...]
+
+
+def judge(evidence: Facts, policy: Promote) -> Judgement:
+    """The verdict on a challenger.
+
+    Rejected: it is not fit to serve, or significantly worse than the champion as a whole or on a
+    slice. Kept (the champion stays): fit, but not shown to be better. Promoted: fit, and better or first.
+    """
+    asked = [
+        *_answers(evidence["challenger"]),
+        *_same_direction(evidence),
+        *_measured_alike(evidence, policy),
+        *_good_enough(evidence, policy),
+        *_behaves(evidence, policy),
+        _no_loss(evidence, policy),
+        *_slices(evidence, policy),
+    ]
+    gain = _gain(evidence, policy)
+    failed = sorted((c for c in asked if c.ok is False), key=lambda c: (_rank(c), c.name))
+    version, champion = f"version {evidence['challenger']['version']}", evidence["champion"]
+    if failed:
+        what, reason = "rejected", f"{version} fails {_because(failed)}"
+    elif champion is None:
+        bleu = evidence["challenger"]["scores"]["bleu"]
+        what, reason = "promoted", f"{version} is fit, BLEU {bleu:.2f}, and there is no champion"
+    elif champion["problem"]:
+        what = "kept"
+        reason = (
+            f"{version} is fit, but the champion, version {champion['version']}, cannot be compared: "
+            f"{_line(champion['problem'])}; go back by `python -m flows.rollback --reason ...`, or "
+            "replace it by `python -m flows.promote --force --reason ...`"
+        )
+    else:
+        what = "promoted" if gain.ok else "kept"
+        better = "is better than" if gain.ok else "is not shown to be better than"
+        reason = f"{version} {better} the champion, version {champion['version']}: {gain.figure}"
+        reason += "" if gain.ok else f"; asked for: {gain.limit}"
+    return Judgement(what, reason, (*asked, gain))
+
+
+def _answers(challenger: Facts) -> Iterator[Criterion]:
+    problem = _line(challenger["problem"])
+    # A model that answers, but not as it was evaluated, has a problem too: it is told once.
+    differs = bool(problem) and challenger["scores"] is not None
+    loads = not problem or differs
+    yield Criterion(LOADS, loads, "yes" if loads else problem, "yes")
+    same = bool(challenger["answers_as_evaluated"]) if loads else None
+    figure = "yes" if same else problem or ("no" if loads else "not asked")
+    yield Criterion(
+        "answers as evaluated", same, figure if loads else "not asked", "yes, nearly every sentence"
+    )
+
+
+def _same_direction(evidence: Facts) -> Iterator[Criterion]:
+    """A champion of other languages, or of another kind of corpus, is nothing to be compared with."""
+    if evidence["champion"] is None:
+        return
+    other = evidence.get("direction", "")  # evidence of earlier code has none
+    figure = f"the champion {other}" if other else "yes"
+    if other:
+        figure += (
+            "; name the languages in ingest.source_language and target_language, or give this model a "
+            "register.name of its own; `python -m flows.promote --force --reason ...` promotes it all "
+            "the same"
+        )
+    yield Criterion("same direction", not other, figure, "the champion's languages and kind of corpus")
+
+
+def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    """The scores that came with the model, and the policy, mean the set and counting of here and now."""
+    frozen, metrics = evidence["set"], evidence["metrics"]
+    here = f"{frozen['name']} as it lies here, {_short(frozen['digest'])}"
+    again = "score again: `dvc repro evaluate`"
+    same = metrics["digest"] == frozen["digest"]
+    figure = f"evaluated on {_short(metrics['digest'])}"
+    yield Criterion("same evaluation set", same, figure if same else f"{figure}; {again}", here)
+
+    wanted = policy.frozen_digest
+    named = wanted is None or frozen["digest"] == wanted
+    figure = _short(frozen["digest"])
+    if not named:
+        figure += ": bring that set back, or name this one in promote.frozen_digest, and `dvc repro evaluate`"
+    limit = "any (promote.frozen_digest: null)" if wanted is None else _short(wanted)
+    yield Criterion("frozen set", named if wanted else None, figure, limit)
+
+    now, then = evidence["signatures"], metrics["signatures"]
+    other = sorted(name for name in now if then.get(name) != now[name])
+    figure = ", ".join(f"{name} {then.get(name)}" for name in other) or "as here"
+    limit = ", ".join(f"{name} {now[name]}" for name in other or sorted(now))
+    if other:
+        figure += f"; {again} (with --force --single-item)"
+    yield Criterion("same signatures", not other, figure, limit)
+
+
+def _good_enough(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    scores, limit = evidence["challenger"]["scores"], f"at least {policy.minimum_bleu:.2f}"
+    if scores is None:  # why is told by the first criterion; without a reason it is none to promote
+        unknown = None if evidence["challenger"]["problem"] else False
+        yield Criterion("minimum BLEU", unknown, "not scored", limit)
+    else:
+        bleu = scores["bleu"]
+        finite = all(math.isfinite(value) for value in scores.values())
+        figure = f"{bleu:.2f}" if finite else ", ".join(f"{name} {v}" for name, v in scores.items())
+        yield Criterion("minimum BLEU", finite and bleu >= policy.minimum_bleu, figure, limit)
+
+    found, size = evidence["contaminated"], evidence["set"]["sentences"]
+    figure = f"{found:,} of {size:,} sentences of {evidence['set']['name']} are in train"
+    clean = found <= policy.maximum_contaminated
+    yield Criterion("contamination", clean, figure, f"at most {policy.maximum_contaminated:,}")
+
+
+def _behaves(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    checks = evidence["behaviour"]
+    if policy.behaviour is None:
+        yield Criterion("behaviour", None, "not checked", "none (promote.behaviour: null)")
+    elif not checks:
+        unknown = None if evidence["challenger"]["problem"] else False
+        yield Criterion("behaviour", unknown, "not checked", policy.behaviour)
+    else:
+        chance = policy.significance / len(checks)  # so many are looked at, one will differ by chance
+        for check in checks:
+            figure, ok = f"{check['passed']} of {check['cases']} cases", check["ok"]
+            limit = f"at least {_percent(check['threshold'])}"
+            if check["champion_share"] is not None:
+                figure += f" (the champion: {_percent(check['champion_share'])})"
+            if check["p"] is not None and check["lost"] > check["gained"] and check["p"] < chance:
+                ok = False
+                figure += f", {check['lost']} lost, {check['gained']} gained, p = {check['p']:.4f}"
+                limit += f", and no loss against the champion with p < {chance:.4f}"
+            yield Criterion(f"behaviour {check['check']}", ok, figure, limit)
+
+
+def _no_loss(evidence: Facts, policy: Promote) -> Criterion:
+    limit = f"no loss of BLEU with p < {policy.significance:g}"
+    if (unknown := _untested(evidence)) is not None:
+        return Criterion("no loss", None, unknown, limit)
+    test = evidence["tests"]["bleu"]
+    worse = test["delta"] < 0 and test["p"] < policy.significance
+    return Criterion("no loss", not worse, _difference(test), limit)
+
+
+def _gain(evidence: Facts, policy: Promote) -> Criterion:
+    least = f"at least {policy.margin:+.2f}" if policy.margin else "more"
+    limit = f"{least} BLEU with p < {policy.significance:g}"
+    if (unknown := _untested(evidence)) is not None:
+        return Criterion(GAIN, None, unknown, limit)
+    test = evidence["tests"]["bleu"]
+    better = test["delta"] > 0 and test["delta"] >= policy.margin and test["p"] < policy.significance
+    return Criterion(GAIN, better, _difference(test), limit)
+
+
+def _slices(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    chance = significance_of_one(policy, [part["sentences"] for part in evidence["slices"]])
+    for part in evidence["slices"]:
+        limit = f"loses at most {policy.worst_slice:.2f} BLEU, or p >= {chance:.2g}"
+        figure = f"{part['sentences']:,} sentences, BLEU {part['challenger']:.2f}"
+        ok = None
+        if part["delta"] is not None:
+            figure += f", {_difference(part)}"
+            lost = -part["delta"] > policy.worst_slice and part["p"] is not None
+            ok = not (lost and part["p"] < chance)
+        if part["sentences"] < policy.smallest_slice:
+            ok, limit = None, f"none: fewer than {policy.smallest_slice} sentences"
+        yield Criterion(f"slice {part['slice']}", ok, figure, limit)
+
+
+def significance_of_one(policy: Promote, sizes: Iterable[int]) -> float:
+    """What a slice's p must be below, given the sizes of all: of many looked at, one differs by chance."""
+    return policy.significance / max(1, sum(size >= policy.smallest_slice for size in sizes))
+
+
+def _untested(evidence: Facts) -> str | None:
+    """Why challenger and champion are not compared; None if they are."""
+    champion = evidence["champion"]
+    if champion is None:
+        return "there is no champion"
+    if champion["problem"]:
+        return f"the champion, version {champion['version']}: {_line(champion['problem'])}"
+    return "not tested" if evidence["tests"] is None else None
+
+
+def _because(failed: Sequence[Criterion]) -> str:
+    """The decisive criterion with its figures, and the others by name."""
+    first, *others = failed
+    more = f"; fails besides: {', '.join(c.name for c in others)}" if others else ""
+    return f"{first.name!r}: {first.figure}; asked for: {first.limit}{more}"
+
+
+def _rank(criterion: Criterion) -> int:
+    return next(place for place, name in enumerate(DECISIVE) if criterion.name.startswith(name))
+
+
+def _difference(test: Facts) -> str:
+    chance = "p unknown" if test["p"] is None else f"p = {test['p']:.3f}"
+    return f"{test['delta']:+.2f} BLEU, {chance if test['p'] is None or test['p'] >= 0.001 else 'p < 0.001'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _line(problem: str) -> str:
+    return " ".join(problem.split())[:300]
+
+
+def _short(digest: str) -> str:
+    return digest[:12]

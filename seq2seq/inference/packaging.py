@@ -1,0 +1,73 @@
+"""Log a model to MLflow with the code that serves it, and nothing else of this project.
+
+Why: a registered version runs for years beside later code. What it carries is what it is asked to do:
+load, split, translate.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+
+from seq2seq.data import direction
+from seq2seq.inference.translator import DECODING, Decoding
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# What serves, below PACKAGE; a test loads a version where nothing else of this project is.
+SERVING = (
+    *("__init__.py", "inference/*.py", "nn/*.py"),
+    *("common/__init__.py", "common/errors.py", "common/masking.py"),
+    *(f"data/{name}.py" for name in ("__init__", "direction", "tokens", "vocabulary", "words")),
+)
+# What that code imports; the versions are those that the scores were made with.
+REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
+
+
+def log_model(
+    folder: Path, run_id: str, tracking_uri: str, decoding: Decoding, example: Sequence[str]
+) -> str:
+    """Log a model folder with its code to a run; returns the URI it can be loaded by.
+
+    `decoding` goes with it and can be overridden at each request.
+    """
+    mlflow.set_tracking_uri(tracking_uri)
+    signature = mlflow.models.infer_signature(None, list(example), params=decoding._asdict())
+    # Without a schema of the input: by one, MLflow makes texts of null and numbers, and drops columns unseen.
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model"
+        shutil.copytree(folder, copy)
+        stored = decoding.stored(direction.read(folder).source.language)
+        (copy / DECODING).write_text(json.dumps(stored), encoding="utf-8")
+        code = copy_serving_code(Path(scratch) / PACKAGE.name)
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(PACKAGE / "inference/pyfunc.py"),
+                artifacts={"model": str(copy)},
+                code_paths=[str(code)],
+                pip_requirements=requirements(),
+                signature=signature,
+                input_example=list(example),
+            )
+    return str(logged.model_uri)
+
+
+def copy_serving_code(folder: Path) -> Path:
+    """Write the files of SERVING into `folder`, which it returns."""
+    for pattern in SERVING:
+        for path in sorted(PACKAGE.glob(pattern)):
+            target = folder / path.relative_to(PACKAGE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    return folder
+
+
+def requirements() -> list[str]:
+    """Pinned requirements as a registry knows them: `2.13.0`, also where `2.13.0+cpu` is installed."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]

@@ -1,0 +1,152 @@
+"""The translator as MLflow's registry loads it: text in, text out, for `mlflow models serve` and others.
+
+Why: a registered model must run anywhere with its own code, requirements and decoding settings, without
+this project. MLflow executes this file when it loads a model ("models from code"), which is why the
+last line does something on import.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+import mlflow.exceptions
+import numpy
+import pandas
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # MLflow warns of type hints of its own
+    import mlflow.pyfunc
+
+from seq2seq.common.errors import UserError
+from seq2seq.inference.doubts import summary
+from seq2seq.inference.translator import Translator
+
+# What `seq2seq.inference.translator` imports; the versions are those that the scores were made with.
+REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
+COLUMNS = ("source", "text", "inputs")  # names by which a column of texts is known among others
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|nan|-?inf")
+LOG = logging.getLogger("seq2seq")
+
+
+class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """A model folder behind MLflow's interface."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the model folder among the version's files."""
+        self._translator = Translator.from_folder(context.artifacts["model"])
+
+    # MLflow infers a signature from hints on lists; on a DataFrame it leaves the given one alone.
+    def predict(
+        self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[str | None]:
+        """The translation of each text: of a list, an array, a Series, or a table with one column of texts.
+
+        Of several columns the one named `source`, `text` or `inputs` is taken. `params` may hold beam,
+        length_penalty, max_length, precision, split_sentences. A row that is null, no text or too long gives
+        None (see `missing`), and the log names it with the reason. Raises Refusal for settings that are not
+        allowed, for a table without a column to take, and where no row is answered but for null.
+        """
+        values = rows(model_input)
+        try:
+            settings = params or {}
+            refused = self._translator.refusals(values, settings.get("split_sentences"))
+            texts = [value for row, value in enumerate(values) if row not in refused]
+            found = iter(self._translator.translate(texts, **settings, warn=False))
+        except UserError as error:
+            raise Refusal(str(error)) from None
+        if refused:
+            reason = summary((f"row {row}", [reason]) for row, reason in refused.items())
+            if not texts and any(value is not None for value in values):
+                raise Refusal(reason)
+            LOG.warning("%s", reason)
+        if doubts := self._translator.warning(texts):
+            LOG.warning("%s", doubts)
+        return [missing() if row in refused else next(found) for row in range(len(values))]
+
+
+class Refusal(mlflow.exceptions.MlflowException):  # type: ignore[misc]
+    """Input that cannot be answered: status 400, and a message that begins with the reason."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The reason alone."""
+        return str(self.args[0])
+
+    @message.setter
+    def message(self, value: str) -> None:
+        """MLflow's server would put the whole input before it."""
+
+
+def missing() -> str | None:
+    """What a refused row gives: None; in a Spark query an empty text, for MLflow writes None as "nan"."""
+    spark = sys.modules.get("pyspark")
+    return "" if spark is not None and spark.TaskContext.get() is not None else None
+
+
+def rows(data: Any) -> list[Any]:
+    """The values to translate, a missing one as None; raises Refusal where it is not clear which they are."""
+    if isinstance(data, Mapping):
+        listed = any(isinstance(column, list | tuple | numpy.ndarray) for column in data.values())
+        data = pandas.DataFrame(data if listed else [data], dtype=object)
+    elif isinstance(data, list) and data and all(isinstance(row, Mapping | list) for row in data):
+        data = pandas.DataFrame(data, dtype=object)
+    elif isinstance(data, numpy.ndarray) and data.ndim == 2:
+        data = pandas.DataFrame(_as_sent(data), dtype=object)
+    if isinstance(data, pandas.DataFrame):
+        data = data[_column(data)] if data.shape[1] != 1 else data.iloc[:, 0]
+    elif isinstance(data, numpy.ndarray):
+        data = _as_sent(data.reshape(-1))
+    elif not isinstance(data, pandas.Series | list | tuple):
+        data = [data]
+    return [None if pandas.api.types.is_scalar(value) and pandas.isna(value) else value for value in data]
+
+
+def _column(table: pandas.DataFrame) -> Any:
+    """Which of several columns holds the texts, by its name, or as the only one with any text."""
+    names = list(table.columns)
+    named = [name for name in names if name in COLUMNS]
+    texts = [name for name in names if any(isinstance(value, str) for value in table[name])]
+    for found in (named, texts):
+        if len(found) == 1:
+            return found[0]
+    raise Refusal(
+        f"columns {', '.join(map(str, names)) or 'none'}: which one holds the texts is not clear; "
+        f"send that one alone, or name it {' or '.join(COLUMNS)}"
+    )
+
+
+def _as_sent(values: numpy.ndarray[Any, Any]) -> list[Any]:
+    """An array's values; numbers that NumPy made texts of, being among texts, as numbers again.
+
+    MLflow's server makes an array of a JSON list. NumPy makes room for the longest number there could be: an
+    array wider than its longest text had some. Among longer texts they cannot be told from texts.
+    """
+    found: list[Any] = values.tolist()
+    flat = values.reshape(-1).tolist()
+    if values.dtype.kind != "U" or values.dtype.itemsize // 4 <= max(map(len, flat), default=0):
+        return found
+
+    def original(value: Any) -> Any:
+        if isinstance(value, list):
+            return [original(one) for one in value]
+        if value in ("True", "False"):
+            return value == "True"
+        try:
+            return float(value) if NUMBER.fullmatch(value) else value
+        except ValueError:
+            return value
+
+    return [original(value) for value in found]
+
+
+mlflow.models.set_model(TranslationModel())

@@ -1,0 +1,322 @@
+"""The encoder-decoder: an LSTM reads the source, another writes the target, attention in between.
+
+Why: this is what the project is about, so it is written to be read. What trains and what translates are
+faster writings of the same maths, fast.py and fast_search.py, and tests hold them to this page.
+
+Tensors are named by their shape; a letter is always the same size:
+
+    B  sentences of a batch       S  source positions       T  target positions
+    V  pieces of the vocabulary   E  embedding              H  units of an LSTM (one direction)
+    M  memory: 2 H, both directions of the encoder          A  keys: attention_size (dot, general: H)
+    L  layers
+
+The field's words: the *memory* h_1..h_S is what the encoder keeps of each source position; the
+*query* d_{i-1} is what the decoder asks with; their *context* c_i is the memory averaged by how well
+each position answers.  Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention),
+Luong et al. 2015 (dot and general scores), Vaswani et al. 2017 (their scale).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.data.vocabulary import PAD
+
+AttentionKind = Literal["additive", "dot", "general", "none"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a model is built from; kept beside its weights."""
+
+    vocabulary_size: int
+    embedding_size: int
+    hidden_size: int
+    attention_size: int
+    layers: int
+    attention: AttentionKind
+    dropout: float
+    tie_embeddings: bool
+    layer_norm: bool = False  # what older folders do not say
+
+
+class Memory(NamedTuple):
+    """What the encoder hands to the attention: made once per sentence, read at every step."""
+
+    values_BSM: Tensor  # h_1 .. h_S
+    keys_BSA: Tensor  # what scores compare the query with
+    mask_BS: Tensor  # True at real positions, False at padding
+
+
+class State(NamedTuple):
+    """The decoder between two words."""
+
+    hidden_LBH: Tensor  # one row a layer; the last is d_{i-1}, the query
+    cell_LBH: Tensor
+    context_BM: Tensor  # c_i, what d_{i-1} found; without attention no numbers: (B, 0)
+
+    def rows(self, index_R: Tensor) -> State:
+        """The states of some sentences, in the order of `index_R`."""
+        return State(self.hidden_LBH[:, index_R], self.cell_LBH[:, index_R], self.context_BM[index_R])
+
+
+class Encoder(nn.Module):
+    """Two LSTMs read the source, one from each end; their states side by side are the memory.
+
+    The second reads each sentence turned around within its own length. Padding thus always comes
+    last and can never reach a real position, and no sequence has to be packed for it: packing made
+    the backward pass on a CPU take half as long again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
+        sizes = [config.embedding_size] + [2 * config.hidden_size] * (config.layers - 1)
+        self.rightward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        self.leftward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        # Without attention nobody reads the memory, and a norm of it would learn nothing.
+        self.norm = nn.Identity() if config.attention == "none" else norm(config, 2 * config.hidden_size)
+        self.first_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.first_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The memory values_BSM, and what the decoder starts from: d_0 = tanh(W [h_S right; h_1 left]) and
+        its cell, both (L, B, H).
+
+        `lengths_B` counts the real positions of each sentence, which come before its padding.
+        """
+        turned_BS = turn_around(lengths_B, source_BS.shape[1])
+        row_B = torch.arange(len(lengths_B), device=source_BS.device)
+        read = self.embedding(source_BS)
+        ends = []
+        for rightward, leftward in zip(self.rightward, self.leftward, strict=True):
+            read = self.dropout(read)
+            right_BSH, _ = rightward(read)
+            left_BSH, _ = leftward(read[row_B.unsqueeze(1), turned_BS])
+            ends.append(torch.cat([right_BSH[row_B, lengths_B - 1], left_BSH[row_B, lengths_B - 1]], -1))
+            read = torch.cat([right_BSH, left_BSH[row_B.unsqueeze(1), turned_BS]], dim=-1)
+        ends_LBM = torch.stack(ends)
+        return self.norm(read), torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM)
+
+
+def turn_around(lengths_B: Tensor, positions: int) -> Tensor:
+    """turned_BS: the position that comes i-th when each sentence is read from its end.
+
+    Padding stays where it is, so that turning twice changes nothing.
+    """
+    position_S = torch.arange(positions, device=lengths_B.device)
+    from_end_BS = lengths_B.unsqueeze(1) - 1 - position_S
+    return torch.where(from_end_BS >= 0, from_end_BS, position_S)
+
+
+class Attention(nn.Module, ABC):
+    """c_i = sum_j a_ij h_j with a_i = softmax over real j of score(d_{i-1}, h_j)."""
+
+    @abstractmethod
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """The part of the score that does not depend on the query: keys_BSA, once per sentence."""
+
+    @abstractmethod
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """How well each source position answers the query: scores_BS."""
+
+    def forward(self, query_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """The context c_i (B, M) and the weights a_i (B, S), which sum to 1 and are 0 at padding."""
+        scores_BS = self.score(query_BH, memory.keys_BSA)
+        weights_BS = torch.softmax(scores_BS.masked_fill(~memory.mask_BS, -torch.inf), dim=-1)
+        context_BM = torch.bmm(weights_BS.unsqueeze(1), memory.values_BSM).squeeze(1)
+        return context_BM, weights_BS
+
+
+class AdditiveAttention(Attention):
+    """score = v . tanh(W d + U h)   (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.query = nn.Linear(config.hidden_size, config.attention_size, bias=False)
+        self.key = nn.Linear(2 * config.hidden_size, config.attention_size)
+        self.energy = nn.Linear(config.attention_size, 1, bias=False)
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """U h."""
+        keys_BSA: Tensor = self.key(values_BSM)
+        return keys_BSA
+
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """v . tanh(W d + U h)."""
+        scores_BS1: Tensor = self.energy(torch.tanh(self.query(query_BH).unsqueeze(1) + keys_BSA))
+        return scores_BS1.squeeze(-1)
+
+
+class DotAttention(Attention):
+    """score = d . h / sqrt(H)   (Luong et al. 2015); h sums both directions, to be of d's size.
+
+    Undivided, products of many units are large from the first update on, and a softmax of large scores
+    looks at one position and passes hardly a gradient (Vaswani et al. 2017, section 3.2.1).
+    """
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """(h forward + h backward) / sqrt(H)."""
+        forward_BSH, backward_BSH = values_BSM.chunk(2, dim=-1)
+        return (forward_BSH + backward_BSH) / math.sqrt(forward_BSH.shape[-1])
+
+    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
+        """d . key."""
+        return torch.bmm(keys_BSA, query_BH.unsqueeze(2)).squeeze(2)
+
+
+class GeneralAttention(DotAttention):
+    """score = d . W h / sqrt(H)   (Luong et al. 2015)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.key = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+
+    def keys(self, values_BSM: Tensor) -> Tensor:
+        """W h / sqrt(H)."""
+        keys_BSH: Tensor = self.key(values_BSM)
+        return keys_BSH / math.sqrt(keys_BSH.shape[-1])
+
+
+def attention(config: Config) -> Attention | None:
+    """The attention that a config names."""
+    match config.attention:
+        case "additive":
+            return AdditiveAttention(config)
+        case "dot":
+            return DotAttention()
+        case "general":
+            return GeneralAttention(config)
+        case "none":
+            return None
+
+
+class Decoder(nn.Module):
+    """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i.
+
+    y_i is said with c_{i+1}: d_i has read y_{i-1}, and finds what d_{i-1} could not (Luong et al. 2015,
+    section 3.1). The next step reads the same c_{i+1}, so that there is one look a word.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = attention(config)
+        context_size = 2 * config.hidden_size if self.attention else 0
+        self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
+        sizes = [config.embedding_size + context_size] + [config.hidden_size] * (config.layers - 1)
+        self.cells = nn.ModuleList(nn.LSTMCell(size, config.hidden_size) for size in sizes)
+        self.readout = nn.Linear(config.hidden_size + context_size, config.embedding_size)
+        self.norm = norm(config, config.embedding_size)
+        self.vocabulary = nn.Linear(config.embedding_size, config.vocabulary_size)
+        if config.tie_embeddings:
+            self.vocabulary.weight = self.embedding.weight
+        self.dropout = nn.Dropout(config.dropout)
+
+    def begin(self, hidden_LBH: Tensor, cell_LBH: Tensor, memory: Memory) -> State:
+        """The state before the first word: d_0, and c_1, which it finds."""
+        return State(hidden_LBH, cell_LBH, self.look(hidden_LBH[-1], memory)[0])
+
+    def step(self, embedded_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
+        """One word further: from embed(y_{i-1}) to [d_i; c_{i+1}], the new state, and a_{i+1}."""
+        read = torch.cat([embedded_BE, state.context_BM], dim=-1)
+        hidden, cell = [], []
+        for layer, lstm_cell in enumerate(self.cells):
+            read = self.dropout(read) if layer else read
+            read, cell_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
+            hidden.append(read)
+            cell.append(cell_BH)
+        d_BH = hidden[-1]
+        context_BM, weights_BS = self.look(d_BH, memory)
+        state = State(torch.stack(hidden), torch.stack(cell), context_BM)
+        return torch.cat([d_BH, context_BM], dim=-1), state, weights_BS
+
+    def look(self, d_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """What d_i finds, c_{i+1}, and where, a_{i+1}; without attention nothing: (B, 0) and None."""
+        if self.attention is None:
+            return d_BH[:, :0], None
+        context_BM, weights_BS = self.attention(d_BH, memory)
+        return context_BM, weights_BS
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Scores of every piece of the vocabulary (..., V) from [d_i; c_{i+1}] (..., H or H + M)."""
+        said = torch.tanh(self.norm(self.readout(self.dropout(output))))
+        logits: Tensor = self.vocabulary(self.dropout(said))
+        return logits
+
+    def forward(self, input_BT: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: logits_BTV for the words of `input_BT`, and the weights_BTS."""
+        embedded_BTE = self.dropout(self.embedding(input_BT))
+        outputs, weights = [], []
+        for embedded_BE in embedded_BTE.unbind(dim=1):
+            output, state, weights_BS = self.step(embedded_BE, state, memory)
+            outputs.append(output)
+            weights.append(weights_BS)
+        # The readout and the vocabulary need no loop: they are one large product each.
+        logits_BTV = self.logits(torch.stack(outputs, dim=1))
+        if self.attention is None:
+            return logits_BTV, None
+        return logits_BTV, torch.stack([a_BS for a_BS in weights if a_BS is not None], dim=1)
+
+
+class Seq2Seq(nn.Module):
+    """Encoder and decoder together."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:
+        """Read the source once: the memory for every step, and the decoder's first state."""
+        memory, hidden_LBH, cell_LBH = self.read(source_BS, lengths_B)
+        return memory, self.decoder.begin(hidden_LBH, cell_LBH, memory)
+
+    def read(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, Tensor, Tensor]:
+        """The memory, and d_0 and its cell (L, B, H)."""
+        values_BSM, hidden_LBH, cell_LBH = self.encoder(source_BS, lengths_B)
+        attend = self.decoder.attention
+        keys_BSA = attend.keys(values_BSM) if attend else values_BSM
+        return Memory(values_BSM, keys_BSA, source_BS != PAD), hidden_LBH, cell_LBH
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits_BTV of the word after each of `input_BT`, and where attention looked: weights_BTS."""
+        memory, state = self.encode(source_BS, lengths_B)
+        logits_BTV, weights_BTS = self.decoder(input_BT, state, memory)
+        return logits_BTV, weights_BTS
+
+
+def norm(config: Config, size: int) -> nn.Module:
+    """Layer normalisation (Ba et al. 2016) of vectors of a size, if the config has it; else nothing."""
+    return nn.LayerNorm(size) if config.layer_norm else nn.Identity()
+
+
+def lstm(read: int, units: int) -> nn.LSTM:
+    """One layer, one direction: (B, S, read) to (B, S, units)."""
+    return nn.LSTM(read, units, batch_first=True)
+
+
+class Embedding(nn.Embedding):
+    """A table drawn small, to serve as an output layer, and read times sqrt(E), to be heard at once.
+
+    Vaswani et al. 2017, section 3.4. Read as small as it is drawn, the words are drowned by the
+    LSTM's other inputs, and attention takes several times as many updates to find its alignment.
+    """
+
+    def __init__(self, pieces: int, size: int) -> None:
+        super().__init__(pieces, size, padding_idx=PAD)
+        nn.init.normal_(self.weight, std=size**-0.5)
+        with torch.no_grad():
+            self.weight[PAD].zero_()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) to (..., E)."""
+        read: Tensor = super().forward(ids) * self.embedding_dim**0.5
+        return read

@@ -1,0 +1,74 @@
+"""A model as files: its weights, and the config they fit, in a folder; nothing in it can run (no pickle).
+
+Why: what is in a registry outlives the code that wrote it. A folder names its format, and code that
+would read it wrongly refuses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from seq2seq.common.errors import UserError
+from seq2seq.data import direction, vocabulary
+from seq2seq.nn.model import Config, Seq2Seq
+
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+# In format 2 the decoder said y_i with c_i; in format 1 the scores dot and general were not divided, too.
+FORMAT = 3
+
+
+def save(model: Seq2Seq, folder: Path) -> None:
+    """Write weights and config into a folder; a tied table once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+    save_file(weights, folder / WEIGHTS)
+    text = json.dumps({"format": FORMAT, "model": asdict(model.config)}, indent=2)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Seq2Seq:
+    """Read a folder written by `save`; raises UserError for another format or missing files."""
+    try:
+        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        written = stored.get("format")
+        same = written == FORMAT or (written in (1, 2) and stored["model"]["attention"] == "none")
+        if not same:
+            raise UserError(
+                f"{folder / CONFIG}: format {written!r}, this code reads format "
+                f"{FORMAT}: use the version of seq2seq that wrote it"
+            )
+        model = Seq2Seq(Config(**stored["model"]))
+        weights = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        missing = error.filename or folder / WEIGHTS  # safetensors does not say
+        raise UserError(f"{missing} is missing: {folder} is not a model folder") from None
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise UserError(f"{folder} is damaged ({error}): take the model from the registry again") from None
+    parameters = dict(model.named_parameters())
+    here, there = ({(name, p.shape) for name, p in some.items()} for some in (parameters, weights))
+    if odd := sorted({name for name, _ in here ^ there}):
+        raise UserError(f"{folder / WEIGHTS}: weights and config disagree about {', '.join(odd)}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+    return model
+
+
+def digest(folder: Path) -> str:
+    """sha256 of what a model is: weights, config, vocabulary and languages."""
+    total = hashlib.sha256()
+    for name in (WEIGHTS, CONFIG, vocabulary.FILE):
+        total.update((folder / name).read_bytes())
+    for name in (vocabulary.TARGET_FILE, direction.FILE):
+        if (folder / name).is_file():
+            total.update((folder / name).read_bytes())
+    return total.hexdigest()

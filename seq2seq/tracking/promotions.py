@@ -1,0 +1,210 @@
+"""The promotion log: what was promoted, kept, rejected, forced or rolled back, by whom and why.
+
+Why: an alias shows only what serves now. Each decision is an entry, a run of the experiment
+NAME-promotions on the MLflow server, written before anything moves and closed afterwards. Who is killed
+in between leaves an open entry, which the next one brings to its end or strikes out. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import registry, runs
+from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
+
+ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
+MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
+SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
+# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED and TOLD: `when` of the
+# verdict that was kept with the model's run, and of the one that people were told of.
+REASON, WHEN = "promotion.reason", "promotion.when"
+JUDGED, PUBLISHED, TOLD = "promotion.judged", "promotion.published", "promotion.told"
+NOBODY = "none"  # in the log, for no champion
+LONGEST = 1000  # characters of a reason: some of MLflow's databases hold no more than 8,000 in a tag
+FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
+STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A decision: `version` was judged against `champion`, or took its place."""
+
+    name: str
+    what: str
+    champion: str | None
+    version: str
+    reason: str
+    when: str  # ISO 8601, UTC
+    who: str  # user@host
+    judged: str = ""  # digest of what the verdict rested upon; empty: to be judged again
+    state: str = "open"  # open | done | struck out
+    run_id: str = ""
+
+
+def checked(reason: str) -> str:
+    """Somebody's reason as one line; raises UserError if it says nothing, too much, or is no text."""
+    line = " ".join(reason.split())
+    if not line:
+        raise UserError("a reason must say something: it is kept in the log")
+    if len(line) > LONGEST:
+        raise UserError(f"the reason is of {len(line):,} characters: say it in {LONGEST:,}")
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the reason {reason!r} is no UTF-8 text") from None
+    return line
+
+
+def now_and_here() -> tuple[str, str]:
+    """When and who, as an entry has them."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = str(os.getuid())
+    return datetime.now(UTC).isoformat(timespec="seconds"), f"{user}@{socket.gethostname()}"
+
+
+def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
+    """Log a decision and do what it says; `verdict` is kept with it. The caller holds the promotion lock.
+
+    Raises TransientError if the server fails: `settle` then knows what was under way.
+    """
+    tags = {
+        **{"name": decision.name, "what": decision.what, "to": decision.version, "reason": decision.reason},
+        **{"from": decision.champion or NOBODY, "when": decision.when, "who": decision.who},
+        "judged": decision.judged,
+        "mlflow.runName": f"{decision.version} {decision.what}",
+    }
+    with answering():
+        experiment = runs.experiment(_log(decision.name))
+        run_id = str(connect().create_run(experiment, tags=tags).info.run_id)
+        connect().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
+    _apply(decision)
+    _close(run_id, "FINISHED")
+
+
+def settle(name: str) -> list[Entry]:
+    """Bring open entries to an end: what has moved the champion is completed, what has not is struck out.
+
+    Returns those completed. The caller holds the promotion lock.
+    """
+    completed = []
+    for left in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
+        champion = registry.version_by_alias(name, CHAMPION)
+        gone = registry.get_version(name, left.version) is None
+        if gone or (left.what in MOVES and (champion is None or champion.version != left.version)):
+            _close(left.run_id, "KILLED")
+        else:
+            _apply(left)
+            _close(left.run_id, "FINISHED")
+            completed.append(left)
+    return completed
+
+
+def entries(name: str) -> list[Entry]:
+    """All entries of a model, the newest first."""
+    return list(_find(name))
+
+
+def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
+    """Keep what a verdict rested upon with the run that made the version; a tag tells that it is there."""
+    run = runs.Run(version.run_id)
+    for path in files:
+        if path.is_file():
+            run.log_artifact(path, FOLDER.format(version))
+    registry.tag_version(version.name, version.version, {PUBLISHED: when})
+
+
+def bring_back(version: registry.Version, folder: Path) -> None:
+    """Put what was published for a version back into `folder`."""
+    with tempfile.TemporaryDirectory() as scratch, answering():
+        got = known(lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch))
+        # The verdict last: where it lies, the rest does.
+        for path in sorted(
+            Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
+        ):
+            draft = folder / f"{path.name}.new"
+            shutil.copy(path, draft)
+            draft.replace(folder / path.name)
+
+
+def table(found: Iterable[Entry]) -> Iterator[str]:
+    """The log for a person: when, what, which version, who, why."""
+    rows = [("when", "what", "version", "who", "why")]
+    for e in found:
+        moved = f"{e.champion or NOBODY} -> {e.version}"
+        against = f"champion {e.champion}" if e.champion else "no champion"
+        version = moved if e.what in MOVES else f"{e.version} ({against})"
+        what = e.what if e.state == "done" else f"{e.what} ({e.state})"
+        rows.append((e.when, what, version, e.who, e.reason))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for *cells, why in rows:
+        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), why])
+
+
+def _apply(decision: Entry) -> None:
+    """The aliases, then the tags; doing it twice changes nothing."""
+    name, version = decision.name, decision.version
+    left = registry.get_version(name, decision.champion) if decision.champion else None
+    if decision.what in MOVES:
+        registry.set_alias(name, CHAMPION, version)
+        if left is not None:
+            registry.set_alias(name, PREVIOUS, left.version)
+    told = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
+    if decision.what != ROLLED_BACK:
+        registry.tag_version(name, version, {**told, VERDICT: decision.what})
+        return
+    registry.tag_version(name, version, {REASON: decision.reason, VERDICT: RESTORED})
+    if left is not None:
+        registry.tag_version(name, left.version, {REASON: decision.reason, VERDICT: ROLLED_BACK})
+
+
+def _close(run_id: str, status: str) -> None:
+    with answering():
+        connect().set_terminated(run_id, status)
+
+
+def _log(name: str) -> str:
+    return f"{name}-promotions"
+
+
+def _find(name: str, wanted: str = "") -> Iterator[Entry]:
+    with answering():
+        experiment = connect().get_experiment_by_name(_log(name))
+        token = None
+        while experiment is not None:
+            page = connect().search_runs(
+                [experiment.experiment_id],
+                wanted,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            for run in page:
+                tags = run.data.tags
+                yield Entry(
+                    name,
+                    tags["what"],
+                    None if tags["from"] == NOBODY else tags["from"],
+                    tags["to"],
+                    tags["reason"],
+                    tags["when"],
+                    tags["who"],
+                    tags["judged"],
+                    STATES.get(run.info.status, "struck out"),
+                    run.info.run_id,
+                )
+            if not (token := page.token):
+                return

@@ -1,0 +1,99 @@
+"""A training and a version as MLflow keeps them, as JSON: what they were made from, and how.
+
+Why: whoever tells of a model's origin reads the same tags, inputs and files, whichever server keeps them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seq2seq.common import paths, workspace
+from seq2seq.tracking import runs
+from seq2seq.tracking.client import answering, connect
+
+CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
+# Of a run's files: how things stood when it was trained, or when a server that did not know it got it again.
+TRAINED, RECREATED = "train", "recreated"
+
+Facts = dict[str, Any]
+
+
+def of_run(run: Any, versions: Iterable[Any], *, short: bool = False) -> Facts:
+    """A run as JSON; not `short`: with its parameters and what lies among its files."""
+    tags, info = run.data.tags, run.info
+    facts: Facts = {
+        "run_id": info.run_id,
+        "name": tags.get("mlflow.runName", ""),
+        "status": info.status if info.lifecycle_stage == "active" else f"{info.status}, deleted",
+        "began": _moment(info.start_time),
+        "place": tags.get(runs.PLACE),
+        "fingerprint": tags.get(runs.FINGERPRINT),
+        "flow_run": tags.get("prefect.flow_run_id") or None,
+        "commit": tags.get("git.commit"),
+        "dirty": tags.get("git.dirty"),
+        "recipe": tags.get("recipe"),
+        "recipe_changes": json.loads(tags.get("recipe.changes", "null")),
+        "corpus": of_corpus(run),
+        "versions": [of_version(version) for version in versions],
+    }
+    if not short:
+        facts["metrics"] = dict(sorted(run.data.metrics.items()))
+        facts["params"] = dict(sorted(run.data.params.items()))
+        facts |= _kept(info.run_id)
+    return facts
+
+
+def of_corpus(run: Any) -> Facts:
+    """What the run was trained on: DVC's hash of data/corpus, and what provenance.json said."""
+    facts: Facts = {"hash": run.data.tags.get(CORPUS)}
+    for used in run.inputs.dataset_inputs:
+        facts |= json.loads(used.dataset.source)
+    if facts.get("files") == workspace.ELSEWHERE:
+        _, texts = _described(run.info.run_id)
+        facts |= json.loads(texts.get(paths.PROVENANCE.name, "{}"))
+    return facts
+
+
+def _kept(run_id: str) -> Facts:
+    """What a training has left among its run's files: packages, machine, dvc.lock, changes to the code."""
+    folder, texts = _described(run_id)
+    packages = (line.partition("==") for line in texts.get("packages.txt", "").splitlines())
+    lock = texts.get("dvc.lock")
+    return {
+        "described": folder,
+        "packages": {name: version for name, _, version in packages},
+        "machine": json.loads(texts.get("machine.json", "{}")),
+        "lock_sha256": lock and hashlib.sha256(lock.encode()).hexdigest(),
+        "diff": texts.get("git.diff"),
+    }
+
+
+def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
+    """The folder with what was written down about a training, and its files; None if there is none."""
+    with answering(), tempfile.TemporaryDirectory() as scratch:
+        for folder in (TRAINED, RECREATED):
+            if connect().list_artifacts(run_id, folder):
+                got = Path(connect().download_artifacts(run_id, folder, scratch))
+                return folder, {path.name: path.read_bytes().decode() for path in got.iterdir()}
+    return None, {}
+
+
+def of_version(made: Any) -> Facts:
+    """A version of the registry as JSON, without what has become of it."""
+    return {
+        "name": made.name,
+        "version": str(made.version),
+        "run_id": made.run_id,
+        "registered": _moment(made.creation_timestamp),
+        "tags": dict(sorted(made.tags.items())),
+    }
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

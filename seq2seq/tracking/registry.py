@@ -1,0 +1,226 @@
+"""Registered models: their versions, tags and aliases, and a version's files.
+
+Why: which version serves is decided by tags and aliases alone; who registers, promotes or translates
+goes by these few functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from seq2seq.common import locks, masking
+from seq2seq.common.errors import UserError
+from seq2seq.tracking import client
+from seq2seq.tracking.client import answering, connect, known
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+VERDICT = "promotion.verdict"  # tag of a version: what the gate, or a rollback, said last
+FOLDER = "artifacts/model"  # of a version's files: the model folder
+DOWNLOADS = Path(".cache/models")
+NAME = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        """The name under which `translate` and MLflow load it."""
+        return f"models:/{self.name}/{self.version}"
+
+
+@contextmanager
+def promotions(patience: float = locks.PATIENCE) -> Iterator[None]:
+    """One promotion, registration or rollback at a time: wait for one's turn to move an alias.
+
+    Raises TransientError after `patience` seconds. Nothing is to be loaded or counted under it.
+    """
+    address = client.uri().rstrip("/")
+    with locks.exclusive(_lock_file(address), f"the promotions' lock of {masking.mask(address)}", patience):
+        yield
+
+
+def _lock_file(address: str) -> Path:
+    """Beside a SQLite database, whose users it then serves; else in a folder of this user's alone."""
+    if database := client.sqlite_file(address):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        return database.with_name(f"{database.name}.promotion")
+    return locks.private_folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.promotion"
+
+
+def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
+    """Make a logged model (`models:/ID`) the next version of `name`; its tags come to be with it."""
+    model_id = model_uri.removeprefix("models:/")
+    if known(lambda: connect().get_registered_model(name)) is None:
+        with answering():
+            connect().create_registered_model(name)
+    with answering():
+        made = connect().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
+    return Version(name, str(made.version), run_id, dict(tags))
+
+
+def get_version(name: str, version: str) -> Version | None:
+    """A version by its number; None if this registry has no such version."""
+    return _version(known(lambda: connect().get_model_version(name, version)))
+
+
+def version_by_alias(name: str, alias: str) -> Version | None:
+    """The version an alias points to; None if there is no such model or alias."""
+    return _version(known(lambda: connect().get_model_version_by_alias(name, alias)))
+
+
+def find_version(name: str, **tags: str) -> Version | None:
+    """The newest version of a model that has all these tags, e.g. `model_digest=...`."""
+    wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
+    with answering():
+        found = connect().search_model_versions(" and ".join(wanted))
+    return _version(max(found, key=lambda v: int(v.version), default=None))
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point an alias at a version and read it back; raises UserError if somebody moved it at once."""
+    with answering():
+        connect().set_registered_model_alias(name, alias, version)
+    now = version_by_alias(name, alias)
+    if now is None or now.version != str(version):
+        there = now and now.version
+        raise UserError(f"{name}@{alias} was set to version {version}, but is {there}: somebody moved it")
+
+
+def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; others stay."""
+    with answering():
+        for key, value in tags.items():
+            connect().set_model_version_tag(name, version, key, value)
+
+
+def download_model(name: str) -> Path:
+    """The model folder of `models:/NAME@ALIAS` or `models:/NAME/VERSION`, on this disk.
+
+    Files that lie on this disk are used where they are, others kept in .cache/models. Raises UserError
+    for an unknown model, version or alias, listing those there are; TransientError for a dead server.
+    """
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise UserError(f"{name!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    model, alias, number = match.group("name", "alias", "version")
+    folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
+    if not folder.is_dir():
+        remedy = "`python -m flows.run --force register` registers it anew"
+        raise UserError(f"{name}: its files are gone from {folder}: {remedy}")
+    return folder
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Copy all files of a logged model or version (`models:/...`) into a folder; returns where they are.
+
+    Raises UserError if there is no such model or its files are gone, TransientError for a dead server.
+    """
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+
+    folder.mkdir(parents=True)
+    with answering(is_long=True):
+        mlflow.set_tracking_uri(client.uri())  # what it is told by an argument it forgets for `models:/...`
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+
+
+def check_exists() -> None:
+    """Raise UserError where there is no registry yet: who only asks must not make one."""
+    database = client.sqlite_file(client.uri())
+    if database is not None and not database.is_file():
+        raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
+
+
+def _beside_the_project(model: str, alias: str | None, number: str | None) -> Path | None:
+    """The folder by a look into the SQLite registry; None if MLflow has to be asked.
+
+    Importing MLflow takes longer than all the rest of a translation. What is not found this way, for
+    whatever reason, is looked for by MLflow itself.
+    """
+    database = client.sqlite_file(client.uri())
+    if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
+        return None
+    check_exists()
+    which, values = "?", [model, number]
+    if alias is not None:
+        which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
+        values = [model, model, alias]
+    values.append("Deleted_Internal")  # MLflow keeps the rows of deleted versions
+    question = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute(f"{question} AND current_stage != ?", values).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    location = urlsplit(row[0] or "") if row else None
+    return Path(unquote(location.path)) / FOLDER if location and location.scheme == "file" else None
+
+
+def _through_mlflow(name: str, model: str, alias: str | None, number: str | None) -> Path:
+    """The folder as MLflow finds it, fetched if it lies elsewhere."""
+    version = version_by_alias(model, alias) if alias else get_version(model, str(number))
+    if version is None:
+        raise UserError(f"{name} is not there: {what_there_is(model)}")
+    with answering():
+        location = connect().get_model_version_download_uri(version.name, version.version)
+        parts = urlsplit(location)
+        if parts.scheme == "file":
+            return Path(unquote(parts.path)) / FOLDER
+        source = connect().get_model_version(version.name, version.version).source
+        folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # MLflow gives no id twice
+        if not folder.is_dir():
+            from mlflow.artifacts import download_artifacts
+
+            draft = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            # By its place: by the name `models:/...` MLflow ignores which server it is told to ask.
+            got = download_artifacts(f"{location}/{FOLDER}", dst_path=str(draft), tracking_uri=client.uri())
+            with suppress(OSError):  # another process may have been faster
+                Path(got).rename(folder)
+            shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def what_there_is(model: str) -> str:
+    """What to say to who asked for a model, version or alias that is not there."""
+    with answering():
+        found = known(lambda: connect().get_registered_model(model))
+        if found is None:
+            models = sorted(m.name for m in connect().search_registered_models())  # a hundred at most
+            close = difflib.get_close_matches(model, models, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            return f"no such model{hint}; there are: {', '.join(models) or 'none'}"
+        versions = connect().search_model_versions(f"name = '{model}'")
+        aliases = found.aliases
+    listed = []
+    for version in sorted(versions, key=lambda v: int(v.version)):
+        notes = [alias for alias, number in sorted(aliases.items()) if int(number) == int(version.version)]
+        notes += [version.tags[VERDICT]] if VERDICT in version.tags else []
+        listed.append(f"{version.version} ({', '.join(notes)})" if notes else str(version.version))
+    return f"the versions of {model} are: {', '.join(listed) or 'none'}"
+
+
+def _version(found: Any) -> Version | None:
+    """MLflow's version as ours."""
+    if found is None:
+        return None
+    return Version(found.name, str(found.version), found.run_id or "", dict(found.tags))

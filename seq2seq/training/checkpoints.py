@@ -1,0 +1,137 @@
+"""Checkpoints of an unfinished training, in a folder named by everything the result depends on.
+
+Why: a killed training must go on to the bit, and one with other data, code or parameters must never
+pick up what is not its own, nor a file with damaged bytes. They lie outside DVC's outs, which are
+deleted before a stage runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seq2seq.common import paths
+
+FILE, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
+SYSTEM_ERROR = re.compile(r"os error (\d+)")
+
+
+def fingerprint(stage: str, settings: Mapping[str, Any], dag: Path = Path("dvc.yaml")) -> str:
+    """40 hex digits over a stage's parameters and the contents of all its deps in dvc.yaml."""
+    total = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for dep in YAML(typ="safe").load(dag.read_text(encoding="utf-8"))["stages"][stage]["deps"]:
+        root = Path(dep)
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                total.update(path.as_posix().encode())
+                with path.open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:40]
+
+
+class Checkpoints:
+    """The last two checkpoints of the training with this fingerprint: tensors and a JSON state each."""
+
+    def __init__(self, fingerprint: str, folder: Path = paths.CHECKPOINTS) -> None:
+        self._folder = folder / fingerprint
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Add a checkpoint and keep the one before; a kill at any moment leaves one of them whole.
+
+        Raises OSError naming the file, e.g. for a full disk.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / f"{FILE}.new"
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(state)
+        try:
+            save_file(whole, draft, metadata={"state": text, "digest": _digest(whole, text)})
+        except SafetensorError as error:  # what the system answered is in its text alone
+            found = SYSTEM_ERROR.search(str(error))
+            raise OSError(int(found[1]) if found else errno.EIO, str(error), str(draft)) from None
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        if (self._folder / FILE).exists():
+            (self._folder / FILE).replace(self._folder / BEFORE)
+        draft.replace(self._folder / FILE)
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors and state of the newest whole checkpoint; None if there is nothing to go on from.
+
+        A damaged one is renamed to *.damaged, and a line names it.
+        """
+        for path, otherwise in (
+            (self._folder / FILE, "the one before"),
+            (self._folder / BEFORE, "the start"),
+        ):
+            if not path.is_file():
+                continue
+            try:
+                return _read(path)
+            except DamagedError as error:
+                aside = path.with_name(f"{path.name}.damaged")
+                path.replace(aside)
+                print(
+                    f"train: checkpoint {path} is damaged ({error}): set aside as {aside.name}; "
+                    f"training goes on from {otherwise}",
+                    flush=True,
+                )
+        return None
+
+    def exists(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any(path.is_file() for path in self._files)
+
+    def find(self) -> tuple[Path, dict[str, Any]] | None:
+        """The file and the state that `load` would go on from; changes nothing."""
+        for path in self._files:
+            with suppress(FileNotFoundError, DamagedError):
+                return path, _read(path)[1]
+        return None
+
+    @property
+    def _files(self) -> tuple[Path, Path]:
+        return self._folder / FILE, self._folder / BEFORE
+
+
+class DamagedError(Exception):
+    """A checkpoint that cannot be read, or holds other bytes than were written."""
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What was saved in a file; raises DamagedError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged header fails in whatever way it likes
+        raise DamagedError((str(error) or type(error).__name__).splitlines()[0][:200]) from None
+    if "digest" not in metadata or "state" not in metadata:
+        raise DamagedError("it has no checksum")
+    if _digest(tensors, metadata["state"]) != metadata["digest"]:
+        raise DamagedError("its checksum differs")
+    return tensors, json.loads(metadata["state"])
+
+
+def _digest(tensors: Mapping[str, Tensor], state: str) -> str:
+    """sha256 over the state and the name, type, shape and bytes of each tensor."""
+    total = hashlib.sha256(state.encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"\0{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())
+        total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
