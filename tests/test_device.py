@@ -55,7 +55,7 @@ def test_graphs_are_for_one_process_that_asks_for_them_on_a_gpu(monkeypatch):
 def test_freed_memory_is_kept_for_what_comes_next():
     code = """
 import resource, torch
-from seq2seq.device import keep_freed_memory
+from seq2seq.common.device import keep_freed_memory
 def faults(numbers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(numbers)

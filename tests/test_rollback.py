@@ -282,7 +282,7 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
         kill_at(3, patch)
         with pytest.raises(Killed):
             promotions.carry_out(entry, {})
-    registry.client().delete_model_version("m", gone.version)
+    registry.connect().delete_model_version("m", gone.version)
     assert promote.promote().what == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")
     assert aliases()["champion"] == "1"

@@ -30,7 +30,7 @@ WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
 TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]
 THREE = ["der Hund schläft.", "die Katze schläft nicht.", "Katze und Hund?"]
 # The texts of most tests here are unlike the few words of training.
-pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.translator.TextWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.inference.translator.TextWarning")
 
 
 @pytest.fixture(scope="module", params=["additive", "none"])
