@@ -1,0 +1,68 @@
+"""A version registered by the code of before the modules moved into folders goes on: it brings its own code.
+
+`fixtures/registered_version.tar.xz` holds the files that `register` wrote then, the JSON beside it what the
+registry knew of it and what it answers.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import projects
+import pytest
+
+from seq2seq.gate import isolated
+from seq2seq.tracking import client, registry, runs
+
+FIXTURE = Path(__file__).with_name("fixtures") / "registered_version.tar.xz"
+KNOWN = json.loads(FIXTURE.with_name("registered_version.json").read_text("utf-8"))
+
+
+def adopt(folder: Path) -> registry.Version:
+    """Put it into the registry of the current folder."""
+    with tarfile.open(FIXTURE) as archive:
+        archive.extractall(folder, filter="data")
+    mlflow_client = client.connect()
+    experiment = runs.experiment("earlier")
+    run_id = mlflow_client.create_run(experiment, tags=KNOWN["run"]["tags"]).info.run_id
+    for key, value in KNOWN["run"]["params"].items():
+        mlflow_client.log_param(run_id, key, value)
+    model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
+    mlflow_client.log_model_artifacts(model.model_id, str(folder))
+    mlflow_client.finalize_logged_model(model.model_id, "READY")
+    return registry.register_version(KNOWN["name"], f"models:/{model.model_id}", run_id, KNOWN["tags"])
+
+
+@pytest.mark.slow
+def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = projects.make(tmp_path)
+    monkeypatch.chdir(project)
+    earlier = adopt(tmp_path / "files")
+    registry.set_alias(KNOWN["name"], registry.CHAMPION, earlier.version)
+    texts = list(KNOWN["answers"])
+    assert isolated.query(earlier.uri, client.uri(), texts) == list(KNOWN["answers"].values())
+
+    # Against it the version that the project makes loses.
+    with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
+        projects.call(project, "-m", "flows.run")
+    evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))
+    assert (evidence["champion"]["version"], evidence["champion"]["problem"]) == (earlier.version, "")
+    assert evidence["champion"]["scores"]["chrf"] > 5
+    verdict = json.loads(Path("reports/verdict.json").read_text("utf-8"))
+    assert {"same direction": True, "loads and answers": True}.items() <= {
+        criterion["name"]: criterion["ok"] for criterion in verdict["criteria"]
+    }.items(), verdict
+
+    projects.call(project, "-m", "flows.promote", "--force", "--reason", "to have something to go back from")
+    assert champion() == "2"
+    projects.call(project, "-m", "flows.rollback", "--to", earlier.version, "--reason", "it was better")
+    assert champion() == earlier.version
+
+
+def champion() -> str:
+    """The number of the version that serves."""
+    version = registry.version_by_alias(KNOWN["name"], registry.CHAMPION)
+    assert version is not None
+    return version.version
