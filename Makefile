@@ -46,7 +46,7 @@ $(BIN)/uv:
 .PHONY: run
 run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=value ..."] [DRY=1]
 # SET is split at blanks. A value with one: seq2seq use RECIPE --set 'section.key=a value', then make run without both
-	@exec $(BIN)/python -m flows.run $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(subst ','\'',$(s))') $(if $(DRY),--dry)
+	@exec $(BIN)/seq2seq run $(if $(RECIPE),--recipe $(RECIPE)) $(foreach s,$(SET),--set '$(subst ','\'',$(s))') $(if $(DRY),--dry)
 
 .PHONY: compare
 compare: .venv/.run ## the same training without attention, side by side   [KINDS="none dot general"]
@@ -58,11 +58,11 @@ bench: .venv/.run ## speed beside reference and peers   [PEERS=1] [STEPS=20] [MO
 
 .PHONY: deploy
 deploy: .venv/.run ## put infra/prefect.yaml on the Prefect server of PREFECT_API_URL
-	@exec $(BIN)/python -m flows.deploy
+	@exec $(BIN)/seq2seq deploy
 
 .PHONY: worker
 worker: .venv/.run ## run what that server schedules, on this machine, until Ctrl-C
-	@exec $(BIN)/python -m flows.worker
+	@exec $(BIN)/seq2seq worker
 
 .PHONY: test
 test: .venv/.dev ## the fast tests (minutes, no network)
@@ -88,4 +88,4 @@ clean: ## remove what runs have written (your own files, registry, DVC's cache, 
 	  echo "error: $$python lacks the project's libraries: make .venv/.run sets up .venv, or name another: make clean PYTHON=..." >&2
 	  exit 2
 	fi
-	exec "$$python" -m flows.cleanup
+	exec "$$python" -m flows cleanup

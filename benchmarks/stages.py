@@ -79,7 +79,7 @@ def idling(repeats: int, limit: float = QUIET) -> Measured:
     folder = project()
 
     def pipeline() -> None:
-        run(folder, "-m", "flows.run")
+        run(folder, "-m", "flows", "run")
 
     pipeline()
     return measure(

@@ -15,6 +15,7 @@ from seq2seq.common import masking
 from seq2seq.common.errors import TransientError, UserError
 
 PATIENCE = 900.0  # seconds for one git command
+CALLED = "seq2seq/gate/evidence.py"  # of the code at a ref, by the flows
 
 
 def check_out(repository: str, ref: str, folder: Path) -> str:
@@ -48,6 +49,19 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
             return commit
     branches = _git(folder, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin") or ""
     raise UserError(f"{shown} has no branch, tag or commit {ref!r}; branches: {', '.join(branches.split())}")
+
+
+def check_fits(folder: Path, ref: str, commit: str) -> None:
+    """Raise UserError if the code at a ref is older than what these flows call of it."""
+    if (folder / CALLED).is_file():
+        return
+    found = _git(folder, "log", "--all", "--reverse", "--diff-filter=A", "--format=%H", "--", CALLED) or ""
+    first = found.partition("\n")[0][:12]
+    remedy = f"{first} is the first commit with it" if first else "no branch here has it"
+    raise UserError(
+        f"{ref}, commit {commit[:12]}, has no {CALLED}, which the flows of this deployment call ({remedy}): "
+        "name a later ref, or call `make deploy` in a checkout of that one"
+    )
 
 
 def share_cache(project: Path, folder: Path) -> None:

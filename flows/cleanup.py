@@ -1,21 +1,20 @@
-"""`make clean` = `python -m flows.cleanup`: remove what runs have written, and nothing else.
+"""`seq2seq cleanup` = `make clean`: remove what runs have written, and nothing else.
 
 Why: data, model and reports are folders in which people keep files of their own; DVC records which are a
 run's.
-
-exit status: 0 done; 2 a run holds the workspace, or dvc.yaml cannot be read
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from flows import console, exits, locks
+from flows import console, locks
 from seq2seq.common import dag, integrity, paths
+from seq2seq.common.exits import Exit
 
 # Of the gate and of commands, which are no stages; the clones of schedules (.cache/retrain) stay.
 OURS = (
@@ -26,20 +25,16 @@ OURS = (
 SHOWN = 5  # names of what is left
 
 
-def main() -> int:
-    """Run the command; returns its exit status."""
-    display = console.terminal()
-
-    def body() -> int:
-        with locks.workspace():
-            left = clean()
-        for path, reason in left[:SHOWN]:
-            display.line(f"left: {path} ({reason})")
-        if left[SHOWN:]:
-            display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
-        return 0
-
-    return exits.of(body, display, "run again: it goes on where it was")
+def command(options: argparse.Namespace) -> int:
+    """`seq2seq cleanup`; returns the exit status."""
+    display = console.current.get()
+    with locks.workspace():
+        left = clean()
+    for path, reason in left[:SHOWN]:
+        display.line(f"left: {path} ({reason})")
+    if left[SHOWN:]:
+        display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
+    return Exit.DONE
 
 
 def clean() -> list[tuple[Path, str]]:
@@ -96,7 +91,3 @@ def _without_empty_folders(folder: Path) -> list[Path]:
     with suppress(OSError):
         folder.rmdir()
     return left
-
-
-if __name__ == "__main__":
-    sys.exit(main())

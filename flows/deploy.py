@@ -1,4 +1,4 @@
-"""`make deploy`: put infra/prefect.yaml to work on the Prefect server that PREFECT_API_URL names.
+"""`seq2seq deploy` = `make deploy`: put infra/prefect.yaml on the Prefect server that PREFECT_API_URL names.
 
 Why: a work pool, the deployment and the rule that ends runs whose worker died belong together, and
 doing it again must change nothing.
@@ -6,6 +6,7 @@ doing it again must change nothing.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from flows.prefect_server import check_answering
-from seq2seq.common import environment, masking
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common import masking
+from seq2seq.common.errors import UserError
+from seq2seq.common.exits import Exit
 
 FILE = "infra/prefect.yaml"
 POOL = "seq2seq"
@@ -30,31 +32,26 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def main() -> int:
-    """Deploy; returns the exit status."""
-    environment.prepare()
-    try:
-        if not os.environ.get("PREFECT_API_URL"):
-            raise UserError(
-                "PREFECT_API_URL is not set: name your Prefect server, e.g. run `prefect server start` "
-                "and export PREFECT_API_URL=http://127.0.0.1:4200/api"
-            )
-        check_answering()
-        _make_pool()
-        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", FILE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"`prefect deploy` failed:\n{done.stdout}{done.stderr}")
-        _make_rule()
-    except (UserError, TransientError) as error:
-        print(f"error: {masking.mask(str(error))}", file=sys.stderr)
-        return 1 if isinstance(error, TransientError) else 2
+def command(options: argparse.Namespace) -> int:
+    """`seq2seq deploy`; returns the exit status."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise UserError(
+            "PREFECT_API_URL is not set: name your Prefect server, e.g. run `prefect server start` "
+            "and export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    check_answering()
+    _make_pool()
+    deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", FILE]
+    done = subprocess.run(deploy, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"`prefect deploy` failed:\n{done.stdout}{done.stderr}")
+    _make_rule()
     url = masking.mask(os.environ["PREFECT_API_URL"])
     print(f"{DEPLOYMENT} and {WAY_BACK} are deployed to {url}, pool {POOL}")
     print("  work it    make worker")
     print(f"  run it now prefect deployment run {DEPLOYMENT}")
     print(f"  go back    prefect deployment run {WAY_BACK} -p name=MODEL -p reason=WHY [-p to=VERSION]")
-    return 0
+    return Exit.DONE
 
 
 def _make_pool() -> None:
@@ -97,7 +94,3 @@ def _make_rule() -> None:
         old: Any = Automation.read(name=RULE)
         old.delete()
     Automation(name=RULE, trigger=trigger, actions=[end]).create()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

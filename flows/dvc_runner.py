@@ -27,6 +27,7 @@ import psutil
 from seq2seq.common import disk, integrity, masking, processes
 from seq2seq.common.dag import CHATTER
 from seq2seq.common.environment import MARKER
+from seq2seq.common.exits import Exit
 from seq2seq.common.progress import duration
 
 PROCESSES = Path(processes.__file__)
@@ -48,7 +49,12 @@ REMEDIES = {
 }
 
 TOLD = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # by StageError
-KINDS = {2: "user", os.EX_TEMPFAIL: "transient", -signal.SIGKILL: "killed", 130: "interrupted"}
+KINDS: dict[int, str] = {
+    Exit.MISTAKE: "user",
+    Exit.TRANSIENT: "transient",
+    Exit.INTERRUPTED: "interrupted",
+    -signal.SIGKILL: "killed",
+}
 RESTORED = re.compile(r"Stage '.*' is cached - ")
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
 

@@ -1,12 +1,9 @@
-"""`python -m flows.promote`: the tree's version becomes champion if it is fit, and better.
+"""`seq2seq promote`: the tree's version becomes champion if it is fit, and better.
 
 Why: the alias is what serves. What both versions do is found out first, in a process of its own and
 without a lock (reports/evidence.json); the policy judges it (seq2seq/gate/policy.py, section `promote` of
 params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged and
 carried out. On the same grounds a version keeps its verdict: then no model is loaded.
-
-exit status: 0 promoted, forced or unchanged; 3 kept (the champion stays); 4 rejected; 1 a failure while
-finding out, with its remedy; 2 a mistake in the command, the parameters or the tree
 """
 
 from __future__ import annotations
@@ -14,25 +11,28 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flows import console, exits, locks, verdict_files
+from flows import console, locks, verdict_files
 from flows.dvc_runner import call
 from flows.verdict import Verdict
 from seq2seq.common import environment, masking, params, paths
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.exits import Exit
 from seq2seq.gate import policy
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.registry import CHALLENGER, CHAMPION, VERDICT, Version
 
 TRIES = 3  # rounds until a champion that keeps moving is given up
 ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "params.sha256", "prefect.flow_run_id")
-STATUS = {"promoted": 0, "forced": 0, "unchanged": 0, "kept": 3, "rejected": 4}
+STATUS = {
+    **dict.fromkeys(("promoted", "forced", "unchanged"), Exit.DONE),
+    **{"kept": Exit.KEPT, "rejected": Exit.REJECTED},
+}
 # What finds out and judges, below seq2seq/. All but the policy is run from the tree, which need not be this
 # code's own.
 JUDGES = (
@@ -172,7 +172,7 @@ def _standing(contest: Contest, current: params.Params, force: str | None) -> tu
         told = challenger.tags.get(promotions.REASON, "")
         left = f"was rolled back ({told})" if said == promotions.ROLLED_BACK else "was champion before"
         now = f"now version {champion.version} is" if champion else "and there is no champion"
-        back = f"python -m flows.rollback --to {number} --reason ..."
+        back = f"seq2seq rollback --to {number} --reason ..."
         return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
     if said in ("kept", "rejected") and challenger.tags.get(promotions.JUDGED) == _grounds(contest, current):
         return said, challenger.tags[promotions.REASON]
@@ -239,30 +239,11 @@ def _say(text: str) -> None:
     console.current.get().line(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.promote", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--force", action="store_true", help="promote it whatever the policy says")
-    parser.add_argument("--reason", help="why it is forced; kept in the log")
-    options = parser.parse_args(arguments)
+def command(options: argparse.Namespace) -> int:
+    """`seq2seq promote`; returns the exit status."""
     if options.force != bool((options.reason or "").strip()):
-        parser.error("--force and --reason TEXT go together")
-    display = console.terminal()
-
-    def body() -> int:
-        token = console.current.set(display)
-        try:
-            with locks.workspace():
-                verdict = promote(options.reason)
-        finally:
-            console.current.reset(token)
-        verdict.show(display)
-        return STATUS[verdict.what]
-
-    return exits.of(body, display, "run again: nothing is left half done")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise UserError("--force and --reason TEXT go together")
+    with locks.workspace():
+        verdict = promote(options.reason)
+    verdict.show(console.current.get())
+    return STATUS[verdict.what]

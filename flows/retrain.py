@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment
 
 from flows import alerts, locks, pipeline, summary
-from flows.checkout import check_out, share_cache
+from flows.checkout import check_fits, check_out, share_cache
 from flows.dvc_runner import Outcome
 from seq2seq.common import environment, params
 from seq2seq.common.errors import UserError
@@ -54,6 +54,7 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | 
         )(lambda ref, folder: check_out(os.environ.get(REPOSITORY) or str(project), ref, folder))
         # By name, not by value: Prefect keeps the arguments of tasks, and a URL may hold a password.
         commit = update(ref, folder)
+        check_fits(folder, ref, commit)
         share_cache(project, folder)
         os.chdir(folder)
         try:

@@ -1,23 +1,20 @@
-"""`python -m flows.rollback`: an older version becomes champion again, once it has answered.
+"""`seq2seq rollback`: an older version becomes champion again, once it has answered.
 
 Why: the way back is needed in a hurry and without the data, the model or the reports of any workspace.
 The older version is loaded and queried first, in a process of its own; then, under the lock of all
 promotions, the aliases move and the log says who did it and why. `previous` is then the version left.
-
-exit status: 0 done; 1 a failure, which may pass by itself where it says so; 2 refused, or a mistake
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 
-from flows import console, exits
+from flows import console
 from flows.dvc_runner import StageError, call
 from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.exits import Exit
 from seq2seq.tracking import promotions, registry
 from seq2seq.tracking.promotions import Entry
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, Version
@@ -96,28 +93,9 @@ def model_of_the_tree() -> str:
     return params.load().register.name
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.rollback", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--to", metavar="VERSION", help="default: the version that served before this one")
-    parser.add_argument("--name", help="registered model; default: register.name of params.yaml")
-    parser.add_argument("--reason", required=True, help="why; kept in the log")
-    options = parser.parse_args(arguments)
-    display = console.terminal()
-
-    def body() -> int:
-        token = console.current.set(display)
-        try:
-            done = rollback(options.name or model_of_the_tree(), options.to, options.reason)
-        finally:
-            console.current.reset(token)
-        display.line(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
-        return 0
-
-    return exits.of(body, display, "run it again")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def command(options: argparse.Namespace) -> int:
+    """`seq2seq rollback`; returns the exit status."""
+    display = console.current.get()
+    done = rollback(options.name or model_of_the_tree(), options.to, options.reason)
+    display.line(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
+    return Exit.DONE

@@ -1,9 +1,6 @@
-"""`python -m flows.run`: apply a recipe, run what is not fresh, promote, show what came out.
+"""`seq2seq run` = `make run`: apply a recipe, run what is not fresh, promote, show what came out.
 
 Why: one command from a corpus to a registered translator, the same by hand and on a schedule.
-
-exit status: 0 done, the champion moved or not; 4 the version was rejected; 1 a failure, which may pass by
-itself where it says so; 2 a mistake to mend
 """
 
 from __future__ import annotations
@@ -13,39 +10,33 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import console, exits, locks, summary
+from flows import console, locks, summary
 from flows.dvc_runner import clear_stale_locks
 from flows.prefect_server import PrivateServer, check_answering, is_configured
 from seq2seq.common import dag, params, paths
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
 
 if TYPE_CHECKING:
     from flows.dvc_runner import Outcome
 
 HOME = Path(".prefect")
-REJECTED = 4  # exit status
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    display = console.terminal()
-
-    def body() -> int:
-        if options.dry:
-            return dry(options, display)
-        with locks.workspace():
-            return run(options, display)
-
-    return exits.of(body, display, "run again: finished stages are kept, a training goes on")
+def command(options: argparse.Namespace) -> int:
+    """`seq2seq run`; returns the exit status."""
+    display = console.current.get()
+    if options.dry:
+        return dry(options, display)
+    with locks.workspace():
+        return run(options, display)
 
 
 def run(options: argparse.Namespace, display: console.Screen) -> int:
@@ -64,7 +55,7 @@ def run(options: argparse.Namespace, display: console.Screen) -> int:
         changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
         for line in summary.last_screen(facts, done["promote"], full=changed):
             display.line(line)
-    return REJECTED if done.get("promote") == "rejected" else 0
+    return Exit.REJECTED if done.get("promote") == "rejected" else Exit.DONE
 
 
 def dry(options: argparse.Namespace, display: console.Screen) -> int:
@@ -76,7 +67,7 @@ def dry(options: argparse.Namespace, display: console.Screen) -> int:
         after = f"after {', '.join(step.after)}" if step.after else ""
         note = "; ".join(reasons) or after
         display.closing(f"[{number}/{len(shown)}]", step.node.name, step.what, 0, note)
-    return 0
+    return Exit.DONE
 
 
 def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[dag.Node]]:
@@ -139,28 +130,4 @@ def _prefect() -> Any:
 def _flow(options: argparse.Namespace, display: console.Screen) -> list[Outcome]:
     from flows import pipeline
 
-    token = console.current.set(display)
-    try:
-        return pipeline.pipeline(until=options.until, force=tuple(options.force))
-    finally:
-        console.current.reset(token)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"
-    )
-    parser.add_argument("--until", metavar="STAGE", help="end with this stage")
-    parser.add_argument(
-        "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
-    )
-    parser.add_argument("--dry", action="store_true", help="say what would run and why, change nothing")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return pipeline.pipeline(until=options.until, force=tuple(options.force))

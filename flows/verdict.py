@@ -87,7 +87,7 @@ def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:
 
 def to_serve(verdict: Verdict) -> str:
     """The command that makes a version champion, whatever was said of it, from any folder."""
-    return f"python -m flows.rollback --name {verdict.name} --to {verdict.version} --reason ..."
+    return f"seq2seq rollback --name {verdict.name} --to {verdict.version} --reason ..."
 
 
 def regressions() -> Iterator[Mapping[str, str]]:

@@ -1,4 +1,4 @@
-"""`make worker`: run what the Prefect server of PREFECT_API_URL schedules, until Ctrl-C.
+"""`seq2seq worker` = `make worker`: run what the Prefect server of PREFECT_API_URL schedules, until Ctrl-C.
 
 Why: a run has the environment of its worker, so that this process sets what every entry of the project sets
 before Prefect's worker takes its place.
@@ -6,27 +6,21 @@ before Prefect's worker takes its place.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from typing import NoReturn
 
 from flows.deploy import POOL
-from seq2seq.common import environment
+from seq2seq.common.errors import UserError
 
 HEARTBEAT = "30"  # seconds; by it the server sees that a run's machine died
 
 
-def main() -> int:
-    """Become the worker; returns the exit status if it cannot."""
-    environment.prepare()
+def command(options: argparse.Namespace) -> NoReturn:
+    """`seq2seq worker`: become the worker."""
     if not os.environ.get("PREFECT_API_URL"):
-        print(
-            "error: PREFECT_API_URL is not set: name your Prefect server, as for make deploy", file=sys.stderr
-        )
-        return 2
+        raise UserError("PREFECT_API_URL is not set: name your Prefect server, as for `seq2seq deploy`")
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT)
     arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--install-policy", "never"]
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *arguments])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
-"""One door: `seq2seq X` = `python -m seq2seq X`, the stages and what a person types.
+"""`python -m seq2seq X`: the stages, and the commands that only read or edit files.
 
-Why: nothing heavy is imported until a command is chosen, so that `--help` is instant; and every
-stage starts, fails and reports in one and the same way.
+Why: nothing heavy is imported until a command is chosen, so that `--help` is instant, and every stage starts,
+fails and reports in one way. The console script `seq2seq` is flows/__main__.py, which adds its commands.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seq2seq.common import disk, environment, processes
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.exits import EPILOG, Exit
 from seq2seq.common.masking import mask
 
 STAGES = {
@@ -33,7 +34,13 @@ STAGES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser, commands = new_parser()
+    add_commands(commands)
+    return run(parser.parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command that was parsed; returns the exit status."""
     if options.command in STAGES:
         processes.die_with_dvc()  # which, killed, would leave it writing as an orphan
     environment.prepare()
@@ -47,25 +54,25 @@ def main(arguments: list[str] | None = None) -> int:
             "`. .venv/bin/activate` (`make run` sets it up)",
             file=sys.stderr,
         )
-        return 2
+        return Exit.MISTAKE
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Run what is no stage; returns the exit status."""
     try:
         command = importlib.import_module(f"seq2seq.commands.{options.command}")
-        return command.run(options) or 0
+        return int(command.run(options) or Exit.DONE)
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TransientError) else 2
+        return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.MISTAKE
     except KeyboardInterrupt:
-        return 130
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return Exit.DONE  # `| head` has seen enough
     except OSError as error:
         print(f"error: {disk.explain(error)}", file=sys.stderr)
-        return 1
+        return Exit.FAILED
 
 
 def run_stage(name: str) -> int:
@@ -87,11 +94,11 @@ def run_stage(name: str) -> int:
         stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
         stage(checked)
         status, kind = "ran", ""
-        return 0
+        return Exit.DONE
     except KeyboardInterrupt:
         status, kind, message = "interrupted", "interrupted", f"{name} was interrupted"
         print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        return Exit.INTERRUPTED
     except TransientError as error:
         kind, message = "transient", str(error)
     except UserError as error:
@@ -115,16 +122,26 @@ def run_stage(name: str) -> int:
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)
-    return 1
+    return Exit.FAILED
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seq2seq", description="Train and keep a translator.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+def new_parser() -> tuple[argparse.ArgumentParser, Any]:
+    """A parser without commands, and its sub-parsers, to which commands are added."""
+    parser = argparse.ArgumentParser(
+        prog="seq2seq",
+        description="Train and keep a translator.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser, parser.add_subparsers(dest="command", required=True, metavar="command")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the stages, and the commands of seq2seq/commands, to the sub-parsers of argparse."""
     for name, text in STAGES.items():
         commands.add_parser(name, help=text, description=text)
 
@@ -169,7 +186,6 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="why a stage will run: what changed since it last did")
     explain.add_argument("stage", nargs="?", help="default: every stage")
     explain.add_argument("--json", action="store_true", help="for programs")
-    return parser
 
 
 if __name__ == "__main__":

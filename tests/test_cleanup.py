@@ -12,6 +12,7 @@ import pytest
 from test_integrity import project
 
 from flows import cleanup, locks
+from flows.__main__ import main
 from seq2seq.common import integrity
 from seq2seq.common.errors import UserError
 
@@ -79,7 +80,7 @@ def test_what_cannot_be_read_is_named_with_the_remedy(
     (project / name).write_text(text)
     with locks.workspace(), pytest.raises(UserError, match=rf"^{name}.*{remedy}"):
         cleanup.clean()
-    assert cleanup.main() == 2
+    assert main(["cleanup"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {name}")
     assert error.count("\n") == 1
@@ -111,7 +112,7 @@ def test_nothing_is_removed_under_a_run(project: Path) -> None:
     with locks.workspace(), pytest.raises(UserError, match="another run holds"), locks.workspace():
         pass
     with locks.workspace():
-        assert cleanup.main() == 2
+        assert main(["cleanup"]) == 2
     assert (project / "one.txt").exists()
 
 
@@ -119,7 +120,7 @@ def test_nothing_is_removed_under_a_run(project: Path) -> None:
 def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
     folder = projects.make(tmp_path)
     before = files(folder)
-    projects.call(folder, "-m", "flows.run", "--until", "clean")
+    projects.call(folder, "-m", "flows", "run", "--until", "clean")
     assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw", "data/provenance.json"}
     (folder / "data/mine.tsv").write_text("a\tb\n")
     (folder / "data/raw/mine.tsv").write_text("a\tb\n")

@@ -271,7 +271,7 @@ def run_python(code: str, **options) -> subprocess.CompletedProcess:
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from seq2seq.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: "
+    code = "import sys; from flows.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: "
     done = run_python(code + "print(sorted(sys.modules))", capture_output=True)
     assert "translate" in done.stdout
     loaded = done.stdout.splitlines()[-1]
@@ -287,7 +287,7 @@ def test_help_is_there_at_once():
             took.append(time.perf_counter() - began)
         return min(took)
 
-    assert seconds("from seq2seq.__main__ import main; main(['--help'])") - seconds("pass") < 0.3
+    assert seconds("from flows.__main__ import main; main(['--help'])") - seconds("pass") < 0.3
 
 
 @pytest.mark.parametrize("command", ["ingest", "history"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows import console, exits
+from flows import console, failures
 from seq2seq.common import disk
 from seq2seq.common.errors import TransientError
 
@@ -62,7 +62,7 @@ def test_a_command_ends_in_two_lines_on_a_full_disk(
         raise failure
 
     fill(".prefect")
-    assert exits.of(body, console.terminal(), "") == 1
+    assert failures.status_of(body, console.terminal(), "") == 1
     said = capsys.readouterr().err
     assert said.startswith(line)
     assert "free space on the disk of .prefect and run again" in said
@@ -74,4 +74,4 @@ def test_what_is_no_full_disk_stays_a_traceback(fill: Any) -> None:
         raise RuntimeError("a mistake in the code")
 
     with pytest.raises(RuntimeError):
-        exits.of(body, console.terminal(), "")
+        failures.status_of(body, console.terminal(), "")

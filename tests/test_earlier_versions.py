@@ -46,7 +46,7 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
 
     # Against it the version that the project makes loses.
     with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
-        projects.call(project, "-m", "flows.run")
+        projects.call(project, "-m", "flows", "run")
     evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))
     assert (evidence["champion"]["version"], evidence["champion"]["problem"]) == (earlier.version, "")
     assert evidence["champion"]["scores"]["chrf"] > 5
@@ -55,9 +55,11 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
         criterion["name"]: criterion["ok"] for criterion in verdict["criteria"]
     }.items(), verdict
 
-    projects.call(project, "-m", "flows.promote", "--force", "--reason", "to have something to go back from")
+    projects.call(
+        project, "-m", "flows", "promote", "--force", "--reason", "to have something to go back from"
+    )
     assert champion() == "2"
-    projects.call(project, "-m", "flows.rollback", "--to", earlier.version, "--reason", "it was better")
+    projects.call(project, "-m", "flows", "rollback", "--to", earlier.version, "--reason", "it was better")
     assert champion() == earlier.version
 
 

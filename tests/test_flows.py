@@ -25,7 +25,8 @@ import psutil
 import pytest
 from test_schedule import listener
 
-from flows import alerts, checkout, console, dvc_runner, locks, prefect_server, retrain, run, summary
+from flows import alerts, checkout, console, dvc_runner, locks, prefect_server, retrain, summary
+from flows.__main__ import main
 from flows.dvc_runner import REMEDIES, StageError
 from flows.verdict import Verdict, markdown, notice
 from seq2seq.common import dag, params, paths
@@ -738,6 +739,29 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     assert (folder / "dvc.lock").read_text() == "kept"
 
 
+def test_a_ref_of_before_the_code_that_the_flows_call_is_refused_with_the_first_that_fits(
+    tmp_path: Path,
+) -> None:
+    origin, folder = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    projects.git(origin, "init", "--quiet", "--initial-branch", "main")
+    (origin / "params.yaml").write_text("1")
+    projects.commit(origin)
+    old = checkout.check_out(str(origin), "main", folder)
+    with pytest.raises(UserError, match=f"main, commit {old[:12]}, has no .*no branch here has it"):
+        checkout.check_fits(folder, "main", old)
+    (origin / checkout.CALLED).parent.mkdir(parents=True)
+    (origin / checkout.CALLED).touch()
+    projects.commit(origin)
+    new = checkout.check_out(str(origin), "main", folder)
+    checkout.check_fits(folder, "main", new)
+    (origin / "params.yaml").write_text("2")
+    projects.commit(origin)
+    checkout.check_out(str(origin), old, folder)
+    with pytest.raises(UserError, match=rf"\({new[:12]} is the first commit with it\)"):
+        checkout.check_fits(folder, old, old)
+
+
 def test_a_clone_has_the_cache_and_the_remotes_of_its_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -792,7 +816,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "params.yaml").read_bytes()
-    assert run.main(["--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
+    assert main(["run", "--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "grammar + 1 change: corpora/grammar-de-en.yaml -> grammar-de-en"
     assert "  train.seed: 1 -> 9" in lines
@@ -811,7 +835,7 @@ def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixtu
         corpus = Path(params.load(project / f"recipes/{name}.yaml").ingest.path)
         corpus.write_text("a\tb\n")
     for recipe in sorted((project / "recipes").glob("*.yaml")):
-        assert run.main(["--dry", "--recipe", recipe.stem]) == 0
+        assert main(["run", "--dry", "--recipe", recipe.stem]) == 0
         first = capsys.readouterr().out.splitlines()[0]
         assert first.startswith(f"{recipe.stem}: ")
 
@@ -822,7 +846,7 @@ def test_a_broken_params_file_is_named_by_its_own_path_and_line(
     lines = (project / "params.yaml").read_text().splitlines()
     lines.insert(6, "<<<<<<< HEAD")
     (project / "params.yaml").write_text("\n".join(lines))
-    assert run.main([]) == 2
+    assert main(["run"]) == 2
     assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
 
 
@@ -833,10 +857,10 @@ def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.Cap
         ("--until", "trian"): "no stage 'trian'; there are: ingest, clean",
         ("--set", "ingest.path=mine.tsv"): "ingest needs mine.tsv, which does not exist",
     }.items():
-        assert run.main(list(arguments)) == 2
+        assert main(["run", *arguments]) == 2
         assert message in capsys.readouterr().err
     with locks.workspace():
-        assert run.main([]) == 2
+        assert main(["run"]) == 2
     assert "another run holds" in capsys.readouterr().err
 
 

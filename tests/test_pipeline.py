@@ -110,7 +110,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     by_hand: dict[str, str], tmp_path: Path
 ) -> None:
     project = projects.make(tmp_path)
-    first = projects.call(project, "-m", "flows.run")
+    first = projects.call(project, "-m", "flows", "run")
     assert results(project) == by_hand
     lines = first.stdout.splitlines()
     assert lines[0] == "tiny + 5 changes: corpora/grammar-de-en.yaml -> grammar-tiny"
@@ -121,7 +121,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     assert re.search(r"warn|deprecat|alembic|telemetry", first.stdout + first.stderr, re.IGNORECASE) is None
 
     began = time.monotonic()
-    second = projects.call(project, "-m", "flows.run")
+    second = projects.call(project, "-m", "flows", "run")
     print(f"nothing to do: {time.monotonic() - began:.1f} s")
     assert closing_lines(second.stdout) == [(stage, "unchanged") for stage in STAGES]
     assert "version 1 is grammar-tiny@champion already" in second.stdout
@@ -131,7 +131,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
 
     # Another registry does not know the version: it is registered there, once.
     other = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
-    third = projects.call(project, "-m", "flows.run", **other)
+    third = projects.call(project, "-m", "flows", "run", **other)
     assert "does not know grammar-tiny version 1 of this tree: registering it there" in third.stdout
     assert "promote    promoted" in third.stdout
 
@@ -177,14 +177,14 @@ def test_killed_in_each_stage_and_run_again(by_hand: dict[str, str], tmp_path: P
 
 def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp_path: Path) -> None:
     project = projects.make(tmp_path)
-    with background(project, "-m", "flows.run") as running:
+    with background(project, "-m", "flows", "run") as running:
         wait(lambda: list((project / ".checkpoints").rglob("*.safetensors")), "a checkpoint")
         victims = family(running.pid)
         assert len(victims) > 3  # the flow, its Prefect server, DVC, the stage
         running.kill()
         _, alive = psutil.wait_procs(victims[:-1], timeout=60)
         assert alive == []
-    with background(project, "-m", "flows.run") as running:
+    with background(project, "-m", "flows", "run") as running:
         assert running.stdout is not None
         text = ""
         while "train: goes on from update" not in text:
@@ -198,7 +198,7 @@ def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp
     assert running.returncode == 130, text + rest
     assert "[4/6] train      interrupted" in rest
     assert "error: interrupted" in rest
-    again = projects.call(project, "-m", "flows.run")
+    again = projects.call(project, "-m", "flows", "run")
     assert "train: goes on from update" in again.stdout
     assert results(project) == by_hand
 
@@ -215,7 +215,7 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
         named = "prefect.server.api.server:create_app"
         return next((p for p in family(pid) if named in p.cmdline()), None)
 
-    with background(project, "-m", "flows.run", "--until", "ingest") as running:
+    with background(project, "-m", "flows", "run", "--until", "ingest") as running:
         wait(lambda: any("dvc" in p.cmdline() for p in family(running.pid)), "DVC")
         victim = server(running.pid)
         assert victim is not None
@@ -240,7 +240,7 @@ DAMAGED = [
 
 def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tmp_path: Path) -> None:
     project = projects.make(tmp_path)
-    projects.call(project, "-m", "flows.run")
+    projects.call(project, "-m", "flows", "run")
     lock = (project / "dvc.lock").read_text()
     bad = []
     for number, name in enumerate(DAMAGED):
@@ -252,7 +252,7 @@ def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tm
         (truncate if number % 2 else flip)(project / bad[-1])
     for folder in ("data", "model", "reports"):
         shutil.rmtree(project / folder)
-    again = projects.call(project, "-m", "flows.run")
+    again = projects.call(project, "-m", "flows", "run")
     assert [path for path in bad if path not in again.stdout] == []
     assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES}
     assert results(project) == by_hand

@@ -15,6 +15,7 @@ from gate import Killed, World, aliases, kill_at, log, said
 from test_registry import project, register
 
 from flows import promote, rollback
+from flows.__main__ import main
 from flows.verdict import to_serve
 from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
@@ -45,7 +46,7 @@ def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     assert (said("1"), said("2")) == ("restored", "rolled back")
     verdict = promote.promote()  # what was taken back is not promoted again by itself
     assert verdict.what == "kept"
-    assert "version 2 was rolled back (it forgot numbers), now version 1 is; `python" in verdict.reason
+    assert "version 2 was rolled back (it forgot numbers), now version 1 is; `seq2seq" in verdict.reason
     assert rollback.rollback("m", None, "and forth").version == "2"
     assert promote.promote().what == "unchanged"
 
@@ -54,9 +55,9 @@ def test_a_rejected_version_serves_all_the_same_if_somebody_says_so(world: World
     world.make(-2.0, 0.01)
     verdict = promote.promote()
     assert verdict.what == "rejected"
-    module, *arguments = shlex.split(to_serve(verdict).removeprefix("python -m "))
-    assert module == "flows.rollback"
-    assert rollback.main(arguments) == 0
+    module, *arguments = shlex.split(to_serve(verdict))
+    assert module == "seq2seq"
+    assert main(arguments) == 0
     assert aliases() == {"champion": "3", "previous": "2", "challenger": "3"}
     assert promote.promote().what == "unchanged"
 
@@ -66,9 +67,9 @@ def test_it_needs_nothing_of_a_workspace(world: World, capsys: pytest.CaptureFix
     promote.promote()
     for path in (paths.REPORTS, Path("data"), paths.PARAMS):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert rollback.main(["--reason", "x"]) == 2
+    assert main(["rollback", "--reason", "x"]) == 2
     assert "say which model: --name NAME" in capsys.readouterr().err
-    assert rollback.main(["--name", "m", "--to", "1", "--reason", "x"]) == 0
+    assert main(["rollback", "--name", "m", "--to", "1", "--reason", "x"]) == 0
     assert capsys.readouterr().out == "m@champion: version 2 -> 1\n"
 
 
@@ -94,11 +95,11 @@ def test_refused(
     world.failing = failing
     with pytest.raises(UserError, match=message):
         rollback.rollback("m", to, "x")
-    assert rollback.main(["--to", to, "--reason", "x"]) == 2
+    assert main(["rollback", "--to", to, "--reason", "x"]) == 2
     assert aliases()["champion"] == "2"
     assert len(log()) == 2
     for reason in (" ", "\udce4", "x" * 1001):
-        assert rollback.main(["--to", to, "--reason", reason]) == 2
+        assert main(["rollback", "--to", to, "--reason", reason]) == 2
 
 
 @pytest.mark.parametrize("lost", ["set_terminated", "create_run", "set_registered_model_alias"])
@@ -147,7 +148,7 @@ def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None
     client.connect().delete_registered_model_alias("m", "champion")
     verdict = promote.promote()
     assert verdict.what == "kept"
-    assert "version 2 was rolled back (it forgot numbers), and there is no champion; `py" in verdict.reason
+    assert "version 2 was rolled back (it forgot numbers), and there is no champion; `se" in verdict.reason
     assert "champion" not in aliases()
 
 

@@ -56,19 +56,19 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         )
         start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
-        told = projects.call(project, "-m", "flows.deploy", **variables).stdout
+        told = projects.call(project, "-m", "flows", "deploy", **variables).stdout
         assert "retrain/retrain and rollback/rollback are deployed" in told
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         schedule = f"{api}/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
         send("PATCH", schedule, {"active": False})
-        projects.call(project, "-m", "flows.deploy", **variables)  # again changes nothing
+        projects.call(project, "-m", "flows", "deploy", **variables)  # again changes nothing
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         assert [kept["active"] for kept in deployment["schedules"]] == [False]
         send("PATCH", schedule, {"active": True})
         with pytest.raises(urllib.error.HTTPError, match="401"):
             send("POST", f"{api}/deployments/filter", {}, login="")
         assert "access-control-allow-origin" not in preflight(f"{api}/deployments/filter")
-        start("worker", "flows.worker")
+        start("worker", "flows", "worker")
 
         def finished(count: int) -> list[Any]:
             """The scheduled runs that came to an end of their own, the oldest first."""

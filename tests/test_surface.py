@@ -15,7 +15,8 @@ import pytest
 from prefect.workers.process import ProcessJobConfiguration
 from ruamel.yaml import YAML
 
-from flows import checkout, deploy, worker
+from flows import checkout, deploy
+from flows.__main__ import main
 from flows.retrain import retrain
 from seq2seq.common.errors import UserError
 
@@ -102,7 +103,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         "https_proxy": f"http://me:{secret('proxy')}@127.0.0.1:9",
         "SEQ2SEQ_REPOSITORY": f"https://me:{secret('repository')}@git.example/x.git",
     }
-    done = projects.call(project, "-m", "flows.run", **variables)
+    done = projects.call(project, "-m", "flows", "run", **variables)
     written = {"the screen": (done.stdout + done.stderr).encode()}
 
     # One that fails, on a notice that cannot be sent and a server that is not there.
@@ -112,7 +113,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         {"MLFLOW_TRACKING_URI": f"http://me:{secret('tracking URI')}@127.0.0.1:9"},
         {"PREFECT_API_URL": f"http://me:{secret('Prefect URL')}@127.0.0.1:9/api"},
     ):
-        arguments = ["-m", "flows.run", "--set", f"register.name={name}", "--force", "train"]
+        arguments = ["-m", "flows", "run", "--set", f"register.name={name}", "--force", "train"]
         failed = subprocess.run(
             [sys.executable, *arguments],
             cwd=project,
@@ -148,7 +149,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
 
 def test_a_worker_needs_a_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    assert worker.main() == 2
+    assert main(["worker"]) == 2
     assert "PREFECT_API_URL is not set" in capsys.readouterr().err
 
 
@@ -157,7 +158,13 @@ def test_a_worker_has_the_settings_of_every_entry(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "")
     monkeypatch.delenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY")
-    monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
-    worker.main()
+
+    def become(program: str, arguments: list[str]) -> None:
+        became.append(arguments)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", become)
+    with pytest.raises(SystemExit):
+        main(["worker"])
     assert became[0][1:5] == ["-m", "prefect", "worker", "start"]
     assert float(os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) * 4 == deploy.SILENCE.total_seconds()

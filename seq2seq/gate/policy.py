@@ -76,8 +76,8 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
         what = "kept"
         reason = (
             f"{version} is fit, but the champion, version {champion['version']}, cannot be compared: "
-            f"{_line(champion['problem'])}; go back by `python -m flows.rollback --reason ...`, or "
-            "replace it by `python -m flows.promote --force --reason ...`"
+            f"{_line(champion['problem'])}; go back by `seq2seq rollback --reason ...`, or "
+            "replace it by `seq2seq promote --force --reason ...`"
         )
     else:
         what = "promoted" if gain.ok else "kept"
@@ -109,7 +109,7 @@ def _same_direction(evidence: Facts) -> Iterator[Criterion]:
     if other:
         figure += (
             "; name the languages in ingest.source_language and target_language, or give this model a "
-            "register.name of its own; `python -m flows.promote --force --reason ...` promotes it all "
+            "register.name of its own; `seq2seq promote --force --reason ...` promotes it all "
             "the same"
         )
     yield Criterion("same direction", not other, figure, "the champion's languages and kind of corpus")

@@ -123,7 +123,7 @@ def download_model(name: str) -> Path:
     model, alias, number = match.group("name", "alias", "version")
     folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
     if not folder.is_dir():
-        remedy = "`python -m flows.run --force register` registers it anew"
+        remedy = "`seq2seq run --force register` registers it anew"
         raise UserError(f"{name}: its files are gone from {folder}: {remedy}")
     return folder
 

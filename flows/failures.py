@@ -1,6 +1,6 @@
-"""How a command ends: failures in a line or two on stderr, and an exit status that scripts can use.
+"""How a command ends: a failure is a line or two on stderr and one of the exit statuses of common/exits.py.
 
-Why: pipeline, promote and rollback are called by the same people and schedulers, and fail alike.
+Why: run, promote and rollback are called by the same people and schedulers, and fail alike.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from flows.console import Screen
 from flows.dvc_runner import StageError
 from seq2seq.common import disk, environment, masking
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.exits import Exit
+
+STATUS = {"user": Exit.MISTAKE, "transient": Exit.TRANSIENT}  # by the class of a stage's error
 
 
-def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
-    """The exit status of a command: what `body` returns, or 1, 2, 130, 141 for how it failed.
+def status_of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
+    """The exit status of a command: that of `body`, or of its failure.
 
-    `interrupted` says what becomes of the work after Ctrl-C.
+    `interrupted` is the remedy printed after Ctrl-C.
     """
     environment.prepare()
     signal.signal(signal.SIGTERM, _terminate)
@@ -29,22 +32,23 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
     except StageError as failure:
         display.line()
         said = f"{failure.stage} failed ({failure.kind}): {failure.message}"
-        return _fail(said, failure.remedy, 2 if failure.kind == "user" else 1)
+        return _fail(said, failure.remedy, STATUS.get(failure.kind, Exit.FAILED))
     except TransientError as error:
-        remedy = disk.remedy() if disk.full() else "it may pass by itself: run again"
-        return _fail(str(error), remedy, 1)
+        if disk.full():
+            return _fail(str(error), disk.remedy(), Exit.FAILED)
+        return _fail(str(error), "run it again: this may be temporary", Exit.TRANSIENT)
     except UserError as error:
-        return _fail(str(error), "", 2)
+        return _fail(str(error), "", Exit.MISTAKE)
     except KeyboardInterrupt:
-        return _fail("interrupted", interrupted, 130)
+        return _fail("interrupted", interrupted, Exit.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return Exit.PIPE_CLOSED
     except Exception as error:  # of a library, e.g. of Prefect's database
         if isinstance(error, OSError) and error.errno in disk.FULL:
-            return _fail(disk.explain(error), "", 1)
+            return _fail(disk.explain(error), "", Exit.FAILED)
         if disk.is_full(str(error)) or disk.full():
-            return _fail((str(error) or type(error).__name__).splitlines()[0], disk.remedy(), 1)
+            return _fail((str(error) or type(error).__name__).splitlines()[0], disk.remedy(), Exit.FAILED)
         raise
 
 

@@ -1,0 +1,111 @@
+"""`seq2seq`: the command line. Commands that run stages, move the champion or act on a server are here.
+
+Why: `--help` prints at once, so nothing heavy is imported until a command is chosen. The stages, and the
+commands that only read or edit files, are those of seq2seq/__main__.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from seq2seq import __main__ as package
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status, a member of seq2seq.common.exits.Exit."""
+    options = parser().parse_args(arguments)
+    if "act" not in options:
+        return package.run(options)
+    from flows import console, failures
+
+    display = console.terminal()
+    token = console.current.set(display)
+    try:
+        return failures.status_of(lambda: int(options.act(options)), display, options.interrupted)
+    finally:
+        console.current.reset(token)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    whole, commands = package.new_parser()
+    add_commands(commands)
+    package.add_commands(commands)
+    return whole
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of this file to the sub-parsers of argparse."""
+    run = commands.add_parser("run", help="run what is not fresh, promote, show the result")
+    run.add_argument("--recipe", metavar="NAME", help="a file of recipes/, written into params.yaml")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="likewise a value"
+    )
+    run.add_argument("--until", metavar="STAGE", help="end with this stage")
+    run.add_argument(
+        "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
+    )
+    run.add_argument("--dry", action="store_true", help="print what would run and why, change nothing")
+    run.set_defaults(act=_run, interrupted="run again: finished stages are kept, a training goes on")
+
+    promote = commands.add_parser("promote", help="make the tree's version champion if it is fit and better")
+    promote.add_argument("--force", action="store_true", help="promote it whatever the policy decides")
+    promote.add_argument("--reason", help="why it is forced; kept in the log")
+    promote.set_defaults(act=_promote, interrupted="run again: nothing is left half done")
+
+    rollback = commands.add_parser("rollback", help="make an older version champion again")
+    rollback.add_argument("--to", metavar="VERSION", help="default: the version that served before this one")
+    rollback.add_argument("--name", help="registered model; default: register.name of params.yaml")
+    rollback.add_argument("--reason", required=True, help="why; kept in the log")
+    rollback.set_defaults(act=_rollback, interrupted="run it again")
+
+    deploy = commands.add_parser("deploy", help="put infra/prefect.yaml on the Prefect server")
+    deploy.set_defaults(act=_deploy, interrupted="run it again: deploying twice changes nothing")
+
+    worker = commands.add_parser("worker", help="run what that server schedules, until Ctrl-C")
+    worker.set_defaults(act=_worker, interrupted="")
+
+    cleanup = commands.add_parser("cleanup", help="remove what runs have written, and nothing else")
+    cleanup.set_defaults(act=_cleanup, interrupted="run again: it goes on where it was")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from flows import run
+
+    return run.command(options)
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from flows import promote
+
+    return promote.command(options)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from flows import rollback
+
+    return rollback.command(options)
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from flows import deploy
+
+    return deploy.command(options)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from flows import worker
+
+    return worker.command(options)
+
+
+def _cleanup(options: argparse.Namespace) -> int:
+    from flows import cleanup
+
+    return cleanup.command(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
