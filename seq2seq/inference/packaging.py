@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # MLflow warns of type hints of its own
+    import mlflow.pyfunc
 
 from seq2seq.data import direction
 from seq2seq.inference.translator import DECODING, Decoding
