@@ -55,7 +55,6 @@ KINDS: dict[int, str] = {
     Exit.INTERRUPTED: "interrupted",
     -signal.SIGKILL: "killed",
 }
-RESTORED = re.compile(r"Stage '.*' is cached - ")
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
 
 Say = Callable[[str], None]
@@ -139,13 +138,15 @@ def _run(
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
+    before = integrity.state(name)
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
         call = _Child("dvc", arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
-        restored = "restored" if RESTORED in call.seen else "unchanged"
-        return Outcome(name, "ran" if RAN in call.seen else restored, call.seconds)
+        if record or call.has_run:
+            return Outcome(name, "ran", call.seconds)
+        return Outcome(name, "unchanged" if integrity.state(name) == before else "restored", call.seconds)
     if call.timed_out:
         raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
     if record.get("status", "ran") != "ran":
@@ -265,7 +266,7 @@ class _Child:
         timeout: float | None,
         environment: Mapping[str, str],
     ) -> None:
-        self.seen: set[re.Pattern[str]] = set()
+        self.has_run = False  # by its messages
         self.error, self._last = "", f"{module} failed without a word"
         self._say = say
         expired = threading.Event()
@@ -309,7 +310,7 @@ class _Child:
         assert process.stdout is not None
         for raw in process.stdout:
             line = masking.mask(raw.rstrip("\n"))
-            self.seen.update(pattern for pattern in (RAN, RESTORED) if pattern.match(line))
+            self.has_run = self.has_run or bool(RAN.match(line))
             self._last = line.strip() or self._last
             if line.lower().startswith("error: "):
                 self.error = line[len("error: ") :]

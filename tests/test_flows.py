@@ -59,6 +59,8 @@ match said:
         except KeyboardInterrupt:
             print(name + ": saved", flush=True)
             sys.exit(130)
+    case ["record"]:
+        Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps({"stage": name, "status": "ran"}))
     case ["die"]:
         os.kill(os.getpid(), signal.SIGKILL)
     case ["once", kind]:
@@ -185,6 +187,22 @@ def test_ran_unchanged_restored(toy: Path) -> None:
     assert run_stage("first") == ("restored", [])
     assert (toy / "one.txt").read_text() == "input first"
     assert run_stage("first", force=True) == ("ran", ["first: says this"])
+
+
+def test_what_happened_does_not_depend_on_the_words_of_dvc(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dvc_runner, "RAN", re.compile("(?!)"))
+    assert run_stage("first")[0] != "unchanged"
+    assert run_stage("first")[0] == "unchanged"
+    (toy / "one.txt").unlink()
+    assert run_stage("first")[0] == "restored"
+    (toy / "input.txt").write_text("another ")
+    assert run_stage("first")[0] != "unchanged"
+    assert (toy / "one.txt").read_text() == "another first"
+    # A stage of ours leaves a record of how it ended, by which it ran.
+    (toy / "first.do").write_text("record")
+    assert run_stage("first", force=True)[0] == "ran"
 
 
 def flip(path: Path) -> None:

@@ -159,6 +159,25 @@ def recorded() -> list[Output]:
     ]
 
 
+def state(name: str) -> tuple[Any, list[tuple[str, int, int]]]:
+    """The entry of a stage in dvc.lock, or a .dvc file, and inode and time of each file of its outputs.
+
+    It changes where DVC runs a stage or restores it, in whatever words DVC reports that.
+    """
+    file = Path(name)
+    is_stage = file.suffix != ".dvc"
+    entry = read(LOCK)["stages"].get(name, {}) if is_stage and LOCK.is_file() else read(file)
+    folder = Path() if is_stage else file.parent / entry.get("wdir", ".")
+    files = []
+    for out in entry.get("outs", []):
+        path = folder / out["path"]
+        for one in (path, *(sorted(path.rglob("*")) if path.is_dir() else ())):
+            if one.exists():
+                status = one.stat()
+                files.append((str(one), status.st_ino, status.st_mtime_ns))
+    return entry, files
+
+
 def _mend(outputs: Iterable[Output], *, just_restored: bool = False) -> list[Damage]:
     """Those outputs that hold other bytes than DVC takes them to hold, removed with their damaged objects.
 
