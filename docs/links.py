@@ -1,7 +1,7 @@
 """Pages and figures outside docs/ as parts of the site: a hook of MkDocs.
 
 Why: a link such as ../benchmarks/README.md is right in a checkout and on the page of a git host, but MkDocs
-knows the files below docs/ alone. The hook adds each linked file of the repository to the site, at its path,
+reads only files below docs/. The hook adds each linked file of the repository to the site, at its path,
 and rewrites the links of a page from the repository's folders to the site's.
 """
 
