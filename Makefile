@@ -76,9 +76,17 @@ test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a
 lint: .venv/.dev ## ruff, mypy --strict, and who may import whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
+.venv/.docs: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(call INSTALL,[docs])
+	touch $@
+
+.PHONY: docs
+docs: .venv/.docs ## the documents as a site, in site/
+	@NO_MKDOCS_2_WARNING=1 exec $(BIN)/mkdocs build --quiet --strict
+
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
-	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev \
+	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --extra docs \
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean

@@ -146,7 +146,7 @@ STAGED = {
     "a broken champion": (
         changed(evidence(), champion__problem="its files are gone", tests=None),
         "kept",
-        "champion, version 1, cannot be compared: its files are gone; go back by `python -m flows",
+        "champion, version 1, cannot be compared: its files are gone; go back by `seq2seq rollback",
     ),
     "never tested": (changed(evidence(5.0, 0.001), tests=None), "kept", "not shown .*: not tested"),
 }
