@@ -35,9 +35,10 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
     for lock in (folder / ".git").rglob("*.lock"):
         lock.unlink()
     _git(folder, "init", "--quiet")
-    _git(folder, "config", "remote.origin.url", repository)
+    # The address is given to each call and not kept: it may hold a password.
+    _git(folder, "config", "--unset", "remote.origin.url", optional=True)
     fetched = _git(
-        *(folder, "fetch", "--quiet", "--prune", "--force", "--tags", "origin"),
+        *(folder, "fetch", "--quiet", "--prune", "--force", "--tags", "--", repository),
         "+refs/heads/*:refs/remotes/origin/*",
         error=f"{shown} cannot be fetched",
     )

@@ -731,6 +731,7 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     projects.commit(origin)
     first = checkout.check_out(str(origin), "main", folder)
     assert (folder / "params.yaml").read_text() == "1"
+    assert str(origin) not in (folder / ".git/config").read_text()  # it may hold a password
     projects.git(origin, "tag", "v1")
 
     (folder / "dvc.lock").write_text("kept")

@@ -22,7 +22,8 @@ from packaging.requirements import Requirement
 def plain(name): return re.sub("[-_.]+", "-", name).lower()
 
 folder = sys.argv[1]
-allowed, todo = set(), [Requirement(line.strip()).name for line in open(f"{folder}/requirements.txt") if line.strip()]
+lines = open(f"{folder}/requirements.txt").read().split()
+allowed, todo = set(), [Requirement(line).name for line in lines]
 while todo:
     name = plain(todo.pop())
     if name not in allowed:
