@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Crashed
@@ -51,10 +52,20 @@ def rollback(name: str, reason: str, to: str | int | None = None) -> str:
     Needs nothing of the workspace but its registry. Raises UserError if that version does not answer.
     """
     entry = patiently(lambda: rollback_.rollback(name, None if to is None else str(to), reason))
+    champion_changed(name, entry.champion, entry.version, entry.reason)
     table = mask("\n".join(("```text", *promotions.table([entry]), "```")))
     with suppress(Exception):  # it is done: a run that fails now would be run again
         create_markdown_artifact(table, key="rollback")
     return entry.version
+
+
+def champion_changed(name: str, before: str | None, version: str, reason: str) -> None:
+    """Emit the event seq2seq.champion.changed, which an automation of the Prefect server can act on."""
+    emit_event(
+        "seq2seq.champion.changed",
+        resource={"prefect.resource.id": f"seq2seq.model.{name}", "prefect.resource.name": name},
+        payload={"before": before, "version": version, "reason": mask(reason)},
+    )
 
 
 def patiently(act: Callable[[], T]) -> T:
@@ -200,6 +211,10 @@ class _Run:
                 except (TransientError, UserError) as error:
                     get_run_logger().warning(f"that it was told is not noted, so it is told again: {error}")
             create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
+            if paths.REPORT.is_file():
+                create_link_artifact(paths.REPORT.resolve().as_uri(), "report", key="report")
+            if verdict.what in ("promoted", "forced"):
+                champion_changed(verdict.name, verdict.champion, verdict.version, verdict.reason)
             self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
             return Completed(name=verdict.what.capitalize(), message=verdict.reason)
 

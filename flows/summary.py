@@ -64,11 +64,11 @@ def _next_steps(summary: Mapping[str, Any], which: str) -> Iterator[str]:
         look = masking.mask(uri)
     else:
         address = f"sqlite:///{os.path.relpath(database)}"
-        look = f"{command('mlflow')} ui --backend-store-uri {address}"
+        look = f"{command('mlflow')} ui --workers 1 --backend-store-uri {address}"
     sentence = summary["samples"][0]["source"] if summary["samples"] else "..."
     tried = "the rejected model itself" if which else ""
     steps = [
-        ("look", look, "runs, curves, versions"),
+        ("look", look, "runs: Experiments; versions: Models"),
         ("", str(paths.REPORT), "the verdict and all figures; pictures beside it"),
         ("try", f"{command('seq2seq')} translate {which}{shlex.quote(sentence)}", tried),
         ("next", "make run RECIPE=local SET=ingest.path=FILE", "your own corpus: two columns"),

@@ -594,7 +594,7 @@ def test_the_last_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "m version 3 (champion): BLEU 91.2, chrF 95.5; 0 of 1,000 news sentences in training" in text
     assert "    h ███" in text
     assert "synthetic" in text
-    assert "ui --backend-store-uri sqlite:///mlflow.db" in text
+    assert "ui --workers 1 --backend-store-uri sqlite:///mlflow.db" in text
     assert """translate 'Ja, '"'"'so'"'"'.'""" in text  # can be pasted
     assert "make run RECIPE=local SET=ingest.path=FILE" in text
     short = "\n".join(summary.last_screen({**FACTS, "corpus_kind": "local"}, "kept", full=False))

@@ -43,12 +43,21 @@ def artifact(key: str) -> str:
 
 
 def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[tuple[str, str | None, str]] = []
+
+    def emit(event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
+        assert resource["prefect.resource.id"] == "seq2seq.model.m"
+        events.append((event, payload["before"], payload["version"]))
+
+    monkeypatch.setattr(pipeline, "emit_event", emit)
+    changed = "seq2seq.champion.changed"
     with listener() as (posted, url):
         monkeypatch.setenv(alerts.URL, url)
         world.make()
         assert [outcome.what for outcome in judging()] == ["promoted"]
         assert task_states() == {"promote": ("Promoted", 1)}
         assert "| minimum BLEU | met | 30.00 | at least 20.00 |" in artifact("promotion")
+        assert events == [(changed, None, "1")]
 
         lost = {"source": "zwei", "reference": "two", "champion": "two", "challenger": "three"}
         world.make(-2.0, 0.01, regressions=[{**lost, "champion_chrf": 100.0, "challenger_chrf": 9.0}])
@@ -65,12 +74,13 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
         assert notice["text"].endswith("champion: two\nchallenger: three")
         judging()  # nobody is told twice
         assert task_states() == {"promote": ("Rejected", 1)}
-        assert len(posted) == 1
+        assert len(posted) == len(events) == 1
 
         world.make(1.0, 0.01)
         judging()
         assert pipeline.rollback("m", "it is slow") == "1"
         assert aliases()["champion"] == "1"
         assert "it is slow" in artifact("rollback")
+        assert events[1:] == [(changed, "1", "3"), (changed, "3", "1")]
         judging()
         assert task_states() == {"promote": ("Kept", 1)}
