@@ -73,6 +73,7 @@ CLIENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3"])
 def test_every_client_reaches_a_server_of_this_machine(client: str, host: str, tmp_path: Path) -> None:

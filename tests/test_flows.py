@@ -189,6 +189,7 @@ def test_ran_unchanged_restored(toy: Path) -> None:
     assert run_stage("first", force=True) == ("ran", ["first: says this"])
 
 
+@pytest.mark.slow
 def test_what_happened_does_not_depend_on_the_words_of_dvc(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +230,7 @@ def cached(path: Path) -> Path:
     return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip, truncate])
 def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, damage: Any) -> None:
     run_stage("first")
@@ -245,6 +247,7 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
     run_stage("first")
     (toy / "second.do").write_text("damaged first")
@@ -258,6 +261,7 @@ def dvc(*arguments: str) -> None:
     subprocess.run(["dvc", "-q", *arguments], check=True, env=with_python())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o444, 0o644])  # DVC itself removes a damaged object that can be written
 def test_data_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Path, mode: int) -> None:
     dvc("add", "input.txt")
@@ -275,6 +279,7 @@ def test_data_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Pat
     assert [path.name for path in bad.parent.iterdir()] == [bad.name]
 
 
+@pytest.mark.slow
 def test_a_folder_under_dvc_add_whose_list_is_damaged_too_comes_from_the_remote(toy: Path) -> None:
     bad = a_folder_under_dvc_add()
     dvc("remote", "add", "-d", "far", str(toy / "far"))
@@ -299,6 +304,7 @@ def a_folder_under_dvc_add() -> Path:
     return cached(Path("corpus/a.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o444, 0o644])
 def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: int) -> None:
     dvc("add", "input.txt")
@@ -324,6 +330,7 @@ def test_the_last_copy_of_data_under_dvc_add_is_never_removed(toy: Path, mode: i
     assert (toy / "input.txt").read_text() == "input "
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_a_folder_under_dvc_add_is_kept_and_the_others_too(toy: Path) -> None:
     bad = a_folder_under_dvc_add()
     flip(bad)
@@ -339,6 +346,7 @@ def split(content: bytes) -> tuple[str, str]:
     return md5[:2], md5[2:]
 
 
+@pytest.mark.slow
 def test_a_remote_that_is_damaged_as_well_gives_nothing_back(toy: Path) -> None:
     dvc("add", "input.txt")
     dvc("remote", "add", "-d", "far", str(toy / "far"))
@@ -351,6 +359,7 @@ def test_a_remote_that_is_damaged_as_well_gives_nothing_back(toy: Path) -> None:
     assert not (toy / "input.txt").exists()
 
 
+@pytest.mark.slow
 def test_data_that_dvc_2_has_added_is_not_taken_for_damaged(toy: Path) -> None:
     content = b"line\r\n"
     folder, name = split(b"line\n")  # DVC 2 took the hash of text with the line ends of Unix
@@ -373,6 +382,7 @@ def test_the_class_of_a_failure_comes_from_the_stage(toy: Path, kind: str) -> No
     assert caught.value.remedy
 
 
+@pytest.mark.slow
 def test_a_killed_stage_and_dvcs_own_errors_have_classes_too(toy: Path) -> None:
     (toy / "first.do").write_text("die")
     with pytest.raises(StageError) as caught:
@@ -467,6 +477,7 @@ def assert_gone(pid: int) -> None:
     raise AssertionError(f"process {pid} still runs")
 
 
+@pytest.mark.slow
 def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Path) -> None:
     subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "input.txt"], cwd=toy, check=True)
     (toy / "input.txt").unlink()
@@ -781,6 +792,7 @@ def test_a_ref_of_before_the_code_that_the_flows_call_is_refused_with_the_first_
         checkout.check_fits(folder, old, old)
 
 
+@pytest.mark.slow
 def test_a_clone_has_the_cache_and_the_remotes_of_its_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -849,6 +861,7 @@ def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[st
     assert projects.git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("local", "tatoeba-ru-en"):  # what the user brings
         corpus = Path(params.load(project / f"recipes/{name}.yaml").ingest.path)

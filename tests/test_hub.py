@@ -55,6 +55,7 @@ def fetch(revision="main", files=None, **keys):
     return hub.fetch(PIN, hub.load(PIN))
 
 
+@pytest.mark.slow
 def test_unpinned_then_pinned(server, capsys):
     PIN.write_text("# a pin\nhub: owner/name\nconfig: null\nrevision: main # moves\nfiles: {} # none\n")
     document = params.load(ROOT / "recipes/multi30k.yaml").model_dump()
@@ -81,6 +82,7 @@ def test_unpinned_then_pinned(server, capsys):
     assert json.loads(Path("data/provenance.json").read_text()) == unpinned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -95,6 +97,7 @@ def test_what_the_hub_does_not_have(server, keys, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_wrong_hash_is_no_longer_in_the_cache(server):
     server.mangle.add("train.jsonl")  # same size and name, another byte
     with pytest.raises(UserError, match=f"owner/name at {COMMIT}: train.jsonl has sha256") as caught:
@@ -105,6 +108,7 @@ def test_wrong_hash_is_no_longer_in_the_cache(server):
     assert fetch(COMMIT, HASHES).files["train"][0].path.read_bytes() == FILES["train.jsonl"]
 
 
+@pytest.mark.slow
 def test_dead_hub(monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -124,6 +128,7 @@ def test_one_timeout_then_success(server, monkeypatch, capsys):
     assert "ReadTimeout: timed out; trying again" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_dead_hub_is_not_replaced_by_a_cached_revision(server):
     fetch()
     server.close()

@@ -16,7 +16,7 @@ from seq2seq.common import integrity
 from seq2seq.common.integrity import DamagedError
 
 # A library of DVC's own warns of itself.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")]
 
 DAG = """
 stages:

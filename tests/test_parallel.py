@@ -51,6 +51,7 @@ def running(folder: Path) -> list[int]:
     return [p.pid for p in found if ours <= {*(p.info["cmdline"] or ())} and p.info["status"] != "zombie"]
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one_process(folder, capfd):
     distributed.launch(2, RANKS, str(folder), "none")
     said = capfd.readouterr()
@@ -70,6 +71,7 @@ def test_two_ranks_train_as_one_process(folder, capfd):
     assert first["drawn"] == alone["drawn"]  # and the first one's is what one process has
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
     with pytest.raises(UserError, match=r"rank 1 of 2 was killed \(SIGKILL\).*last checkpoint"):
         distributed.launch(2, RANKS, str(folder), "kill")
@@ -78,6 +80,7 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd):
     with pytest.raises(KeyboardInterrupt):
         distributed.launch(2, RANKS, str(folder), "stop")

@@ -233,6 +233,7 @@ def test_a_registry_that_does_not_know_the_version(world: World) -> None:
 # --- killed -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["promoted", pytest.param("rejected", marks=pytest.mark.slow)])
 def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each round is a new challenger, killed one write later than the one before."""
