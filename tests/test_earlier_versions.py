@@ -1,4 +1,4 @@
-"""A version registered by the code of before the modules moved into folders goes on: it brings its own code.
+"""A version registered before the modules moved into folders still works: it contains its own code.
 
 `fixtures/registered_version.tar.xz` holds the files that `register` wrote then, the JSON beside it what the
 registry knew of it and what it answers.
