@@ -29,33 +29,33 @@ EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\
 
 # Undeclared files, and why no result depends on them.
 ALWAYS = {
-    "params.yaml": "it is checked whole; the keys that decide are declared, and traced below",
+    "params.yaml": "it is checked as a whole; the keys that matter are declared, and traced below",
     "dvc.lock": "goes into the record of the run",
     ".git": "likewise: commit and changes",
     "mlflow.db": "the record itself",
     "mlruns": "likewise",
-    ".cache": "what libraries keep for themselves",
+    ".cache": "caches of libraries",
 }
 EXPLAINED = {
     "train": {
-        ".checkpoints": "of this very training only: they are named by all it depends on",
-        "dvc.yaml": "from it a checkpoint's name is made",
+        ".checkpoints": "of the same training only: their folder is a hash of all it depends on",
+        "dvc.yaml": "used for the hash that names checkpoints",
         "data/provenance.json": "goes into the record of the run",
-        "recipes": "likewise: the closest is named",
+        "recipes": "likewise: the closest recipe",
     },
     "evaluate": {
-        "reports/run.json": "which run its record goes on in",
-        "reports/curve.csv": "what that run lacks of it is sent",
+        "reports/run.json": "names the MLflow run that is continued",
+        "reports/curve.csv": "points that the run lacks are logged",
     },
     "register": {
-        "seq2seq": "goes along with the model, whole",
-        "reports/run.json": "which run the model belongs to",
-        "reports/curve.csv": "what that run lacks of it is sent",
+        "seq2seq": "logged with the model",
+        "reports/run.json": "names the MLflow run of the model",
+        "reports/curve.csv": "points that the run lacks are logged",
     },
 }
 NEEDED = ("params.yaml", "dvc.yaml", "reports/run.json")  # of these, required by stages
 
-# Every Python process of a stage runs this first.
+# Code that every Python process of a stage runs first.
 HOOK = """
 import os, sys
 if log := os.environ.get("OPENS_LOG"):
@@ -84,17 +84,17 @@ from seq2seq.common import params
 from seq2seq.__main__ import main
 out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 sections = {type(value).__name__: name for name, value in params.load()}
-def say(section, key):
+def write(section, key):
     caller = sys._getframe(2).f_globals["__name__"]
     os.write(out, f"{caller}\\t{sections[type(section).__name__]}.{key}\\n".encode())
 def read(self, name):
     if type(self).__name__ in sections and name in type(self).model_fields:
-        say(self, name)
+        write(self, name)
     return object.__getattribute__(self, name)
 dump = params.Section.model_dump
 def dumped(self, **options):
     if type(self).__name__ in sections:
-        say(self, "*")
+        write(self, "*")
     return dump(self, **options)
 params.Section.__getattribute__, params.Section.model_dump = read, dumped
 sys.exit(main(sys.argv[1:]))
@@ -182,7 +182,7 @@ def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_opens_what_it_declares(finished: Project, name: str) -> None:
+def test_a_stage_opens_only_its_deps(finished: Project, name: str) -> None:
     assert undeclared(name, declared(finished.project)[name], finished.traces[name]) == set()
 
 

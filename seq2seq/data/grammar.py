@@ -330,7 +330,7 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
                 if len(kept) == sizes[split]:
                     return kept
         raise ValueError(
-            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; ask for fewer, "
+            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; set fewer, "
             "for a larger train split, or add rules and words to the grammar"
         )
 
