@@ -188,7 +188,7 @@ def test_a_failed_comparison_keeps_the_last_one(trained, monkeypatch):
 
 def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
     monkeypatch.setitem(RESULTS, "none", replace(RESULTS["none"], test_digest="e"))
-    with pytest.raises(UserError, match="the corpus has changed meanwhile"):
+    with pytest.raises(UserError, match="the evaluation set has changed during"):
         ablation.compare(["none"])
     assert not list(ablation.FOLDER.glob("*.json"))
 
@@ -213,7 +213,7 @@ def test_stored_comparisons_are_shown_side_by_side_without_training(trained, cap
 
 
 def test_a_missing_comparison_cannot_be_shown(trained):
-    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: `make compare` makes"):
+    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: run `make compare`"):
         ablation.show(["numbers"])
     ablation.compare(["none"])
     with pytest.raises(UserError, match="no comparison dot; there are: numbers"):

@@ -11,9 +11,8 @@ Why: search.py computes at every step much that depends on the sentence or on th
 - weights are packed once for the processor; with bf16 products run in bfloat16, while the cell, the
   attention, the softmaxes and the scores stay in float32.
 
-Tensors are named as in search.py; besides, N are the active sentences, each with K hypotheses, which makes
-R = N K rows; G = 4 H are the gates of an LSTM, P = G + E is the contribution of a context to the gates and
-the readout.
+Tensors are named as in search.py; besides, N are the active sentences, each with K hypotheses: R = N K rows;
+G = 4 H are the gates of an LSTM, P = G + E is the contribution of a context to the gates and the readout.
 """
 
 from __future__ import annotations
@@ -216,9 +215,9 @@ def tanh(x: Tensor) -> Tensor:
 
 def _lstm_cell(gates_RG: Tensor, cell_RH: Tensor) -> tuple[Tensor, Tensor]:
     """An LSTM cell from its gates before their activation: d and the new cell (R, H)."""
-    input_gate_RH, forget_gate_RH, cell_gate_RH, output_gate_RH = gates_RG.chunk(4, dim=1)
-    cell_RH = torch.addcmul(forget_gate_RH.sigmoid() * cell_RH, input_gate_RH.sigmoid(), tanh(cell_gate_RH))
-    return output_gate_RH.sigmoid() * tanh(cell_RH), cell_RH
+    input_RH, forget_RH, cell_gate_RH, output_RH = gates_RG.chunk(4, dim=1)
+    cell_RH = torch.addcmul(forget_RH.sigmoid() * cell_RH, input_RH.sigmoid(), tanh(cell_gate_RH))
+    return output_RH.sigmoid() * tanh(cell_RH), cell_RH
 
 
 def topk(total_NX: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -87,22 +87,20 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The memory values_BSM, and the decoder's first state d_0 = tanh(W [h_S forward; h_1 backward])
-        and cell, both (L, B, H).
+        """The memory values_BSM, d_0 = tanh(W [h_S forward; h_1 backward]) and its cell, both (L, B, H).
 
         `lengths_B` counts the real positions of each sentence, which come before its padding.
         """
         reversed_BS = reverse_within_length(lengths_B, source_BS.shape[1])
         row_B = torch.arange(len(lengths_B), device=source_BS.device)
+        last = row_B, lengths_B - 1
         inputs = self.embedding(source_BS)
         final_states = []
         for forward_lstm, backward_lstm in zip(self.forward_lstm, self.backward_lstm, strict=True):
             inputs = self.dropout(inputs)
             forward_BSH, _ = forward_lstm(inputs)
             backward_BSH, _ = backward_lstm(inputs[row_B.unsqueeze(1), reversed_BS])
-            final_states.append(
-                torch.cat([forward_BSH[row_B, lengths_B - 1], backward_BSH[row_B, lengths_B - 1]], -1)
-            )
+            final_states.append(torch.cat([forward_BSH[last], backward_BSH[last]], dim=-1))
             inputs = torch.cat([forward_BSH, backward_BSH[row_B.unsqueeze(1), reversed_BS]], dim=-1)
         final_LBM = torch.stack(final_states)
         return self.norm(inputs), torch.tanh(self.first_hidden(final_LBM)), self.first_cell(final_LBM)
@@ -306,11 +304,10 @@ def lstm(inputs: int, units: int) -> nn.LSTM:
 
 
 class Embedding(nn.Embedding):
-    """Embeddings with standard deviation 1/sqrt(E), because they double as the output layer, scaled by
-    sqrt(E) when used as input (Vaswani et al. 2017, section 3.4).
+    """Embeddings of deviation 1/sqrt(E), for use as output layer, scaled by sqrt(E) when used as input.
 
-    Without the scale the LSTM's other inputs dominate, and attention takes several times as many updates
-    to learn an alignment.
+    Vaswani et al. 2017, section 3.4. Without the scale the LSTM's other inputs dominate, and attention takes
+    several times as many updates to learn an alignment.
     """
 
     def __init__(self, pieces: int, size: int) -> None:

@@ -3,9 +3,8 @@
 Why: autograd computes the decoder word by word in many small operations, and accumulates the gradient of
 each weight at every word. Here the loop holds only what depends on the previous word; all else, gradients
 of weights included, is one large product outside it. With bf16, operands of products are rounded to
-bfloat16, on a CPU also those of the encoder's LSTMs; the decoder's cell, the softmaxes, the loss, the
-weights and sums stay in float32, and so do the attention's sigmoids where bfloat16 is emulated
-(precision.py).
+bfloat16, on a CPU also those of the encoder's LSTMs; the decoder's cell, the softmaxes, the loss, weights
+and sums stay in float32, as do the attention's sigmoids where bfloat16 is emulated (precision.py).
 
 Tensors are named as in model.py; besides, G = 4 H are the gates of an LSTM in torch's order (input,
 forget, cell, output), O = H + M is the size of [d_i; c_{i+1}], from which y_i is predicted, and the prefix
@@ -316,9 +315,9 @@ def lstm(gates_BG: Tensor, cell_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     gates_BG[:, : 2 * units].sigmoid_()
     gates_BG[:, 2 * units : 3 * units].tanh_()
     gates_BG[:, 3 * units :].sigmoid_()
-    input_gate_BH, forget_gate_BH, cell_gate_BH, output_gate_BH = gates_BG.chunk(4, dim=1)
-    cell_BH = torch.addcmul(input_gate_BH * cell_gate_BH, forget_gate_BH, cell_BH)
-    return gates_BG, cell_BH, output_gate_BH * cell_BH.tanh()
+    input_BH, forget_BH, cell_gate_BH, output_BH = gates_BG.chunk(4, dim=1)
+    cell_BH = torch.addcmul(input_BH * cell_gate_BH, forget_BH, cell_BH)
+    return gates_BG, cell_BH, output_BH * cell_BH.tanh()
 
 
 def lstm_backward(
@@ -326,15 +325,10 @@ def lstm_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the gates before activation, and of the cell before the step."""
     units = cell_BH.shape[1]
-    input_gate_BH, forget_gate_BH, cell_gate_BH, output_gate_BH = active_BG.chunk(4, dim=1)
+    input_BH, forget_BH, cell_gate_BH, output_BH = active_BG.chunk(4, dim=1)
     tanh_BH = cell_BH.tanh()
-    d_cell_BH = torch.addcmul(d_cell_BH, d_hidden_BH * output_gate_BH, 1 - tanh_BH.square())
-    d_active = [
-        d_cell_BH * cell_gate_BH,
-        d_cell_BH * before_BH,
-        d_cell_BH * input_gate_BH,
-        d_hidden_BH * tanh_BH,
-    ]
+    d_cell_BH = torch.addcmul(d_cell_BH, d_hidden_BH * output_BH, 1 - tanh_BH.square())
+    d_active = [d_cell_BH * cell_gate_BH, d_cell_BH * before_BH, d_cell_BH * input_BH, d_hidden_BH * tanh_BH]
     slope_BG = active_BG * (1 - active_BG)
     slope_BG[:, 2 * units : 3 * units] = 1 - cell_gate_BH.square()
-    return torch.cat(d_active, dim=1).mul_(slope_BG), d_cell_BH * forget_gate_BH
+    return torch.cat(d_active, dim=1).mul_(slope_BG), d_cell_BH * forget_BH
