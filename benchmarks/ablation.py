@@ -215,7 +215,7 @@ def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
     inside = [Path(name) for name in data if not Path(name).is_absolute()]
     for path in inside:  # copies replace existing files
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"compare: {path} lies outside of this project: name it by its absolute path")
+            raise UserError(f"compare: {path} is outside of this project: name it by its absolute path")
     for path in dict.fromkeys([*COPIED, paths.PARAMS, *inside]):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def test_files_outside_of_the_project_are_never_overwritten(tmp_path, monkeypatc
     monkeypatch.chdir(mine.parents[1])
     up = "../" * len(ablation.FOLDER.parts)
     for path in (f"{up}../corpora", "../corpora"):
-        with pytest.raises(UserError, match="lies outside of this project: name it by its absolute path"):
+        with pytest.raises(UserError, match="is outside of this project: name it by its absolute path"):
             ablation._prepare("none", [path], tmp_path / "cache")
     assert mine.read_text() == "ja\tyes\n"
 

@@ -106,7 +106,7 @@ def paste_command(path: Path) -> str:
 
 
 def open_table(path: Path, source: str | int, target: str | int) -> Table:
-    """Open a file whose source and target texts lie in two columns, given by name or number from 0.
+    """Open a file whose source and target texts are in two columns, given by name or number from 0.
 
     - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. If the first lines show
       another separator or quoting, these are used and announced (`dialects`).
@@ -114,7 +114,7 @@ def open_table(path: Path, source: str | int, target: str | int) -> Table:
     - A column given by name must be in line 1, the header. If both are given by number, line 1 is a
       header if its cells there name languages (`de`, `deu`, `pt_BR`, `German`) or are words such as source,
       target, text, translation; otherwise it is a pair. A repeated header is returned as Repeated.
-    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also lie
+    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also be
       under the feature `translation`. JSON is one object a line, an array of objects, or
       an array that is the value of the only key.
 

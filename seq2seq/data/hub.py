@@ -212,13 +212,13 @@ def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[Fil
 
 def _limit() -> float:
     """Seconds for one attempt: SEQ2SEQ_HUB_SECONDS."""
-    asked = os.environ.get(LIMIT) or DEFAULT_LIMIT
+    setting = os.environ.get(LIMIT) or DEFAULT_LIMIT
     try:
-        limit = float(asked)
+        limit = float(setting)
     except ValueError:
         limit = 0.0
     if not 0 < limit < MOST_SECONDS:
-        raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
+        raise UserError(f"{LIMIT}={setting}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
     return limit
 
 

@@ -126,7 +126,7 @@ def _found(folder: Path, twin: Path, config: str | None, scratch: str) -> dict[s
         if outside := [
             file for file in map(Path, files) if not file.is_relative_to(twin) or ".." in file.parts
         ]:
-            raise UserError(f"{folder}: its README.md names {outside[0]}, which does not lie in the folder")
+            raise UserError(f"{folder}: its README.md names {outside[0]}, which is not in the folder")
         found[str(split)] = [Path(file).relative_to(twin) for file in files]
     return found
 
@@ -161,7 +161,7 @@ def _saved(folder: Path, name: str) -> list[File]:
 def check_inside(folder: Path, file: Path, named_by: Path) -> None:
     """Raises UserError if a file is outside of a folder, or missing."""
     if not Path(os.path.normpath(file)).is_relative_to(folder):
-        raise UserError(f"{named_by} names {file}, which does not lie in {folder}")
+        raise UserError(f"{named_by} names {file}, which is not in {folder}")
     if file.is_symlink():
         check_link(folder, file)
     if not file.is_file():

@@ -70,7 +70,7 @@ class Source:
         with path.open("rb") as file:
             head = file.read(HEAD)
         self.packing = next((name for name, magic in MAGIC.items() if magic.match(head)), "")
-        if self.packing == "xz":  # a header may ask for gigabytes
+        if self.packing == "xz":  # a header may request gigabytes
             with _damage(path):
                 lzma.LZMADecompressor(memlimit=LZMA_MEMORY).decompress(head, 1)
         suffix = path.suffix.lower()

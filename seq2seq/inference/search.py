@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.data.vocabulary import BOS, EOS, PAD, UNK
 from seq2seq.nn.model import Memory, Seq2Seq, State
 
-FORBIDDEN = [PAD, BOS, UNK]  # in translations: byte pieces stand for characters without a piece
+FORBIDDEN = [PAD, BOS, UNK]  # byte pieces encode characters without a piece
 
 
 class Hypothesis(NamedTuple):

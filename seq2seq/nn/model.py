@@ -107,7 +107,7 @@ class Encoder(nn.Module):
 
 
 def reverse_within_length(lengths_B: Tensor, positions: int) -> Tensor:
-    """reversed_BS: the source position that stands i-th when each sentence is reversed.
+    """reversed_BS: the source position that is i-th when each sentence is reversed.
 
     Padding stays in place, so that reversing twice is the identity.
     """

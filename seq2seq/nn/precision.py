@@ -152,11 +152,11 @@ def choose_precision(precision: str, device: torch.device, kept: str | None = No
 
 def _bfloat16_products(device: str, kept: str | None) -> tuple[str, str]:
     """native or emulated, and why."""
-    asked = os.environ.get(BF16) or "auto"
-    if asked not in (NATIVE, EMULATED, "auto"):
-        raise UserError(f"{BF16}={asked}: must be {NATIVE}, {EMULATED} or auto")
-    if asked != "auto":
-        return asked, f"{BF16} is set"
+    setting = os.environ.get(BF16) or "auto"
+    if setting not in (NATIVE, EMULATED, "auto"):
+        raise UserError(f"{BF16}={setting}: must be {NATIVE}, {EMULATED} or auto")
+    if setting != "auto":
+        return setting, f"{BF16} is set"
     if device != "cpu":
         slow = not torch.cuda.is_bf16_supported(including_emulation=False)
         return NATIVE, "it has none of its own: precision fp32 is faster" if slow else "it has them"
