@@ -1,5 +1,5 @@
-"""What is measured, against whom, and how: `make bench`.
+"""Benchmarks of training, decoding and stages against reference and other systems: `make bench`.
 
-Why: a claim about speed is worth something if anyone can repeat it. Contestants take turns on one
-machine, step by step, and steps during which somebody else used it do not count.
+Why: claims about speed must be reproducible. Contestants alternate on one machine, step by step, and steps
+during which other processes used it are not counted.
 """

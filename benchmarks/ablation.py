@@ -1,10 +1,9 @@
-"""`make compare`: other kinds of attention at equal updates, side by side with the one in params.yaml.
+"""`make compare`: other kinds of attention at equal updates, compared with the one in params.yaml.
 
-Why: what attention is good for shows when it is all that differs. Each kind is trained by the same DAG
-in a copy of the project below .cache/compare, so that params.yaml, dvc.lock and the model stay as they
-are. The copies use the project's DVC cache: what was computed once is restored, and a comparison that
-was killed goes on where it was. What came out is kept by the model's name, a file for each corpus, so
-that comparisons on several can be shown together.
+Why: an ablation shows the effect of attention if nothing else differs. Each kind is trained by the same DAG
+in a copy of the project below .cache/compare, so that params.yaml, dvc.lock and the model do not change.
+The copies use the project's DVC cache: computed stages are restored, and a killed comparison can be
+resumed. Results are stored by the model's name, a file for each corpus, to show several together.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ COPIED = (Path("seq2seq"), Path("dvc.yaml"), Path(".dvc/config"), Path(".dvcigno
 
 @dataclass(frozen=True)
 class Bin:
-    """BLEU of the sentences whose source has so many words."""
+    """BLEU of sentences by words of the source."""
 
     words: str  # "3-7"
     mean_words: float
@@ -50,22 +49,22 @@ class Bin:
 
 @dataclass(frozen=True)
 class Result:
-    """What one kind of attention reached on the frozen evaluation set."""
+    """The result of one kind of attention on the frozen evaluation set."""
 
     bleu: float
     chrf: float
     by_length: list[Bin]
     updates: int
-    test_digest: str  # which sentences these were
+    test_digest: str  # of the evaluation set
     error_rate: float | None = None  # of alignment, 0 to 1; none without attention or gold alignment
-    aligned: int = 0  # sentences it was counted on: with gold links, and its words as the text's
+    aligned: int = 0  # sentences with gold links, and the same words as the text
 
 
 RESULTS = TypeAdapter(dict[str, Result])  # by kind of attention; in a file, JSON of the same names
 
 
 def compare(kinds: Iterable[str], figure: Path = FIGURE) -> None:
-    """Train and score the current kind and others, keep what came out, and show it.
+    """Train and score the current kind and others, store the results, and show them.
 
     Raises UserError for an unknown kind and for a kind whose training or scoring failed.
     """
@@ -80,23 +79,23 @@ def compare(kinds: Iterable[str], figure: Path = FIGURE) -> None:
         except BlockingIOError:
             raise UserError("another comparison is running in this project") from None
         cache = _dvc_cache()
-        for kind in chosen:  # all before the first trains: what is edited meanwhile must change none
+        for kind in chosen:  # before the first training, so that later edits change none of them
             _prepare(kind, (checked.ingest.path, checked.ingest.evaluation_folder), cache)
         results = {kind: _result(kind) for kind in chosen}
         if len({result.test_digest for result in results.values()}) > 1:
-            raise UserError("the corpus has changed meanwhile, and with it the evaluation set: compare again")
+            raise UserError("the evaluation set has changed during the comparison: compare again")
         _save(checked.register.name, results)
     show([checked.register.name], figure)
 
 
 def show(names: Sequence[str], figure: Path = FIGURE) -> None:
-    """Print comparisons that were kept and draw them side by side; no name stands for all there are.
+    """Print stored comparisons and draw them side by side; without names, all of them.
 
     Raises UserError if there is no comparison of that name.
     """
     known = sorted(path.stem for path in FOLDER.glob("*.json"))
     if not known:
-        raise UserError(f"no comparison in {FOLDER} yet: `make compare` makes one")
+        raise UserError(f"no comparison in {FOLDER} yet: run `make compare`")
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"no comparison {', '.join(unknown)}; there are: {', '.join(known)}")
     kept = {name: _load(name) for name in dict.fromkeys(names or known)}
@@ -107,7 +106,7 @@ def show(names: Sequence[str], figure: Path = FIGURE) -> None:
 
 
 def table(results: Mapping[str, Result]) -> str:
-    """The results as text: a column for each kind; BLEU by length, then what holds for all lengths."""
+    """The results as text: a column for each kind; BLEU by length, then figures for all lengths."""
     every = results.values()
     bins = {kind: {one.words: f"{one.bleu:.1f}" for one in r.by_length} for kind, r in results.items()}
     rows = {words: [bins[kind].get(words, "-") for kind in results] for words in next(iter(bins.values()))}
@@ -144,18 +143,18 @@ def _load(name: str) -> dict[str, Result]:
     try:
         return RESULTS.validate_json(path.read_bytes())
     except ValueError:
-        raise UserError(f"{path} is of another version or damaged: `seq2seq compare` makes it anew") from None
+        raise UserError(f"{path} is of another version or damaged: run `make compare` again") from None
 
 
 def _result(kind: str) -> Result:
-    """Bring the copy of a kind up to date and read what it holds then."""
+    """Run the pipeline in the copy of a kind, and read its reports."""
     folder = FOLDER / kind
     print(f"compare: attention {kind}, in {folder}", flush=True)
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": client.uri(),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": "",  # the copy's own code, found in its folder
+        "PYTHONPATH": "",  # the code is the copy's, in its folder
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     command = [sys.executable, "-m", "dvc", "repro", "evaluate"]
@@ -173,7 +172,7 @@ def _result(kind: str) -> Result:
         try:
             _pass_on(child.stdout)
         except KeyboardInterrupt:
-            _pass_on(child.stdout)  # the stage has got the signal too and is saving what it has
+            _pass_on(child.stdout)  # the stage has received the signal too, and is saving
             raise
     if child.returncode:
         raise UserError(f"compare: attention {kind} failed in {folder}, see above")
@@ -187,7 +186,7 @@ def _pass_on(lines: Iterable[str]) -> None:
 
 
 def read_reports(folder: Path) -> Result:
-    """What the reports of an evaluated copy say."""
+    """The result of an evaluated copy, from its reports."""
     metrics = json.loads((folder / paths.METRICS).read_text(encoding="utf-8"))
     with (folder / paths.SEGMENTS).open(encoding="utf-8") as segments:
         lengths = [json.loads(segment)["words"] for segment in segments]
@@ -210,13 +209,13 @@ def read_reports(folder: Path) -> Result:
 
 
 def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
-    """Make a DVC project of its own that shares this one's cache, or renew its code and parameters."""
+    """Create or update the copy of a kind: a DVC project that shares this one's cache."""
     folder = FOLDER / kind
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     inside = [Path(name) for name in data if not Path(name).is_absolute()]
-    for path in inside:  # what is copied below replaces what is there
+    for path in inside:  # copies replace existing files
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"compare: {path} lies outside of this project: name it by its absolute path")
+            raise UserError(f"compare: {path} is outside of this project: name it by its absolute path")
     for path in dict.fromkeys([*COPIED, paths.PARAMS, *inside]):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -231,10 +230,10 @@ def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
 
 
 def _dvc_cache() -> Path:
-    asked = subprocess.run(
+    found = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=True
     )
-    return Path(asked.stdout.strip()).resolve()
+    return Path(found.stdout.strip()).resolve()
 
 
 def _rows(path: Path) -> Sequence[dict[str, Any]]:
@@ -243,15 +242,15 @@ def _rows(path: Path) -> Sequence[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train other kinds of attention, or take what was kept, and show the scores; returns the exit status."""
+    """Train other kinds of attention, or load results, and show the scores; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=main.__doc__)
     parser.add_argument(
         "kinds",
         nargs="*",
         metavar="KIND",
-        help="to train beside this one; default: none, beside none additive",
+        help="kinds to train and compare; default: none, or additive if the current kind is none",
     )
-    parser.add_argument("--saved", nargs="*", metavar="NAME", help="train nothing, show these; default: all")
+    parser.add_argument("--saved", nargs="*", metavar="NAME", help="show these stored results; default: all")
     parser.add_argument("--figure", type=Path, metavar="SVG", default=FIGURE, help=f"default: {FIGURE}")
     options = parser.parse_args(arguments)
     environment.prepare()

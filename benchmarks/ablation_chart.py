@@ -1,4 +1,4 @@
-"""The chart of `make compare`: BLEU against source length, and how far attention misses the words."""
+"""The chart of `make compare`: BLEU by source length, and alignment error rates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from seq2seq.evaluation.plots import save
 
-# Hues that the colour-blind can tell apart (after Okabe & Ito 2008), and that stand out by 3 to 1 at least
-# (WCAG 2) against white as against near-black: a README is read on either.
+# Hues distinguishable by the colour-blind (after Okabe & Ito 2008), with a contrast of at least 3 to 1
+# (WCAG 2) on white and on near-black, as the README is shown on either.
 GREY = "#7a7f87"
 HUES = {"additive": "#2f81c7", "dot": "#d55e00", "general": "#009e73", "none": GREY}
 
 
 class Panel(NamedTuple):
-    """What kinds of attention reached on one corpus, each by its name."""
+    """The results of kinds of attention on one corpus, by name."""
 
     title: str
     subtitle: str
@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 
 
 def comparison_chart(path: Path, panels: Sequence[Panel]) -> None:
-    """Draw BLEU against source length, corpora side by side, and how far attention misses the words."""
+    """Draw BLEU by source length and alignment error rates, corpora side by side."""
     wide, narrow, height = 3.9, 1.8, 3.1  # inches
     width = sum(wide + narrow * bool(panel.error_rates) for panel in panels)
     figure = Figure(figsize=(width, height))
@@ -49,7 +49,7 @@ def comparison_chart(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def _draw_curves(axes: Axes, panel: Panel) -> None:
-    """A line for each kind, named where it ends, and its BLEU over all lengths beside the name."""
+    """A line for each kind, with its name and its BLEU over all lengths at the end."""
     _frame(axes, panel.title, panel.subtitle)
     for kind, points in panel.curves.items():
         words, bleus = zip(*points, strict=True)
@@ -90,7 +90,7 @@ def _draw_error_rates(axes: Axes, rates: Mapping[str, float]) -> None:
 
 
 def _frame(axes: Axes, title: str, subtitle: str) -> None:
-    """Two lines above the axes, and nothing around them but the ground that figures stand on."""
+    """Two lines of text above the axes, and no frame but the bottom line."""
     for text, height, weight in ((title, 28, "bold"), (subtitle, 13, "normal")):
         axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", color=GREY, weight=weight)
     axes.tick_params(length=0, labelcolor=GREY)
@@ -99,9 +99,9 @@ def _frame(axes: Axes, title: str, subtitle: str) -> None:
 
 
 def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Heights moved as little as possible (least squares) to lie `gap` apart, in order, from low to high.
+    """Heights moved as little as possible (least squares) to be `gap` apart, in order, from low to high.
 
-    Neighbours that would come too near form a block about their common mean (the pool adjacent
+    Neighbours that would be too close form a block about their common mean (the pool adjacent
     violators algorithm, Ayer et al. 1955).
     """
     order = np.argsort(heights, kind="stable")

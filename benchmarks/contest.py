@@ -1,7 +1,7 @@
-"""Contestants in turns: each a process, one step each, round after round, and what to keep of them.
+"""Runs contestants, each a process, alternately step by step, and collects their results.
 
-Why: on a machine that others use too, only steps taken side by side compare, and only quiet ones
-say anything: one foreign process on a core makes everything wait for the slower thread.
+Why: on a shared machine only alternating steps are comparable, and only quiet ones are valid: one foreign
+process on a core slows down all threads that wait for it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, Self
 
-QUIET = 0.12  # of the processors' time, at most, went to others during a quiet step
+QUIET = 0.12  # maximum share of the processors' time used by other processes during a quiet step
 WARM_UP = 2  # first steps of each contestant, which do not count
 
 
 class Step(NamedTuple):
-    """One answer of a contestant."""
+    """One step of a contestant."""
 
     units: int  # target tokens or sentences done
     seconds: float
-    foreign: float | None  # share of the processors that others used meanwhile; None: not known here
+    foreign: float | None  # share of the processors used by other processes; None: unknown
     each: list[float]  # seconds of its parts, if it has any
-    memory: int  # most bytes held so far; 0: not known
+    memory: int  # peak memory so far, in bytes; 0: unknown
 
     def is_quiet(self, limit: float) -> bool:
-        """Whether it counts; where nothing is known of others, every step does."""
+        """Whether it counts; if the use by other processes is unknown, every step does."""
         return self.foreign is None or self.foreign < limit
 
 
 class Result(NamedTuple):
-    """What a contestant did, the warm-up left out."""
+    """The steps of a contestant, without the warm-up."""
 
     name: str
     parameters: int
@@ -58,24 +58,24 @@ class Result(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Most bytes held."""
+        """Peak memory in bytes."""
         return max((step.memory for step in self.steps), default=0)
 
     def percentile(self, share: float) -> float | None:
-        """The time, in seconds, that this share of the parts of quiet steps did not exceed."""
+        """A quantile of the seconds of parts of quiet steps."""
         times = sorted(seconds for step in self.quiet for seconds in step.each)
         return times[min(int(share * len(times)), len(times) - 1)] if times else None
 
 
 class Program(NamedTuple):
-    """How to start a contestant."""
+    """The command of a contestant."""
 
     name: str
     command: Sequence[str]
 
 
 class Contestant:
-    """A running contestant; use as a context manager. Raises ContestantError when it is gone."""
+    """A running contestant; use as a context manager. Raises ContestantError if it has ended."""
 
     def __init__(self, program: Program, log: Path) -> None:
         self.name, self._log = program.name, log
@@ -90,20 +90,20 @@ class Contestant:
             )
 
     def ready(self) -> int:
-        """Wait until it is ready; returns how many parameters its model has."""
-        return int(self._listen()["parameters"])
+        """Wait until it is ready; returns the number of its model's parameters."""
+        return int(self._read_answer()["parameters"])
 
     def step(self, kind: str) -> Step:
-        """Ask for a step of a kind, and wait for it."""
+        """Request a step of a kind, and wait for it."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{kind}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise ContestantError(self.name, self._log) from None
-        return Step(**self._listen())
+        return Step(**self._read_answer())
 
-    def _listen(self) -> dict[str, Any]:
+    def _read_answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -115,25 +115,25 @@ class Contestant:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.communicate()  # its input is closed, which tells it to end
+        self._process.communicate()  # closes its input, and so ends it
 
 
 class ContestantError(RuntimeError):
-    """A contestant that ended before its time, with the last words of its log."""
+    """A contestant has ended too early; the message has the end of its log."""
 
     def __init__(self, name: str, log: Path) -> None:
-        words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-        super().__init__("\n  ".join([f"{name} has ended, the end of {log} is", *words]))
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        super().__init__("\n  ".join([f"{name} has ended, the end of {log} is", *lines]))
 
 
 def contest(
     programs: Sequence[Program],
     kinds: Mapping[str, int],
     logs: Path,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
     limit: float = QUIET,
 ) -> dict[str, list[Result]]:
-    """Have all of them take turns: so many rounds of each kind of step, after its warm-up.
+    """Run all programs alternately: after a warm-up, the given number of rounds of each kind of step.
 
     Returns the results by kind, in the order of the programs.
     """
@@ -149,9 +149,9 @@ def contest(
             for number in range(WARM_UP + rounds):
                 for contestant, done in zip(running, steps, strict=True):
                     done.append(contestant.step(kind))
-                said = "warm-up" if number < WARM_UP else f"round {number + 1 - WARM_UP}/{rounds}"
+                progress = "warm-up" if number < WARM_UP else f"round {number + 1 - WARM_UP}/{rounds}"
                 quiet = sum(done[-1].is_quiet(limit) for done in steps)
-                say(f"{kind}, {said}: {quiet} of {len(steps)} steps quiet")
+                show(f"{kind}, {progress}: {quiet} of {len(steps)} steps quiet")
             results[kind] = [
                 Result(contestant.name, size, done[WARM_UP:], limit)
                 for contestant, size, done in zip(running, parameters, steps, strict=True)

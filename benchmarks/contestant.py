@@ -1,6 +1,6 @@
 """One of our own contestants as a process: `python -m benchmarks.contestant '{"task": ...}'`.
 
-Why: JoeyNMT needs a process of its own, so ours get one each too. See benchmarks/turns.py.
+Why: JoeyNMT needs its own process, so each of our contestants has one too. See benchmarks/turns.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from seq2seq.common import environment
 
 
 def main(order: dict[str, str]) -> None:
-    """Take turns as the contestant `name` in `task`, on the data in the folder `data`."""
+    """Run the contestant `name` in `task`, on the data in the folder `data`."""
     environment.prepare()
     turns = Turns()
     data = Path(order["data"])
@@ -35,12 +35,12 @@ def main(order: dict[str, str]) -> None:
     folder = Path(order["model"]) if order.get("model") else None
     searcher = decoder(order["name"], data / "corpus", data / "vocabulary", folder)
     turns.ready(searcher.parameters)
-    while asked := turns.wait():
-        if asked == "singles":
+    while kind := turns.wait():
+        if kind == "singles":
             each = searcher.singles()
             turns.answer(len(each), each)
         else:
-            turns.answer(searcher.batch(beam=1 if asked == "greedy" else setting.BEAM))
+            turns.answer(searcher.batch(beam=1 if kind == "greedy" else setting.BEAM))
 
 
 if __name__ == "__main__":

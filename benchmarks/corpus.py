@@ -1,7 +1,7 @@
 """The corpus of the contests, made by the project's own stages below .cache/bench.
 
-Why: everybody gets the same sentences and the same pieces: Multi30k, or, without a way to it, what the
-built-in grammar writes.
+Why: all contestants get the same sentences and the same pieces: of Multi30k or, if it is unavailable, of the
+built-in grammar.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache/bench"
 RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "corpora/grammar-de-en.yaml"}
 STAGES = ("ingest", "clean", "tokenize")
-PAIRS = 29_000  # that the grammar writes: as many as Multi30k has
+PAIRS = 29_000  # of the grammar: as many as Multi30k has
 
 
 def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
-    """A folder in which stages can run, with a recipe's parameters; what it holds stays while they do."""
+    """A folder for running stages with a recipe's parameters; emptied when these change."""
     folder = FOLDER / name
     draft = FOLDER / "params.yaml"
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
 
 
 def stage(name: str, folder: Path) -> None:
-    """Run a stage there; raises CalledProcessError, which has what the stage said."""
+    """Run a stage in a folder; raises CalledProcessError with its output."""
     command = [sys.executable, "-m", "seq2seq", name]
     subprocess.run(
         command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -54,7 +54,7 @@ def stage(name: str, folder: Path) -> None:
 
 
 def make(recipe: str) -> Path:
-    """The workspace of a corpus with its stages run up to the token ids; raises CalledProcessError."""
+    """The workspace of a corpus, after its stages up to the token ids; raises CalledProcessError."""
     overrides = [
         f"ingest.train_size={PAIRS if recipe == 'grammar' else 'null'}",
         f"tokenize.vocabulary_size={setting.PIECES}",
@@ -62,7 +62,7 @@ def make(recipe: str) -> Path:
     folder = workspace(recipe, recipe, overrides)
     stamp, made_of = folder / "made-of", digest(recipe)
     if not stamp.is_file() or stamp.read_text() != made_of:
-        stamp.unlink(missing_ok=True)  # until the end: what is begun and not ended is made again
+        stamp.unlink(missing_ok=True)  # written at the end: incomplete work is repeated
         for name in STAGES:
             stage(name, folder)
         stamp.write_text(made_of)
@@ -70,7 +70,7 @@ def make(recipe: str) -> Path:
 
 
 def digest(recipe: str) -> str:
-    """sha256 of the code that makes a corpus, as dvc.yaml names it, and of the recipe's source."""
+    """sha256 of the code of these stages, by their deps in dvc.yaml, and of the recipe's source."""
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     named = {dep for name in STAGES for dep in stages[name]["deps"] if dep.endswith(".py")}
     made_of = hashlib.sha256()
@@ -80,7 +80,7 @@ def digest(recipe: str) -> str:
 
 
 def describe(folder: Path) -> str:
-    """One line about it."""
+    """One line about a corpus."""
     split = TokenSplit(folder / paths.TOKENS, "train")
     return (
         f"{folder.name}, {len(split):,} pairs, {Vocabulary.load(folder / paths.VOCABULARY).size:,} pieces, "

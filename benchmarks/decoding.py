@@ -1,7 +1,7 @@
-"""The contestants in decoding: one model, one way of searching, batches of text to translate.
+"""The contestants in decoding: one model, one implementation of search, batches of text to translate.
 
-Why: untrained models serve as well as trained ones if every hypothesis has the same length, for then
-all do the same work; how a trained one's real lengths change the figures shows with a model's folder.
+Why: untrained models are sufficient if every hypothesis has the same length, so that all do the same work.
+A folder with a trained model measures the effect of real lengths.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import choose_precision
 
 CPU = torch.device("cpu")
-LONGEST = 100  # tokens of a translation where its length is the model's own
+LONGEST = 100  # tokens of a trained model's translation
 
 Search = Callable[[Tensor, Tensor, int, int], list[Hypothesis]]  # source_BS, lengths_B, beam, max_length
 
 
 def reference_search(model: Seq2Seq) -> Search:
-    """seq2seq/inference/search.py as it is written."""
+    """seq2seq/inference/search.py."""
 
     def run(source_BS: Tensor, lengths_B: Tensor, beam: int, max_length: int) -> list[Hypothesis]:
         if beam == 1:
@@ -73,15 +73,15 @@ class Decoder:
         self.found: list[Hypothesis] = []
         self._search = CONTESTANTS[name](model.eval())
         self._vocabulary, self._max_length = vocabulary, max_length
-        self._together, self._alone = (chain.from_iterable(repeat(texts)) for _ in range(2))
+        self._batched, self._alone = (chain.from_iterable(repeat(texts)) for _ in range(2))
 
     def batch(self, sentences: int = setting.TOGETHER, beam: int = setting.BEAM) -> int:
-        """Translate the next sentences together; returns how many."""
-        self._translate([next(self._together) for _ in range(sentences)], beam)
+        """Translate the next sentences as a batch; returns their number."""
+        self._translate([next(self._batched) for _ in range(sentences)], beam)
         return sentences
 
     def singles(self, sentences: int = setting.SINGLES) -> list[float]:
-        """Translate the next sentences one by one; returns the seconds that each took."""
+        """Translate the next sentences one by one; returns the seconds of each."""
         return list(self._singles(sentences))
 
     def _singles(self, sentences: int) -> Iterator[float]:
@@ -108,7 +108,7 @@ def decoder(name: str, corpus: Path, vocabulary: Path, folder: Path | None) -> D
 
 
 def endless(config: Config) -> Seq2Seq:
-    """An untrained model that never says eos."""
+    """An untrained model that never generates eos."""
     torch.manual_seed(setting.SEED)
     model = Seq2Seq(config)
     with torch.no_grad():

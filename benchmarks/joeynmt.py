@@ -1,8 +1,7 @@
 """JoeyNMT as a contestant, run by its own interpreter: `python -m benchmarks.joeynmt '{"task": ...}'`.
 
-Why: its own training loop and its own search are timed, not something like them. Training is its
-`TrainManager.train_and_validate`, whose data loader is made to wait for each turn: from the wait to the
-next one it has read a batch and done all of an update.
+Why: its own training loop and its own search are timed. Training is `TrainManager.train_and_validate` with a
+data loader that waits for each turn: between two waits it reads a batch and does a whole update.
 
 Kreutzer et al. 2019, "Joey NMT: A Minimalist NMT Toolkit for Novices".
 """
@@ -32,7 +31,7 @@ SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # theirs, ours
 
 
 def configuration(data: Path) -> dict[str, Any]:
-    """The common setting in JoeyNMT's words."""
+    """The common setting as JoeyNMT's configuration."""
     side = {
         "level": "bpe",
         "tokenizer_type": "sentencepiece",
@@ -61,7 +60,7 @@ def configuration(data: Path) -> dict[str, Any]:
             "optimizer": "adam",
             "learning_rate": setting.LEARNING_RATE,
             "scheduling": "exponential",
-            "decrease_factor": 1.0,  # constant, which has no name of its own
+            "decrease_factor": 1.0,  # constant
             "clip_grad_norm": setting.CLIP_NORM,
             "label_smoothing": setting.SMOOTHING,
             "normalization": "tokens",
@@ -88,7 +87,7 @@ def configuration(data: Path) -> dict[str, Any]:
 
 
 class InTurns:
-    """A data loader that waits for a turn before each batch, and answers after its update."""
+    """A data loader that waits for a turn before each batch, and reports its update."""
 
     def __init__(self, loader: Any, turns: Turns) -> None:
         self.batch_sampler = loader.batch_sampler
@@ -100,11 +99,11 @@ class InTurns:
             batch = next(batches)
             yield batch
             self._turns.answer(batch.ntokens)
-        os._exit(0)  # the loop around this would save a checkpoint now
+        os._exit(0)  # else the training loop would save a checkpoint
 
 
 def train(args: Any, turns: Turns) -> None:
-    """Take turns in training."""
+    """Run updates on request."""
     model, training, validation, _ = prepare(args, rank=0, mode="train")
     trainer = TrainManager(
         rank=0,
@@ -123,13 +122,13 @@ def train(args: Any, turns: Turns) -> None:
 
 
 def decode(args: Any, turns: Turns) -> None:
-    """Take turns in decoding, all hypotheses being forced to one length."""
+    """Decode on request, with all hypotheses forced to one length."""
     model, _, _, test = prepare(args, rank=0, mode="train")
     model.eval()
     together, one_by_one = (endless(test, model, size) for size in (args.test.batch_size, 1))
     turns.ready(parameters(model))
-    while asked := turns.wait():
-        if asked == "singles":
+    while kind := turns.wait():
+        if kind == "singles":
             each = []
             for _ in range(setting.SINGLES):
                 began = time.perf_counter()
@@ -141,7 +140,7 @@ def decode(args: Any, turns: Turns) -> None:
 
 
 def endless(dataset: Any, model: Any, sentences: int) -> Iterator[Any]:
-    """Its batches of so many sentences, over and over."""
+    """Its batches of so many sentences, repeated without end."""
     loader = dataset.make_iter(sentences, eos_index=model.eos_index, pad_index=model.pad_index)
     return chain.from_iterable(repeat(loader))
 
@@ -164,12 +163,12 @@ def translate(model: Any, batches: Iterator[Any], args: Any) -> int:
 
 
 def parameters(model: Any) -> int:
-    """How many the model has."""
+    """The number of parameters of a model."""
     return sum(p.numel() for p in model.parameters())
 
 
 def main(order: dict[str, str]) -> None:
-    """Take turns in `task`, on the files in the folder `data`."""
+    """Run `task` on the files in the folder `data`."""
     turns = Turns()
     torch.manual_seed(setting.SEED)
     data = Path(order["data"])

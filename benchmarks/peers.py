@@ -1,6 +1,6 @@
-"""Other people's systems, each installed into a virtual environment of its own below .cache/bench.
+"""Other systems, each installed into a virtual environment of its own below .cache/bench.
 
-Why: their requirements are not ours, and whoever repeats a comparison must get the same versions.
+Why: their requirements conflict with ours, and a repeated comparison must use the same versions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.corpus import FOLDER
 
-# It calls SetVocabulary, which newer releases of sentencepiece lack, and does not say that it needs
+# It calls SetVocabulary, which newer releases of sentencepiece lack, and does not declare its dependency
 # importlib_metadata.
 JOEYNMT = ("joeynmt==2.3.0", "sentencepiece==0.2.0", "importlib_metadata")
 
@@ -21,7 +21,7 @@ def joeynmt() -> str:
     """JoeyNMT's interpreter, set up at the first call; raises CalledProcessError."""
     folder = FOLDER / "joeynmt"
     python = folder / "bin/python"
-    # The same release of torch as ours. What `joeynmt==2.3.0` asks for besides is left to pip.
+    # The same release of torch as ours; pip chooses its other requirements.
     wanted = [*JOEYNMT, f"torch=={version('torch').partition('+')[0]}"]
     stamp = folder / "installed.txt"
     if not stamp.is_file() or stamp.read_text().split() != wanted:

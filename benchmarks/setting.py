@@ -1,6 +1,6 @@
-"""What all contestants have in common: their names, the model's sizes, and how it is trained.
+"""The common setting of all contestants: their names, the model's sizes, and its training.
 
-Why: figures compare only at one setting. Nothing heavy is imported here: other systems read it too.
+Why: only figures of one setting are comparable. Imports are light, since other systems use this module too.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SEED = 1
 BEAM = 5
 TOGETHER = 64  # sentences decoded together
 SINGLES = 20  # sentences decoded one by one in a step
-FORCED = 15  # tokens of every hypothesis where models are untrained: equal work for all
+FORCED = 15  # tokens of every hypothesis of untrained models: equal work for all
 
 
 def config(vocabulary_size: int) -> Config:
-    """The model of that setting, as seq2seq/nn/model.py is told."""
+    """The config of seq2seq/nn/model.py with these sizes."""
     from seq2seq.nn.model import Config
 
     return Config(

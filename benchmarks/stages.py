@@ -1,7 +1,7 @@
-"""What is no contest: the stages around training, and a pipeline with nothing to do.
+"""Benchmarks of the stages around training, and of a pipeline with nothing to do.
 
-Why: nobody should wait for what is not training. Each is held against a yardstick on the same machine:
-what the work would take at least.
+Why: these should take little time beside training. Each is compared with a baseline on the same machine:
+the minimum time of its work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import corpus
 from benchmarks.contest import QUIET, Result, Step
-from benchmarks.turns import Watch
+from benchmarks.turns import Stopwatch
 from seq2seq.common import params, paths
 from seq2seq.data.corpus import count_pairs, read_split, write_split
 from seq2seq.data.vocabulary import learn
@@ -24,11 +24,11 @@ PAIRS = 200_000  # synthetic ones to clean
 # The whole graph in seconds.
 TINY = ["ingest.train_size=400", "ingest.validation_size=40", "ingest.test_size=40", "train.updates=20"]
 
-Measured = tuple[Result, Result]  # a stage, its yardstick
+Measured = tuple[Result, Result]  # a stage, its baseline
 
 
 def cleaning(repeats: int, limit: float = QUIET) -> Measured:
-    """Pairs a second of `clean`, and how much longer that takes than copying them."""
+    """Pairs a second of `clean`, against copying them."""
     folder = corpus.workspace("cleaning", "grammar", [f"ingest.train_size={PAIRS}"])
     if not (folder / paths.PROVENANCE).is_file():
         corpus.stage("ingest", folder)
@@ -48,11 +48,11 @@ def cleaning(repeats: int, limit: float = QUIET) -> Measured:
 
 def tokenising(folder: Path, repeats: int, limit: float = QUIET) -> Measured:
     """Sentences a second of `tokenize` (learning, encoding, decoding), against SentencePiece alone."""
-    # In a folder of its own: killed halfway, it must not leave the contests half a corpus.
-    room = corpus.FOLDER / "tokenising"
-    shutil.rmtree(room, ignore_errors=True)
-    shutil.copytree(folder / paths.CORPUS, room / paths.CORPUS)
-    shutil.copyfile(folder / paths.PARAMS, room / paths.PARAMS)
+    # In a folder of its own: a kill must not leave an incomplete corpus for the contests.
+    copy = corpus.FOLDER / "tokenising"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder / paths.CORPUS, copy / paths.CORPUS)
+    shutil.copyfile(folder / paths.PARAMS, copy / paths.PARAMS)
     settings = params.load(folder / paths.PARAMS).tokenize
     pairs = sum(count_pairs(folder / paths.CORPUS, split) for split in paths.SPLITS)
 
@@ -67,7 +67,7 @@ def tokenising(folder: Path, repeats: int, limit: float = QUIET) -> Measured:
         )
 
     return measure(
-        (f"tokenize, {2 * pairs:,} sentences", lambda: corpus.stage("tokenize", room), 2 * pairs),
+        (f"tokenize, {2 * pairs:,} sentences", lambda: corpus.stage("tokenize", copy), 2 * pairs),
         ("SentencePiece's training", sentencepiece),
         repeats,
         limit,
@@ -75,7 +75,7 @@ def tokenising(folder: Path, repeats: int, limit: float = QUIET) -> Measured:
 
 
 def idling(repeats: int, limit: float = QUIET) -> Measured:
-    """Seconds of a pipeline all of whose stages are fresh, against those of importing PyTorch."""
+    """Seconds of a pipeline without stale stages, against importing PyTorch."""
     folder = project()
 
     def pipeline() -> None:
@@ -92,24 +92,24 @@ def idling(repeats: int, limit: float = QUIET) -> Measured:
 
 def measure(
     subject: tuple[str, Callable[[], None], int],
-    yardstick: tuple[str, Callable[[], None]],
+    baseline: tuple[str, Callable[[], None]],
     repeats: int,
     limit: float,
 ) -> Measured:
-    """Time both in turns: (name, work, units of it) against (name, work)."""
+    """Time both alternately: (name, work, its units) against (name, work)."""
     name, work, units = subject
     steps: tuple[list[Step], list[Step]] = ([], [])
     for _ in range(repeats):
         steps[0].append(timed(work, units))
-        steps[1].append(timed(yardstick[1], 1))
-    return Result(name, 0, steps[0], limit), Result(yardstick[0], 0, steps[1], limit)
+        steps[1].append(timed(baseline[1], 1))
+    return Result(name, 0, steps[0], limit), Result(baseline[0], 0, steps[1], limit)
 
 
 def timed(work: Callable[[], None], units: int) -> Step:
-    """One step of it, here or in children that have ended by then."""
-    watch = Watch()
+    """One step of work, in this process or in children that end within it."""
+    stopwatch = Stopwatch()
     work()
-    seconds, foreign = watch.read()
+    seconds, foreign = stopwatch.read()
     return Step(units, seconds, foreign, [], 0)
 
 
@@ -132,7 +132,7 @@ def project() -> Path:
 
 
 def run(folder: Path, *arguments: str) -> None:
-    """Run this interpreter there, with no server or webhook of the user's; raises CalledProcessError."""
+    """Run this interpreter in a folder, without the user's servers and webhook; raises CalledProcessError."""
     users = ("PREFECT_", "MLFLOW_", "ALERT_WEBHOOK")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(users)}
     subprocess.run(

@@ -1,6 +1,6 @@
 """Results as text, 98 columns wide at most.
 
-Why: a figure alone says more of the machine than of the code, so that each stands beside ratios.
+Why: absolute figures depend on the machine, so that ratios are shown beside them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NARROWEST = 7
 
 
 def ratio(one: float | None, other: float | None) -> str:
-    """One by the other, as "1.23x"; a dash where either is missing."""
+    """One by the other, as "1.23x"; a dash if either is missing."""
     if one is None or not other:
         return "-"
     times = one / other
@@ -23,7 +23,7 @@ def ratio(one: float | None, other: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Three digits or more; a dash for what was not measured."""
+    """Three digits or more; a dash for None."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -55,28 +55,28 @@ def latencies(title: str, results: Sequence[Result]) -> list[str]:
 
 
 def stages(measured: Sequence[Measured]) -> list[str]:
-    """The lines of what is no contest: a stage and the yardstick to hold it against."""
+    """The lines of stages, each compared with its baseline."""
     rows = [
         [
             result.name,
             figure(result.rate) if result.steps[0].units > 1 else "",
             figure(result.seconds),
             quiet(result),
-            ratio(result.seconds, yardstick.seconds),
+            ratio(result.seconds, baseline.seconds),
         ]
-        for result, yardstick in measured
+        for result, baseline in measured
     ]
     head, *lines = layout(["stages", "a second", "seconds", "quiet", "times"], rows)
-    return [head, *(f"{line} {yardstick.name}" for line, (_, yardstick) in zip(lines, measured, strict=True))]
+    return [head, *(f"{line} {baseline.name}" for line, (_, baseline) in zip(lines, measured, strict=True))]
 
 
 def quiet(result: Result) -> str:
-    """Quiet steps of all that were kept."""
+    """The numbers of quiet and of all steps."""
     return f"{len(result.quiet)}/{len(result.steps)}"
 
 
 def layout(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A heading and rows as lines, a name and cells."""
+    """A heading and rows as lines, each of a name and cells."""
     widths = [max(len(head) + 2, NARROWEST) for head in heads[1:]]
     return [
         f"{name:<{NAME}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))

@@ -1,7 +1,7 @@
 """The contestants in training: one model, one loss, one stream of batches, one update a step.
 
-Why: all of them do the whole of an update (batching, forward, backward, clipping, Adam) at the same
-setting, and differ in what `Contestant` lists.
+Why: all do a whole update (batching, forward, backward, clipping, Adam) in the same setting, and differ in
+the fields of `Contestant`.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ MAX_TOKENS = 200  # a side; longer pairs are left out
 
 
 class Contestant(NamedTuple):
-    """What goes by a name."""
+    """The parts in which contestants differ."""
 
     model: Callable[[Config], nn.Module]
     loss: Loss
-    buckets: bool  # batches of like lengths; else random ones
-    tuned: bool = False  # as seq2seq/train.py: Adam in one pass over each tensor, freed memory kept
+    buckets: bool  # batches of similar lengths; else random ones
+    tuned: bool = False  # as seq2seq/train.py: fused Adam, freed memory kept
 
 
 def tutorial_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Of either tutorial."""
+    """The loss of either tutorial."""
     return cross_entropy(model(batch), batch.output_BT, setting.SMOOTHING)
 
 
 def reference_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Of seq2seq/nn/model.py as it is written, by autograd."""
+    """The loss of seq2seq/nn/model.py, by autograd."""
     logits_BTV, _ = model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
     return cross_entropy(logits_BTV, batch.output_BT, setting.SMOOTHING)
 
 
 def fast_loss(name: str) -> Loss:
-    """Of seq2seq/training/fast_loss.py, in one of PRECISIONS."""
+    """The loss of seq2seq/training/fast_loss.py, in one of PRECISIONS."""
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(model, Seq2Seq)
@@ -82,7 +82,7 @@ class Loop:
         )
 
     def step(self) -> int:
-        """One update; returns its real target tokens, eos counted."""
+        """One update; returns its real target tokens, eos included."""
         batch = next(self._batches)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._summed_loss(self.model, batch) / batch.tokens
@@ -116,12 +116,12 @@ def random_batches(split: TokenSplit, sentences: int) -> Iterator[Batch]:
 
 
 def bucketed(split: TokenSplit) -> Iterator[Batch]:
-    """Batches of like lengths, without end."""
+    """Batches of similar lengths, without end."""
     batches = Batches(split, batch_tokens(split), MAX_TOKENS, setting.SEED)
     for epoch in count():
         yield from batches.epoch(epoch)
 
 
 def batch_tokens(split: TokenSplit) -> int:
-    """The budget of tokens with which a batch has SENTENCES pairs on average."""
+    """The budget of tokens for SENTENCES pairs a batch on average."""
     return round(setting.SENTENCES * float(np.mean(split.source_lengths + split.target_lengths + 2)))

@@ -1,7 +1,7 @@
-"""A contestant's end of the pipe: it waits to be asked, works, and answers how long that took.
+"""A contestant's side of the pipe: wait for a request, work, and report the time.
 
-Why: contestants are processes of their own that take turns, so that a slow minute is slow for all of
-them. Nothing but the standard library is imported here: other systems' interpreters run it too.
+Why: contestants are processes that alternate, so that a slow minute slows all of them equally. Only the
+standard library is imported, since other systems' interpreters run this module too.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)  # of its first line: user, nice, system, irq, softirq, steal
 
 
-class Watch:
-    """Measures from its making: wall-clock seconds, and how much of the processors others took."""
+class Stopwatch:
+    """Measures wall-clock seconds, and the use of the processors by other processes, since its creation."""
 
     def __init__(self) -> None:
         self._busy, self._own = busy_seconds(), own_seconds()
         self._began = time.perf_counter()
 
     def read(self) -> tuple[float, float | None]:
-        """Seconds, and the share of all processors that others used in them (None: not known here)."""
+        """Seconds, and the share of all processors used by other processes (None: unknown)."""
         seconds = time.perf_counter() - self._began
         own, busy = own_seconds() - self._own, busy_seconds()
         if busy is None or self._busy is None:
@@ -36,12 +36,12 @@ class Watch:
 
 
 def foreign_share(busy: float, own: float, seconds: float, processors: int) -> float:
-    """The share of the processors' time that was not idle and not one's own (all in seconds)."""
+    """The share of the processors' time used by other processes (all in seconds)."""
     return max(busy - own, 0.0) / (seconds * processors)
 
 
 def busy_seconds() -> float | None:
-    """Time in which the processors of this machine worked for anybody; None on other systems than Linux."""
+    """Busy time of all processors of this machine; None on other systems than Linux."""
     if not STAT.is_file():
         return None
     ticks = STAT.read_text().split("\n", 1)[0].split()[1:]
@@ -54,34 +54,34 @@ def own_seconds() -> float:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has held in memory at once."""
+    """Peak memory of this process in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class Turns:
-    """Answers to whoever started this process; use `ready` once, then `wait` and `answer` in turn."""
+    """Requests and answers of the benchmark; call `ready` once, then `wait` and `answer` alternately."""
 
     def __init__(self) -> None:
-        # Whatever libraries print goes to stderr: stdout belongs to the answers.
+        # Output of libraries goes to stderr: stdout is for the answers.
         self._answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        self._watch = Watch()
+        self._stopwatch = Stopwatch()
 
     def ready(self, parameters: int) -> None:
-        """Say that steps can begin, and how many parameters the model has."""
-        self._say({"parameters": parameters})
+        """Report that steps can begin, and the number of the model's parameters."""
+        self._write({"parameters": parameters})
 
     def wait(self) -> str | None:
-        """Block until asked for a step, whose kind is returned, and start the clock; None: the end."""
-        asked = sys.stdin.readline().strip()
-        self._watch = Watch()
-        return asked or None
+        """Wait for a request and start the clock; returns the kind of step, None at the end."""
+        kind = sys.stdin.readline().strip()
+        self._stopwatch = Stopwatch()
+        return kind or None
 
     def answer(self, units: int, each: Sequence[float] = ()) -> None:
-        """Stop the clock: so many tokens or sentences are done; `each`: seconds of the step's parts."""
-        seconds, foreign = self._watch.read()
-        self._say(
+        """Stop the clock and report the tokens or sentences done; `each`: seconds of the step's parts."""
+        seconds, foreign = self._stopwatch.read()
+        self._write(
             {
                 "units": units,
                 "seconds": seconds,
@@ -91,6 +91,6 @@ class Turns:
             }
         )
 
-    def _say(self, what: dict[str, Any]) -> None:
-        self._answers.write(json.dumps(what) + "\n")
+    def _write(self, answer: dict[str, Any]) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()

@@ -1,7 +1,7 @@
-"""The translator of many tutorials, twice: as it is mostly written, and with its two worst habits mended.
+"""The translator of many tutorials, twice: in its usual form, and without its two slowest parts.
 
-Why: "faster" needs something to be faster than, and this is what people start from. Both are plain
-autograd over a loop of `nn.LSTMCell`, on random batches. Tensors are named as in seq2seq/nn/model.py.
+Why: this common implementation is the baseline of speed. Both forms are plain autograd over a loop of
+`nn.LSTMCell`, on random batches. Tensors are named as in seq2seq/nn/model.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seq2seq.nn.model import Config
 
 
 class Tutorial(nn.Module, ABC):
-    """What both have: a packed bidirectional LSTM, d_0 from its last states, and the decoder's loop."""
+    """Common parts: a packed bidirectional LSTM, d_0 from its last states, and the decoder's loop."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Tutorial(nn.Module, ABC):
             scores_BS = self.score(d_BH, keys).masked_fill(~mask_BS, -torch.inf)
             context_BM = torch.bmm(scores_BS.softmax(dim=-1).unsqueeze(1), values_BSM).squeeze(1)
             d_BH, cell_BH = self.cell(torch.cat([embedded_BE, context_BM], dim=-1), (d_BH, cell_BH))
-            logits.append(self.say(embedded_BE, d_BH, context_BM))
+            logits.append(self.logits(embedded_BE, d_BH, context_BM))
         return torch.stack(logits, dim=1)
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,19 +57,19 @@ class Tutorial(nn.Module, ABC):
 
     @abstractmethod
     def keys(self, values_BSM: Tensor) -> Tensor:
-        """What scores are made from, once per sentence."""
+        """The part of the scores that is computed once per sentence."""
 
     @abstractmethod
     def score(self, query_BH: Tensor, keys: Tensor) -> Tensor:
         """scores_BS of a query."""
 
     @abstractmethod
-    def say(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
+    def logits(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
         """logits_BV of the next word."""
 
 
 class Naive(Tutorial):
-    """[d; h] goes through one layer for every pair of positions; all that is known, through one to V."""
+    """One layer over [d; h] for every pair of positions; the output layer takes [y; d; c]."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -78,7 +78,7 @@ class Naive(Tutorial):
         self.vocabulary = nn.Linear(config.embedding_size + 3 * units, config.vocabulary_size)
 
     def keys(self, values_BSM: Tensor) -> Tensor:
-        """The memory as it is."""
+        """The memory."""
         return values_BSM
 
     def score(self, query_BH: Tensor, keys: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Naive(Tutorial):
         scores_BS1: Tensor = self.energy(torch.tanh(self.attention(torch.cat([query_BSH, keys], dim=-1))))
         return scores_BS1.squeeze(-1)
 
-    def say(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
+    def logits(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
         """Linear([y; d; c])."""
         logits_BV: Tensor = self.vocabulary(torch.cat([embedded_BE, d_BH, context_BM], dim=-1))
         return logits_BV
@@ -114,7 +114,7 @@ class Hoisted(Tutorial):
         scores_BS1: Tensor = self.energy(torch.tanh(self.query(query_BH).unsqueeze(1) + keys))
         return scores_BS1.squeeze(-1)
 
-    def say(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
+    def logits(self, embedded_BE: Tensor, d_BH: Tensor, context_BM: Tensor) -> Tensor:
         """Linear(tanh(Linear([d; c])))."""
         output = self.dropout(torch.cat([d_BH, context_BM], dim=-1))
         logits_BV: Tensor = self.vocabulary(self.dropout(torch.tanh(self.readout(output))))

@@ -1,9 +1,9 @@
 """clean: data/raw -> data/corpus, reports/{cleaning,contamination}.json and reports/dropped.json (a sample).
 
-Why: a model learns what its corpus shows, and a score means something only if no sentence of the
-evaluation sets was trained on, nor nearly. Train is tidied, filtered, decontaminated and deduplicated,
-in this order; the evaluation sets are tidied alike, since a model can match no reference in another Unicode
-form, and there the filters only count. A filter that drops much of train stops the run.
+Why: errors in the corpus are learnt, and a score is valid only if no sentence of the evaluation sets is in
+train, exactly or nearly. Train is tidied, filtered, decontaminated and deduplicated, in this order. The
+evaluation sets are tidied too, since a model cannot match references in another Unicode form; there the
+filters only count. A filter that drops much of train stops the run.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from seq2seq.data.contamination import BATCH, Hit, Index
 from seq2seq.data.corpus import Pair, count_pairs, digest, read_split, write_split
 
 EXACT, NEAR = "contaminated_exact", "contaminated_near"
-OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that are not of a pair alone
-SAMPLED = 20  # dropped pairs shown, of each split and reason
-LISTED = 50  # hits of contaminated pairs listed, of each set and kind
-SHOWN = 300  # characters shown of a side
+OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
+SAMPLED = 20  # dropped pairs reported, of each split and reason
+LISTED = 50  # hits of contaminated pairs reported, of each set and kind
+SHOWN = 300  # characters reported of a side
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured
 
 REMEDIES = filters.REMEDIES | {
-    EXACT: "the evaluation sets hold what train holds: give splits that differ",
-    NEAR: "the evaluation sets hold nearly what train holds: give splits that differ, or raise "
+    EXACT: "the evaluation sets contain pairs of train: give splits that differ",
+    NEAR: "the evaluation sets contain near duplicates of train: give splits that differ, or raise "
     "clean.contamination_share",
-    "duplicate": "the corpus says one pair again and again",
+    "duplicate": "the corpus repeats pairs",
 }
 
 
 @dataclass
 class Tally:
-    """What happened to the pairs of one split."""
+    """Counts of the pairs of one split, with a sample of those that are dropped."""
 
     split: str
     reasons: tuple[str, ...]
@@ -53,7 +53,7 @@ class Tally:
     hits: Counter[str] = field(default_factory=Counter)
     sample: list[dict[str, Any]] = field(default_factory=list)
 
-    def hit(self, reason: str, pair: Pair) -> None:
+    def count(self, reason: str, pair: Pair) -> None:
         """Count a pair that `reason` drops (of an evaluation split: would drop)."""
         self.hits[reason] += 1
         if self.hits[reason] <= SAMPLED:
@@ -65,12 +65,12 @@ class Tally:
         return {reason: self.hits[reason] for reason in self.reasons}
 
     def __str__(self) -> str:
-        said = ", ".join(f"{n:,} {reason}" for reason, n in self.counts().items() if n)
-        return said or "none"
+        counts = ", ".join(f"{n:,} {reason}" for reason, n in self.counts().items() if n)
+        return counts or "none"
 
 
-class Watch:
-    """Holds training pairs against the evaluation sets, and notes which are too like one of them."""
+class ContaminationLog:
+    """Compares training pairs with the evaluation sets, and records those that are too similar."""
 
     def __init__(self, sets: dict[str, list[Pair]], share: float) -> None:
         self._sets, self._share = sets, share
@@ -81,14 +81,14 @@ class Watch:
         self._listed: Counter[tuple[str, str]] = Counter()
 
     def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
-        """For each training pair the evaluation sentences that it is too like."""
+        """For each training pair the evaluation sentences that it is too similar to."""
         return self._index.match(pairs)
 
-    def note(self, hits: list[Hit], pair: Pair, row: int) -> str:
-        """Count the hits of a training pair and list them; returns the reason it would be dropped for."""
+    def record(self, hits: list[Hit], pair: Pair, row: int) -> str:
+        """Count and list the hits of a training pair; returns the reason for dropping it."""
         for name in {hit.set for hit in hits}:
             self._pairs[name]["pairs"] += 1
-            for kind in {hit.kind for hit in hits if hit.set == name}:  # of several sentences perhaps both
+            for kind in {hit.kind for hit in hits if hit.set == name}:  # may be both
                 self._pairs[name][kind] += 1
         for hit in hits:
             self._rows[hit.set].add(hit.row)
@@ -112,7 +112,7 @@ class Watch:
             )
 
     def report(self, action: str) -> dict[str, Any]:
-        """What reports/contamination.json says."""
+        """The contents of reports/contamination.json."""
         sets = {
             name: {"sentences": len(pairs), "contaminated": len(self._rows[name]), **self._pairs[name]}
             for name, pairs in self._sets.items()
@@ -135,12 +135,12 @@ def clean(params: Params) -> None:
         sets[name] = list(_counted(settings, tallies[-1]))
         write_split(paths.CORPUS, name, sets[name])
 
-    watch = Watch(sets, params.clean.contamination_share)
+    log = ContaminationLog(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
     with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
         pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _fit(pairs, settings, watch, train))
-    found = watch.report(params.clean.contamination)
+        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, settings, log, train))
+    found = log.report(params.clean.contamination)
     _report(train, tallies, found, settings)
     if params.clean.contamination == "fail" and found["hits"]:
         raise UserError(_refused(found))
@@ -163,20 +163,20 @@ def clean(params: Params) -> None:
 
 
 def _counted(params: Clean, tally: Tally) -> Iterator[Pair]:
-    """All pairs of an evaluation set, tidied if `tidy_evaluation`, with what the filters find counted."""
+    """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
     for pair in read_split(paths.RAW, tally.split):
         source = filters.tidy(pair.source, params.unicode_form)
         target = filters.tidy(pair.target, params.unicode_form)
         if reason := filters.reason(source, target, params):
-            tally.hit(reason, pair)
+            tally.count(reason, pair)
         tally.read += 1
         yield _rewritten(pair, source, target, tally) if params.tidy_evaluation else pair
 
 
 def _with_ratio(params: Clean) -> Clean:
-    """The settings with a typical ratio of lengths: where none is named, the median of train's pairs.
+    """The settings with a typical ratio of lengths: if it is null, the median of train's pairs.
 
-    Half of the pairs may be wrong before it moves far. Of a large corpus every n-th pair is measured.
+    The median is robust to wrong pairs. Of a large corpus every n-th pair is measured.
     """
     if params.typical_length_ratio is not None:
         return params
@@ -190,10 +190,10 @@ def _with_ratio(params: Clean) -> Clean:
     return params.model_copy(update={"typical_length_ratio": max(ratio, 0.001)})
 
 
-def _fit(pairs: Iterable[Pair], params: Clean, watch: Watch, tally: Tally) -> Iterator[Pair]:
-    """Of train's pairs those fit to train on, tidied, in order.
+def _clean_train(pairs: Iterable[Pair], params: Clean, log: ContaminationLog, tally: Tally) -> Iterator[Pair]:
+    """The tidied pairs of train that are neither dropped nor duplicates, in order.
 
-    Of each pair kept, 64 bits are remembered: about 100 bytes of memory a pair in a Python set.
+    Stores 64 bits of each pair kept: about 100 bytes of memory a pair in a Python set.
     """
     seen: set[int] = set()
     pairs = iter(pairs)
@@ -201,26 +201,26 @@ def _fit(pairs: Iterable[Pair], params: Clean, watch: Watch, tally: Tally) -> It
         form = params.unicode_form
         tidied = [Pair(filters.tidy(pair.source, form), filters.tidy(pair.target, form)) for pair in batch]
         reasons = [filters.reason(tidy.source, tidy.target, params) for tidy in tidied]
-        # Only what the filters leave is compared: a whole book on one line would take hours.
-        fit = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
-        found = iter(watch.hits(fit))
+        # Pairs that a filter drops are not compared: a whole book on one line would take hours.
+        kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
+        found = iter(log.hits(kept))
         for pair, tidy, reason in zip(batch, tidied, reasons, strict=True):
             if reason is None and (hits := next(found)):
-                contaminated = watch.note(hits, tidy, tally.read)
+                contaminated = log.record(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:
                 both = (digest(tidy.source) * 3 + digest(tidy.target)) % 2**64  # (a, b) differs from (b, a)
                 reason = "duplicate" if both in seen else None
                 seen.add(both)
             if reason:
-                tally.hit(reason, pair)
+                tally.count(reason, pair)
             else:
                 yield _rewritten(pair, tidy.source, tidy.target, tally)
             tally.read += 1
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
-    """The tidied pair; its alignment counts words, so another number of words makes it unknown."""
+    """The tidied pair, without its alignment if the number of words has changed."""
     if source == pair.source and target == pair.target:
         return pair
     tally.rewritten += 1
@@ -234,7 +234,7 @@ def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
 
 
 def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any], settings: Clean) -> None:
-    """Write the counts of all splits, what is contaminated, and a sample of dropped (or flagged) pairs."""
+    """Write the counts of all splits, the contamination, and a sample of dropped (or flagged) pairs."""
     report: dict[str, Any] = {
         "train": {
             "read": train.read,
@@ -272,10 +272,10 @@ def _refused(found: dict[str, Any]) -> str:
 
 
 def _counts(found: dict[str, Any]) -> str:
-    """How many training pairs are contaminated, by set."""
+    """The numbers of contaminated training pairs, by set."""
     sets = ((name, one) for name, one in found["sets"].items() if one["pairs"])
     return ", ".join(
-        f"{one['pairs']:,} of train too like {one['contaminated']:,} of {name}" for name, one in sets
+        f"{one['pairs']:,} of train too similar to {one['contaminated']:,} of {name}" for name, one in sets
     )
 
 
@@ -286,7 +286,7 @@ def _shown(text: str, most: int = SHOWN) -> str:
 def _check_shares(train: Tally, params: Clean) -> None:
     """Raise UserError if a filter or contamination dropped more than its limit, or too little is left.
 
-    Exact duplicates count for neither, since a corpus may repeat itself; contamination has its own limit.
+    Exact duplicates are not counted, since a corpus may repeat itself; contamination has its own limit.
     """
     limits: list[tuple[tuple[str, ...], str, float]]
     limits = [((name,), "clean.max_dropped", params.max_dropped) for name in filters.NAMES]
@@ -297,21 +297,21 @@ def _check_shares(train: Tally, params: Clean) -> None:
             raise UserError(
                 f"{' and '.join(reasons)}: {count:,} of {train.read:,} train pairs "
                 f"({count / train.read:.0%}) would be dropped, {key} allows {limit:.0%}; "
-                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if they are to go, raise {key}"
+                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if that is right, raise {key}"
                 f"{_samples(train, reasons)}"
             )
-    judged = train.read - sum(train.hits[reason] for reason in OF_THE_CORPUS)
+    counted = train.read - sum(train.hits[reason] for reason in OF_THE_CORPUS)
     kept = train.read - train.hits.total()
-    if kept < params.min_kept * judged:
+    if kept < params.min_kept * counted:
         raise UserError(
-            f"only {kept:,} of {judged:,} train pairs ({kept / judged:.0%}, duplicates and contamination "
-            f"aside) are left, clean.min_kept asks for {params.min_kept:.0%}; dropped: {train}; if that is "
+            f"only {kept:,} of {counted:,} train pairs ({kept / counted:.0%}, duplicates and contamination "
+            f"aside) are left, clean.min_kept is {params.min_kept:.0%}; dropped: {train}; if that is "
             f"right, lower clean.min_kept{_samples(train, train.reasons)}"
         )
 
 
 def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
-    """The first dropped pairs, a line each, and where there are more."""
+    """The first dropped pairs, a line each, and the file with more."""
     found = [row for row in train.sample if row["reason"] in reasons][:PRINTED]
     lines = (
         f"\n  {row['reason']}: {_shown(row['source'], BRIEF)} → {_shown(row['target'], BRIEF)}"
@@ -322,7 +322,7 @@ def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
 
 def _nothing_left(train: Tally) -> str:
     if not train.read:
-        return f"{paths.RAW} has no training pair: is ingest.path the file that was meant?"
+        return f"{paths.RAW} has no training pair: is ingest.path the right file?"
     reason, count = train.hits.most_common(1)[0]
     return (
         f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "

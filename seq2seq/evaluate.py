@@ -1,8 +1,8 @@
 """evaluate: model, data/corpus -> reports: metrics.json, segments.jsonl, slices.csv, samples.json, ...
 
-Why: the figures by which a model is promoted, and what stands behind them sentence by sentence, so
-that nobody has to believe an average. They follow from model, corpus and params alone. All evaluation
-sets are scored; what decides is the frozen one, and only that is shown in detail.
+Why: promotion depends on these scores, and the reports show their basis sentence by sentence. They depend
+on model, corpus and params alone. All evaluation sets are scored; promotion uses the frozen one, which
+alone is reported in detail.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from seq2seq.nn import model_folder
 from seq2seq.tracking import runs
 
 T = TypeVar("T")
-CHUNK = 1000  # sentences between two words of progress
-FEWEST_WORDS, MOST_WORDS = 3, 14  # a sample of fewer shows little, the drawing of more is too wide
+CHUNK = 1000  # sentences between updates of the progress bar
+FEWEST_WORDS, MOST_WORDS = 3, 14  # of a sample: fewer show little, the drawing of more is too wide
 
 
 class Sample(NamedTuple):
-    """A sentence of the frozen set to be shown to people."""
+    """A sentence of the frozen set shown in reports."""
 
     kind: str  # short | longest | reordered
     row: int
@@ -52,13 +52,13 @@ def evaluate(params: Params) -> None:
         raise UserError(f"{paths.CORPUS} has no {empty[0]} pair: give ingest a {empty[0]} set that has")
     frozen = sets[how.frozen_set]
     tokenizer = bleu_tokenizer.choose(how.bleu_tokenizer, direction.read(paths.CORPUS).target)
-    seen, counts = _read_train(sets, frozen, params.clean.contamination_share)
+    seen, counts = _compare_with_train(sets, frozen, params.clean.contamination_share)
     sources = {name: _readable(translator, name, pairs, how.split_sentences) for name, pairs in sets.items()}
 
     total = sum(map(len, sets.values())) + len(frozen)
     with Progress("evaluate", "sentences", total) as progress:
         searching = time.monotonic()
-        answers = {
+        hypotheses = {
             name: _search(translator.translate, texts, how, how.beam, progress)
             for name, texts in sources.items()
             if name != how.frozen_set
@@ -66,37 +66,37 @@ def evaluate(params: Params) -> None:
         greedy = _search(translator.translate, sources[how.frozen_set], how, 1, progress)
         found = _search(translator.translate_fully, sources[how.frozen_set], how, how.beam, progress)
         rate = progress.done / (time.monotonic() - searching)
-    answers[how.frozen_set] = [translation.text for translation in found]
-    metrics = _metrics(sets, answers, seen, how.frozen_set, tokenizer)
+    hypotheses[how.frozen_set] = [translation.text for translation in found]
+    metrics = _metrics(sets, hypotheses, seen, how.frozen_set, tokenizer)
     ours, references = metrics[how.frozen_set], [pair.target for pair in frozen]
     ours["bleu_greedy"] = scores.score("bleu", greedy, references, tokenizer)
     ours |= _alignment_errors(translator, frozen)
 
     sliced = slices.find(frozen, counts, how)
-    rows = slices.score(sliced, answers[how.frozen_set], references, tokenizer)
+    rows = slices.score(sliced, hypotheses[how.frozen_set], references, tokenizer)
     samples = pick_samples(frozen, found)
     _write_scores(metrics, rows)
     _write_sentences(frozen, found, greedy, sliced, samples)
     _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
-    made = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
+    training = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
     try:
         with runs.model_run() as run:
             runs.log_evaluation(run)
-    except TransientError as error:  # a retry would compute all of it again
-        print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` records them", flush=True)
-    if made:  # now that DVC has committed the model, its training need not be gone on with
-        shutil.rmtree(paths.CHECKPOINTS / made["fingerprint"], ignore_errors=True)
-    for line in _told(metrics):
+    except TransientError as error:  # a retry would compute everything again
+        print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` logs them", flush=True)
+    if training:  # DVC has committed the model: its checkpoints are not needed any more
+        shutil.rmtree(paths.CHECKPOINTS / training["fingerprint"], ignore_errors=True)
+    for line in _format_scores(metrics):
         print(f"evaluate: {line}")
     print(f"evaluate: {rate:,.0f} sentences/s, {duration(time.monotonic() - began)}")
 
 
-def _read_train(
+def _compare_with_train(
     sets: Mapping[str, Sequence[Pair]], frozen: Sequence[Pair], share: float
 ) -> tuple[dict[str, set[int]], Mapping[str, int]]:
-    """Rows of each set that train holds, exactly or nearly, and how often it has the frozen set's words.
+    """Rows of each set that train contains, exactly or nearly, and train's counts of the frozen set's words.
 
-    Both are counted on what lies there, in one pass, and believe nobody.
+    Both are computed from data/corpus in one pass; earlier reports are not used.
     """
     wanted = slices.WordCounts(frozen)
     with Progress("evaluate", "train pairs", count_pairs(paths.CORPUS, "train")) as progress:
@@ -105,11 +105,11 @@ def _read_train(
 
 
 def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[Sample]:
-    """A short sentence, the longest and the most reordered one that fits a terminal.
+    """A short sentence, the longest, and the most reordered one that fits a terminal.
 
-    None is picked by how well it is translated. Reordered is where the source words of two
-    neighbouring target words lie farthest apart, in the gold alignment or else in attention; without
-    either there is no such sample.
+    The choice does not depend on the translations' quality. The most reordered sentence is the one where
+    the source words of two neighbouring target words are farthest apart, by the gold alignment or else by
+    attention; without either it is left out.
     """
     lengths = [words.length(pair.source) for pair in frozen]
     rows = range(len(frozen))
@@ -127,7 +127,7 @@ def pick_samples(frozen: Sequence[Pair], found: Sequence[Translation]) -> list[S
 
 
 def _readable(translator: Translator, name: str, pairs: Sequence[Pair], split_sentences: bool) -> list[str]:
-    """The sources, those too long for the model emptied: each then counts as not translated."""
+    """The sources; those too long for the model are replaced by empty texts, which stay untranslated."""
     texts = [pair.source for pair in pairs]
     if refused := translator.refusals(texts, split_sentences):
         print(f"evaluate: {len(refused):,} {name} sentences exceed {LONGEST} tokens: left untranslated")
@@ -141,7 +141,7 @@ def _search(
     beam: int,
     progress: Progress,
 ) -> list[T]:
-    """What `translate` gives for each text, asked for in chunks so that progress shows."""
+    """The results of `translate`, called for chunks of texts to show progress."""
     found: list[T] = []
     for begin in range(0, len(texts), CHUNK):
         chunk = texts[begin : begin + CHUNK]
@@ -153,15 +153,15 @@ def _search(
 
 def _metrics(
     sets: Mapping[str, Sequence[Pair]],
-    answers: Mapping[str, Sequence[str]],
+    hypotheses: Mapping[str, Sequence[str]],
     seen: Mapping[str, set[int]],
     frozen_set: str,
     tokenizer: str,
 ) -> dict[str, Any]:
-    """What metrics.json says of quality; no seconds, so that the same model gives the same file."""
+    """The contents of metrics.json; without times, so that the same model gives the same file."""
     metrics: dict[str, Any] = {}
     for name, pairs in sets.items():
-        result = scores.corpus_scores(answers[name], [pair.target for pair in pairs], tokenizer)._asdict()
+        result = scores.corpus_scores(hypotheses[name], [pair.target for pair in pairs], tokenizer)._asdict()
         signatures = result.pop("signatures")
         metrics[name] = {**result, "sentences": len(pairs), "contaminated": len(seen[name])}
     return metrics | {
@@ -173,17 +173,19 @@ def _metrics(
 
 
 def _alignment_errors(translator: Translator, frozen: Sequence[Pair]) -> dict[str, float]:
-    """Attention against the gold alignment, where there is one, while the references are said."""
-    known = [pair for pair in frozen if pair.alignment]
-    said = translator.attend([pair.source for pair in known], [pair.target for pair in known])
-    pairs = [(alignment.attended(*both), alignment.gold(both[0])) for both in zip(known, said, strict=True)]
+    """The error rate of attention to the references, by the gold alignment, if the corpus has one."""
+    aligned = [pair for pair in frozen if pair.alignment]
+    forced = translator.attend([pair.source for pair in aligned], [pair.target for pair in aligned])
+    pairs = [
+        (alignment.attended(*both), alignment.gold(both[0])) for both in zip(aligned, forced, strict=True)
+    ]
     pairs = [(links, gold) for links, gold in pairs if links]
     rate = alignment.error_rate(pairs)
     return {} if rate is None else {"alignment_error_rate": rate, "aligned_sentences": len(pairs)}
 
 
-def _told(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each set, and how BLEU was counted."""
+def _format_scores(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each set, and BLEU's signature."""
     for name in metrics["digests"]:
         of = metrics[name]
         greedy = f" (greedy {of['bleu_greedy']:.1f})" if name == metrics["frozen_set"] else ""
@@ -216,12 +218,12 @@ def _write_sentences(
     sliced: Mapping[str, Sequence[int]],
     samples: Sequence[Sample],
 ) -> None:
-    inside: list[list[str]] = [[] for _ in frozen]
+    slices_of: list[list[str]] = [[] for _ in frozen]
     for name, rows in sliced.items():
         for row in rows:
-            inside[row].append(name)
+            slices_of[row].append(name)
     with paths.SEGMENTS.open("w", encoding="utf-8") as file:
-        for pair, translation, first, names in zip(frozen, found, greedy, inside, strict=True):
+        for pair, translation, first, names in zip(frozen, found, greedy, slices_of, strict=True):
             segment = {
                 "source": pair.source,
                 "reference": pair.target,
@@ -258,7 +260,7 @@ def _draw(
     samples: Sequence[Sample],
     pictures: int,
 ) -> None:
-    """The bars, and attention of the samples and of sentences from all over the split."""
+    """Draw BLEU by length, and attention of the samples and of evenly spaced sentences."""
     plots.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
     step = max(len(found) // max(pictures, 1), 1)
     named = {row: kind for kind, row in reversed(samples)}

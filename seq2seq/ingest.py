@@ -1,6 +1,6 @@
 """ingest: the corpus that `ingest.path` names -> data/raw (splits) and data/provenance.json.
 
-Why: everything later reads one format, and for each model it can be said which bytes it learned from.
+Why: all later stages read one format, and the provenance names the exact files that a model learnt from.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from seq2seq.data.words import main_script
 from seq2seq.evaluation import bleu_tokenizer
 
 SPACE = 2**64  # of digests
-SHARE = 1 / 25  # of all sentences belongs to a split that has to be made: 1,000 of 25,000
+SHARE = 1 / 25  # of all sentences belongs to a split made from train: 1,000 of 25,000
 BUCKETS = {"test": range(int(SPACE * SHARE)), "validation": range(int(SPACE * SHARE), int(2 * SPACE * SHARE))}
-SCRIPT_PAIRS = 2000  # pairs of train whose letters tell the scripts
+SCRIPT_PAIRS = 2000  # pairs of train by whose letters the scripts are detected
 SAMPLE = 200  # characters of a side that a printed sample shows
 LISTED = 5  # malformed rows named in the error
-PATIENCE = 100  # malformed rows more than allowed after which reading stops: enough to see the scale
+PATIENCE = 100  # malformed rows more than allowed after which reading stops
 
 
 class Corpus(NamedTuple):
-    """Files of each split, and what provenance.json says of where they come from."""
+    """Files of each split, and the facts about their origin for provenance.json."""
 
     files: dict[str, list[File]]
     facts: dict[str, Any]
@@ -66,9 +66,9 @@ def ingest(params: Params) -> None:
 
 
 def _write_direction(params: Params) -> dict[str, Any]:
-    """Write languages.json: the languages as params.yaml names them, the scripts as train shows them.
+    """Write languages.json: the languages of params.yaml, and the scripts of train.
 
-    Raises UserError where BLEU of such a target could not be counted: that would come out after training.
+    Raises UserError if BLEU of such a target cannot be computed, before a training is wasted.
     """
     settings = params.ingest
     pairs = list(islice(read_split(paths.RAW, "train"), SCRIPT_PAIRS))
@@ -83,7 +83,7 @@ def _write_direction(params: Params) -> dict[str, Any]:
 
 
 def _tag(language: str | None) -> str | None:
-    """A language's tag as BCP 47 has it: `de` of deu and DE; one that is in no table stays as it is."""
+    """The BCP 47 tag of a language: `de` of deu and DE; an unknown one is returned unchanged."""
     return language and (languages.language_of(language) or language)
 
 
@@ -107,7 +107,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
     if settings.train_size is None:
-        raise UserError("ingest.train_size: null is not allowed for a grammar, say how many pairs to write")
+        raise UserError("ingest.train_size: null is not allowed for a grammar, set the number of pairs")
     path = Path(settings.path)
     sizes = {
         "train": settings.train_size,
@@ -128,7 +128,7 @@ def _write_grammar(settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def _from_disk(path: Path, needed: str = "train") -> Corpus:
-    """The corpus of a file or folder; a file is all of the split that is `needed`."""
+    """The corpus of a file or folder; a single file is the split `needed`."""
     if path.is_dir():
         files = map_to_our_splits(find_splits(path), {}, str(path), needed)
         return Corpus(files, {"kind": "folder", "path": str(path)})
@@ -138,7 +138,7 @@ def _from_disk(path: Path, needed: str = "train") -> Corpus:
 def _from_hub(path: Path, needed: str = "train") -> Corpus:
     pin = hub.load(path)
     copy = hub.fetch(path, pin)
-    print(f"ingest: {copy.said}")
+    print(f"ingest: {copy.summary}")
     facts = {
         "kind": "hub",
         "path": str(path),
@@ -152,7 +152,7 @@ def _from_hub(path: Path, needed: str = "train") -> Corpus:
 
 
 def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict[str, int]]:
-    """Write the splits that there are, and make those that are missing from train."""
+    """Write the splits of a corpus, and make missing ones from train."""
     sizes = {"test": settings.test_size, "validation": settings.validation_size}
     made = {split: HeldOut(split, size) for split, size in sizes.items() if split not in corpus.files}
     rows = {}
@@ -179,7 +179,7 @@ def _write_files(corpus: Corpus, settings: Ingest) -> tuple[dict[str, Any], dict
 
 
 def _evaluation_set(name: str, settings: Ingest) -> dict[str, Any]:
-    """Write a further evaluation set; returns what provenance.json says of it."""
+    """Write a further evaluation set; returns its entry in provenance.json."""
     folder = Path(settings.evaluation_folder)
     known: dict[str, list[Path]] = {}
     for path in filter(_is_corpus, sorted(folder.glob("*"))):
@@ -210,7 +210,7 @@ def _is_corpus(path: Path) -> bool:
 
 
 class Reader:
-    """Reads files in order, with malformed rows and repeated headers of all of them counted."""
+    """Reads files in order, and counts malformed rows and repeated headers of all of them."""
 
     def __init__(self, settings: Ingest, progress: Progress) -> None:
         self.settings, self.progress = settings, progress
@@ -238,8 +238,8 @@ class Reader:
     def check(self, final: bool = False) -> None:
         """Raises UserError, naming rows, if too many are malformed: at the end, or if far too many."""
         if final and self.repeated:
-            again = f"again {self.repeated:,} time{'s' * (self.repeated > 1)}"
-            print(f"ingest: the header stands there {again} and is left out, first in {self._first_repeated}")
+            times = f"{self.repeated:,} time{'s' * (self.repeated > 1)}"
+            print(f"ingest: the header is repeated {times} and left out, first in {self._first_repeated}")
         count, allowed = len(self.malformed), self.settings.max_malformed_rows
         if count <= allowed + (0 if final else PATIENCE):
             if final and count:
@@ -266,21 +266,21 @@ class Reader:
 class HeldOut:
     """A split made from train's file: of its bucket the pairs with the lowest digests.
 
-    A bucket is a fixed range of the 64-bit digest of the normalised source: the lowest 4 % are test's,
-    the next 4 % validation's. So a sentence's split depends on nothing but the sentence: repeated
-    sources share theirs, and growing data never moves a sentence from one split to another; a lower
-    digest that comes in takes the place of the highest, whose pair then is in no split. Of the
-    pairs with the same source the first is taken: evaluation counts distinct sentences.
+    A bucket is a fixed range of the 64-bit digest of the normalised source: the lowest 4 % belong to test,
+    the next 4 % to validation. So a sentence's split depends on the sentence alone: repeated sources
+    share it, and new data never move a sentence to another split. A new pair with a lower digest replaces
+    the pair with the highest one, which then is in no split. Of pairs with the same source the first is
+    used, as evaluation counts distinct sentences.
     """
 
     def __init__(self, split: str, size: int) -> None:
         self.name, self.bucket, self.size = split, BUCKETS[split], size
-        self.owned = 0  # pairs that came its way, kept or not
+        self.owned = 0  # pairs in its bucket, kept or not
         self._kept: dict[int, Pair] = {}
         self._highest: list[int] = []  # a heap of negative digests
 
     def takes(self, number: int, pair: Pair) -> bool:
-        """Whether the pair, whose source has this digest, belongs here, kept or not."""
+        """Whether the pair, whose source has this digest, is in the bucket; keeps it if it is low enough."""
         if number not in self.bucket:
             return False
         self.owned += 1
@@ -297,7 +297,7 @@ class HeldOut:
 
 
 def _train(pairs: Iterator[Pair], made: dict[str, HeldOut], size: int | None) -> Iterator[Pair]:
-    """The first `size` pairs that no made split takes; a pair with an empty side is left to `clean`."""
+    """The first `size` pairs that are in no made split; `clean` drops pairs with an empty side."""
     rows = 0
     for pair in pairs:
         if made and pair.source.strip() and pair.target.strip():
@@ -312,16 +312,16 @@ def _train(pairs: Iterator[Pair], made: dict[str, HeldOut], size: int | None) ->
 
 
 def _sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
-    """Pass pairs through; show the first two, and at the end one from between a third and two thirds of all.
+    """Yield pairs unchanged; print the first two, and at the end one from the middle third.
 
-    Swapped columns, a column of ids and a header show in the first, files that differ in the middle.
+    The first ones reveal swapped columns, a column of ids or a header, the middle one files that differ.
     """
     number, later, kept = 0, 3, [(0, Pair("", ""))] * 2
     for pair in pairs:
         number += 1
         if number <= 2:
             _show(number, pair, progress)
-        elif number == later:  # of the numbers kept, each half as large again as the one before
+        elif number == later:  # each number kept is 1.5 times the previous one
             kept = [kept[1], (number, pair)]
             later += (number + 1) // 2
         yield pair
@@ -331,14 +331,14 @@ def _sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
 
 
 def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
-    """Print a pair of the training split as a sample, with its number if it is none of the first."""
+    """Print a pair of the training split as a sample, with its number unless it is one of the first."""
     say = progress.say if progress else print
     place = f"pair {number:,}: " if number > 2 else ""
     say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
 
 
 def _describe(split: HeldOut, rows: int) -> str:
-    """How large a made split came out, and what it holds back."""
+    """The size of a made split, and of its bucket."""
     owned = f"{split.owned:,} pairs it owns ({SHARE:.0%} of all)"
     text = f"made {split.name} of the {rows:,} lowest hashes of the {owned}"
     if rows < split.size:

@@ -1,11 +1,10 @@
 """register: model, reports/{metrics,samples}.json, provenance -> reports/{registration,summary}.json.
 
-Why: a version counts only after it has been loaded back from the registry and has answered as the model
-itself does; then its tags say what it was made from, and the alias `challenger` points at it.
+Why: a version is valid only if, loaded back from the registry, it translates as the model folder does. Then
+it gets tags about its origin and the alias `challenger`.
 
-The same model with the same decoding is not registered twice, as long as its version answers. The tag
-with dvc.lock's hash is that of the lock as this stage finds it, that is, with all stages before it and not
-yet this one.
+The same model with the same decoding is not registered twice, as long as its version still works. The tag
+with dvc.lock's hash refers to the lock before this stage: with all earlier stages, but not this one.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from seq2seq.tracking.registry import Version
 
 
 def register(params: Params) -> None:
-    """Register the model, or find the version it has; raises UserError, TransientError for the server."""
+    """Register the model, or find its version; raises UserError, and TransientError for the server."""
     began = time.monotonic()
     metrics, samples, provenance = map(_read, (paths.METRICS, paths.SAMPLES, paths.PROVENANCE))
     digest = model_folder.digest(paths.MODEL)
@@ -46,33 +45,33 @@ def register(params: Params) -> None:
     name, scores = params.register.name, score_tags(metrics)
 
     identity = {"model_digest": digest, "decoding": json.dumps(stored)}
-    # What was too long to be translated has no pieces.
+    # Sentences too long for the model have no pieces.
     sentences = [s["source"] for s in samples if s["source_pieces"]] or ["?"]
     version = registry.find_version(name, **identity)
-    if version is None or not _answers(version, sentences, decoding):
-        version, did = _make(params, decoding, sentences, identity | scores, provenance), "registered"
+    if version is None or not _still_works(version, sentences, decoding):
+        version, outcome = _make(params, decoding, sentences, identity | scores, provenance), "registered"
     else:
-        # The model is the same; what it was last scored on may not be.
+        # The model is the same, but its evaluation sets may have changed.
         changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
         registry.tag_version(name, version.version, changed)
         with runs.model_run() as run:
-            if not runs.is_evaluated(run):  # the server was away at the end of `evaluate`
+            if not runs.is_evaluated(run):  # the server was unreachable at the end of `evaluate`
                 runs.log_evaluation(run)
-        did = "is registered already"
-    with registry.promotions():  # the gate reads and moves the alias too
+        outcome = "is registered already"
+    with registry.promotions():  # the gate uses the alias too
         registry.set_alias(name, registry.CHALLENGER, version.version)
 
     record = {"name": name, "version": version.version, "model_digest": digest, "run_id": version.run_id}
     _write(paths.REGISTRATION, record)
     _write(paths.SUMMARY, summary(record, metrics, samples, provenance))
     print(
-        f"register: {name} version {version.version} {did}, alias {registry.CHALLENGER}, "
+        f"register: {name} version {version.version} {outcome}, alias {registry.CHALLENGER}, "
         f"BLEU {float(scores['bleu']):.2f}, in {duration(time.monotonic() - began)}"
     )
 
 
 def score_tags(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """What is needed to compare a version with another: scores, how they were made, and on what."""
+    """The tags by which versions are compared: scores, their signatures and evaluation set."""
     name = metrics["frozen_set"]
     return {
         **{key: str(metrics[name][key]) for key in (*metrics["signatures"], "contaminated")},
@@ -83,7 +82,7 @@ def score_tags(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]:
-    """What a version was made from, and by which run of which flow."""
+    """Tags about a version's origin: commit, lock, parameters, corpus and flow run."""
     return {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),
@@ -102,7 +101,7 @@ def summary(
     samples: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a person wants to see at the end of a run."""
+    """The contents of summary.json, shown at the end of a run."""
     return {
         "name": record["name"],
         "version": record["version"],
@@ -125,10 +124,10 @@ def _make(
     tags: Mapping[str, str],
     provenance: Mapping[str, Any],
 ) -> Version:
-    """Log the model to the run that made it, try it, and only then make a version of it."""
+    """Log the model to its training run, check the logged model, and register it as a version."""
     with runs.model_run() as run:
         run.log_workspace("register")
-        if not runs.is_evaluated(run):  # made again on this server, or away at the end of `evaluate`
+        if not runs.is_evaluated(run):  # another server, or it was unreachable at the end of `evaluate`
             runs.log_evaluation(run)
         with client.answering(is_long=True):
             uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences)
@@ -137,25 +136,25 @@ def _make(
         return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
 
 
-def _answers(version: Version, sentences: Sequence[str], decoding: Decoding) -> bool:
-    """Whether a version still is the model it was registered as; says what is wrong if not."""
+def _still_works(version: Version, sentences: Sequence[str], decoding: Decoding) -> bool:
+    """Whether a version still translates as the model folder; prints the reason if not."""
     try:
         check(version.uri, sentences, decoding)
     except TransientError:
         raise
     except RuntimeError as error:
-        print(f"register: version {version.version} is of use no more: {error}", flush=True)
+        print(f"register: version {version.version} does not work any more: {error}", flush=True)
         return False
     return True
 
 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
-    """Raise RuntimeError unless the logged model, loaded elsewhere, answers as the model folder does."""
+    """Raise RuntimeError unless the logged model, in another process, translates as the model folder."""
     expected = Translator.from_folder(paths.MODEL).translate(sentences, *decoding, warn=False)
-    if decoding.precision == "bf16":  # the other process multiplies as this one does, and measures nothing
+    if decoding.precision == "bf16":  # the other process uses the same products, without measuring
         os.environ.setdefault(BF16, choose_precision("bf16", torch.device("cpu")).products)
-    said = isolated.query(uri, client.uri(), sentences)
-    for sentence, answer, wanted in zip(sentences, said, expected, strict=True):
+    answers = isolated.query(uri, client.uri(), sentences)
+    for sentence, answer, wanted in zip(sentences, answers, expected, strict=True):
         if answer != wanted:
             raise RuntimeError(f"{uri} translates {sentence!r} as {answer!r}, the model as {wanted!r}")
 

@@ -1,7 +1,7 @@
 """tokenize: data/corpus -> data/vocabulary, data/tokens, reports/tokenizer.json.
 
-Why: one joint SentencePiece model, learnt on train alone, and a report of how well it covers each
-side, because a script it cannot spell or words in crumbs cost more BLEU than most settings gain.
+Why: one joint SentencePiece model, learnt on train alone, and a report of its coverage of each side: an
+uncovered script, or words split into many pieces, cost more BLEU than most settings gain.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from seq2seq.data.vocabulary import (
 )
 
 BATCH = 5_000  # pairs encoded together
-MOST_WORDS = 200_000  # a longer list of known source words is not kept: it would hardly warn of anything
+MOST_WORDS = 200_000  # a longer list of source words is not stored: few words would be unknown
 
 
 def tokenize(params: Params) -> None:
-    """Learn the vocabulary on train, report its coverage of every split, encode what training reads."""
+    """Learn the vocabulary on train, report its coverage of all splits, encode train and validation."""
     began = time.monotonic()
     settings = params.tokenize
     files, size = _learn(settings)
     paths.VOCABULARY.mkdir(parents=True, exist_ok=True)
-    (paths.VOCABULARY / TARGET_FILE).unlink(missing_ok=True)  # of an earlier call by hand
+    (paths.VOCABULARY / TARGET_FILE).unlink(missing_ok=True)  # of an earlier call without DVC
     for name, model in files.items():
         (paths.VOCABULARY / name).write_bytes(model)
     direction.write(paths.VOCABULARY, direction.read(paths.CORPUS))
     if size != settings.vocabulary_size:
         print(
-            f"tokenize: {settings.vocabulary_size:,} pieces were asked for, this corpus gives {size:,}: "
+            f"tokenize: {settings.vocabulary_size:,} pieces are set, this corpus gives {size:,}: "
             "the nearest feasible size"
         )
     learnt = time.monotonic()
@@ -81,14 +81,14 @@ def tokenize(params: Params) -> None:
     )
     if lost := int(train["target"]["rewritten"]):
         print(
-            f"tokenize: {lost:,} target sentences of train hold characters that "
+            f"tokenize: {lost:,} target sentences of train contain characters that "
             f"tokenize.target_normalization ({settings.target_normalization}) rewrites: no translation can "
             "contain them; identity keeps them"
         )
 
 
 def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:
-    """The model files by name, two where the sides have rules of their own, and the vocabulary's size."""
+    """The model files by name, two if the sides' normalisation differs, and the vocabulary's size."""
     source, target = settings.source_normalization, settings.target_normalization
     model, size = learn(
         _sample(settings),
@@ -105,11 +105,11 @@ def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:
 def _sample(settings: Settings) -> list[str]:
     """Sentences of both sides of train, in order: all of them, or an even sample.
 
-    Each is normalised by its side's rule where the two differ, for then no one rule is the trainer's.
+    If the sides' normalisation differs, sentences are normalised here, since the trainer has one rule.
     """
     total = 2 * count_pairs(paths.CORPUS, "train")
     if total == 0:
-        raise UserError("tokenize: the train split is empty; see reports/cleaning.json for what dropped it")
+        raise UserError("tokenize: the train split is empty; see reports/cleaning.json for the reasons")
     rules = (settings.source_normalization, settings.target_normalization)
     of_source, of_target = map(normalizer, rules if rules[0] != rules[1] else ("identity", "identity"))
     sentences = chain.from_iterable(
@@ -122,12 +122,12 @@ def _sample(settings: Settings) -> list[str]:
 
 
 def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[Side, dict[str, Any]]:
-    """Write the ids of a split that training reads; count how the vocabulary covers any, side by side."""
+    """Write the ids of train or validation; count the coverage of each side of any split."""
     tallies: dict[Side, Counter[str]] = {"source": Counter(), "target": Counter()}
     pairs = read_split(paths.CORPUS, split)
     progress = Progress(f"encode {split}", "pairs", count_pairs(paths.CORPUS, split))
     with progress, ExitStack() as stack:
-        # No training reads the test split, and so none depends on it.
+        # Training does not use the test split.
         writer = stack.enter_context(TokenWriter(paths.TOKENS, split)) if split != "test" else None
         while batch := list(islice(pairs, BATCH)):
             for side, texts in _sides(batch).items():
@@ -152,12 +152,12 @@ def _encode(split: str, vocabulary: Vocabulary, seen: set[str] | None) -> dict[S
             progress.advance(len(batch))
     return {
         side: {
-            # Where most texts have no spaces between words, a word is a character.
+            # If most texts have no spaces between words, characters are counted as words.
             "unit": words.CHARACTER if 2 * tally["unspaced"] > tally["texts"] else words.WORD,
             "pieces_per_word": round(tally["pieces"] / max(tally["words"], 1), 4),
             "characters_in_bytes": round(tally["in_bytes"] / max(tally["characters"], 1), 6),
             "round_trip_failures": tally["failures"],
-            "rewritten": tally["rewritten"],  # sentences that the side's rule changes
+            "rewritten": tally["rewritten"],  # sentences changed by the side's normalisation
         }
         for side, tally in tallies.items()
     }

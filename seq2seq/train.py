@@ -1,7 +1,7 @@
 """train: data/tokens, data/vocabulary -> model, reports/curve.csv, reports/run.json.
 
-Why: it ends after a number of updates, never by the clock, so that the same parameters give the same
-model; it can be stopped at any update and goes on from there to the bit (on a CPU, in one process).
+Why: training ends after a number of updates, not by the clock, so that the same parameters give the same
+model. Stopped at any update, it resumes identically to the bit (on a CPU, in one process).
 """
 
 from __future__ import annotations
@@ -41,40 +41,40 @@ from seq2seq.training.cuda_graphs import Graphs
 from seq2seq.training.loss import cross_entropy
 
 FINAL_SHARE = 0.01  # of the peak learning rate, where the cosine ends
-LOSS_CHECK = 20  # updates between looks at the loss: each look waits for the device
+LOSS_CHECK = 20  # updates between checks of the loss, each of which waits for the device
 CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "learning_rate")
 
 
 def train(params: Params) -> None:
-    """Train the model of params.train on the encoded corpus; resume if a checkpoint fits.
+    """Train the model of params.train on the encoded corpus; resume if there is a checkpoint for it.
 
-    In as many processes as SEQ2SEQ_PROCESSES says, each of which comes here too.
+    SEQ2SEQ_PROCESSES sets the number of processes, each of which calls this function too.
     """
     if (count := distributed.processes()) > 1:
         distributed.launch(count, "-m", "seq2seq", "train")
         return
-    with distributed.join() as world:
-        train_share(params, world)
+    with distributed.init() as group:
+        train_rank(params, group)
 
 
-def train_share(params: Params, world: distributed.World) -> None:
-    """Train as one of the processes of `world`, the first of which keeps the record and the model."""
+def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
+    """Train as one rank of `group`; the main rank records the run and saves the model."""
     settings = params.train
     key = checkpoints.fingerprint("train", settings.model_dump())
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     device = choose_device("train")
     keep_freed_memory()
     torch.manual_seed(settings.seed)
-    trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key), world=world)
-    world.agree("what is to be trained", key)
-    if not world.first:
+    trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key), group=group)
+    group.check_equal("parameters, code or data", key)
+    if not group.is_main:
         trainer.fit(None)
         return
     with runs.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tag("device", str(device))
         trainer.fit(run)
         save(trainer, vocabulary)
-    # The last checkpoint stays until DVC has committed the model: `evaluate` removes it.
+    # `evaluate` removes the last checkpoint, after DVC has committed the model.
 
 
 def save(trainer: Trainer, vocabulary: Vocabulary) -> None:
@@ -83,14 +83,14 @@ def save(trainer: Trainer, vocabulary: Vocabulary) -> None:
         trainer.parameters[name].data.copy_(tensor)
     model_folder.save(trainer.model, paths.MODEL)
     for name in (FILE, TARGET_FILE, WORDS_FILE, direction.FILE):
-        (paths.MODEL / name).unlink(missing_ok=True)  # of an earlier training by hand
+        (paths.MODEL / name).unlink(missing_ok=True)  # of an earlier training without DVC
         if (paths.VOCABULARY / name).is_file():
             shutil.copyfile(paths.VOCABULARY / name, paths.MODEL / name)
-    write_curve(trainer.progress.curve, paths.CURVE)
+    write_curve(trainer.state.curve, paths.CURVE)
 
 
 def write_curve(points: list[dict[str, float]], path: Path) -> None:
-    """The curve as CSV, one validation a row."""
+    """Write the curve as CSV, one validation a row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, CURVE, lineterminator="\n")
@@ -108,25 +108,25 @@ def learning_rate(update: int, settings: Settings) -> float:
 
 
 @dataclass
-class Standing:
-    """Where a training stands: all of it that is not a tensor."""
+class TrainingState:
+    """The state of a training without its tensors; checkpoints store these fields by name."""
 
     update: int = 0
     epoch: int = 0
-    batch: int = 0  # of the epoch, next to be read
+    batch: int = 0  # the next one of the epoch
     loss: float = 0.0  # summed over `tokens` since the last validation
     tokens: int = 0
     best_loss: float = math.inf
     best_update: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
-    # What changes sums by rounding: it stays as it is when a training goes on, on the same type of device.
+    # Settings that change rounding; kept when a training resumes on the same type of device.
     device: str | None = None  # its type
     threads: int | None = None
     bf16: str | None = None  # native or emulated
 
 
 class Trainer:
-    """A model, its optimiser and where it stands; `fit` runs it to its end or until stopped."""
+    """A model, its optimiser and its state; `fit` trains to the end or until stopped."""
 
     def __init__(
         self,
@@ -135,9 +135,9 @@ class Trainer:
         device: torch.device,
         store: checkpoints.Checkpoints,
         tokens: Path = paths.TOKENS,
-        world: distributed.World = distributed.ALONE,
+        group: distributed.ProcessGroup = distributed.SINGLE,
     ) -> None:
-        self.settings, self.device, self.checkpoints, self.world = settings, device, store, world
+        self.settings, self.device, self.checkpoints, self.group = settings, device, store, group
         self.model = Seq2Seq(
             Config(
                 vocabulary_size=vocabulary_size,
@@ -160,42 +160,40 @@ class Trainer:
             fused=True,
         )
         self._saved = self._load()
-        self.progress = Standing(**self._saved[1]) if self._saved else Standing()
-        self._is_same_device = self.progress.device == device.type
-        bf16 = self.progress.bf16 if self._is_same_device else None
+        self.state = TrainingState(**self._saved[1]) if self._saved else TrainingState()
+        self._is_same_device = self.state.device == device.type
+        bf16 = self.state.bf16 if self._is_same_device else None
         self.precision = choose_precision(settings.precision, device, bf16)
         self._graphs: Graphs | None = None
         if wants_graphs(device):
             self._graphs = Graphs(self.model, settings.label_smoothing, self.precision)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
-        self.training = Batches(TokenSplit(tokens, "train"), *limits, world.share)
-        self.validation = Batches(TokenSplit(tokens, "validation"), *limits, world.share)
+        self.training = Batches(TokenSplit(tokens, "train"), *limits, group.shard)
+        self.validation = Batches(TokenSplit(tokens, "validation"), *limits, group.shard)
         for name, batches in (("train", self.training), ("validation", self.validation)):
             if not batches.pairs:
                 raise UserError(
                     f"train.max_tokens: no {name} pair has 1 to {settings.max_tokens} tokens a side"
                 )
         self.best: dict[str, Tensor] = {}
-        # In double precision and never emptied between validations, so that stopping changes no sum.
+        # In double precision and reset by validations only, so that stopping changes no sum.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
     def fit(self, run: runs.Run | None) -> None:
-        """Train until `updates` or `patience` is reached; raises KeyboardInterrupt when asked to stop.
+        """Train until `updates` or `patience` is reached, logging validations to `run`.
 
-        Validations are logged to `run`.
-
-        Raises UserError when the loss is no number any more.
+        Raises KeyboardInterrupt when interrupted, UserError when the loss is not finite.
         """
         settings = self.settings
         self._announce()
         self._resume()
-        standing = self.progress
-        standing.device = self.device.type
-        standing.threads, standing.bf16 = torch.get_num_threads(), self.precision.products
-        self.world.begin(self.parameters.values(), settings.seed, standing.update)
+        state = self.state
+        state.device = self.device.type
+        state.threads, state.bf16 = torch.get_num_threads(), self.precision.products
+        self.group.sync(self.parameters.values(), settings.seed, state.update)
         with (
             stop_requested() as stop,
-            Progress("train", "updates", settings.updates, start=standing.update) as bar,
+            Progress("train", "updates", settings.updates, start=state.update) as bar,
         ):
             speed, began, neighbours = 0, time.monotonic(), Neighbours()
             batches = self._batches()
@@ -205,33 +203,33 @@ class Trainer:
                 speed += batch.tokens
                 rate = speed / (time.monotonic() - began)
                 bar.advance(1, f"{rate:,.0f} target tokens/s, best perplexity {self._perplexity()}")
-                if standing.update % LOSS_CHECK == 0:
+                if state.update % LOSS_CHECK == 0:
                     self._check_loss()
                 if self.device.type == "cpu" and (warning := neighbours.warning()):
                     bar.say(warning)
-                if standing.update % settings.validate_every == 0 or self.finished:
+                if state.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
                     if run is not None:
-                        run.log_metrics({k: v for k, v in point.items() if k != "update"}, standing.update)
-                    bar.say(describe(point, better=standing.best_update == standing.update))
-                if self.world.any(stop.is_set()):
+                        run.log_metrics({k: v for k, v in point.items() if k != "update"}, state.update)
+                    bar.say(describe(point, better=state.best_update == state.update))
+                if self.group.any(stop.is_set()):
                     self._save_checkpoint()
-                    bar.say(f"train: stopped at update {standing.update:,}; the next run goes on there")
+                    bar.say(f"train: stopped at update {state.update:,}; the next run resumes there")
                     raise KeyboardInterrupt
-                if standing.update % settings.checkpoint_every == 0 or self.finished:
+                if state.update % settings.checkpoint_every == 0 or self.finished:
                     self._save_checkpoint()
-        early = f", no better for {settings.patience:,} updates" if standing.update < settings.updates else ""
+        early = f", no better for {settings.patience:,} updates" if state.update < settings.updates else ""
         print(
-            f"train: {standing.update:,} updates ({standing.epoch + 1} epochs) in "
+            f"train: {state.update:,} updates ({state.epoch + 1} epochs) in "
             f"{duration(time.monotonic() - began)}{early}; best perplexity {self._perplexity()} "
-            f"at update {standing.best_update:,}, {rate_text(speed, began)}"
+            f"at update {state.best_update:,}, {rate_text(speed, began)}"
         )
 
     @property
     def finished(self) -> bool:
         """Whether the last update has been made."""
-        stale = self.progress.update - self.progress.best_update
-        return self.progress.update >= self.settings.updates or stale >= self.settings.patience
+        stale = self.state.update - self.state.best_update
+        return self.state.update >= self.settings.updates or stale >= self.settings.patience
 
     def _announce(self) -> None:
         size = sum(p.numel() for p in self.parameters.values())
@@ -244,29 +242,29 @@ class Trainer:
         )
 
     def _batches(self) -> Iterator[Batch]:
-        """Training batches from where the training stands, without end."""
+        """Training batches from the current one on, without end."""
         while True:
-            for batch in self.training.epoch(self.progress.epoch, start=self.progress.batch):
+            for batch in self.training.epoch(self.state.epoch, start=self.state.batch):
                 yield batch.to(self.device)
-            self.progress.epoch += 1
-            self.progress.batch = 0
+            self.state.epoch += 1
+            self.state.batch = 0
 
     def _update(self, batch: Batch) -> None:
-        standing = self.progress
-        standing.update += 1
-        standing.batch += 1
+        state = self.state
+        state.update += 1
+        state.batch += 1
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(standing.update, self.settings)
+            group["lr"] = learning_rate(state.update, self.settings)
         loss = self._gradients(batch)
-        self.world.sum_([loss, *(p.grad for p in self.parameters.values() if p.grad is not None)])
+        self.group.sum_([loss, *(p.grad for p in self.parameters.values() if p.grad is not None)])
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimizer.step()
         self._loss += loss
-        standing.tokens += batch.tokens
+        state.tokens += batch.tokens
 
     def _gradients(self, batch: Batch) -> Tensor:
-        """The summed loss of a batch; leaves the gradients of the loss per token."""
+        """The summed loss of a batch; sets the gradients of the loss per token."""
         if self._graphs is not None:
             return self._graphs(batch)
         loss = fast_loss.summed_loss(self.model, batch, self.settings.label_smoothing, self.precision)
@@ -275,19 +273,19 @@ class Trainer:
         return loss.detach()
 
     def _check_loss(self) -> None:
-        self.progress.loss = float(self._loss)
-        if not math.isfinite(self.progress.loss):
+        self.state.loss = float(self._loss)
+        if not math.isfinite(self.state.loss):
             raise UserError(
-                f"the loss is {self.progress.loss} near update {self.progress.update:,}: lower "
+                f"the loss is {self.state.loss} near update {self.state.update:,}: lower "
                 f"train.learning_rate ({self.settings.learning_rate}) or train.clip_norm "
                 f"({self.settings.clip_norm}), or raise train.warmup_updates"
             )
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Loss per token on validation; keeps the weights if they are the best so far."""
+        """One point of the curve, with the loss per token on validation; keeps the best weights so far."""
         self._check_loss()
-        standing = self.progress
+        state = self.state
         self.model.eval()
         total, tokens = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for batch in self.validation.in_order():
@@ -295,31 +293,31 @@ class Trainer:
             logits_BTV, _ = self.model(batch.source_BS, batch.source_lengths_B, batch.input_BT)
             total += cross_entropy(logits_BTV, batch.output_BT)
             tokens += batch.tokens
-        self.world.sum_([total])
+        self.group.sum_([total])
         validation_loss = float(total) / tokens
-        if validation_loss < standing.best_loss:
-            standing.best_loss, standing.best_update = validation_loss, standing.update
+        if validation_loss < state.best_loss:
+            state.best_loss, state.best_update = validation_loss, state.update
             self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         point = {
-            "update": standing.update,
-            "epoch": standing.epoch + 1,
-            "training_loss": round(standing.loss / max(standing.tokens, 1), 5),
+            "update": state.update,
+            "epoch": state.epoch + 1,
+            "training_loss": round(state.loss / max(state.tokens, 1), 5),
             "validation_loss": round(validation_loss, 5),
             "perplexity": round(math.exp(min(validation_loss, 50)), 4),
-            "learning_rate": round(learning_rate(standing.update, self.settings), 8),
+            "learning_rate": round(learning_rate(state.update, self.settings), 8),
         }
-        standing.curve.append(point)
-        standing.loss, standing.tokens = 0.0, 0
+        state.curve.append(point)
+        state.loss, state.tokens = 0.0, 0
         self._loss.zero_()
         return point
 
     def _perplexity(self) -> str:
-        best = self.progress.best_loss
+        best = self.state.best_loss
         return f"{math.exp(best):.2f}" if best < 50 else "-"
 
     def _save_checkpoint(self) -> None:
         self._check_loss()
-        if not self.world.first:
+        if not self.group.is_main:
             return
         tensors: dict[str, Tensor] = {f"model.{name}": p for name, p in self.parameters.items()}
         tensors |= {f"best.{name}": p for name, p in self.best.items()}
@@ -329,19 +327,19 @@ class Trainer:
         tensors["random"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
-        self.checkpoints.save(tensors, vars(self.progress))
+        self.checkpoints.save(tensors, vars(self.state))
 
     def _load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        # The first sets damaged checkpoints aside before the others look.
-        saved = self.checkpoints.load() if self.world.first else None
-        self.world.any(False)
-        return saved if self.world.first else self.checkpoints.load()
+        # The main rank sets damaged checkpoints aside before the others load.
+        saved = self.checkpoints.load() if self.group.is_main else None
+        self.group.any(False)
+        return saved if self.group.is_main else self.checkpoints.load()
 
     def _resume(self) -> None:
         if self._saved is None:
             return
         tensors, self._saved = self._saved[0], None
-        self._loss.fill_(self.progress.loss)
+        self._loss.fill_(self.state.loss)
         with torch.no_grad():
             for name, p in self.parameters.items():
                 p.copy_(tensors[f"model.{name}"])
@@ -352,16 +350,16 @@ class Trainer:
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         if self._is_same_device and self.device.type == "cpu":
-            keep_threads("train", self.progress.threads)
-        print(f"train: goes on from update {self.progress.update:,}", flush=True)
+            keep_threads("train", self.state.threads)
+        print(f"train: resumes from update {self.state.update:,}", flush=True)
 
     def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        state = self.optimizer.state_dict()
-        state["state"] = {
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {
             index: {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
             for index, name in enumerate(self.parameters)
         }
-        return state
+        return optimizer
 
 
 def describe(point: dict[str, float], *, better: bool) -> str:
@@ -381,7 +379,7 @@ def rate_text(tokens: int, began: float) -> str:
 
 @contextmanager
 def stop_requested() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, however often: the update in hand is finished first."""
+    """An event set by Ctrl-C and SIGTERM, so that the current update is completed first."""
     stop = threading.Event()
 
     def request(signum: int, frame: object) -> None:

@@ -1,7 +1,7 @@
-"""What each process of test_parallel.py runs: `python ranks.py FOLDER MISHAP`, under a launcher.
+"""The processes of test_parallel.py: `python ranks.py FOLDER MISHAP`, run by a launcher.
 
-A training in small, on the batches of FOLDER, which leaves there what its rank saw. A mishap befalls
-the last rank at one update.
+A small training on the batches of FOLDER; each rank writes its losses and gradients there. The mishap
+happens to the last rank at one update.
 """
 
 import os
@@ -54,34 +54,34 @@ def befall(mishap: str) -> None:
             raise TransientError("the moon is away")
 
 
-def train(world: distributed.World, folder: Path, mishap: str = "") -> dict[str, Any]:
+def train(group: distributed.ProcessGroup, folder: Path, mishap: str = "") -> dict[str, Any]:
     """Losses, gradients and weights of a few updates, and this rank's rows of each batch."""
-    batches = Batches(TokenSplit(folder, "train"), 60, 50, seed=1, share=world.share)
-    torch.manual_seed(world.rank)  # as on a processor that draws other weights
+    batches = Batches(TokenSplit(folder, "train"), 60, 50, seed=1, shard=group.shard)
+    torch.manual_seed(group.rank)  # initial weights that differ between ranks
     model = Seq2Seq(CONFIG).double()
     weights = list(model.parameters())
-    world.begin(weights, seed=1, update=0)
+    group.sync(weights, seed=1, update=0)
     optimizer = torch.optim.SGD(weights, lr=0.1)
     seen: dict[str, Any] = {"losses": [], "gradients": [], "rows": [], "drawn": float(torch.rand(()))}
     with stop_requested() as stop:
         for update, batch in zip(range(1, UPDATES + 1), batches.epoch(0), strict=False):
-            if update == MOMENT and world.rank == world.size - 1:
+            if update == MOMENT and group.rank == group.size - 1:
                 befall(mishap)
             loss = fast_loss.summed_loss(model, batch, 0.1, Precision(torch.float64))
             optimizer.zero_grad()
             (loss / batch.tokens).backward()
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             loss = loss.detach()
-            world.sum_([loss, *gradients])
+            group.sum_([loss, *gradients])
             optimizer.step()
             seen["losses"].append(loss)
             seen["gradients"].append(torch.cat([gradient.flatten() for gradient in gradients]))
             seen["rows"].append(int((batch.output_BT != PAD).any(dim=1).sum()))
             seen["weights"] = torch.cat([weight.data.flatten() for weight in weights])
-            torch.save(seen, folder / f"rank{world.rank}of{world.size}.pt")
+            torch.save(seen, folder / f"rank{group.rank}of{group.size}.pt")
             if mishap.endswith("launcher"):
-                time.sleep(0.2)  # or all is over before its signal has come round
-            if world.any(stop.is_set()):
+                time.sleep(0.2)  # else training ends before the signal arrives
+            if group.any(stop.is_set()):
                 raise KeyboardInterrupt
     return seen
 
@@ -90,7 +90,7 @@ if __name__ == "__main__":
     place, what = sys.argv[1:]
     processes.die_with()
     distributed.TIMEOUT = timedelta(seconds=20 if what == "hang" else 300)
-    with distributed.join() as joined:
-        print(f"rank {joined.rank} says this")
-        joined.agree("their number", joined.rank if what == "differ" else joined.size)
+    with distributed.init() as joined:
+        print(f"rank {joined.rank} prints this")
+        joined.check_equal("their number", joined.rank if what == "differ" else joined.size)
         train(joined, Path(place), what)

@@ -1,4 +1,4 @@
-"""Links between words: as written, as attended, and how far they differ."""
+"""Links between words: parsed, from attention, and their error rate."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seq2seq.data.tokens import TokenSplit, TokenWriter
 from seq2seq.data.vocabulary import PAD
-from seq2seq.nn.batches import Batches, plan
+from seq2seq.nn.batches import Batches, plan_batches
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=60)
 
@@ -18,7 +18,7 @@ LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=6
 def test_every_pair_is_in_exactly_one_batch_within_the_budget(lengths, budget, seed):
     source, target = np.array(lengths, np.int64).reshape(-1, 2).T
     shuffle = None if seed is None else np.random.default_rng(seed)
-    batches = plan(source, target, budget, shuffle)
+    batches = plan_batches(source, target, budget, shuffle)
     assert sorted(np.concatenate([np.empty(0, int), *batches]).tolist()) == list(range(len(lengths)))
     for batch in batches:
         cost = len(batch) * (source[batch].max() + target[batch].max() + 2)
@@ -73,17 +73,17 @@ def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path: Pat
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_shares_of_a_batch_are_its_rows_and_know_the_tokens_of_the_whole(tmp_path: Path, ranks):
+def test_shards_of_a_batch_are_its_rows_and_count_the_tokens_of_the_whole(tmp_path: Path, ranks):
     split = corpus(tmp_path)
     whole = list(Batches(split, 200, 50, seed=1).epoch(0))
-    shares = [list(Batches(split, 200, 50, seed=1, share=(rank, ranks)).epoch(0)) for rank in range(ranks)]
+    shards = [list(Batches(split, 200, 50, seed=1, shard=(rank, ranks)).epoch(0)) for rank in range(ranks)]
     idle = 0
-    for batch, *parts in zip(whole, *shares, strict=True):
+    for batch, *parts in zip(whole, *shards, strict=True):
         assert {part.tokens for part in parts} == {batch.tokens} == {int((batch.output_BT != PAD).sum())}
         for rank, part in enumerate(parts):
             rows = [row[row != PAD].tolist() for row in part.output_BT]
             expected = [row[row != PAD].tolist() for row in batch.output_BT[rank::ranks]]
-            assert rows == (expected or [[]])  # without a row of its own: one with nothing to say
+            assert rows == (expected or [[]])  # without a row of its own: one without output
             assert part.source_BS.shape[0] == part.output_BT.shape[0] == part.input_BT.shape[0]
             idle += not expected
     assert idle > 0

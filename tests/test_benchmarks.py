@@ -1,4 +1,4 @@
-"""The benchmarks count right, and every contestant of ours does what it is timed for; no time is asserted."""
+"""The benchmarks count correctly, and our contestants do the work that is timed; no time is asserted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_rate_is_the_median_of_quiet_steps():
     assert result("y", step(1, 1.0, contest.QUIET)).rate is None
 
 
-def test_where_nothing_is_known_of_others_every_step_counts():
+def test_if_the_use_by_other_processes_is_unknown_every_step_counts():
     assert result("x", step(10, 2.0, None)).rate == 5
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(turns, "STAT", Path("/nonexistent/stat"))
@@ -72,12 +72,12 @@ def test_percentiles_are_of_the_parts_of_quiet_steps():
     assert result("x", step(1, 1.0)).percentile(0.5) is None
 
 
-def test_foreign_use_is_what_was_neither_idle_nor_ones_own():
+def test_foreign_use_is_neither_idle_nor_own_time():
     assert turns.foreign_share(busy=3.0, own=2.0, seconds=1.0, processors=2) == 0.5
     assert turns.foreign_share(busy=1.0, own=1.01, seconds=1.0, processors=2) == 0.0
 
 
-def test_children_count_as_ones_own_once_they_have_ended():
+def test_time_of_ended_children_is_own_time():
     before = turns.own_seconds()
     subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
     assert turns.own_seconds() > before
@@ -93,12 +93,12 @@ def test_ratios_and_figures():
     ]  # fmt: skip
 
 
-def test_the_table_divides_by_those_it_names_and_fits():
+def test_the_table_has_ratios_and_fits():
     names = [setting.NAIVE, setting.HOISTED, setting.REFERENCE, setting.FAST, setting.FAST_BF16]
     results = [result(name, step(100 * (n + 1), 1.0)) for n, name in enumerate(names)]
     against = {"reference": setting.REFERENCE, "naive": setting.NAIVE, "JoeyNMT": setting.JOEYNMT}
     lines = table.rates("training", "tokens/s", results, against)
-    assert "/ JoeyNMT" not in lines[0]  # it took no part
+    assert "/ JoeyNMT" not in lines[0]  # not a contestant
     assert lines[4].split()[-8:] == ["400", "1/1", "1.33x", "4.00x", "1.0", "GB", "1.5", "M"]
     results.append(result(setting.JOEYNMT, step(200, 1.0, 0.9)))
     lines = table.rates("training", "tokens/s", results, against)
@@ -106,7 +106,7 @@ def test_the_table_divides_by_those_it_names_and_fits():
     assert max(map(len, lines)) <= 98
 
 
-def test_the_table_of_stages_names_its_yardsticks():
+def test_the_table_of_stages_names_its_baselines():
     lines = table.stages(
         [
             (result("clean, 10 pairs", step(10, 2.0)), result("copying", step(1, 0.5))),
@@ -117,14 +117,14 @@ def test_the_table_of_stages_names_its_yardsticks():
     assert lines[2].split()[3:] == ["12.0", "1/1", "4.00x", "importing"]
 
 
-def test_latencies_are_told_in_milliseconds():
+def test_latencies_are_in_milliseconds():
     lines = table.latencies("one by one", [result("x", step(2, 0.3, 0.0, (0.1, 0.2)))])
     assert lines[1].split() == ["x", "200", "200", "2"]
 
 
-def test_the_header_says_which_steps_count(monkeypatch, tmp_path):
+def test_the_header_names_the_steps_that_count(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "STAT", tmp_path / "stat")
-    assert header(0.12)[-1].endswith("medians of all steps: this system does not say what others use")
+    assert header(0.12)[-1].endswith("medians of all steps: this system does not report other processes")
     (tmp_path / "stat").write_text("cpu 1 2 3\n")
     assert header(0.12)[-1].endswith("medians of steps with less than 12% foreign CPU use")
     assert header(9.0)[-1].endswith("medians of all steps")
@@ -145,21 +145,21 @@ def test_the_bench_prints_that_another_corpus_does_not_compare(monkeypatch, tmp_
     assert any("do not compare" in line for line in report.lines) == (corpus != "multi30k")
 
 
-def test_contestants_take_turns(tmp_path):
+def test_contestants_alternate(tmp_path):
     trace = tmp_path / "trace"
     programs = [Program(name, [sys.executable, "-c", ECHO, str(trace), name]) for name in ("a", "b")]
-    said: list[str] = []
-    results = contest.contest(programs, {"x": 2, "y": 1}, tmp_path / "logs", said.append, limit=1e9)
+    lines: list[str] = []
+    results = contest.contest(programs, {"x": 2, "y": 1}, tmp_path / "logs", lines.append, limit=1e9)
     kept = contest.WARM_UP + 2
     assert trace.read_text() == "axbx" * kept + "ayby" * (kept - 1)
     assert [len(r.steps) for r in results["x"] + results["y"]] == [2, 2, 1, 1]
     assert {(r.parameters, r.steps[0].units) for r in results["x"]} == {(7, 5)}
     assert results["y"][0].percentile(0.99) == 0.2
-    assert len(said) == 2 * contest.WARM_UP + 3
+    assert len(lines) == 2 * contest.WARM_UP + 3
     assert "chatter" in (tmp_path / "logs/a.log").read_text()
 
 
-def test_a_contestant_that_dies_is_named_with_its_last_words(tmp_path):
+def test_a_contestant_that_dies_is_named_with_the_end_of_its_log(tmp_path):
     dies = Program("c", [sys.executable, "-c", "raise SystemExit('no such corpus')"])
     with pytest.raises(ContestantError, match=r"(?s)c has ended.*no such corpus"):
         contest.contest([dies], {"x": 1}, tmp_path, print)
@@ -193,7 +193,7 @@ def test_the_hoisted_tutorial_is_the_reference_model():
     assert sizes[0] == sizes[1]
 
 
-def test_batches_have_as_many_sentences_as_was_said(tmp_path):
+def test_batches_have_the_given_number_of_sentences(tmp_path):
     random = np.random.default_rng(1)
     lengths = random.integers(5, 25, size=4000)
     with TokenWriter(tmp_path, "train") as writer:

@@ -1,4 +1,4 @@
-"""Which tokenizer BLEU needs: by language, by script, by name, and what cannot be used."""
+"""BLEU's tokenizer: by language, by script, by name, and errors for unusable ones."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from seq2seq.evaluation import bleu_tokenizer, scores
 
 @pytest.fixture
 def installed(monkeypatch):
-    """As if every extra were installed."""
+    """Pretend that all extras are installed."""
     monkeypatch.setattr(bleu_tokenizer, "find_spec", lambda name: name)
 
 
@@ -41,7 +41,7 @@ def test_it_follows_the_language_or_else_the_script(installed, language, script,
     assert bleu_tokenizer.choose(None, Side(language, script)) == tokenizer
 
 
-def test_a_name_decides_except_where_it_would_count_sentences_as_words(installed):
+def test_a_name_takes_precedence_unless_it_would_treat_sentences_as_words(installed):
     assert bleu_tokenizer.choose("char", Side("en", "Latin")) == "char"
     assert bleu_tokenizer.choose("intl", Side("de", "Latin")) == "intl"
     assert bleu_tokenizer.choose("13a", Side("ko", "Korean")) == "13a"  # Korean has spaces
@@ -51,7 +51,7 @@ def test_a_name_decides_except_where_it_would_count_sentences_as_words(installed
                 bleu_tokenizer.choose(named, side)
 
 
-def test_a_language_that_the_letters_contradict_is_asked_about(installed):
+def test_a_language_that_the_letters_contradict_is_refused(installed):
     with pytest.raises(UserError, match="target_language is en, but most target letters are Han"):
         bleu_tokenizer.choose(None, Side("en", "Han"))
 

@@ -1,4 +1,4 @@
-"""clean on real Parquet files: what stays, what goes, and what must hold whatever comes in."""
+"""clean on Parquet files: which pairs are kept or dropped, and laws for any corpus."""
 
 import json
 import tempfile
@@ -44,7 +44,7 @@ def numbered(count):
     ]
 
 
-def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
+def test_each_dropped_pair_is_counted_by_its_reason(root, capsys):
     good = numbered(3)
     train = [
         good[0],
@@ -86,7 +86,7 @@ def test_each_pair_goes_for_its_reason_and_the_counts_say_so(root, capsys):
     assert second == f"clean: kept whole: {counted.format('validation')}; {counted.format('test')}"
 
 
-def test_a_pair_turned_round_is_another_pair(root):
+def test_a_pair_with_swapped_sides_is_another_pair(root):
     turned = [Pair("Radio", "Hotel"), Pair("Hotel", "Radio")]
     assert run([*numbered(3), *turned, turned[0]])["train"][3:] == turned
 
@@ -171,13 +171,13 @@ def test_laws_for_any_corpus(train, validation, test, form):
         anchor = Pair("Ein Satz, der bleibt.", "A sentence that stays.")
         once = run([*train, anchor], validation, test, unicode_form=form)
 
-        # evaluation splits lose no pair, and nothing of theirs is trained on
+        # evaluation splits lose no pair, and none of their sentences is in train
         held_out = [*once["validation"], *once["test"]]
         before = [*validation, *test]
         assert [squeezed(p.target) for p in held_out] == [squeezed(p.target) for p in before]
         assert not {normalise(p.source) for p in once["train"]} & {normalise(p.source) for p in held_out}
         assert not {normalise(p.target) for p in once["train"]} & {normalise(p.target) for p in held_out}
-        # nor anything nearly the same, as whoever counts anew will find
+        # nor nearly in train
         sets = {"validation": once["validation"], "test": once["test"]}
         found = contaminated(sets, once["train"], PARAMS.clean.contamination_share)
         assert found == {"validation": set(), "test": set()}
@@ -196,7 +196,7 @@ def test_laws_for_any_corpus(train, validation, test, form):
 
 
 def squeezed(text):
-    """What tidying never changes: the visible characters, their spelling aside."""
+    """The part of a text that tidying never changes: its visible characters, normalised."""
     visible = text.replace("\u200b", "").replace("\ufeff", "")
     return "".join(normalise(visible).split())
 
@@ -207,7 +207,7 @@ NEARLY = [
 ]
 
 
-def test_no_more_hits_are_listed_than_a_person_reads(root, monkeypatch):
+def test_the_list_of_hits_is_bounded(root, monkeypatch):
     monkeypatch.setattr(stage, "LISTED", 2)
     run(numbered(3) + NEARLY[:1] * 5)
     report = json.loads(paths.CONTAMINATION.read_text())
@@ -229,17 +229,17 @@ def test_contamination_is_listed_with_both_texts(root):
     assert of_test[1]["target"] == HELD_OUT[0].target
 
 
-def test_contamination_can_be_left_and_told(root, capsys):
+def test_contamination_can_be_reported_without_dropping(root, capsys):
     assert run(numbered(3) + NEARLY, contamination="report")["train"] == numbered(3) + NEARLY
     assert json.loads(paths.CLEANING.read_text())["train"]["dropped"]["contaminated_exact"] == 0
     assert (
-        "left in train: 2 of train too like 1 of validation, 2 of train too like 1 of test;"
+        "left in train: 2 of train too similar to 1 of validation, 2 of train too similar to 1 of test;"
         in capsys.readouterr().out
     )
 
 
 def test_contamination_can_stop_the_run(root):
-    with pytest.raises(UserError, match=r"2 of train too like 1 of .*e\.g\. pair 3 of train, 'Der MOND"):
+    with pytest.raises(UserError, match=r"2 of train too similar .*e\.g\. pair 3 of train, 'Der MOND"):
         run(numbered(3) + NEARLY, contamination="fail")
     assert run(numbered(3), contamination="fail")["train"] == numbered(3)
 
@@ -255,7 +255,7 @@ def test_further_evaluation_sets_are_kept_out_of_train_too(root):
 
 
 def test_ordinary_pairs_of_a_dense_and_an_alphabetic_script_stay(root):
-    """Of Chinese and English most pairs differ in length by more than three."""
+    """Most pairs of Chinese and English differ in length by a factor of more than three."""
     chinese = [
         "我今天早上去了学校。",
         "他喜欢喝热的咖啡。",

@@ -1,4 +1,4 @@
-"""Comparing kinds of attention: side by side, at equal updates, beside the workspace."""
+"""Comparing kinds of attention: side by side, at equal updates, outside the workspace."""
 
 import fcntl
 import json
@@ -40,7 +40,7 @@ def test_the_table_has_a_column_for_each_kind_and_a_row_for_each_length():
     ]
 
 
-def test_what_lies_outside_of_the_project_is_never_written_over(tmp_path, monkeypatch):
+def test_files_outside_of_the_project_are_never_overwritten(tmp_path, monkeypatch):
     (tmp_path / "corpora").mkdir()
     (tmp_path / "project/corpora").mkdir(parents=True)
     mine = tmp_path / "project/corpora/mine.tsv"
@@ -48,12 +48,12 @@ def test_what_lies_outside_of_the_project_is_never_written_over(tmp_path, monkey
     monkeypatch.chdir(mine.parents[1])
     up = "../" * len(ablation.FOLDER.parts)
     for path in (f"{up}../corpora", "../corpora"):
-        with pytest.raises(UserError, match="lies outside of this project: name it by its absolute path"):
+        with pytest.raises(UserError, match="is outside of this project: name it by its absolute path"):
             ablation._prepare("none", [path], tmp_path / "cache")
     assert mine.read_text() == "ja\tyes\n"
 
 
-def test_without_a_gold_alignment_nothing_is_said_of_its_errors():
+def test_without_a_gold_alignment_the_table_has_no_error_rates():
     assert "AER" not in ablation.table({"none": RESULTS["none"]})
 
 
@@ -78,7 +78,7 @@ def test_results_are_read_from_the_reports_of_a_copy(tmp_path):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project of its own, whose corpus is a small file that git does not know."""
+    """A project with a small corpus that git does not track."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     for name in ("seq2seq", "recipes"):
@@ -94,8 +94,8 @@ def project(tmp_path, monkeypatch) -> Path:
     with Path("corpora/numbers.tsv").open("w") as file:
         file.write("source\ttarget\n")
         for _ in range(600):
-            said = draw.choices(list(words), k=draw.randint(2, 6))
-            file.write(f"{' '.join(said)}\t{' '.join(words[word] for word in said)}\n")
+            output = draw.choices(list(words), k=draw.randint(2, 6))
+            file.write(f"{' '.join(output)}\t{' '.join(words[word] for word in output)}\n")
     changes = ["ingest.path=corpora/numbers.tsv", "ingest.train_size=null", "tokenize.vocabulary_size=300"]
     changes += ["ingest.validation_size=20", "ingest.test_size=20", "train.updates=20"]
     changes += ["register.name=numbers"]
@@ -119,7 +119,7 @@ def test_one_comparison_at_a_time(project):
 
 @pytest.fixture
 def trained(project, monkeypatch) -> list[str]:
-    """Stands for training: the kinds whose turn has come; what each reached is in RESULTS."""
+    """Replaces training: the kinds trained so far; results are in RESULTS."""
     asked: list[str] = []
 
     def result(kind: str) -> Result:
@@ -131,13 +131,13 @@ def trained(project, monkeypatch) -> list[str]:
     return asked
 
 
-def test_a_comparison_is_kept_by_the_name_of_the_model(trained, capsys):
+def test_a_comparison_is_stored_by_the_name_of_the_model(trained, capsys):
     ablation.compare(["none"])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert trained == ["additive", "none"]
-    assert ablation.table(RESULTS) in said
-    assert "numbers: BLEU" in said
-    assert f"drawn: {ablation.FIGURE}" in said
+    assert ablation.table(RESULTS) in output
+    assert "numbers: BLEU" in output
+    assert f"drawn: {ablation.FIGURE}" in output
     assert {">numbers<", ">additive<", ">none<", ">6.2 %<"} <= set(tokens(ablation.FIGURE))
 
     params.apply(None, ["register.name=other"])
@@ -150,13 +150,13 @@ def tokens(figure: Path) -> list[str]:
     return [f">{part.split('<')[0]}<" for part in figure.read_text().split(">")]
 
 
-def test_one_kind_alone_can_be_looked_at(trained):
+def test_one_kind_alone_can_be_shown(trained):
     ablation.compare([])
     assert trained == ["additive"]
     assert ">additive<" in tokens(ablation.FIGURE)
 
 
-def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, monkeypatch):
+def test_edits_during_the_training_change_no_kind(trained, monkeypatch):
     def result(kind: str) -> Result:
         params.apply(None, ["train.updates=7"])
         return RESULTS[kind]
@@ -170,7 +170,7 @@ def test_what_is_edited_while_kinds_are_trained_changes_none_of_them(trained, mo
     }
 
 
-def test_a_comparison_that_breaks_off_leaves_the_last_one(trained, monkeypatch):
+def test_a_failed_comparison_keeps_the_last_one(trained, monkeypatch):
     ablation.compare(["none"])
     kept = ablation.FOLDER / "numbers.json"
     before = kept.read_bytes(), ablation.FIGURE.read_bytes()
@@ -188,12 +188,12 @@ def test_a_comparison_that_breaks_off_leaves_the_last_one(trained, monkeypatch):
 
 def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
     monkeypatch.setitem(RESULTS, "none", replace(RESULTS["none"], test_digest="e"))
-    with pytest.raises(UserError, match="the corpus has changed meanwhile"):
+    with pytest.raises(UserError, match="the evaluation set has changed during"):
         ablation.compare(["none"])
     assert not list(ablation.FOLDER.glob("*.json"))
 
 
-def test_kept_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
+def test_stored_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
     ablation.compare(["none"])
     params.apply(None, ["register.name=other"])
     ablation.compare([])
@@ -201,8 +201,8 @@ def test_kept_comparisons_are_shown_side_by_side_without_training(trained, capsy
     capsys.readouterr()
     svg, again = tmp_path / "new/both.svg", tmp_path / "again.svg"
     assert ablation.main(["--saved", "other", "numbers", "--figure", str(svg)]) == 0
-    said = capsys.readouterr().out
-    assert said.index("other: BLEU") < said.index("numbers: BLEU")
+    output = capsys.readouterr().out
+    assert output.index("other: BLEU") < output.index("numbers: BLEU")
     names = [one for one in tokens(svg) if one in (">numbers<", ">other<")]
     assert names == [">other<", ">numbers<"]
     assert ablation.main(["--saved", "other", "numbers", "--figure", str(again)]) == 0
@@ -212,8 +212,8 @@ def test_kept_comparisons_are_shown_side_by_side_without_training(trained, capsy
     assert trained == []
 
 
-def test_what_is_not_kept_cannot_be_shown(trained):
-    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: `make compare` makes"):
+def test_a_missing_comparison_cannot_be_shown(trained):
+    with pytest.raises(UserError, match=r"no comparison in \.cache/compare yet: run `make compare`"):
         ablation.show(["numbers"])
     ablation.compare(["none"])
     with pytest.raises(UserError, match="no comparison dot; there are: numbers"):
@@ -230,14 +230,14 @@ def test_what_is_not_kept_cannot_be_shown(trained):
         (["dot", "--figure", "chart.bmp"], "chart.bmp must end in .png, .pdf, .svg"),
     ],
 )
-def test_a_slip_is_told_before_anything_trains(trained, capsys, arguments, message):
+def test_a_wrong_argument_is_an_error_before_any_training(trained, capsys, arguments, message):
     assert ablation.main(arguments) == 2
     assert message in capsys.readouterr().err
     assert trained == []
 
 
 def run(*arguments: str) -> str:
-    """A command of the project's own copy; returns what it printed."""
+    """Run a command with the project's own code; returns its output."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
@@ -251,9 +251,9 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def spoke(said: str) -> list[str]:
-    """The stages that said something, and so ran."""
-    return [stage for stage in STAGES if re.search(f"^{stage}: ", said, re.MULTILINE)]
+def stages_run(output: str) -> list[str]:
+    """The stages that have printed a line, and so ran."""
+    return [stage for stage in STAGES if re.search(f"^{stage}: ", output, re.MULTILINE)]
 
 
 @pytest.mark.slow
@@ -262,18 +262,18 @@ def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     watched = [paths.PARAMS, Path("dvc.lock"), paths.METRICS]
     before = [path.read_bytes() for path in watched]
 
-    said = run("benchmarks.ablation", "none")
-    own, other = said.split("compare: attention none")
+    output = run("benchmarks.ablation", "none")
+    own, other = output.split("compare: attention none")
     assert own.strip() == "compare: attention additive, in .cache/compare/additive", "all of it is restored"
-    assert spoke(other) == ["train", "evaluate"], "the first three are restored"
-    assert "stage" not in said.lower(), "DVC's own words are left out"
-    assert "updates        20        20" in said
+    assert stages_run(other) == ["train", "evaluate"], "the first three are restored"
+    assert "stage" not in output.lower(), "DVC's own messages are left out"
+    assert "updates        20        20" in output
     assert [path.read_bytes() for path in watched] == before
     assert run("dvc", "status", "evaluate").strip() == "Data and pipelines are up to date."
     kept = json.loads((ablation.FOLDER / "numbers.json").read_text())
     assert {kind: result["updates"] for kind, result in kept.items()} == {"additive": 20, "none": 20}
     figure = ablation.FIGURE.read_bytes()
 
-    assert spoke(run("benchmarks.ablation", "none")) == []
+    assert stages_run(run("benchmarks.ablation", "none")) == []
     run("benchmarks.ablation", "--saved", "numbers", "--figure", "again.svg")
     assert figure == ablation.FIGURE.read_bytes() == Path("again.svg").read_bytes()

@@ -1,4 +1,4 @@
-"""Contamination: planted duplicates are found, other sentences are not, and nothing depends on the batch."""
+"""Contamination: planted duplicates are found, other sentences are not, whatever the batches."""
 
 import random
 from itertools import chain, product
@@ -25,7 +25,7 @@ def sentences() -> list[str]:
 
 
 def pairs(texts: list[str]) -> list[Pair]:
-    """Each with a translation of letters drawn by chance."""
+    """Each with a translation of random letters."""
     draw = random.Random(2)
     return [Pair(text, "".join(draw.choices("abcdefghijkl", k=30))) for text in texts]
 
@@ -51,7 +51,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("kind", PLANTED)
 @pytest.mark.parametrize("side", ["source", "target", "both"])
-def test_what_is_planted_is_found(kind, side):
+def test_planted_duplicates_are_found(kind, side):
     index = Index({"test": TEST}, SHARE)
     for row, pair in enumerate(TEST):
         source, target = f"{OTHER[::-1]} {row}", f"{OTHER} {'x' * row}"
@@ -65,19 +65,19 @@ def test_what_is_planted_is_found(kind, side):
         assert (hits[0].share == 1.0) == (hits[0].kind == "exact") or kind == "inside"
 
 
-def test_other_sentences_are_left_alone():
+def test_other_sentences_are_not_hit():
     train = [Pair(f"{OTHER} {i} {i * i}", text) for i, text in enumerate(sentences())]
     assert contaminated({"test": TEST}, train, SHARE) == {"test": set()}
 
 
-def test_short_sentences_are_not_found_in_everything():
+def test_short_sentences_are_not_found_inside_longer_ones():
     test = [Pair("Ein Mann.", "A man."), Pair("…", "!")]
     train = [Pair("Ein Mann geht über die Straße.", "A man crosses the street."), Pair("?", "!!")]
     assert contaminated({"test": test}, train, SHARE) == {"test": set()}
     assert contaminated({"test": test}, [Pair("ein  MANN", "somebody")], SHARE) == {"test": {0}}
 
 
-def test_a_sentence_that_begins_alike_is_not_found_inside_a_longer_one():
+def test_a_sentence_with_the_same_beginning_is_not_found_inside_a_longer_one():
     test = [Pair("Ein Mann in einem blauen Hemd bläst auf einer Posaune.", "A man blows a trumpet.")]
     other = "Ein Mann in einem blauen Hemd steht auf einer Leiter, um ein Licht zu reparieren."
     assert contaminated({"test": test}, [Pair(other, "He mends a light.")], SHARE) == {"test": set()}
@@ -113,7 +113,7 @@ def test_a_lower_share_finds_more():
     assert found[0] < found[-1]
 
 
-def test_every_set_has_its_answer_and_batches_do_not_matter():
+def test_hits_are_by_set_and_do_not_depend_on_batches():
     sets = {"empty": [], "one": pairs(sentences()[:9]), "two": pairs(sentences()[5:14])}
     train = pairs(sentences()) * (BATCH // 128 + 1)
     index = Index(sets, SHARE)
@@ -132,8 +132,8 @@ SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=14).map(" ".join), min
 
 
 @given(SENTENCES, SENTENCES)
-def test_a_sentence_is_found_whatever_else_the_set_holds(evaluation, training):
-    """Which n-grams are indexed depends on all sentences of a set; what is found must not."""
+def test_a_sentence_is_found_whatever_the_other_sentences(evaluation, training):
+    """The indexed n-grams depend on all sentences of a set; the hits must not."""
     train = [Pair(text, "") for text in training + [f"{text} unter" for text in evaluation]]
     whole = contaminated({"test": [Pair(text, "") for text in evaluation]}, train, SHARE)["test"]
     alone = [contaminated({"test": [Pair(text, "")]}, train, SHARE)["test"] for text in evaluation]
@@ -150,7 +150,7 @@ def test_folding_ignores_spaces_and_marks(text):
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.data())
-def test_a_sentence_is_always_like_itself(texts, data):
+def test_a_sentence_always_hits_itself(texts, data):
     test = [Pair(text, "") for text in texts]
     text = data.draw(st.sampled_from(texts))
     [hits] = Index({"test": test}, SHARE).match([Pair(text, "unlike")])

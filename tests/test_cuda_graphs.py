@@ -1,4 +1,4 @@
-"""CUDA graphs: padded and replayed, a batch has the loss and gradients it has by itself."""
+"""CUDA graphs: padding and replay change neither loss nor gradients of a batch."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def batch(pairs: int, longest: int, seed: int) -> Batch:
 
 
 class Tape:
-    """Stands in for a CUDA recorder: work is done once, to set up, and then by whoever replays it."""
+    """Replaces a CUDA recorder: work runs once at recording, and again at each replay."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -40,14 +40,14 @@ class Tape:
 BATCHES = [
     batch(6, 5, 1),
     batch(33, 9, 2),  # another shape
-    batch(8, 7, 3),  # the first one's shape, and all there must be overwritten
+    batch(8, 7, 3),  # the first one's shape, whose inputs must be overwritten
     batch(5, 5, 4),
     batch(33, 9, 5),
 ]
 
 
 @pytest.mark.parametrize("kind", ["additive", "dot", "none"])
-def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
+def test_loss_and_gradients_are_those_without_a_graph(kind):
     built, alone, tape = model(kind).double(), model(kind).double(), Tape()
     graphs = Graphs(built, 0.1, Precision(torch.float64), tape)
     grads = [p.grad for p in built.parameters()]
@@ -59,11 +59,11 @@ def test_loss_and_gradients_are_those_of_the_batch_itself(kind):
         for (name, made), right in zip(built.named_parameters(), alone.parameters(), strict=True):
             torch.testing.assert_close(made.grad, right.grad, rtol=1e-9, atol=1e-11, msg=name)
     assert tape.records == 2
-    # A graph writes to addresses: gradients must lie where they lay.
+    # A graph writes to fixed addresses.
     assert all(p.grad is grad for p, grad in zip(built.parameters(), grads, strict=True))
 
 
-def test_it_learns_with_gradients_that_stay_where_they_are():
+def test_it_learns_with_gradients_in_fixed_tensors():
     built, pairs = model(), batch(6, 5, 1)
     graphs = Graphs(built, 0.1, Precision(torch.float32), Tape())
     optimizer = torch.optim.AdamW(built.parameters(), lr=0.01, fused=True)
@@ -76,7 +76,7 @@ def test_it_learns_with_gradients_that_stay_where_they_are():
 
 
 def test_a_shape_too_many_runs_without_a_graph(monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "MOST", 1)
+    monkeypatch.setattr(cuda_graphs, "MAX_GRAPHS", 1)
     built, tape = model().double(), Tape()
     graphs = Graphs(built, 0.0, Precision(torch.float64), tape)
     graphs(BATCHES[0])
@@ -90,7 +90,7 @@ def test_a_shape_too_many_runs_without_a_graph(monkeypatch):
 @pytest.mark.parametrize(
     "precision", [Precision(), Precision(torch.bfloat16), Precision(torch.bfloat16, True)]
 )
-def test_on_a_gpu_a_replay_is_the_batch_itself_with_the_weights_of_now(hidden, precision, monkeypatch):
+def test_on_a_gpu_a_replay_has_the_batch_s_loss_with_the_current_weights(hidden, precision, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     here = torch.device("cuda")
     built, alone = model(hidden=hidden).to(here), model(hidden=hidden).to(here)

@@ -1,4 +1,4 @@
-"""Separator and quoting are found where programs wrote them, and a quotation mark in a sentence is text."""
+"""Separator and quoting of programs are detected, and a quotation mark in a sentence is text."""
 
 import csv
 import gzip
@@ -124,7 +124,7 @@ def test_a_quotation_mark_of_a_sentence_is_text(tmp_path, table):
 
 def test_speech_alone_is_announced(tmp_path):
     announcement, _ = read(tmp_path / "x.tsv", '"Hallo."\t"Hello."\n' * 3)
-    assert announcement.startswith("every field stands in quotation marks, taken as text; if they are not")
+    assert announcement.startswith("every field has quotation marks, read as text; if they are not")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_speech_alone_is_announced(tmp_path):
         ),
     ],
 )
-def test_doubt_names_the_remedy(tmp_path, name, text, message):
+def test_an_ambiguous_file_is_refused_with_a_remedy(tmp_path, name, text, message):
     with pytest.raises(UserError, match=message):
         read(tmp_path / name, text)
 
@@ -167,7 +167,7 @@ def test_quoted_commas_separate_no_fields(tmp_path):
 
 
 @pytest.mark.parametrize(("source", "target"), [(0, 1), ("de", "en")])
-def test_a_header_again_is_no_pair(tmp_path, source, target):
+def test_a_repeated_header_is_no_pair(tmp_path, source, target):
     text = "de\ten\nHaus\thouse\n\ufeffde\ten\nHund\tdog\n"
     announcement, rows = read(tmp_path / "x.tsv", text, source, target)
     assert announcement == "line 1 is a header: de, en"
@@ -185,7 +185,7 @@ def test_words_that_are_codes_are_a_pair(tmp_path, name, first):
     assert list(open_table(tmp_path / name, 0, 1).rows) == [Pair(*row) for row in table]
 
 
-def test_a_code_that_is_a_word_is_a_header_if_it_comes_once(tmp_path):
+def test_a_code_that_is_a_word_is_a_header_if_it_is_not_repeated(tmp_path):
     announcement, rows = read(tmp_path / "x.tsv", "id\tit\ten\n1\tcasa\thouse\n2\tcane\tdog\n", 1, 2)
     assert (announcement, len(rows)) == ("line 1 is a header: id, it, en", 2)
     announcement, rows = read(tmp_path / "x.tsv", "0\tit\ten\n1\tcasa\thouse\n2\tit\ten\n", 1, 2)

@@ -1,4 +1,4 @@
-"""Directions: what travels with a corpus, and which versions may be compared."""
+"""Directions: stored with a corpus, and comparable or not between versions."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def tags(source, target=ENGLISH, kind="file", corpus="a.tsv", columns=("0", "1")
     return found | {"corpus.id": corpus}
 
 
-def test_a_direction_is_read_as_it_was_written_and_unknown_without_a_file(tmp_path):
+def test_a_written_direction_is_read_and_unknown_without_a_file(tmp_path):
     assert direction.read(tmp_path) == Direction()
     for found in (Direction(GERMAN, UNKNOWN), Direction(Side("zh-Hant", "Han"), Side())):
         direction.write(tmp_path / "new", found)
@@ -28,9 +28,9 @@ def test_a_direction_is_read_as_it_was_written_and_unknown_without_a_file(tmp_pa
     [
         (tags(GERMAN), tags(GERMAN, corpus="grown/b.parquet", kind="folder")),  # the corpus may move
         (tags(Side("DE", "Latin")), tags(GERMAN)),
-        (tags(Side("de-AT", "Latin")), tags(GERMAN)),  # a region is no other direction
-        (tags(UNKNOWN), tags(UNKNOWN)),  # one corpus, read alike
-        (tags(GERMAN), {"corpus.id": "a.tsv"}),  # registered before there were such tags
+        (tags(Side("de-AT", "Latin")), tags(GERMAN)),  # a region makes no difference
+        (tags(UNKNOWN), tags(UNKNOWN)),  # the same corpus and columns
+        (tags(GERMAN), {"corpus.id": "a.tsv"}),  # registered without such tags
         ({}, {}),
     ],
 )

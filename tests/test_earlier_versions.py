@@ -1,7 +1,7 @@
-"""A version registered by the code of before the modules moved into folders goes on: it brings its own code.
+"""A version registered before the modules moved into folders still works: it contains its own code.
 
-`fixtures/registered_version.tar.xz` holds the files that `register` wrote then, the JSON beside it what the
-registry knew of it and what it answers.
+`fixtures/registered_version.tar.xz` has the files that `register` wrote then; the JSON beside it has the
+registry's entry and some translations.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import projects
 import pytest
 
 from seq2seq.gate import isolated
+from seq2seq.inference.translator import Translator
+from seq2seq.nn import model_folder
+from seq2seq.nn.model_folder import WEIGHTS
 from seq2seq.tracking import client, registry, runs
 
 FIXTURE = Path(__file__).with_name("fixtures") / "registered_version.tar.xz"
@@ -35,8 +38,19 @@ def adopt(folder: Path) -> registry.Version:
     return registry.register_version(KNOWN["name"], f"models:/{model.model_id}", run_id, KNOWN["tags"])
 
 
+def test_today_s_code_reads_its_model_folder_and_writes_the_same_weights(tmp_path: Path) -> None:
+    with tarfile.open(FIXTURE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder, again = tmp_path / "artifacts/model", tmp_path / "again"
+    translator = Translator.from_folder(folder)
+    assert translator.translate(list(KNOWN["answers"]), warn=False) == list(KNOWN["answers"].values())
+    model_folder.save(translator.model, again)
+    assert (again / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()
+    assert model_folder.digest(folder) == KNOWN["run"]["tags"]["model_digest"]
+
+
 @pytest.mark.slow
-def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_translates_is_judged_and_rolled_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects.make(tmp_path)
     monkeypatch.chdir(project)
     earlier = adopt(tmp_path / "files")
@@ -44,7 +58,7 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
     texts = list(KNOWN["answers"])
     assert isolated.query(earlier.uri, client.uri(), texts) == list(KNOWN["answers"].values())
 
-    # Against it the version that the project makes loses.
+    # The project's own version loses against it.
     with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
         projects.call(project, "-m", "flows", "run")
     evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))
@@ -64,7 +78,7 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
 
 
 def champion() -> str:
-    """The number of the version that serves."""
+    """The number of the champion."""
     version = registry.version_by_alias(KNOWN["name"], registry.CHAMPION)
     assert version is not None
     return version.version

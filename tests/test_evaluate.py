@@ -1,4 +1,4 @@
-"""evaluate with a translator that knows a few sentences by heart, so that every figure is known."""
+"""evaluate with a translator of fixed translations, so that all scores are known."""
 
 import csv
 import json
@@ -36,11 +36,11 @@ NEWS = [
 ]
 
 
-class ByHeart:
-    """Says the reference, or what `wrong` holds for it; attention is on the word of the same place."""
+class FixedTranslator:
+    """Translates to the reference, or to an entry of `wrong`; attends to the same position."""
 
     def __init__(self, attends=True, wrong=()):
-        self.known = {pair.source: pair.target for pair in [*TEST, *VALIDATION, *NEWS]} | dict(wrong)
+        self.translations = {pair.source: pair.target for pair in [*TEST, *VALIDATION, *NEWS]} | dict(wrong)
         self.attends = attends
 
     def refusals(self, texts, split_sentences):
@@ -52,13 +52,13 @@ class ByHeart:
     def translate_fully(self, texts, beam, length_penalty, max_length, precision, split, batch_size, warn):
         assert (split, warn) == (PARAMS.evaluate.split_sentences, False)
         assert (length_penalty, max_length) == (PARAMS.evaluate.length_penalty, PARAMS.evaluate.max_length)
-        return [self.say(text, beam) if text else Translation("", 0.0, [], [], None) for text in texts]
+        return [self.search(text, beam) if text else Translation("", 0.0, [], [], None) for text in texts]
 
     def attend(self, texts, targets):
         return [self.pieces(*pair) for pair in zip(texts, targets, strict=True)]
 
-    def say(self, text, beam):
-        return self.pieces(text, self.known.get(text, "?") if beam > 1 else "a quick guess at it")
+    def search(self, text, beam):
+        return self.pieces(text, self.translations.get(text, "?") if beam > 1 else "a quick guess at it")
 
     def pieces(self, text, hypothesis):
         source, target = ([f"▁{word}" for word in side.split()] + ["</s>"] for side in (text, hypothesis))
@@ -84,7 +84,7 @@ class Recorder:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A function that evaluates in an empty folder and returns (metrics.json, what MLflow got)."""
+    """A function that evaluates in an empty folder and returns (metrics.json, the MLflow recorder)."""
     monkeypatch.chdir(tmp_path)
 
     def go(translator=None, test=TEST, away=False, train=TRAIN, validation=VALIDATION, news=None, **changes):
@@ -105,31 +105,31 @@ def run(tmp_path, monkeypatch):
             yield recorder
 
         monkeypatch.setattr(stage.runs, "model_run", model_run)
-        monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # these tests' process goes on
-        monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or ByHeart())
+        monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # the tests' process continues
+        monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or FixedTranslator())
         monkeypatch.setattr(stage.model_folder, "digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
         ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": list(further)})
         stage.evaluate(PARAMS.model_copy(update={"evaluate": how, "ingest": ingest}))
         left = [path.name for path in paths.CHECKPOINTS.iterdir()]
-        assert left == ["another"]  # a training that DVC has committed need not be gone on with
+        assert left == ["another"]  # the checkpoints of the committed training are removed
         return json.loads(paths.METRICS.read_text()), recorder
 
     return go
 
 
-def test_a_server_that_is_away_costs_no_result(run, capsys):
+def test_an_unreachable_server_loses_no_result(run, capsys):
     metrics, recorder = run(away=True)
     assert recorder.metrics == {}
     assert metrics == run()[0]
-    assert "does not answer; the results are in reports, `register` records them" in capsys.readouterr().out
+    assert "does not answer; the results are in reports, `register` logs them" in capsys.readouterr().out
 
 
 def read_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_metrics_of_one_who_knows_all(run, capsys):
+def test_metrics_of_perfect_translations(run, capsys):
     metrics, recorder = run()
     ours = metrics["test"]
     assert (ours["bleu"], ours["chrf"], ours["ter"], ours["brevity_penalty"]) == (100.0, 100.0, 0.0, 1.0)
@@ -155,7 +155,7 @@ def test_metrics_of_one_who_knows_all(run, capsys):
 
 
 def test_every_set_is_scored_and_the_frozen_one_in_detail(run, capsys):
-    metrics, recorder = run(ByHeart(wrong={TEST[2].source: "?"}), news=NEWS, frozen_set="news")
+    metrics, recorder = run(FixedTranslator(wrong={TEST[2].source: "?"}), news=NEWS, frozen_set="news")
     assert list(metrics)[:3] == ["validation", "test", "news"] == list(metrics["digests"])
     assert metrics["news"]["bleu"] == 100.0 > metrics["test"]["bleu"]
     assert metrics["frozen_set"] == "news"
@@ -164,9 +164,9 @@ def test_every_set_is_scored_and_the_frozen_one_in_detail(run, capsys):
     assert [segment["source"] for segment in read_lines(paths.SEGMENTS)] == [pair.source for pair in NEWS]
     assert {sample["source"] for sample in json.loads(paths.SAMPLES.read_text())} <= {p.source for p in NEWS}
     assert recorder.metrics["news.ter"] == 0.0
-    said = capsys.readouterr().out
-    assert "evaluate: news BLEU 100.0 (greedy" in said
-    assert "evaluate: news decides" in said
+    output = capsys.readouterr().out
+    assert "evaluate: news BLEU 100.0 (greedy" in output
+    assert "evaluate: news decides" in output
 
 
 def test_slices_of_the_frozen_set_are_scored_and_named_with_each_sentence(run):
@@ -189,7 +189,7 @@ def test_slices_of_the_frozen_set_are_scored_and_named_with_each_sentence(run):
 
 
 def test_segments_lengths_and_pictures(run):
-    metrics, _ = run(ByHeart(wrong={TEST[0].source: "A hound"}), pictures=4)
+    metrics, _ = run(FixedTranslator(wrong={TEST[0].source: "A hound"}), pictures=4)
     segments = read_lines(paths.SEGMENTS)
     assert [segment["source"] for segment in segments] == [pair.source for pair in TEST]
     assert segments[0]["hypothesis"] == "A hound"
@@ -215,7 +215,7 @@ def test_segments_lengths_and_pictures(run):
     ]
 
 
-def test_fewer_pictures_are_drawn_when_asked(run):
+def test_the_number_of_pictures_is_limited(run):
     run(pictures=1)
     assert {path.name for path in paths.PICTURES.iterdir()} == {
         "attention_1_reordered.png",
@@ -224,7 +224,7 @@ def test_fewer_pictures_are_drawn_when_asked(run):
 
 
 def test_samples_are_a_short_the_longest_and_the_most_reordered(run):
-    run(ByHeart(wrong={TEST[1].source: "nonsense"}))
+    run(FixedTranslator(wrong={TEST[1].source: "nonsense"}))
     samples = json.loads(paths.SAMPLES.read_text())
     assert [(sample["kind"], sample["source"]) for sample in samples] == [
         ("short", TEST[0].source),  # two words are too few
@@ -237,7 +237,7 @@ def test_samples_are_a_short_the_longest_and_the_most_reordered(run):
 
 
 def test_without_attention_there_is_no_map_and_no_alignment_error(run):
-    metrics, _ = run(ByHeart(attends=False), pictures=4)
+    metrics, _ = run(FixedTranslator(attends=False), pictures=4)
     assert [path.name for path in paths.PICTURES.iterdir()] == ["bleu_by_length.png"]
     assert "alignment_error_rate" not in metrics["test"]
     samples = json.loads(paths.SAMPLES.read_text())
@@ -254,16 +254,16 @@ def test_without_gold_alignment_attention_finds_the_reordered_one():
     assert "reordered" not in dict(stage.pick_samples(test, [straight] * 3))
 
 
-def test_alignment_error_is_of_attention_to_the_references_whatever_was_translated(run):
-    # attention follows the place: right but for the three last words of the verb-final sentence
+def test_alignment_error_depends_on_attention_to_the_references_alone(run):
+    # attention follows the position: correct except for the three last words of the verb-final sentence
     test = [TEST[0], TEST[1], TEST[4]]
     for wrong in ({}, {TEST[1].source: "?"}):
-        metrics, _ = run(ByHeart(wrong=wrong), test=test)
+        metrics, _ = run(FixedTranslator(wrong=wrong), test=test)
         assert metrics["test"]["aligned_sentences"] == 3
         assert metrics["test"]["alignment_error_rate"] == pytest.approx(1 - 14 / 16, abs=1e-4)
 
 
-def test_what_train_holds_of_each_set_is_counted_anew(run, capsys):
+def test_contamination_of_each_set_is_counted_from_train(run, capsys):
     train = [
         *TRAIN,
         Pair("DER Hund  schläft heute!", "Something else"),  # the first test source, however spelt
@@ -277,7 +277,7 @@ def test_what_train_holds_of_each_set_is_counted_anew(run, capsys):
     assert "2 of 5 sentences in training, exactly or nearly" in capsys.readouterr().out
 
 
-def test_a_sentence_too_long_for_the_model_is_left_untranslated_and_said_aloud(run, capsys):
+def test_a_sentence_too_long_for_the_model_is_left_untranslated_and_counted(run, capsys):
     long = Pair("viel " * (LONGEST + 1), "much " * (LONGEST + 1))
     run(test=[TEST[0], long])
     assert [segment["hypothesis"] for segment in read_lines(paths.SEGMENTS)] == [TEST[0].target, ""]

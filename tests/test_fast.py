@@ -1,4 +1,4 @@
-"""The fast path of training is the loop of model.py: same loss, same gradients; bfloat16 learns as well."""
+"""The fast loss has the loss and gradients of model.py; with bfloat16 the model learns as well."""
 
 import pytest
 import torch
@@ -19,14 +19,14 @@ def model(
 ) -> Seq2Seq:
     torch.manual_seed(1)
     built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied, layer_norm))
-    with torch.no_grad():  # far from where all attention weights are alike
+    with torch.no_grad():  # so that attention weights differ
         for parameter in built.parameters():
             parameter.mul_(2.0)
     return built
 
 
 def batch(pairs: int = 6) -> Batch:
-    """Pairs of 1 to 9 tokens, a target being its source turned around."""
+    """Pairs of 1 to 9 tokens; a target is its source reversed."""
     generator = torch.Generator().manual_seed(2)
     sources = [torch.randint(4, PIECES, (1 + i % 9,), generator=generator).tolist() for i in range(pairs)]
     return collate(sources, [source[::-1] for source in sources])
@@ -77,7 +77,7 @@ def test_dropout_is_drawn_only_in_training():
 
 
 @pytest.mark.parametrize("precision", BF16)
-def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
+def test_with_bfloat16_sums_stay_in_float32(precision, monkeypatch):
     kinds = set()
 
     def spied(function, kind):
@@ -88,10 +88,13 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
 
         return spy
 
-    look, gradients_of_keys = fast_loss.Looks.look, fast_loss.AdditiveLooks.key_gradients
+    forward_step, gradients_of_keys = (
+        fast_loss.AttentionTape.forward_step,
+        fast_loss.AdditiveAttentionTape.key_gradients,
+    )
 
-    def spied_look(self, query_BA):
-        context_BM = look(self, query_BA)
+    def spied_forward_step(self, query_BA):
+        context_BM = forward_step(self, query_BA)
         kinds.add(("weights", (self.weights[-1].dtype,)))
         return context_BM
 
@@ -101,8 +104,8 @@ def test_in_bfloat16_what_is_summed_up_stays_in_float32(precision, monkeypatch):
 
     monkeypatch.setattr(fast_loss, "lstm", spied(fast_loss.lstm, "lstm"))
     monkeypatch.setattr(fast_loss, "lstm_backward", spied(fast_loss.lstm_backward, "lstm_backward"))
-    monkeypatch.setattr(fast_loss.Looks, "look", spied_look)
-    monkeypatch.setattr(fast_loss.AdditiveLooks, "key_gradients", spied_gradients)
+    monkeypatch.setattr(fast_loss.AttentionTape, "forward_step", spied_forward_step)
+    monkeypatch.setattr(fast_loss.AdditiveAttentionTape, "key_gradients", spied_gradients)
     built, pairs = model("additive", layer_norm=True), batch(32)
     loss = fast_loss.summed_loss(built, pairs, 0.1, precision)
     made = gradients(built, loss)
@@ -126,7 +129,7 @@ def test_native_and_emulated_products_give_one_loss_and_its_gradients(kind, laye
         assert (made[name] - gradient).norm() <= 0.1 * gradient.norm() + 1e-6, name
 
 
-def test_emulation_multiplies_operands_that_bfloat16_can_hold():
+def test_emulation_multiplies_operands_rounded_to_bfloat16():
     operands = []
 
     class Spy(TorchDispatchMode):
@@ -145,16 +148,16 @@ def test_emulation_multiplies_operands_that_bfloat16_can_hold():
 
 
 @pytest.mark.parametrize("precision", BF16)
-def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_common(precision):
+def test_bfloat16_rounds_scores_without_their_common_constant(precision):
     torch.manual_seed(4)
-    energy_A = 0.05 + 0.02 * torch.randn(256)  # they add up to 13: half of it would be common to all scores
+    energy_A = 0.05 + 0.02 * torch.randn(256)  # their sum is 13, and half of it the scores' constant
     query_BA, keys_BSA = 0.3 * torch.randn(4, 256), 0.3 * torch.randn(4, 9, 256)
 
     def scores(kind: Precision) -> torch.Tensor:
         mask_BS = torch.ones(4, 9, dtype=torch.bool)
         keys, energy = kind.round(keys_BSA), kind.round(energy_A)
-        looks = fast_loss.AdditiveLooks(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
-        scores_BS = looks.score(kind.round(query_BA)).double()
+        tape = fast_loss.AdditiveAttentionTape(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
+        scores_BS = tape.score(kind.round(query_BA)).double()
         return scores_BS - scores_BS.mean(dim=1, keepdim=True)
 
     exact = scores(Precision(torch.float64))
@@ -165,7 +168,7 @@ def test_bfloat16_rounds_scores_by_their_differences_not_by_what_they_have_in_co
 def test_dropout_has_torch_s_law(share):
     torch.manual_seed(3)
     dropout, ones = torch.nn.Dropout(share), torch.ones(401, 499, requires_grad=True)
-    dropped = fast_loss.drop(ones, dropout)
+    dropped = fast_loss.fast_dropout(ones, dropout)
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)], rel=1e-3)
     zeros = dropped == 0
     assert zeros.float().mean().item() == pytest.approx(share, abs=0.006)  # 5 sigmas
@@ -173,13 +176,13 @@ def test_dropout_has_torch_s_law(share):
         assert (zeros & other).float().mean().item() == pytest.approx(share**2, abs=0.01)
     dropped.sum().backward()
     torch.testing.assert_close(ones.grad, dropped.detach())
-    assert not torch.equal(fast_loss.drop(ones, dropout), dropped)
-    assert fast_loss.drop(ones, dropout.eval()) is ones
+    assert not torch.equal(fast_loss.fast_dropout(ones, dropout), dropped)
+    assert fast_loss.fast_dropout(ones, dropout.eval()) is ones
 
 
 @pytest.mark.parametrize("share", [1e-6, 1 - 1e-6])
-def test_dropout_of_next_to_nothing_or_all_is_torch_s(share):
-    dropped = fast_loss.drop(torch.ones(1000), torch.nn.Dropout(share))
+def test_dropout_of_almost_none_or_all_is_torch_s(share):
+    dropped = fast_loss.fast_dropout(torch.ones(1000), torch.nn.Dropout(share))
     assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""The fast search finds what the reference search finds: fast path = reference path."""
+"""The fast search finds the hypotheses of the reference search."""
 
 import copy
 import functools
@@ -25,7 +25,7 @@ BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
 
 @functools.cache
 def build(attention, layers=1, tie=True, layer_norm=False) -> Seq2Seq:
-    """Not trained, but with opinions: in double precision, and far from uniform."""
+    """Not trained, in double precision, with weights so large that its distributions are far from uniform."""
     torch.manual_seed(4)
     model = Seq2Seq(Config(PIECES, 10, 12, 7, layers, attention, 0.3, tie, layer_norm)).double().eval()
     with torch.no_grad():
@@ -72,9 +72,9 @@ def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer
 
 
 @pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize("count", [fast_search.TOGETHER - 1, 2 * fast_search.TOGETHER + 3])
+@pytest.mark.parametrize("count", [fast_search.ENCODER_BATCH - 1, 2 * fast_search.ENCODER_BATCH + 3])
 @pytest.mark.parametrize("beam", [1, 3])
-def test_few_and_many_sentences_of_any_lengths_are_searched_alike(attention, count, beam):
+def test_few_and_many_sentences_of_any_lengths_give_the_same_hypotheses(attention, count, beam):
     draw = random.Random(6)
     words = range(EOS + 1, PIECES)
     sources = [draw.choices(words, k=1 + 29 * n // count) for n in range(count)]
@@ -107,7 +107,7 @@ def test_bfloat16_finds_hypotheses_about_as_good(precision, attention):
         batch = collate([source], [ours.ids])
         length = len(ours.ids) + ours.ended
         arguments = (batch.input_BT[:, :length], batch.output_BT[:, :length])
-        total, _ = search.forced(model, batch.source_BS, batch.source_lengths_B, *arguments)
+        total, _ = search.force_decode(model, batch.source_BS, batch.source_lengths_B, *arguments)
         assert ours.log_probability == pytest.approx(total.item(), rel=0.02)
         assert total.item() / length == pytest.approx(best.score(1.0), rel=0.05)
 
@@ -123,13 +123,13 @@ def test_native_and_emulated_products_find_the_same(beam, attention):
     assert_alike(emulated, native, 0.01)
 
 
-def test_nothing_is_said_in_no_steps():
+def test_without_steps_hypotheses_are_empty():
     found = beam_search(FastModel(build("dot"), EXACT), *batches(1)[0], 3, 1.0, max_length=0)
     assert {(tuple(h.ids), h.log_probability, h.ended) for h in found} == {((), 0.0, False)}
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 2 * BLOCK, 5 * BLOCK])
-def test_the_best_lie_in_the_best_blocks(count):
+def test_topk_is_torch_s(count):
     torch.manual_seed(6)
     total_NX = torch.randn(7, 4 * BLOCK, dtype=torch.float64)
     total_NX[:, ::3] = -torch.inf

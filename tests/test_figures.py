@@ -1,4 +1,4 @@
-"""Pictures: words put together from pieces, alignment as text, files that can be opened and read."""
+"""Plots: words from pieces, alignment as text, and image files."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_an_empty_side_has_no_words():
 
 
 @given(st.data())
-def test_a_word_row_spends_what_its_pieces_spend_on_words(data):
+def test_a_word_s_row_sums_to_the_mean_of_its_pieces(data):
     def pieces():
         count = data.draw(st.integers(1, 6))
         return [data.draw(st.sampled_from(["▁a", "b", "▁"])) for _ in range(count)] + ["</s>"]
@@ -80,12 +80,12 @@ def test_alignment_of_fourteen_words_fits_a_terminal():
 
 
 @pytest.mark.parametrize("last", ["</s>", "漢字", "$x_1$"])
-def test_attention_map_is_a_picture_as_large_as_it_has_pieces(tmp_path, last):
+def test_the_size_of_an_attention_map_follows_its_pieces(tmp_path, last):
     small, large = tmp_path / "new" / "small.png", tmp_path / "large.png"
     plots.attention_map(small, [*SOURCE[:-1], last], TARGET, ATTENTION)
     plots.attention_map(large, SOURCE * 4, TARGET, np.tile(ATTENTION, 4))
     assert imread(large).shape[1] > imread(small).shape[1] > 200
-    assert imread(small).std() > 0.05  # something is on it
+    assert imread(small).std() > 0.05  # not blank
     most = plots.MOST_PIECES
     for pieces in (most, 10 * most):
         attention = np.zeros((pieces, pieces))
@@ -93,7 +93,7 @@ def test_attention_map_is_a_picture_as_large_as_it_has_pieces(tmp_path, last):
     assert (tmp_path / f"{most}.png").read_bytes() == (tmp_path / f"{10 * most}.png").read_bytes()
 
 
-def test_columns_stand_under_their_words_however_wide_a_letter_is():
+def test_columns_are_below_their_words_for_wide_letters_too():
     lines = plots.alignment_text(["▁a", "▁b", "</s>"], ["▁狗狗", "▁x", "</s>"], np.eye(3, dtype="f4"))
     assert lines.splitlines() == ["      ┌ a", "      │  ┌ b", "狗狗 ███ ·", "   x  · ███"]
 
@@ -122,7 +122,7 @@ def texts(svg: Path) -> list[str]:
     return re.findall(r"<text [^>]*>([^<]*)</text>", svg.read_text())
 
 
-def test_a_chart_of_kinds_names_all_it_shows_as_text(tmp_path):
+def test_a_chart_of_kinds_has_all_names_as_text(tmp_path):
     svg = tmp_path / "new" / "chart.svg"
     ablation_chart.comparison_chart(svg, TWO)
     shown = texts(svg)
@@ -141,7 +141,7 @@ def test_a_chart_of_kinds_drawn_twice_gives_the_same_bytes(tmp_path):
     assert "dc:date" not in (tmp_path / "first.svg").read_text()
 
 
-def test_a_chart_of_kinds_starts_at_zero_and_does_not_blow_up_what_is_near_it(tmp_path):
+def test_a_chart_of_kinds_starts_at_zero_and_does_not_magnify_small_values(tmp_path):
     ablation_chart.comparison_chart(
         tmp_path / "chart.svg", [Panel("a", "b", {"dot": [(4, 0.2)]}, {"dot": 0.2}, {})]
     )
@@ -149,7 +149,7 @@ def test_a_chart_of_kinds_starts_at_zero_and_does_not_blow_up_what_is_near_it(tm
     assert {"0", "10"} <= {*shown}
 
 
-def test_a_chart_of_kinds_is_read_on_white_and_on_black():
+def test_a_chart_of_kinds_has_contrast_on_white_and_on_black():
     def luminance(color: str) -> float:
         shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]

@@ -1,4 +1,4 @@
-"""Each filter by itself, and what tidying text must never do."""
+"""Each filter by itself, and the laws of tidying."""
 
 import sys
 import unicodedata
@@ -62,7 +62,7 @@ def test_thresholds_come_from_params():
     assert reason("Der Hund", "Der Hund", drop_identical=False) is None
 
 
-def test_scripts_are_checked_per_side_and_only_where_asked():
+def test_scripts_are_checked_per_side_and_only_if_set():
     assert reason("Привет, мир", "Hello, world") is None
     assert reason("Привет, мир", "Hello, world", source_script="Cyrillic") is None
     assert reason("Hello, world", "Привет, мир", source_script="Cyrillic") == "source_script"
@@ -124,20 +124,20 @@ def test_tidy(raw, expected):
     assert filters.tidy(raw, "NFC") == expected
 
 
-def test_tidying_keeps_what_belongs_to_the_spelling():
+def test_tidying_keeps_characters_of_the_spelling():
     mongolian, persian, emoji = "ᠰᠠᠷ\u180eᠠ", "می\u200cخواهم", "\u2764\ufe0f"
     assert [filters.tidy(text, "NFC") for text in (mongolian, persian, emoji)] == [mongolian, persian, emoji]
     assert filters.tidy("\u061c5 كم", "NFC") == "5 كم"
 
 
-def test_tidy_keeps_or_folds_compatibility_characters_as_asked():
+def test_tidy_keeps_or_folds_compatibility_characters_by_form():
     assert filters.tidy("ﬁne ①", "NFC") == "ﬁne ①"
     assert filters.tidy("ﬁne ①", "NFKC") == "fine 1"
     assert filters.tidy("a\u0308", "none") == "a\u0308"
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_tidying_any_character_that_can_change_twice_is_tidying_it_once(form):
+def test_tidying_any_single_character_is_idempotent(form):
     for character in map(chr, range(sys.maxunicode + 1)):
         if unicodedata.category(character) in ("Cn", "Co", "Cs"):  # no text
             continue
@@ -172,7 +172,7 @@ def test_the_script_of_most_letters(texts, script):
     assert words.main_script(texts) == script
 
 
-def test_the_length_ratio_is_that_of_the_corpus_at_hand():
+def test_the_length_ratio_is_relative_to_that_of_the_corpus():
     chinese, english = "他每天早上都喝一杯咖啡。", "He drinks a cup of coffee every single morning."
     assert reason(chinese, english, max_characters=100) == "length_ratio"
     assert reason(chinese, english, max_characters=100, typical_length_ratio=3.6) is None

@@ -1,4 +1,4 @@
-"""Every format gives the same pairs, and every fault its file and line."""
+"""Every format gives the same pairs, and every error names its file and line."""
 
 import csv
 import gzip
@@ -166,7 +166,7 @@ def test_blank_lines_and_windows_line_ends(tmp_path):
     assert rows(path) == [Pair("a b", "c"), Pair("d", "e")]
 
 
-def test_a_carriage_return_within_a_line_ends_none(tmp_path):
+def test_a_carriage_return_within_a_line_does_not_end_it(tmp_path):
     path = tmp_path / "x.tsv"
     path.write_bytes(b"a\tb\rc\nd\n")
     assert rows(path) == [Pair("a", "b\rc"), Malformed(2, "1 field where line 1 has 2: d")]
@@ -213,7 +213,7 @@ def test_malformed_rows_have_lines(tmp_path, name, data, line, reason):
     assert [row for row in rows(path) if isinstance(row, Malformed)] == [Malformed(line, reason)]
 
 
-def test_reading_goes_on_after_malformed_rows(tmp_path):
+def test_reading_continues_after_malformed_rows(tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(b'a,b\n\xff,x\n"c"d,e\nf\n"g\nh",i\n\xff\nj,k\n')
     found = rows(path)
@@ -223,7 +223,7 @@ def test_reading_goes_on_after_malformed_rows(tmp_path):
     assert [row.line for row in found if isinstance(row, Malformed)] == [2, 3, 4, 7]
 
 
-def test_a_quote_that_is_not_closed_counts_every_line_it_swallows(tmp_path):
+def test_a_quote_that_is_not_closed_makes_all_its_lines_malformed(tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(b'a,b\n"c,d\ne,f\ng,"h"\ni,j\n')
     first, *lost, last = rows(path)
@@ -247,7 +247,7 @@ def test_malformed_json(tmp_path):
     assert reasons == [(2, "not valid JSON"), (3, "no JSON object with the columns as keys")]
 
 
-def test_a_parquet_file_that_expands_as_no_text_does(tmp_path, monkeypatch):
+def test_a_parquet_file_that_expands_more_than_text(tmp_path, monkeypatch):
     monkeypatch.setattr(columnar, "EXPANDED", 10_000)
     texts = pa.table({"a": ["x" * 100_000] * 9, "b": ["y"] * 9})
     pq.write_table(texts, tmp_path / "x.parquet", use_dictionary=False, compression="zstd")

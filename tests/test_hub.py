@@ -1,4 +1,4 @@
-"""Downloads from a hub on loopback: the right commit and bytes, or an error that says what to do."""
+"""Downloads from a hub on loopback: the right commit and bytes, or an error with a remedy."""
 
 import hashlib
 import json
@@ -62,8 +62,8 @@ def test_unpinned_then_pinned(server, capsys):
     document["ingest"]["path"] = str(PIN)
     settings = params.check(document, PIN)
     ingest(settings)
-    said = capsys.readouterr().out
-    assert f"owner/name at {COMMIT} (now main) from the hub; not pinned yet" in said
+    output = capsys.readouterr().out
+    assert f"owner/name at {COMMIT} (now main) from the hub; not pinned yet" in output
     assert [pair[:2] for pair in read_split(Path("data/raw"), "validation")] == [("nein", "no")]
     unpinned = json.loads(Path("data/provenance.json").read_text())
     assert unpinned["revision"] == COMMIT
@@ -77,8 +77,8 @@ def test_unpinned_then_pinned(server, capsys):
 
     capsys.readouterr()
     ingest(settings)
-    said = capsys.readouterr().out
-    assert f"ingest: owner/name at {COMMIT} from the hub, 3 files as pinned\n" in said
+    output = capsys.readouterr().out
+    assert f"ingest: owner/name at {COMMIT} from the hub, 3 files as pinned\n" in output
     assert json.loads(Path("data/provenance.json").read_text()) == unpinned
 
 
@@ -91,7 +91,7 @@ def test_unpinned_then_pinned(server, capsys):
         ({"config": "de-fr"}, "pin.yaml: BuilderConfig 'de-fr' not found. Available: ['default']"),
     ],
 )
-def test_what_the_hub_does_not_have(server, keys, message):
+def test_missing_datasets_and_files_are_named(server, keys, message):
     with pytest.raises(UserError) as caught:
         fetch(**keys)
     assert message in str(caught.value)
@@ -110,8 +110,8 @@ def test_wrong_hash_is_no_longer_in_the_cache(server):
 
 @pytest.mark.slow
 def test_dead_hub(monkeypatch, capsys):
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setattr(hub, "WAITS", (0.0,))
     with pytest.raises(TransientError, match=r"tried 2 times; .* set CORPUS_MIRROR to a folder") as caught:
@@ -132,7 +132,7 @@ def test_one_timeout_then_success(server, monkeypatch, capsys):
 def test_a_dead_hub_is_not_replaced_by_a_cached_revision(server):
     fetch()
     server.close()
-    with pytest.raises(TransientError, match="nothing older was taken instead"):
+    with pytest.raises(TransientError, match="no cached revision was used instead"):
         fetch()
 
 
@@ -146,7 +146,7 @@ def test_truncated_file(server):
 
 
 @pytest.mark.parametrize("limit", ["15m", "0", "nan", "inf", "1e12"])
-def test_a_limit_that_is_none_is_named(monkeypatch, limit):
+def test_an_invalid_limit_is_named(monkeypatch, limit):
     monkeypatch.setenv(hub.LIMIT, limit)
     with pytest.raises(UserError, match=f"SEQ2SEQ_HUB_SECONDS={limit}: must be a number of seconds"):
         hub._limit()
@@ -155,7 +155,7 @@ def test_a_limit_that_is_none_is_named(monkeypatch, limit):
 
 
 @pytest.mark.slow
-def test_a_hub_that_stalls_is_left_in_time(server, monkeypatch):
+def test_a_hub_that_stalls_is_given_up_after_the_timeout(server, monkeypatch):
     server.stall_files = True
     monkeypatch.setenv(hub.LIMIT, "8")
     began = time.monotonic()
@@ -171,17 +171,17 @@ def fill(folder):
 
 
 def test_mirror(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody is asked
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no request is made
     monkeypatch.setenv("CORPUS_MIRROR", str(tmp_path / "mirror"))
-    with pytest.raises(UserError, match="holds no owner/name; put it there, or unset CORPUS_MIRROR"):
+    with pytest.raises(UserError, match="has no owner/name; put it there, or unset CORPUS_MIRROR"):
         fetch()
     fill(tmp_path / "mirror/owner/name")
     copy = fetch()
     assert (copy.revision, copy.mirror, copy.licence) == (None, True, "cc0-1.0")
-    assert copy.said.endswith("not from the hub; pin.yaml has no hashes to check them against")
+    assert copy.summary.endswith("not from the hub; pin.yaml has no hashes to check them against")
     copy = fetch(COMMIT, HASHES)
     assert (copy.revision, copy.mirror) == (COMMIT, True)
-    assert copy.said.endswith("not from the hub; 3 files as pinned")
+    assert copy.summary.endswith("not from the hub; 3 files as pinned")
     with pytest.raises(UserError, match=r"dev\.jsonl has sha256"):
         fetch(COMMIT, HASHES | {"dev.jsonl": "ab" * 32})
     with pytest.raises(UserError, match=r"do not name the same files: dev\.jsonl"):
@@ -189,7 +189,7 @@ def test_mirror(tmp_path, monkeypatch):
     assert (tmp_path / "mirror/owner/name/dev.jsonl").exists()
 
 
-def test_a_mirror_does_not_lead_elsewhere(tmp_path, monkeypatch):
+def test_a_mirror_cannot_refer_to_other_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("CORPUS_MIRROR", str(tmp_path / "mirror"))
     fill(tmp_path / "mirror/owner/name")
     secret = tmp_path / "secret.jsonl"

@@ -1,4 +1,4 @@
-"""The splits are right, the same again, and stay what they were when a corpus grows."""
+"""The splits are correct, reproducible, and stable when a corpus grows."""
 
 import gzip
 import hashlib
@@ -61,7 +61,7 @@ def test_one_file_without_splits(capsys):
         assert numbers == sorted(numbers)
         assert all(number in BUCKETS[split] for number in numbers)
     assert not {pair.source for pair in splits["train"]} & {pair.source for pair in splits["test"]}
-    assert 2600 < len(splits["train"]) < 2900  # the whole of both buckets stays out of it
+    assert 2600 < len(splits["train"]) < 2900  # without both buckets
     assert facts == {
         "kind": "file",
         "path": "deu eng.tsv",
@@ -79,11 +79,11 @@ def test_one_file_without_splits(capsys):
         "languages": {side: {"language": None, "script": "Latin"} for side in ("source", "target")},
         "rows": {split: len(pairs) for split, pairs in splits.items()},
     }
-    said = capsys.readouterr().out
-    assert "no header: columns are numbered from 0 to 1; source is 0, target is 1" in said
+    output = capsys.readouterr().out
+    assert "no header: columns are numbered from 0 to 1; source is 0, target is 1" in output
     first = splits["train"][0]
-    assert f"  {first.source} → {first.target}\n" in said
-    assert "made test of the 50 lowest hashes" in said
+    assert f"  {first.source} → {first.target}\n" in output
+    assert "made test of the 50 lowest hashes" in output
 
 
 @pytest.mark.parametrize("rows", [5, 10, 100, 101, 5000])
@@ -186,7 +186,7 @@ def test_grammar(capsys):
 
 
 def split_of(pairs, size=1000):
-    """Which split each pair of texts comes out in, of all there are."""
+    """The split of each pair of texts."""
     made = {split: HeldOut(split, size) for split in ("test", "validation")}
     train = list(_train(iter(pairs), made, None))
     return {"train": train} | {split: held.pairs() for split, held in made.items()}
@@ -205,7 +205,7 @@ def test_growing_data_moves_no_sentence(corpus, more, size):
     before, after = split_of(corpus, size), split_of(corpus + more, size)
     home = {normalise(pair.source): split for split, pairs in after.items() for pair in pairs}
     for split, pairs in before.items():
-        # a sentence may leave a full evaluation split, but never for another split
+        # a sentence may leave a full evaluation split, but never enters another split
         assert all(home.get(normalise(pair.source), split) == split for pair in pairs)
     assert before["train"] == after["train"][: len(before["train"])]
 
@@ -258,11 +258,11 @@ def test_headers_of_joined_files_are_left_out_and_announced_once(capsys, column)
     Path("x.tsv").write_text(shard * 150, encoding="utf-8")
     _, facts = run(path="x.tsv", max_malformed_rows=0, **column)
     assert facts["malformed_rows"] == 0
-    assert capsys.readouterr().out.count("the header stands there again") == 1
+    assert capsys.readouterr().out.count("the header is repeated") == 1
     Path("x.tsv").write_text(shard * 3, encoding="utf-8")
     run(path="x.tsv", max_malformed_rows=0, **column)
-    said = capsys.readouterr().out
-    assert "header stands there again 2 times and is left out, first in x.tsv, line 502\n" in said
+    output = capsys.readouterr().out
+    assert "header is repeated 2 times and left out, first in x.tsv, line 502\n" in output
 
 
 def test_far_too_many_malformed_rows_stop_at_once():
@@ -285,7 +285,7 @@ def test_far_too_many_malformed_rows_stop_at_once():
         ("x.tmx", "<tmx>", "x.tmx is not read yet; export its sentence pairs as TSV"),
     ],
 )
-def test_what_cannot_be_used(name, text, message):
+def test_unusable_input_is_named_with_a_remedy(name, text, message):
     if text is not None:
         Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
@@ -314,7 +314,7 @@ def test_the_stage_needs_no_torch():
     assert not Path(".cache").exists()
 
 
-def test_further_evaluation_sets_are_files_folders_and_told_of(capsys):
+def test_further_evaluation_sets_are_files_or_folders_and_printed(capsys):
     write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
     Path("sets/speech").mkdir(parents=True)
     write("sets/news.tsv", [("Guten Tag", "Good day"), ("Guten Tag", "Good day")])
@@ -323,7 +323,7 @@ def test_further_evaluation_sets_are_files_folders_and_told_of(capsys):
     before, _ = run(path="corpus.tsv", test_size=5, validation_size=5)
     keys = {"evaluation_folder": "sets", "evaluation_sets": ["news", "speech"]}
     splits, facts = run(path="corpus.tsv", test_size=5, validation_size=5, **keys)
-    assert splits == before  # they move nothing
+    assert splits == before  # they change no split
     assert [pair[:2] for pair in read_split(RAW, "news")] == [("Guten Tag", "Good day")] * 2
     assert [pair[:2] for pair in read_split(RAW, "speech")] == [("Hallo", "Hello")]
     news = facts["evaluation_sets"]["news"]
@@ -334,28 +334,28 @@ def test_further_evaluation_sets_are_files_folders_and_told_of(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("nevs", "has no set 'nevs' .did you mean news..*there are: news, twice, void"),
         ("twice", r"which set is 'twice'\? There are sets/twice.jsonl, sets/twice.tsv: rename one"),
         ("void", "void.tsv: holds no line"),
     ],
 )
-def test_an_evaluation_set_that_is_not_there_is_named(name, said):
+def test_a_missing_evaluation_set_is_named(name, message):
     write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
     Path("sets").mkdir()
     write("sets/news.tsv", [("Guten Tag", "Good day")])
     write("sets/void.tsv", [])
     for name_ in ("twice.tsv", "twice.jsonl"):
         write(f"sets/{name_}", [])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         run(path="corpus.tsv", evaluation_folder="sets", evaluation_sets=[name])
 
 
 @pytest.mark.parametrize(
     ("given", "tag"), [("deu", "de"), ("DE", "de"), ("zho", "zh"), ("gsw", "gsw"), (None, None)]
 )
-def test_a_language_is_kept_by_the_tag_that_others_know(given, tag):
+def test_languages_are_stored_as_bcp_47_tags(given, tag):
     write("x.tsv", [(text, text) for text in sentences(500)])
     _, facts = run(path="x.tsv", source_language=given)
     assert facts["languages"]["source"]["language"] == tag

@@ -41,7 +41,7 @@ def test_shapes(tmp_path, monkeypatch, indent, piece, shape):
     assert read(tmp_path / "x.json", shape(indent)) == PAIRS
 
 
-def test_lines_with_arrays_of_objects_stay_lines(tmp_path):
+def test_lines_with_arrays_of_objects_are_lines(tmp_path):
     row = {"spans": [{"start": 1}], "de": "Haus", "en": "house"}
     assert read(tmp_path / "x.jsonl", f"{json.dumps(row)}\n" * 2) == [Pair("Haus", "house")] * 2
 

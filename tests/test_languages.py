@@ -1,4 +1,4 @@
-"""Languages are found by codes and names in the forms that corpora use, and words are none."""
+"""Languages are recognised by codes and names in the forms of corpora; ordinary words are not."""
 
 import pytest
 

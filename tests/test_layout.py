@@ -1,4 +1,4 @@
-"""Folders are read by the dataset card's rules, and without one by their files' names."""
+"""The splits of folders are found by the dataset card, or else by the names of files."""
 
 import os
 
@@ -94,7 +94,7 @@ def test_saved_datasets(tmp_path):
 def test_a_saved_dataset_names_no_file_elsewhere(tmp_path):
     fill(tmp_path, "other.arrow", "c/x")
     (tmp_path / "c/state.json").write_text('{"_data_files": [{"filename": "../other.arrow"}]}')
-    with pytest.raises(UserError, match="which does not lie in"):
+    with pytest.raises(UserError, match="which is not in"):
         find_splits(tmp_path / "c")
 
 
@@ -105,7 +105,7 @@ def test_a_card_names_no_file_elsewhere(tmp_path, path):
     (tmp_path / "a/b/README.md").write_text(
         f"---\nconfigs: [{{config_name: x, data_files: '{place}'}}]\n---\n", encoding="utf-8"
     )
-    with pytest.raises(UserError, match=r"which does not lie in|cannot be used as a corpus"):
+    with pytest.raises(UserError, match=r"which is not in|cannot be used as a corpus"):
         find_splits(tmp_path / "a/b")
 
 
@@ -147,13 +147,13 @@ def test_links(tmp_path, monkeypatch):
     ],
 )
 def test_links_into_dvcs_cache_are_followed(tmp_path, monkeypatch, settings, place):
-    fill(tmp_path, "project/c/train.tsv", "project/.dvc/tmp/x")  # where DVC's cache.type is symlink
+    fill(tmp_path, "project/c/train.tsv", "project/.dvc/tmp/x")  # with DVC's cache.type symlink
     root = tmp_path / "project"
     for name, text in {"config": "", **settings}.items():
         (root / ".dvc" / name).write_text("[core]\n    no_scm = true\n" + text.format(root=root))
     fill(root, f"{place}/files/md5/ab/cd", f"{place}/ab/cd", "else/files/md5/ab/cd")
     monkeypatch.chdir(root)
-    for name, target in (("test", "files/md5/ab/cd"), ("dev", "ab/cd")):  # dev: of DVC 2
+    for name, target in (("test", "files/md5/ab/cd"), ("dev", "ab/cd")):  # dev: the cache of DVC 2
         (root / f"c/{name}.tsv").symlink_to(root / place / target)
     assert {*names(find_splits(root / "c"))} == {"train", "test", "validation"}
     (root / "c/dev-2.tsv").symlink_to(root / "else/files/md5/ab/cd")

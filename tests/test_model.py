@@ -7,7 +7,7 @@ import torch
 
 from seq2seq.data.vocabulary import EOS, PAD
 from seq2seq.nn.batches import collate
-from seq2seq.nn.model import Config, Seq2Seq, turn_around
+from seq2seq.nn.model import Config, Seq2Seq, reverse_within_length
 from seq2seq.training.loss import cross_entropy
 
 KINDS = ["additive", "dot", "general", "none"]
@@ -45,7 +45,7 @@ def test_a_batch_scores_as_its_sentences_alone(attention, layers, layer_norm):
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
 
 
-def test_with_layer_norm_every_h_is_of_one_size_and_the_readout_keeps_below_saturation():
+def test_with_layer_norm_every_h_has_unit_variance_and_the_readout_does_not_saturate():
     model = build(layer_norm=True)
     batch = collate(SOURCES, TARGETS)
     memory, _ = model.encode(batch.source_BS, batch.source_lengths_B)
@@ -92,7 +92,7 @@ def test_attention_sums_to_one_and_is_zero_at_padding(attention):
 
 
 @pytest.mark.parametrize("kind", ["dot", "general"])
-def test_a_product_score_does_not_grow_with_the_number_of_units(kind):
+def test_a_dot_score_does_not_grow_with_the_number_of_units(kind):
     """Of memories and queries of unit variance, as layer normalisation makes them."""
     torch.manual_seed(3)
     spread = []
@@ -106,7 +106,7 @@ def test_a_product_score_does_not_grow_with_the_number_of_units(kind):
     assert max(spread) < 1.5 * min(spread)
 
 
-def test_without_attention_the_source_is_known_by_the_first_state_alone():
+def test_without_attention_only_the_first_state_depends_on_the_source():
     model = build("none")
     batch = collate(SOURCES, TARGETS)
     memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
@@ -121,28 +121,28 @@ def test_without_attention_the_source_is_known_by_the_first_state_alone():
 
 
 @pytest.mark.parametrize("attention", ["additive", "dot", "general"])
-def test_a_step_reads_the_context_of_the_state_before_it_and_speaks_with_that_of_its_own(attention):
+def test_a_step_takes_the_previous_context_as_input_and_outputs_its_own(attention):
     model = build(attention, layers=2)
     batch = collate(SOURCES, TARGETS)
     memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
 
-    def looked(weights_BS):
+    def context(weights_BS):
         return torch.einsum("bs,bsm->bm", weights_BS, memory.values_BSM)
 
     c_1, weights_BS = model.decoder.attention(state.hidden_LBH[-1], memory)
-    torch.testing.assert_close(state.context_BM, looked(weights_BS))
+    torch.testing.assert_close(state.context_BM, context(weights_BS))
     first_BE = model.decoder.embedding(batch.input_BT[:, 0])
     output_BO, after, weights_BS = model.decoder.step(first_BE, state, memory)
-    read = torch.cat([first_BE, c_1], -1)
+    inputs = torch.cat([first_BE, c_1], -1)
     for lstm_cell, hidden_BH, cell_BH in zip(model.decoder.cells, *state[:2], strict=True):
-        d_1 = read = lstm_cell(read, (hidden_BH, cell_BH))[0]
+        d_1 = inputs = lstm_cell(inputs, (hidden_BH, cell_BH))[0]
     c_2, _ = model.decoder.attention(d_1, memory)
-    torch.testing.assert_close(after.context_BM, looked(weights_BS))
+    torch.testing.assert_close(after.context_BM, context(weights_BS))
     torch.testing.assert_close(output_BO, torch.cat([d_1, c_2], -1))
     torch.testing.assert_close(after.context_BM, c_2)
 
 
-def test_where_it_looks_to_say_a_word_depends_on_the_word_before():
+def test_attention_depends_on_the_previous_word():
     model = build("additive")
     batch = collate(SOURCES, TARGETS)
     memory, state = model.encode(batch.source_BS, batch.source_lengths_B)
@@ -160,13 +160,13 @@ def test_every_parameter_learns():
         assert idle == [], attention
 
 
-def test_turning_around_leaves_padding_in_place():
-    turned = turn_around(torch.tensor([3, 1, 4]), 4)
-    assert turned.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
-    assert torch.gather(turned, 1, turned).tolist() == [[0, 1, 2, 3]] * 3
+def test_reversal_leaves_padding_in_place():
+    reversed_BS = reverse_within_length(torch.tensor([3, 1, 4]), 4)
+    assert reversed_BS.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
+    assert torch.gather(reversed_BS, 1, reversed_BS).tolist() == [[0, 1, 2, 3]] * 3
 
 
-def test_batches_hold_what_the_decoder_reads_and_says():
+def test_batches_hold_inputs_and_outputs_of_the_decoder():
     batch = collate([[7, 8]], [[5, 6, 9]])
     assert batch.source_BS.tolist() == [[7, 8, EOS]]
     assert batch.input_BT[:, 1:].tolist() == batch.output_BT[:, :-1].tolist() == [[5, 6, 9]]

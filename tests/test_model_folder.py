@@ -1,4 +1,4 @@
-"""A model folder: what is saved is what is loaded, and what cannot be read is named."""
+"""A model folder: a saved model is loaded unchanged, and errors name the file."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from test_model import KINDS, SOURCES, TARGETS, build
 
 from seq2seq.common.errors import UserError
@@ -25,7 +26,7 @@ def saved(folder: Path, **changes) -> Seq2Seq:
 
 
 def rewrite(folder: Path, change) -> None:
-    """The config of a folder after `change` of what is stored in it."""
+    """Apply `change` to the stored config of a folder."""
     stored = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(change(stored)))
 
@@ -41,15 +42,29 @@ def test_saved_and_loaded_is_the_same_model(tmp_path: Path, attention, tie, laye
     assert torch.equal(model(*arguments)[0], loaded(*arguments)[0])
 
 
-def test_a_folder_that_knows_of_no_layer_norm_has_none(tmp_path: Path):
+def test_a_folder_without_the_key_layer_norm_has_none(tmp_path: Path):
     saved(tmp_path)
     rewrite(tmp_path, lambda stored: stored["model"].pop("layer_norm") or stored)
     assert model_folder.load(tmp_path).config == ADDITIVE
 
 
+def test_parameters_keep_their_names_in_files_and_load_by_those_of_the_modules_too(tmp_path: Path):
+    model = saved(tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    assert "encoder.rightward.0.weight_ih_l0" in weights
+    assert "encoder.backward_lstm.0.weight_hh_l0" in dict(model.named_parameters())
+    by_module = {name: p.detach().contiguous() for name, p in model.named_parameters()}
+    assert weights.keys() != by_module.keys()
+    save_file(by_module, tmp_path / WEIGHTS)
+    for (name, p), loaded in zip(
+        model.named_parameters(), model_folder.load(tmp_path).parameters(), strict=True
+    ):
+        assert torch.equal(p, loaded), name
+
+
 @pytest.mark.parametrize("attention", KINDS)
 @pytest.mark.parametrize("before", [1, 2])
-def test_earlier_formats_are_read_where_they_meant_the_same(tmp_path: Path, attention, before):
+def test_earlier_formats_are_read_where_they_mean_the_same(tmp_path: Path, attention, before):
     model = saved(tmp_path, attention=attention)
     rewrite(tmp_path, lambda stored: stored | {"format": before})
     if attention == "none":

@@ -1,7 +1,7 @@
-"""What a stage really opens is what dvc.yaml says it depends on, or DVC would not run it when it must.
+"""A stage opens only its deps of dvc.yaml; otherwise DVC would not run it when a file changes.
 
-Two means: an audit hook that sees every file Python opens and every parameter that is read, and, because
-readers in C++ and Rust open files unseen, a run of each stage in a folder that holds nothing else.
+Two checks: an audit hook records every file that Python opens and every parameter that is read; and, as the
+hook misses readers in C++ and Rust, each stage runs in a folder with its deps alone.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]
 EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"
 
-# What is read undeclared, and why no result depends on it.
+# Undeclared files, and why no result depends on them.
 ALWAYS = {
-    "params.yaml": "it is checked whole; the keys that decide are declared, and traced below",
+    "params.yaml": "it is checked as a whole; the keys that matter are declared, and traced below",
     "dvc.lock": "goes into the record of the run",
     ".git": "likewise: commit and changes",
     "mlflow.db": "the record itself",
     "mlruns": "likewise",
-    ".cache": "what libraries keep for themselves",
+    ".cache": "caches of libraries",
 }
 EXPLAINED = {
     "train": {
-        ".checkpoints": "of this very training only: they are named by all it depends on",
-        "dvc.yaml": "from it a checkpoint's name is made",
+        ".checkpoints": "of the same training only: their folder is a hash of all it depends on",
+        "dvc.yaml": "used for the hash that names checkpoints",
         "data/provenance.json": "goes into the record of the run",
-        "recipes": "likewise: the closest is named",
+        "recipes": "likewise: the closest recipe",
     },
     "evaluate": {
-        "reports/run.json": "which run its record goes on in",
-        "reports/curve.csv": "what that run lacks of it is sent",
+        "reports/run.json": "names the MLflow run that is continued",
+        "reports/curve.csv": "points that the run lacks are logged",
     },
     "register": {
-        "seq2seq": "goes along with the model, whole",
-        "reports/run.json": "which run the model belongs to",
-        "reports/curve.csv": "what that run lacks of it is sent",
+        "seq2seq": "logged with the model",
+        "reports/run.json": "names the MLflow run of the model",
+        "reports/curve.csv": "points that the run lacks are logged",
     },
 }
-NEEDED = ("params.yaml", "dvc.yaml", "reports/run.json")  # of these, without which a stage stops
+NEEDED = ("params.yaml", "dvc.yaml", "reports/run.json")  # of these, required by stages
 
-# Every Python process of a stage runs this first.
+# Code that every Python process of a stage runs first.
 HOOK = """
 import os, sys
 if log := os.environ.get("OPENS_LOG"):
@@ -64,7 +64,7 @@ if log := os.environ.get("OPENS_LOG"):
     def hook(event, arguments):
         if event == "open":
             path, _, flags = arguments
-            # What is removed as a tree is opened as folders, by names that are not from here.
+            # shutil.rmtree opens folders by names relative to their parent.
             if isinstance(path, int) or flags & os.O_ACCMODE == os.O_WRONLY or not os.path.isfile(path):
                 return
         elif event in ("os.listdir", "os.scandir"):
@@ -77,24 +77,24 @@ if log := os.environ.get("OPENS_LOG"):
                 os.write(out, f"{event}\\t{path}\\n".encode())
     sys.addaudithook(hook)
 """
-# A stage whose reading of parameters is seen as well.
+# Runs a stage and records the parameters that are read too.
 RUNNER = """
 import os, sys
 from seq2seq.common import params
 from seq2seq.__main__ import main
 out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 sections = {type(value).__name__: name for name, value in params.load()}
-def say(section, key):
+def write(section, key):
     caller = sys._getframe(2).f_globals["__name__"]
     os.write(out, f"{caller}\\t{sections[type(section).__name__]}.{key}\\n".encode())
 def read(self, name):
     if type(self).__name__ in sections and name in type(self).model_fields:
-        say(self, name)
+        write(self, name)
     return object.__getattribute__(self, name)
 dump = params.Section.model_dump
 def dumped(self, **options):
     if type(self).__name__ in sections:
-        say(self, "*")
+        write(self, "*")
     return dump(self, **options)
 params.Section.__getattribute__, params.Section.model_dump = read, dumped
 sys.exit(main(sys.argv[1:]))
@@ -102,14 +102,14 @@ sys.exit(main(sys.argv[1:]))
 
 
 class Trace(NamedTuple):
-    """What a stage has read: files and listed folders of the project, and parameters."""
+    """Files and listed folders of the project, and parameters, that a stage has read."""
 
     paths: set[str]
     keys: set[str]
 
 
-class World(NamedTuple):
-    """A finished project, what each of its stages read, and the record as it was before `register`."""
+class Project(NamedTuple):
+    """A finished project, the traces of its stages, and the MLflow database before `register`."""
 
     project: Path
     traces: dict[str, Trace]
@@ -117,7 +117,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("opens")
     project = projects.make(folder, [*projects.TINY, *SETTINGS])
     (project / "corpora/evaluation/extra.tsv").write_text(EXTRA)
@@ -131,15 +131,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         hook = {"PYTHONPATH": str(folder / "hook"), "OPENS_LOG": str(log), "OPENS_ROOT": str(project)}
         projects.call(project, "-c", RUNNER, stage, **hook)
         traces[stage] = Trace(set(opened(log, project)), set(read_keys(Path(f"{log}.params"))))
-    return World(project, traces, folder / "before-register.db")
+    return Project(project, traces, folder / "before-register.db")
 
 
 def opened(log: Path, project: Path) -> Iterator[str]:
-    """What of the project was read, without its code, which test_architecture holds against dvc.yaml."""
+    """Files of the project that were read, without its code, which test_architecture checks."""
     for line in log.read_text("utf-8").splitlines():
         event, _, name = line.partition("\t")
         path = Path(name).relative_to(project)
-        # Importing lists the folders of code, and looks into them for modules.
+        # Importing lists the folders of code.
         is_code = path.suffix in (".py", ".pyc") or path.name == "__pycache__"
         is_package = path == Path() or path.parts[0] == "seq2seq"
         if not is_code and (event == "open" or not is_package):
@@ -168,7 +168,7 @@ def outs(stage: Mapping[str, Any]) -> list[str]:
 
 
 def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
-    """What a stage has read without saying so in dvc.yaml."""
+    """Files and parameters that a stage has read but dvc.yaml does not declare."""
     known = {*stage["deps"], *outs(stage), *ALWAYS, *EXPLAINED.get(name, {})}
     files = {
         path
@@ -182,18 +182,18 @@ def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_opens_what_it_declares(world: World, name: str) -> None:
-    assert undeclared(name, declared(world.project)[name], world.traces[name]) == set()
+def test_a_stage_opens_only_its_deps(finished: Project, name: str) -> None:
+    assert undeclared(name, declared(finished.project)[name], finished.traces[name]) == set()
 
 
-def test_nothing_is_explained_that_no_stage_does(world: World) -> None:
+def test_every_exception_is_needed(finished: Project) -> None:
     for name, explained in EXPLAINED.items():
-        seen = world.traces[name].paths
+        seen = finished.traces[name].paths
         for one in explained:
             assert any(path == one or path.startswith(f"{one}/") for path in seen), (name, one)
 
 
-# Of each stage something it depends on, without which the trace must say so.
+# A dep of each stage, without which the trace must report it.
 SEEN = {
     "ingest": "corpora/grammar-de-en.yaml",
     "train": "data/vocabulary",
@@ -203,34 +203,34 @@ SEEN = {
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_a_dep_that_is_not_declared_is_seen(world: World, name: str) -> None:
-    stage = copy.deepcopy(declared(world.project)[name])
+def test_an_undeclared_dep_is_detected(finished: Project, name: str) -> None:
+    stage = copy.deepcopy(declared(finished.project)[name])
     stage["deps"].remove(SEEN[name])
-    assert any(path.startswith(SEEN[name]) for path in undeclared(name, stage, world.traces[name]))
+    assert any(path.startswith(SEEN[name]) for path in undeclared(name, stage, finished.traces[name]))
 
 
-def test_a_parameter_that_is_not_declared_is_seen(world: World) -> None:
-    stage = copy.deepcopy(declared(world.project)["clean"])
+def test_an_undeclared_parameter_is_detected(finished: Project) -> None:
+    stage = copy.deepcopy(declared(finished.project)["clean"])
     stage["params"] = ["ingest.evaluation_sets"]
-    assert "clean.max_characters" in undeclared("clean", stage, world.traces["clean"])
+    assert "clean.max_characters" in undeclared("clean", stage, finished.traces["clean"])
 
 
 def alone(
-    world: World, name: str, stage: Mapping[str, Any], folder: Path
+    finished: Project, name: str, stage: Mapping[str, Any], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a stage where there is nothing but what it declares, and what it stops without."""
+    """Run a stage in a folder with its deps and the required files alone."""
     code = ["seq2seq/__main__.py"]
     for pattern in ("**/__init__.py", *(f"{part.rstrip('.')}/*.py" for part in DECIDES_NOTHING)):
-        found = (world.project / "seq2seq").glob(pattern)
-        code += [path.relative_to(world.project).as_posix() for path in found]
+        found = (finished.project / "seq2seq").glob(pattern)
+        code += [path.relative_to(finished.project).as_posix() for path in found]
     for dep in (*stage["deps"], *code, *NEEDED):
-        source, target = world.project / dep, folder / dep
+        source, target = finished.project / dep, folder / dep
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target)
         elif source.exists():
             shutil.copyfile(source, target)
-    record = shutil.copyfile(world.record, folder / "mlflow.db")
+    record = shutil.copyfile(finished.record, folder / "mlflow.db")
     return subprocess.run(
         [sys.executable, "-m", "seq2seq", name],
         cwd=folder,
@@ -252,15 +252,15 @@ def digests(folder: Path, names: list[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_needs_nothing_else_and_writes_the_same(world: World, name: str, tmp_path: Path) -> None:
-    stage = declared(world.project)[name]
-    done = alone(world, name, stage, tmp_path)
+def test_a_stage_needs_nothing_else_and_writes_the_same(finished: Project, name: str, tmp_path: Path) -> None:
+    stage = declared(finished.project)[name]
+    done = alone(finished, name, stage, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    written = [out for out in outs(stage) if out != "reports/run.json"]  # of that very run
-    assert digests(tmp_path, written) == digests(world.project, written) != {}
+    written = [out for out in outs(stage) if out != "reports/run.json"]  # differs between runs
+    assert digests(tmp_path, written) == digests(finished.project, written) != {}
 
 
-def test_a_dep_that_no_hook_can_see_is_missed(world: World, tmp_path: Path) -> None:
-    stage = copy.deepcopy(declared(world.project)["clean"])
+def test_a_dep_that_the_hook_cannot_record_is_missed(finished: Project, tmp_path: Path) -> None:
+    stage = copy.deepcopy(declared(finished.project)["clean"])
     stage["deps"].remove("data/raw")
-    assert alone(world, "clean", stage, tmp_path).returncode != 0
+    assert alone(finished, "clean", stage, tmp_path).returncode != 0

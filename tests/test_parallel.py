@@ -1,4 +1,4 @@
-"""Several processes train as one would, stop together, and end when one of them does."""
+"""Several processes train as one, stop together, and end when one of them ends."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ RANKS = str(Path(ranks.__file__))
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Sentences of a handful of words, and one too long to share its batch with any other."""
+    """Sentences of a few words, and one so long that it is a batch of its own."""
     random = np.random.default_rng(1)
     with TokenWriter(tmp_path, "train") as writer:
         for side in ("source", "target"):
@@ -34,7 +34,7 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """What a launch sets stays within a test."""
+    """Limits the variables set by a launch to a test."""
     for name in (distributed.LAUNCHER, "GLOO_SOCKET_IFNAME", "TORCHELASTIC_SIGNALS_TO_HANDLE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -45,7 +45,7 @@ def seen(folder: Path, rank: int) -> dict:
 
 
 def running(folder: Path) -> list[int]:
-    """The ranks of a test that are alive; of which one, its folder says."""
+    """The living ranks of a test, found by its folder."""
     ours = {RANKS, str(folder)}
     found = psutil.process_iter(["cmdline", "status"])
     return [p.pid for p in found if ours <= {*(p.info["cmdline"] or ())} and p.info["status"] != "zombie"]
@@ -54,12 +54,12 @@ def running(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_two_ranks_train_as_one_process(folder, capfd):
     distributed.launch(2, RANKS, str(folder), "none")
-    said = capfd.readouterr()
-    assert said.out.count("says this") == 1
-    assert "rank 0 says this" in said.out
-    assert said.err == ""
+    output = capfd.readouterr()
+    assert output.out.count("prints this") == 1
+    assert "rank 0 prints this" in output.out
+    assert output.err == ""
     first, second = seen(folder, 0), seen(folder, 1)
-    alone = ranks.train(distributed.World(), folder)
+    alone = ranks.train(distributed.ProcessGroup(), folder)
     assert len(alone["losses"]) == ranks.UPDATES
     assert [sum(rows) for rows in zip(first["rows"], second["rows"], strict=True)] == alone["rows"]
     assert 0 in second["rows"]  # that batch has one row, and the second rank none of it
@@ -81,7 +81,7 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(folder, capfd):
 
 
 @pytest.mark.slow
-def test_a_rank_that_is_asked_to_stop_stops_all_at_the_same_update(folder, capfd):
+def test_a_rank_that_is_interrupted_stops_all_at_the_same_update(folder, capfd):
     with pytest.raises(KeyboardInterrupt):
         distributed.launch(2, RANKS, str(folder), "stop")
     assert running(folder) == []
@@ -99,21 +99,21 @@ def test_ctrl_c_reaches_all_ranks(folder):
 
 
 @pytest.mark.slow
-def test_what_a_rank_raises_is_raised_by_the_launcher(folder, capfd):
+def test_the_launcher_raises_a_rank_s_error(folder, capfd):
     with pytest.raises(TransientError, match=r"^the moon is away$"):
         distributed.launch(2, RANKS, str(folder), "raise")
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
-def test_ranks_that_differ_are_told_so_once(folder, capfd):
+def test_ranks_that_differ_raise_one_error(folder, capfd):
     with pytest.raises(UserError, match="2 processes differ in their number: they need the same params"):
         distributed.launch(2, RANKS, str(folder), "differ")
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
-def test_a_rank_that_is_silent_for_too_long_ends_all(folder):
+def test_a_rank_that_hangs_ends_all(folder):
     with pytest.raises(UserError, match=r"rank 1 of 2 was silent for .* and then killed"):
         distributed.launch(2, RANKS, str(folder), "hang")
     assert running(folder) == []
@@ -131,25 +131,25 @@ def test_no_rank_outlives_a_launcher_that_is_killed(folder):
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
 
-LOST = distributed.LostError(f"another rank was {distributed.SILENT}")
-GONE = distributed.LostError("another rank does not answer")
+LOST = distributed.PeerLostError(f"another rank was {distributed.SILENT}")
+NO_ANSWER = distributed.PeerLostError("another rank does not answer")
 
 
 @pytest.mark.parametrize(
     ("ended", "raised"),
     [
-        ([(1, GONE), (-9, None)], UserError("rank 1 of 2 was killed (SIGKILL), so all have ended: ")),
-        ([(-9, None), (1, GONE)], UserError("rank 0 of 2 was killed (SIGKILL), so all have ended: ")),
+        ([(1, NO_ANSWER), (-9, None)], UserError("rank 1 of 2 was killed (SIGKILL), so all have ended: ")),
+        ([(-9, None), (1, NO_ANSWER)], UserError("rank 0 of 2 was killed (SIGKILL), so all have ended: ")),
         ([(1, LOST), (-9, None)], UserError("rank 1 of 2 was silent for 0:10:00 and then killed ")),
-        ([(1, GONE), (1, UserError("no, not so"))], UserError("no, not so")),
-        ([(1, FileNotFoundError(2, "gone")), (1, GONE)], OSError("[Errno 2] gone")),
-        ([(1, torch.OutOfMemoryError("2 GiB")), (1, GONE)], torch.OutOfMemoryError("2 GiB")),
-        ([(1, GONE), (1, KeyError("x"))], RuntimeError("rank 1 of 2 ended with status 1")),
-        ([(1, GONE), (7, None)], RuntimeError("rank 1 of 2 ended with status 7")),
-        ([(-6, None), (1, GONE)], UserError("rank 0 of 2 aborted, so all have ended: ")),
-        ([(-6, UserError("told, then aborted")), (1, GONE)], UserError("told, then aborted")),
-        ([(130, None), (1, GONE)], KeyboardInterrupt()),
-        ([(1, GONE)], GONE),
+        ([(1, NO_ANSWER), (1, UserError("no, not so"))], UserError("no, not so")),
+        ([(1, FileNotFoundError(2, "gone")), (1, NO_ANSWER)], OSError("[Errno 2] gone")),
+        ([(1, torch.OutOfMemoryError("2 GiB")), (1, NO_ANSWER)], torch.OutOfMemoryError("2 GiB")),
+        ([(1, NO_ANSWER), (1, KeyError("x"))], RuntimeError("rank 1 of 2 ended with status 1")),
+        ([(1, NO_ANSWER), (7, None)], RuntimeError("rank 1 of 2 ended with status 7")),
+        ([(-6, None), (1, NO_ANSWER)], UserError("rank 0 of 2 aborted, so all have ended: ")),
+        ([(-6, UserError("recorded, then aborted")), (1, NO_ANSWER)], UserError("recorded, then aborted")),
+        ([(130, None), (1, NO_ANSWER)], KeyboardInterrupt()),
+        ([(1, NO_ANSWER)], NO_ANSWER),
     ],
 )
 def test_a_failure_is_that_of_the_rank_which_failed_first(tmp_path, monkeypatch, ended, raised):
@@ -166,13 +166,13 @@ def test_a_failure_is_that_of_the_rank_which_failed_first(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("wanted", ["two", "0", "-1", "1.5"])
-def test_a_number_of_processes_that_is_none_is_named(monkeypatch, wanted):
+def test_an_invalid_number_of_processes_is_named(monkeypatch, wanted):
     monkeypatch.setenv(distributed.PROCESSES, wanted)
     with pytest.raises(UserError, match=f"{distributed.PROCESSES}={wanted}"):
         distributed.processes()
 
 
-def test_a_process_that_is_one_of_several_launches_none(monkeypatch):
+def test_a_launched_process_launches_none(monkeypatch):
     monkeypatch.delenv(distributed.PROCESSES, raising=False)
     assert distributed.processes() == 1
     monkeypatch.setenv(distributed.PROCESSES, "4")
@@ -181,31 +181,31 @@ def test_a_process_that_is_one_of_several_launches_none(monkeypatch):
     assert distributed.processes() == 1
 
 
-def test_one_process_is_a_world_that_changes_nothing():
+def test_a_group_of_one_process_changes_nothing():
     torch.manual_seed(1)
     expected = torch.rand(())
     torch.manual_seed(1)
     gradient = torch.ones(3)
-    with distributed.join() as world:
-        world.begin([gradient], seed=1, update=5)
-        world.sum_([gradient])
-        world.agree("nothing", os.urandom(9))
-        assert (world.any(True), world.any(False)) == (True, False)
-    assert (world, world.share, world.first) == (distributed.World(0, 1), (0, 1), True)
+    with distributed.init() as group:
+        group.sync([gradient], seed=1, update=5)
+        group.sum_([gradient])
+        group.check_equal("nothing", os.urandom(9))
+        assert (group.any(True), group.any(False)) == (True, False)
+    assert (group, group.shard, group.is_main) == (distributed.ProcessGroup(0, 1), (0, 1), True)
     assert gradient.tolist() == [1, 1, 1]
     assert torch.rand(()) == expected
     assert not torch.distributed.is_initialized()
 
 
-def test_what_a_rank_s_own_device_says_in_a_sum_is_its_own(monkeypatch):
+def test_errors_of_a_rank_s_own_device_in_a_sum_are_raised_unchanged(monkeypatch):
     def all_reduce(*_):
         raise raised
 
     monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
-    world = distributed.World(0, 2)
+    group = distributed.ProcessGroup(0, 2)
     for raised in (torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("illegal access")):
         with pytest.raises(type(raised)):
-            world.sum_([torch.ones(1)])
+            group.sum_([torch.ones(1)])
     raised = RuntimeError("")
-    with pytest.raises(distributed.LostError, match="does not answer"):
-        world.sum_([torch.ones(1)])
+    with pytest.raises(distributed.PeerLostError, match="does not answer"):
+        group.sum_([torch.ones(1)])

@@ -187,7 +187,7 @@ def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp
     with background(project, "-m", "flows", "run") as running:
         assert running.stdout is not None
         text = ""
-        while "train: goes on from update" not in text:
+        while "train: resumes from update" not in text:
             line = running.stdout.readline()
             assert line, text
             text += line
@@ -199,7 +199,7 @@ def test_a_killed_and_an_interrupted_training_go_on(by_hand: dict[str, str], tmp
     assert "[4/6] train      interrupted" in rest
     assert "error: interrupted" in rest
     again = projects.call(project, "-m", "flows", "run")
-    assert "train: goes on from update" in again.stdout
+    assert "train: resumes from update" in again.stdout
     assert results(project) == by_hand
 
 

@@ -1,4 +1,4 @@
-"""How bfloat16 products are made is chosen by measurement, by the user, or as before."""
+"""Native or emulated bfloat16 products are chosen by measurement, by the user, or by a checkpoint."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_float32_is_float32_and_nothing_is_printed(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_without_products_of_its_own_a_processor_emulates(monkeypatch, capsys):
+def test_a_processor_without_bfloat16_products_emulates(monkeypatch, capsys):
     has(monkeypatch, products=False, share=0.1)
     assert choose_precision("bf16", CPU) == EMULATED
     assert "bf16: emulated products on this cpu (it has none of its own" in capsys.readouterr().err
@@ -36,13 +36,13 @@ def test_without_products_of_its_own_a_processor_emulates(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.4, NATIVE), (0.95, EMULATED), (1.7, EMULATED)])
-def test_the_quicker_products_are_chosen(monkeypatch, capsys, share, expected):
+def test_the_faster_products_are_chosen(monkeypatch, capsys, share, expected):
     has(monkeypatch, products=True, share=share)
     assert choose_precision("bf16", CPU) == expected
     assert f"take {share:.2f} times as long as those of float32" in capsys.readouterr().err
 
 
-def test_what_a_checkpoint_has_is_kept_and_not_measured_again(monkeypatch):
+def test_the_choice_of_a_checkpoint_is_kept_without_a_measurement(monkeypatch):
     has(monkeypatch, products=True)
     monkeypatch.setattr(precision, "native_share", lambda: pytest.fail("measured"))
     assert choose_precision("bf16", CPU, kept="native") == NATIVE
@@ -97,10 +97,10 @@ def test_a_parameter_is_rounded_once_and_gets_its_whole_gradient():
 def test_rounded_parameters_can_be_kept_from_one_use_to_the_next():
     layer, kept = torch.nn.Linear(8, 8), {}
     with torch.inference_mode():
-        with EMULATED.casting("cpu", encoder=True, rounded=kept):
+        with EMULATED.autocast("cpu", encoder=True, rounded=kept):
             layer(torch.ones(1, 8))
         first = dict(kept)
-        with EMULATED.casting("cpu", encoder=True, rounded=kept):
+        with EMULATED.autocast("cpu", encoder=True, rounded=kept):
             layer(torch.ones(1, 8))
     assert len(first) == 2
     assert all(kept[key] is tensor for key, tensor in first.items())

@@ -1,4 +1,4 @@
-"""A registered model's answers: row by row, from whatever MLflow hands on."""
+"""A registered model translates row by row, for all types of input that MLflow passes on."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ from seq2seq.inference.translator import no_text
 
 
 class Upper:
-    """Stands for a translator: answers in capitals, refuses more than 9 letters, doubts what has a digit."""
+    """Replaces a translator: translates to capitals, refuses more than 9 letters, warns of digits."""
 
     def refusals(self, texts, split_sentences=None):
         reasons = {i: no_text(text) or ("too long" if len(text) > 9 else "") for i, text in enumerate(texts)}
@@ -68,7 +68,7 @@ TABLE = pd.DataFrame({"id": ["a", "b"], "text": ONE})
         (pd.DataFrame({"text": []}), []),
     ],
 )
-def test_each_row_is_answered_or_refused_by_itself(model, data, expected):
+def test_each_row_is_translated_or_refused_by_itself(model, data, expected):
     assert model.predict(None, data) == expected
 
 
@@ -88,7 +88,7 @@ def test_each_row_is_answered_or_refused_by_itself(model, data, expected):
         (pd.DataFrame({"id": [1], "n": [2]}), "columns id, n: which one"),
     ],
 )
-def test_input_without_any_answer_is_refused_with_the_reason_first(model, data, message):
+def test_input_without_any_translation_is_refused_with_the_reason_first(model, data, message):
     with pytest.raises(MlflowException) as raised:
         model.predict(None, data)
     error = raised.value

@@ -1,4 +1,4 @@
-"""Registration: what counts as the same model, what is recorded, and that it answers elsewhere."""
+"""Registration: identity of models, their tags, and versions that work in another process."""
 
 import json
 import os
@@ -44,7 +44,7 @@ PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "val
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project as it is before `register`: an untrained model, and what evaluate would have written."""
+    """A project before `register`: an untrained model, and reports as `evaluate` writes them."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
@@ -66,7 +66,7 @@ def project(tmp_path, monkeypatch) -> Path:
     )
     with torch.no_grad():
         for parameter in built.parameters():
-            parameter.mul_(3)  # else all answers are alike
+            parameter.mul_(3)  # else all translations are the same
     model_folder.save(built, paths.MODEL)
     (paths.MODEL / FILE).write_bytes(model)
     direction.write(paths.MODEL, Direction(Side("de", "Latin"), Side("en", "Latin")))
@@ -76,7 +76,7 @@ def project(tmp_path, monkeypatch) -> Path:
     write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
     write(paths.METRICS, METRICS | {"model_digest": model_folder.digest(paths.MODEL)})
     samples = [{"kind": "short", "source": text, "source_pieces": ["</s>"]} for text in SENTENCES]
-    # As evaluate leaves a sentence that is too long to be translated.
+    # As `evaluate` writes a sentence that is too long for the model.
     samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})
     write(paths.SAMPLES, samples)
     paths.SEGMENTS.write_text("{}\n")
@@ -91,7 +91,7 @@ def write(path: Path, value) -> None:
     path.write_text(json.dumps(value))
 
 
-def test_tags_compare_a_version_on_what_decides():
+def test_tags_are_those_of_the_frozen_set():
     assert register.score_tags(METRICS) == {
         "bleu": "12.5",
         "chrf": "30.0",
@@ -111,13 +111,13 @@ def test_scores_of_another_model_are_refused(project):
         register.register(CHECKED)
 
 
-def test_a_model_that_answers_otherwise_is_refused(project, monkeypatch):
+def test_a_model_that_translates_differently_is_refused(project, monkeypatch):
     monkeypatch.setattr(isolated, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
 
-def test_a_server_that_dies_while_it_gets_the_model_may_be_tried_again(project, monkeypatch):
+def test_a_server_that_fails_during_the_upload_is_a_transient_error(project, monkeypatch):
     def log_model(*_):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
         raise MlflowException("gone", error_code=INTERNAL_ERROR)
@@ -127,13 +127,13 @@ def test_a_server_that_dies_while_it_gets_the_model_may_be_tried_again(project, 
         register.register(CHECKED)
 
 
-def test_what_is_missing_is_named(project):
+def test_a_missing_file_is_named(project):
     paths.SAMPLES.unlink()
     with pytest.raises(UserError, match=r"reports/samples\.json is missing"):
         register.register(CHECKED)
 
 
-def test_requirements_are_what_any_registry_has_and_all_that_translating_imports(project):
+def test_requirements_have_no_local_versions_and_cover_all_imports_of_translation(project):
     assert all(line.count("==") == 1 and "+" not in line for line in packaging.requirements())
     code = (
         "import sys, seq2seq.inference.translator\n"
@@ -144,7 +144,7 @@ def test_requirements_are_what_any_registry_has_and_all_that_translating_imports
 
 
 @pytest.mark.slow
-def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
+def test_a_model_is_registered_once_and_works_anywhere(project, capsys):
     import mlflow
     import pandas
 
@@ -158,7 +158,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert summary["rows"] == PROVENANCE["rows"]
     assert (summary["frozen_set"], summary["sentences"], summary["contaminated"]) == ("news", 3, 0)
     assert (summary["corpus"], len(summary["samples"])) == ("corpora/x.tsv", 4)
-    # The run was made again from what lies on disk: with its evaluation.
+    # The run was created again from the files on disk, with its evaluation.
     made = client.connect().get_run(version.run_id)
     assert made.data.metrics["news.bleu"] == 12.5
     assert made.data.metrics["validation.ter"] == 50.0
@@ -182,7 +182,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     kept = {file.path for file in client.connect().list_artifacts(version.run_id, "register")}
     assert {"register/git.diff", "register/params.yaml"} <= kept
 
-    # The files explain themselves, and the registry's own interface takes what people have.
+    # The files are complete, and the registry's interface accepts common input.
     folder = registry.download_model(f"models:/{name}@challenger")
     how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32", "split_sentences": True}
     stored = json.loads((folder / "decoding.json").read_text())
@@ -197,7 +197,7 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
     assert loaded.predict(["Hund", None]) == [*loaded.predict(["Hund"]), None]
 
-    # Again: no second version. New scores of the same model are noted on the version it has.
+    # Again: no second version. New scores of the same model update the tags of its version.
     digests = METRICS["digests"] | {"news": "cd" * 32}
     write(paths.METRICS, json.loads(paths.METRICS.read_text()) | {"digests": digests})
     register.register(CHECKED)
@@ -205,15 +205,15 @@ def test_a_model_is_registered_once_and_answers_anywhere(project, capsys):
     assert registry.get_version(name, "2") is None
     assert registry.get_version(name, "1").tags["frozen_digest"] == "cd" * 32
 
-    # A version whose files are gone is of no use to anybody: the same model gets another one.
+    # If a version's files are missing, the same model gets a new version.
     shutil.rmtree(registry.download_model(f"models:/{name}/1"))
     register.register(CHECKED)
-    said = capsys.readouterr().out
-    assert "version 1 is of use no more: models:/" in said
-    assert "version 2 registered" in said
+    output = capsys.readouterr().out
+    assert "version 1 does not work any more: models:/" in output
+    assert "version 2 registered" in output
     assert registry.download_model(f"models:/{name}/2").is_dir()
 
-    # Other decoding is another translator.
+    # Other decoding settings give another version.
     other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})
     register.register(other)
     assert registry.version_by_alias(name, "challenger").version == "3"
@@ -252,7 +252,7 @@ def _wait_for(http, server):
 
 
 @pytest.mark.slow
-def test_a_served_model_answers_row_by_row(served):
+def test_a_served_model_translates_row_by_row(served):
     def ask(**body):
         response = served.post("/invocations", json=body)
         return response.status_code, response.json()

@@ -1,4 +1,4 @@
-"""Scores agree with sacreBLEU, chance is told from difference, and bins are fair."""
+"""Scores agree with sacreBLEU, tests distinguish differences from chance, and bins are equal."""
 
 import logging
 import random
@@ -21,7 +21,7 @@ MANY = [f"{name} saw {count} birds near the {place}." for name in ("Ann", "Bo") 
 
 
 def worse(texts, share, seed=1):
-    """Every word is another with that chance, but for the first."""
+    """Replace every word but the first with that probability."""
     draw = random.Random(seed)
     return [
         " ".join([first, *("nothing" if draw.random() < share else word for word in rest)])
@@ -40,7 +40,7 @@ def test_corpus_scores_are_sacrebleus_and_carry_its_signatures():
         assert scores.score(name, HYPOTHESES, REFERENCES) == getattr(found, name)
 
 
-def test_signatures_say_how_a_score_was_made_and_nothing_of_its_interval():
+def test_signatures_describe_scores_and_not_intervals():
     found = scores.corpus_scores(HYPOTHESES, REFERENCES).signatures
     version = f"version:{sacrebleu.__version__}"
     assert found == {
@@ -60,12 +60,12 @@ def test_a_perfect_translation_scores_100_and_an_empty_one_0():
     assert scores.sentence_chrf("", "The dog.") == 0.0
 
 
-def test_intervals_are_as_sacrebleus_and_narrow_as_sentences_grow():
+def test_intervals_are_sacrebleus_and_narrower_with_more_sentences():
     few, many = (scores.corpus_scores(worse(texts, 0.3), texts) for texts in (MANY[:10], MANY))
     metric = sacrebleu.metrics.TER()
     ter = metric.corpus_score(worse(MANY, 0.3), [MANY], n_bootstrap=1000)
-    told = ter.format(4, signature=str(metric.get_signature()))
-    mean, half = map(float, re.search(r"μ = (\S+) ± ([\d.]+)", told).groups())
+    text = ter.format(4, signature=str(metric.get_signature()))
+    mean, half = map(float, re.search(r"μ = (\S+) ± ([\d.]+)", text).groups())
     assert (many.ter_low, many.ter_high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
     for name in scores.METRICS:
         value, low, high = (getattr(many, f"{name}{end}") for end in ("", "_low", "_high"))
@@ -73,12 +73,12 @@ def test_intervals_are_as_sacrebleus_and_narrow_as_sentences_grow():
         assert high - low < getattr(few, f"{name}_high") - getattr(few, f"{name}_low")
 
 
-def test_an_interval_is_found_where_some_resamples_match_nothing():
+def test_intervals_are_defined_if_some_resamples_have_no_match():
     found = scores.corpus_scores(["one two three four five", ""], ["one two three four five", "six seven"])
     assert found.bleu_low < found.bleu < found.bleu_high
 
 
-def test_an_interval_ends_where_scores_end():
+def test_intervals_stay_within_the_range_of_scores():
     found = scores.corpus_scores([*MANY[:9], "no"], MANY[:10])
     assert (found.bleu_high, found.chrf_high, found.ter_low) == (100.0, 100.0, 0.0)
 
@@ -96,7 +96,7 @@ def test_a_clear_difference_is_found_in_every_metric_and_nothing_is_logged(caplo
     assert (caplog.text, *capfd.readouterr()) == ("", "", "")
 
 
-def test_turning_the_systems_turns_the_sign_and_little_else():
+def test_swapping_the_systems_changes_the_sign_and_little_else():
     one, other = worse(MANY, 0.32, 1), worse(MANY, 0.3, 2)
     there = scores.paired_test(one, other, MANY, ["bleu"])["bleu"]
     back = scores.paired_test(other, one, MANY, ["bleu"])["bleu"]
@@ -106,8 +106,8 @@ def test_turning_the_systems_turns_the_sign_and_little_else():
 
 
 @pytest.mark.parametrize(("differing", "least"), [(0, 1.0), (1, 1.0), (2, 0.5), (5, 0.0625), (8, 0.0078125)])
-def test_a_few_lucky_sentences_prove_nothing(differing, least):
-    """Each of 2^n exchanges is as likely; two of them make as large a difference."""
+def test_a_few_better_sentences_are_not_significant(differing, least):
+    """All 2^n exchanges are equally likely; two of them give as large a difference."""
     lost = [text.replace("birds", "nothing") for text in MANY]
     system = MANY[:differing] + lost[differing:]
     found = scores.paired_test(lost, system, MANY, ["bleu"])["bleu"]
@@ -118,8 +118,8 @@ def test_a_few_lucky_sentences_prove_nothing(differing, least):
 @pytest.mark.parametrize(
     ("better", "worse", "alike"), [(5, 1, 0), (8, 2, 0), (9, 3, 4), (6, 0, 9), (1, 0, 9)]
 )
-def test_p_is_that_of_the_sign_test_where_every_change_is_the_same(better, worse, alike):
-    """Some answers are better by one word, some worse, some differ and are as wrong as before."""
+def test_p_is_that_of_the_sign_test_if_all_changes_are_equal(better, worse, alike):
+    """Some translations are better by one word, some worse, some differ with the same score."""
     baseline, system = list(MANY), list(MANY)
     for row in range(better + worse + alike):
         if row >= better:
@@ -131,7 +131,7 @@ def test_p_is_that_of_the_sign_test_where_every_change_is_the_same(better, worse
     assert found.p == pytest.approx(sign_test(better, worse), abs=0.015)
 
 
-def test_answers_that_differ_but_score_the_same_do_not_differ():
+def test_different_translations_with_the_same_scores_do_not_differ():
     found = scores.paired_test(["The cat"] * 9, ["the CAT"] * 9, ["the cat"] * 9, ["ter"])["ter"]
     assert found == (0.0, 1.0)
 
@@ -146,17 +146,17 @@ def test_a_p_is_a_probability_and_no_difference_is_certain(texts, draw):
         tests = scores.paired_test(texts, shuffled, references, ["bleu", "chrf"])
     for name, found in tests.items():
         assert 0 < found.p <= 1
-        assert found == (0.0, 1.0), name  # the same answers in another order score the same as a whole
+        assert found == (0.0, 1.0), name  # the same translations in another order have the same corpus score
 
 
 def test_resamples_of_many_sentences_come_in_portions(monkeypatch):
     whole = scores.corpus_scores(worse(MANY, 0.3), MANY)
     monkeypatch.setattr(scores, "MOST_DRAWN", 1000)
     portions = scores.corpus_scores(worse(MANY, 0.3), MANY)
-    assert portions == whole  # drawn one after another, whatever the portions
+    assert portions == whole  # the draws do not depend on the portions
 
 
-def test_exchanges_of_many_answers_come_in_portions(monkeypatch):
+def test_exchanges_of_many_translations_come_in_portions(monkeypatch):
     whole = scores.paired_test(worse(MANY, 0.3), worse(MANY, 0.25), MANY, ["bleu"])
     monkeypatch.setattr(scores, "MOST_DRAWN", 1000)
     assert scores.paired_test(worse(MANY, 0.3), worse(MANY, 0.25), MANY, ["bleu"]) == {
@@ -190,7 +190,7 @@ def test_equal_bins(values, bins, expected):
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 8))
-def test_bins_cover_all_values_once_and_never_part_equal_ones(values, bins):
+def test_bins_cover_all_values_once_and_never_split_equal_ones(values, bins):
     ranges = scores.equal_bins(values, bins)
     assert len(ranges) <= bins
     assert all(least <= most for least, most in ranges)

@@ -1,4 +1,4 @@
-"""The laws of search: beam 1 is greedy, scores are forced-decoding scores, batches change nothing."""
+"""The laws of search: beam 1 is greedy, scores are those of forced decoding, batches change nothing."""
 
 import functools
 import itertools
@@ -8,7 +8,7 @@ import torch
 from test_model import KINDS, build, loss
 
 from seq2seq.data.vocabulary import EOS
-from seq2seq.inference.search import NEVER, Hypothesis, beam_search, forced, greedy
+from seq2seq.inference.search import FORBIDDEN, Hypothesis, beam_search, force_decode, greedy
 from seq2seq.nn.batches import collate, source_batch
 
 SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4], [13, 14, 15, 4, 4]]
@@ -19,7 +19,7 @@ TARGETS = [[8, 7], [9, 10, 4, 5, 6, 7], [5], [11, 12, 4], [6, 6, 14, 15]]
 
 @functools.cache
 def model(attention="additive"):
-    """Trained a little, in double precision: it ends its sentences and rounding ties no words."""
+    """Trained a little, to end its sentences; in double precision, to avoid ties by rounding."""
     built = build(attention, layers=2)
     optimizer = torch.optim.Adam(built.parameters(), lr=0.02)
     batch = collate(SOURCES, TARGETS)
@@ -48,13 +48,13 @@ def test_a_score_is_the_forced_decoding_score(attention, beam):
         batch = collate([source], [hypothesis.ids])
         length = len(hypothesis.ids) + hypothesis.ended
         arguments = (batch.input_BT[:, :length], batch.output_BT[:, :length])
-        total, _ = forced(model(attention), batch.source_BS, batch.source_lengths_B, *arguments)
+        total, _ = force_decode(model(attention), batch.source_BS, batch.source_lengths_B, *arguments)
         assert hypothesis.log_probability == pytest.approx(total.item(), rel=1e-9)
         assert hypothesis.score(0.7) == pytest.approx(total.item() / length**0.7)
 
 
 @pytest.mark.parametrize("beam", [1, 3, 5])
-def test_sentences_are_found_alike_alone_and_together(beam):
+def test_a_batch_finds_the_hypotheses_of_its_sentences_alone(beam):
     together = beam_search(model(), *source_batch(SOURCES), beam, 1.0, max_length=12)
     for source, hypothesis in zip(SOURCES, together, strict=True):
         (alone,) = beam_search(model(), *source_batch([source]), beam, 1.0, max_length=12)
@@ -64,15 +64,15 @@ def test_sentences_are_found_alike_alone_and_together(beam):
 
 def test_a_wide_beam_finds_the_best_of_all_short_targets():
     """Against brute force over every target of up to two words."""
-    searched, words = model(), [w for w in range(16) if w not in (*NEVER, EOS)]
+    searched, words = model(), [w for w in range(16) if w not in (*FORBIDDEN, EOS)]
     source_BS, lengths_B = source_batch([SOURCES[0]])
     candidates = [list(t) for n in range(3) for t in itertools.product(words, repeat=n)]
     best = None
     for ids in candidates:
         batch = collate([SOURCES[0]], [ids])
-        ended = len(ids) < 2  # what reaches max_length is cut before eos
+        ended = len(ids) < 2  # at max_length it is cut before eos
         length = len(ids) + ended
-        total, _ = forced(
+        total, _ = force_decode(
             searched, source_BS, lengths_B, batch.input_BT[:, :length], batch.output_BT[:, :length]
         )
         hypothesis = Hypothesis(ids, total.item(), ended)
@@ -84,14 +84,14 @@ def test_a_wide_beam_finds_the_best_of_all_short_targets():
     assert found.log_probability == pytest.approx(best.log_probability)
 
 
-def test_no_special_piece_is_ever_said_and_max_length_holds():
+def test_no_special_piece_is_ever_generated_and_max_length_holds():
     untrained = build()
     for hypothesis in (
         *greedy(untrained, *source_batch(SOURCES), max_length=6),
         *beam_search(untrained, *source_batch(SOURCES), 4, 1.0, max_length=6),
     ):
         assert len(hypothesis.ids) <= 6
-        assert not {*NEVER, EOS} & set(hypothesis.ids)
+        assert not {*FORBIDDEN, EOS} & set(hypothesis.ids)
 
 
 def test_the_length_penalty_weighs_length():

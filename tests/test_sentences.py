@@ -43,7 +43,7 @@ def test_sentences_are_found_in_many_languages(language, text, count):
     st.text(st.sampled_from('aB 1.?!。।,\n\r\t\u2028\u3000"”)犬é'), max_size=40),
     st.sampled_from(["de", "ja", None]),
 )
-def test_the_parts_make_the_text_again(text, language):
+def test_the_parts_concatenated_are_the_text(text, language):
     if found := sentences.split(text, language):
         assert "".join(part.before + part.text for part in found.parts) + found.after == text
         assert all(part.text == part.text.strip() != "" for part in found.parts)
@@ -51,12 +51,12 @@ def test_the_parts_make_the_text_again(text, language):
 
 
 def test_a_text_without_a_mark_inside_never_reaches_the_library(monkeypatch):
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("it was asked"))
+    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("the library was called"))
     for text in ("Der Hund, die Katze und 'das' Haus", "Der Hund schläft.", "  Ja?! ", "", "शेर" + "।"):
         assert sentences.split(text, "de") is None
 
 
-def test_translations_are_spaced_as_the_source_and_as_their_script_needs():
+def test_translations_are_spaced_as_the_source_and_by_their_script():
     chinese, english = (
         sentences.split("狗在睡觉。猫没睡。", "zh"),
         sentences.split("It is a dog. A cat is here.", "en"),
@@ -71,14 +71,14 @@ def test_translations_are_spaced_as_the_source_and_as_their_script_needs():
 
 @pytest.mark.parametrize("text", ["." * 100_000, '"' * 50_000 + "a. ", "Der Hund " * 10_000 + "!" * 10_000])
 def test_long_texts_of_marks_never_reach_the_library(monkeypatch, text):
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("it was asked"))
+    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("the library was called"))
     assert sentences.split(text, "de") is None
 
 
 @pytest.mark.parametrize(("text", "count"), [("Der Hund. " * 10_000, 10_000), ("=a" * 50_000, 1)])
-def test_a_long_line_is_given_to_the_library_once_and_whole(monkeypatch, text, count):
-    asked, segment = [], sentences.sentencex.segment
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *how: asked.append(how) or segment(*how))
+def test_a_long_line_is_one_call_of_the_library(monkeypatch, text, count):
+    calls, segment = [], sentences.sentencex.segment
+    monkeypatch.setattr(sentences.sentencex, "segment", lambda *how: calls.append(how) or segment(*how))
     found = sentences.split(text, "de")
     assert (len(found.parts) if found else 1) == count
-    assert asked == [("de", text)]
+    assert calls == [("de", text)]

@@ -1,4 +1,4 @@
-"""Which sentences are in which slice, in several scripts, and what each slice scores."""
+"""The sentences of slices, in several scripts, and the scores of slices."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def counted(pairs, train=()):
 
 
 def inside(source, target="x", train=(), **changes):
-    """The slices of one sentence, but for its length."""
+    """The slices of one sentence, except for its length."""
     pairs = [Pair(source, target)]
     found = slices.find(pairs, counted(pairs, train), HOW.model_copy(update=changes))
     return {name for name in found if not name.startswith(slices.LENGTH)}
@@ -33,7 +33,7 @@ def test_rare_and_unknown_words():
     assert inside("Die Katze?!", train=train, rare_words=5) == {"rare words", "questions"}
     assert inside("Die Katze", train=train, rare_words=4) == set()
     assert inside("Der Dachs", train=train, rare_words=5) == {"rare words", "unknown words"}
-    assert inside("Der Hund 1987", train=train) == {"numbers"}  # no word: a number
+    assert inside("Der Hund 1987", train=train) == {"numbers"}  # a number is no word
     assert inside("Katze Katze", train=train, rare_words=0) == set()
 
 
@@ -50,14 +50,14 @@ def test_numbers(source, numbers):
     [
         ("Der Hund von Anna bellt", "The dog of Anna barks", True),
         ("Der Hund bellt im Garten", "The dog barks in the garden", False),  # German nouns
-        ("Heute sehe ich den Hund", "Today I see the dog", False),  # "I" is no name
+        ("Heute sehe ich den Hund", "Today I see the dog", False),  # "I" is not a name
         ("The dog barks", "Der Hund bellt", False),
         ("Сегодня Том дома", "Today Tom is at home", True),
-        ("Anna schläft", "Anna sleeps", False),  # the first word tells nothing
+        ("Anna schläft", "Anna sleeps", False),  # the first word does not count
         ("- Anna ruft.", "- Anna calls.", False),
         ("Er ruft. Sie geht: Nein!", "He calls. She goes: No!", False),
         ("Sie kennt „Anna“", "She knows 'Anna'", True),
-        ("汤姆在波士顿", "In Boston Tom lives", True),  # a script without capitals is not asked
+        ("汤姆在波士顿", "In Boston Tom lives", True),  # a script without capitals does not count
         ("汤姆在", "你好", False),
     ],
 )
@@ -120,7 +120,7 @@ def test_slices_hold_sentences_and_each_sentence_has_one_length(pairs, train, bi
 
 
 @given(PAIRS, st.randoms())
-def test_a_sentence_is_in_the_same_slices_wherever_it_stands(pairs, draw):
+def test_the_slices_of_a_sentence_do_not_depend_on_its_position(pairs, draw):
     order = draw.sample(range(len(pairs)), len(pairs))
     shuffled = [pairs[row] for row in order]
     before = slices.find(pairs, counted(pairs), HOW)
@@ -128,7 +128,7 @@ def test_a_sentence_is_in_the_same_slices_wherever_it_stands(pairs, draw):
     assert {name: sorted(order[row] for row in rows) for name, rows in after.items()} == before
 
 
-def test_length_is_counted_in_characters_where_no_spaces_part_words():
+def test_length_is_in_characters_in_scripts_without_spaces():
     sources = ["我喜欢吃苹果。", "今天天气很好，我们去公园吧。", "他", "犬が好きです"]
     pairs = [Pair(source, "x") for source in sources]
     found = slices.find(pairs, counted(pairs), HOW.model_copy(update={"length_bins": 2}))

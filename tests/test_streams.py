@@ -130,7 +130,7 @@ def tarred():
         ("x.tar.gz", b"", "is an archive; unpack it"),
         ("x.tsv.zst", b"", "is packed by zst; unpack it first"),
     ],
-    # Not by the bytes: archives hold the time, and parallel workers must collect the same names.
+    # Ids without the bytes: archives contain the time, and parallel workers must collect the same names.
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_foreign_files_have_a_remedy(tmp_path, name, data, message):
@@ -187,7 +187,7 @@ def test_a_line_without_end_is_malformed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("packing", PACKERS)
-def test_an_archive_that_expands_as_no_text_does(tmp_path, monkeypatch, packing):
+def test_an_archive_that_expands_more_than_text(tmp_path, monkeypatch, packing):
     monkeypatch.setattr(streams, "EXPANDED", 10_000)
     read(tmp_path / "x.tsv", PACKERS[packing](b"a\tb\n" * 2_400))
     with pytest.raises(UserError, match=r"x.tsv expands to more than 10,000 bytes and 100 times its size"):

@@ -39,14 +39,14 @@ def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, caps
     split = TokenSplit(paths.TOKENS, "train")
     assert [vocabulary.decode(split.target(i).tolist()) for i in range(300)] == [p.target for p in corpus]
     assert len(TokenSplit(paths.TOKENS, "validation")) == 9
-    assert not list(paths.TOKENS.glob("test*"))  # no training reads it
+    assert not list(paths.TOKENS.glob("test*"))  # training does not use it
     report = json.loads(paths.COVERAGE.read_text())
     assert report["vocabulary_size"] == vocabulary.size == 290
     assert report["coverage"]["test"]["source"]["characters_in_bytes"] == round(2 / 6, 6)
-    told = report["coverage"]["train"]["source"]
+    coverage = report["coverage"]["train"]["source"]
     pieces = sum(len(split.source(i)) for i in range(300))
-    assert told["pieces_per_word"] == pytest.approx(pieces / (5 * 300), abs=1e-3)
-    assert told["round_trip_failures"] == 0
+    assert coverage["pieces_per_word"] == pytest.approx(pieces / (5 * 300), abs=1e-3)
+    assert coverage["round_trip_failures"] == 0
     assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
     assert "東京" not in known_words(paths.VOCABULARY)
     assert "290 pieces (unigram) learnt" in capsys.readouterr().out
@@ -63,18 +63,18 @@ def test_a_side_without_spaces_counts_pieces_per_character(corpus, capsys):
     assert re.search(r"source \d\.\d\d, target \d\.\d\d \(per character\);", capsys.readouterr().out)
 
 
-def test_too_many_words_are_not_kept_at_all(corpus, monkeypatch):
+def test_a_too_long_list_of_words_is_not_stored(corpus, monkeypatch):
     monkeypatch.setattr(tokenize, "MOST_WORDS", len(WORDS) - 1)
     tokenize.tokenize(settings())
     assert known_words(paths.VOCABULARY) is None
 
 
-def test_a_size_that_the_corpus_does_not_support_is_said_aloud(corpus, capsys):
+def test_a_size_that_the_corpus_does_not_support_is_reported(corpus, capsys):
     tokenize.tokenize(settings(vocabulary_size=50_000))
-    assert "50,000 pieces were asked for, this corpus gives " in capsys.readouterr().out
+    assert "50,000 pieces are set, this corpus gives " in capsys.readouterr().out
 
 
-def test_a_sample_is_even_seeded_and_of_the_size_asked_for(corpus):
+def test_a_sample_is_even_seeded_and_of_the_given_size(corpus):
     sample = tokenize._sample(settings(training_sentences=50).tokenize)
     assert len(sample) == 50
     assert sample == tokenize._sample(settings(training_sentences=50).tokenize)

@@ -1,4 +1,4 @@
-"""Training: resumed is uninterrupted to the bit, it learns, it stops clearly, fingerprints differ."""
+"""Training: resumed equals uninterrupted to the bit, it learns, it stops clearly, fingerprints differ."""
 
 import copy
 import csv
@@ -45,7 +45,7 @@ SETTINGS = params.load(ROOT / "params.yaml").train.model_copy(
 
 
 class Recorder:
-    """Stands for an MLflow run; may pull a plug at a given number of calls."""
+    """Replaces an MLflow run; calls `plug` after each validation."""
 
     def __init__(self, plug=None) -> None:
         self.points: list[tuple[int, dict[str, float]]] = []
@@ -59,7 +59,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory) -> Path:
-    """Sentences whose translation is their reversal."""
+    """Sentences, with their reversals as translations."""
     folder = tmp_path_factory.mktemp("tokens")
     random = np.random.default_rng(1)
     for split, count in (("train", 300), ("validation", 40)):
@@ -77,7 +77,7 @@ def trainer(tokens: Path, store: Path, **changes) -> train.Trainer:
 
 
 def outcome(trained: train.Trainer):
-    return trained.progress.curve, {name: p.tolist() for name, p in trained.best.items()}
+    return trained.state.curve, {name: p.tolist() for name, p in trained.best.items()}
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +107,12 @@ def test_stopped_and_resumed_is_uninterrupted_to_the_bit(tokens, tmp_path, unint
 
     with pytest.raises(KeyboardInterrupt):
         first.fit(Recorder(plug))
-    assert 20 <= first.progress.update < 60
-    assert "the next run goes on there" in capsys.readouterr().out
-    torch.rand(5)  # the world has moved on
+    assert 20 <= first.state.update < 60
+    assert "the next run resumes there" in capsys.readouterr().out
+    torch.rand(5)  # changes the random state
     second = trainer(tokens, tmp_path)
     second.fit(Recorder())
-    assert f"goes on from update {first.progress.update}" in capsys.readouterr().out
+    assert f"resumes from update {first.state.update}" in capsys.readouterr().out
     assert outcome(second) == uninterrupted
 
 
@@ -131,7 +131,7 @@ def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
         first.fit(Recorder(cut))
     second = trainer(tokens, tmp_path)
     second.fit(Recorder())
-    assert "goes on from update 3" in capsys.readouterr().out
+    assert "resumes from update 3" in capsys.readouterr().out
     assert outcome(second) == uninterrupted
 
 
@@ -150,16 +150,16 @@ def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, 
         trainer(tokens, tmp_path / "store", dropout=0.0).fit(Recorder(pull))
     resumed = trainer(tokens, tmp_path / "store", dropout=0.0)
     resumed.fit(Recorder())
-    assert "goes on from update 3" in capsys.readouterr().out
+    assert "resumes from update 3" in capsys.readouterr().out
     assert tape.records > 2
-    losses = [[p["validation_loss"] for p in one.progress.curve] for one in (resumed, plain)]
+    losses = [[p["validation_loss"] for p in one.state.curve] for one in (resumed, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_it_learns(tokens, tmp_path):
     trained = trainer(tokens, tmp_path, updates=250, validate_every=50, dropout=0.0)
     trained.fit(Recorder())
-    losses = [point["validation_loss"] for point in trained.progress.curve]
+    losses = [point["validation_loss"] for point in trained.state.curve]
     assert losses[0] > 2.5
     assert losses[-1] < 0.75 * losses[0]
 
@@ -167,10 +167,10 @@ def test_it_learns(tokens, tmp_path):
 def test_patience_is_counted_in_updates_and_the_best_weights_are_kept(tokens, tmp_path):
     trained = trainer(tokens, tmp_path, updates=4000, learning_rate=0.5, clip_norm=50.0, patience=60)
     trained.fit(Recorder())
-    standing = trained.progress
-    assert standing.update == standing.best_update + 60 < 4000
-    best = min(standing.curve, key=lambda point: point["validation_loss"])
-    assert best["update"] == standing.best_update
+    state = trained.state
+    assert state.update == state.best_update + 60 < 4000
+    best = min(state.curve, key=lambda point: point["validation_loss"])
+    assert best["update"] == state.best_update
     assert any(not torch.equal(trained.best[n], p) for n, p in trained.parameters.items())
 
 
@@ -278,7 +278,7 @@ def interrupted(tokens: Path, store: Path) -> Path:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_gives_the_same(
+def test_a_damaged_checkpoint_is_set_aside_and_the_previous_one_gives_the_same(
     tokens, tmp_path, uninterrupted, damage, capsys
 ):
     folder = interrupted(tokens, tmp_path)
@@ -287,17 +287,17 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_gives_the_same(
     second.fit(Recorder())
     text = capsys.readouterr().out
     assert f"{folder / FILE} is damaged" in text
-    assert "goes on from update 28" in text
+    assert "resumes from update 28" in text
     assert outcome(second) == uninterrupted
     assert {path.name for path in folder.iterdir()} == {FILE, BEFORE, f"{FILE}.damaged"}
 
 
-def test_a_missing_checkpoint_leaves_the_one_before(tokens, tmp_path, uninterrupted, capsys):
+def test_without_the_last_checkpoint_the_previous_one_is_used(tokens, tmp_path, uninterrupted, capsys):
     (interrupted(tokens, tmp_path) / FILE).unlink()
     second = trainer(tokens, tmp_path)
     assert second.checkpoints.exists()
     second.fit(Recorder())
-    assert "goes on from update 28" in capsys.readouterr().out
+    assert "resumes from update 28" in capsys.readouterr().out
     assert outcome(second) == uninterrupted
 
 
@@ -308,12 +308,12 @@ def test_with_both_damaged_it_begins_at_the_start(tokens, tmp_path, uninterrupte
     second = trainer(tokens, tmp_path)
     second.fit(Recorder())
     text = capsys.readouterr().out
-    assert "goes on from update" not in text
-    assert "training goes on from the start" in text
+    assert "resumes from update" not in text
+    assert "training resumes from the start" in text
     assert outcome(second) == uninterrupted
 
 
-def test_a_full_disk_is_the_systems_error_with_the_file(tmp_path, monkeypatch):
+def test_a_full_disk_raises_the_system_s_error_with_the_file(tmp_path, monkeypatch):
     def full(*arguments, **named):
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
@@ -339,7 +339,7 @@ def test_two_processes_train_the_model_of_one(tmp_path):
     assert curves["2"] == pytest.approx(curves["1"], rel=1e-4)
 
 
-def test_a_resumed_training_keeps_its_threads_and_its_products(tokens, tmp_path, monkeypatch, capsys):
+def test_a_resumed_training_keeps_its_threads_and_kind_of_products(tokens, tmp_path, monkeypatch, capsys):
     def pull(step: int) -> None:
         if step == 20:
             raise ZeroDivisionError
@@ -360,10 +360,10 @@ def test_a_resumed_training_keeps_its_threads_and_its_products(tokens, tmp_path,
     assert not again.precision.emulated
     assert capsys.readouterr().err == "bf16: native products on this cpu (as the checkpoint has it)\n"
     assert asked == [torch.get_num_threads()]
-    assert (again.progress.threads, again.progress.bf16) == (torch.get_num_threads(), "native")
+    assert (again.state.threads, again.state.bf16) == (torch.get_num_threads(), "native")
 
 
-def test_a_checkpoint_of_another_type_of_device_decides_no_threads_and_no_products(
+def test_a_checkpoint_of_another_type_of_device_does_not_set_threads_and_products(
     tokens, tmp_path, monkeypatch, capsys
 ):
     def pull(step: int) -> None:
@@ -390,5 +390,5 @@ def test_a_checkpoint_of_another_type_of_device_decides_no_threads_and_no_produc
         "bf16: emulated products on this cpu (native ones take 9.00 times as long as those of float32; "
         "SEQ2SEQ_BF16 sets either)"
     ]
-    assert (again.progress.device, again.progress.bf16) == ("cpu", "emulated")
-    assert again.progress.threads == torch.get_num_threads()
+    assert (again.state.device, again.state.bf16) == ("cpu", "emulated")
+    assert again.state.threads == torch.get_num_threads()

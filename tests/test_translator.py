@@ -1,4 +1,4 @@
-"""The translator: order, batches, sentences, edges of input, what it warns of, what it explains."""
+"""The translator: order, batches, sentences, unusual input, warnings, attention."""
 
 import json
 import random
@@ -29,7 +29,7 @@ from seq2seq.nn.model import Config, Seq2Seq
 WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
 TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]
 THREE = ["der Hund schläft.", "die Katze schläft nicht.", "Katze und Hund?"]
-# The texts of most tests here are unlike the few words of training.
+# Most texts here are unlike the few words of training.
 pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.inference.translator.TextWarning")
 
 
@@ -64,7 +64,7 @@ def folder(request, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_texts_come_back_in_order_and_alike_in_any_batch(folder, beam):
+def test_order_and_translations_do_not_depend_on_batches(folder, beam):
     translator = Translator.from_folder(folder)
     together = translator.translate(TEXTS, beam=beam, max_length=12, batch_size=2)
     alone = [translator.translate([t], beam=beam, max_length=12)[0] for t in TEXTS]
@@ -77,7 +77,7 @@ def test_no_texts_give_no_translations(folder):
     assert Translator.from_folder(folder).translate([]) == []
 
 
-def test_a_full_translation_says_where_it_looked(folder):
+def test_a_full_translation_has_attention_weights(folder):
     translator = Translator.from_folder(folder)
     full = translator.translate_fully(TEXTS[:3], beam=2, max_length=10)
     assert [t.text for t in full] == translator.translate(TEXTS[:3], beam=2, max_length=10)
@@ -92,27 +92,27 @@ def test_a_full_translation_says_where_it_looked(folder):
             np.testing.assert_allclose(translation.attention_TS.sum(1), 1, atol=1e-5)
 
 
-def test_attention_to_given_targets_is_that_of_saying_them(folder):
+def test_attention_to_given_targets_is_that_of_the_search(folder):
     translator = Translator.from_folder(folder)
     full = translator.translate_fully(TEXTS[:3], beam=2, max_length=10)
     given = translator.attend(TEXTS[:3], [t.text for t in full], batch_size=2)
-    for found, said in zip(full, given, strict=True):
-        if found.target_pieces != said.target_pieces or not found.source_pieces:
-            continue  # what was found need not be how the vocabulary spells it
-        assert said.text == found.text
-        if said.attention_TS is not None:
-            np.testing.assert_allclose(said.attention_TS, found.attention_TS, atol=1e-5)
+    for found, forced in zip(full, given, strict=True):
+        if found.target_pieces != forced.target_pieces or not found.source_pieces:
+            continue  # the vocabulary may segment the text into other pieces
+        assert forced.text == found.text
+        if forced.attention_TS is not None:
+            np.testing.assert_allclose(forced.attention_TS, found.attention_TS, atol=1e-5)
     [one] = translator.attend(["Der Hund"], ["A dog"])
     assert one.text == "A dog"
     assert one.score < 0
 
 
-def test_words_never_seen_in_training_are_named(folder):
+def test_words_outside_the_training_data_are_named(folder):
     translator = Translator.from_folder(folder)
     assert translator.unknown_words("Der HUND sieht das Xylophon.") == ["sieht", "das", "xylophon"]
 
 
-def test_a_text_beyond_all_sentences_is_refused_with_the_remedy(folder):
+def test_a_text_that_is_too_long_is_refused_with_the_remedy(folder):
     translator = Translator.from_folder(folder)
     with pytest.raises(
         UserError, match=r"text 1: a sentence of 600 tokens is too long, at most 500: divide it"
@@ -137,7 +137,7 @@ def test_a_text_beyond_all_sentences_is_refused_with_the_remedy(folder):
         ("a\ud800", "it is not valid Unicode: half of a surrogate pair"),
     ],
 )
-def test_what_is_no_text_is_refused_by_its_index(folder, value, reason):
+def test_values_that_are_not_texts_are_refused_by_their_index(folder, value, reason):
     translator = Translator.from_folder(folder)
     assert translator.refusals(["Hund", value, ""]) == {1: reason}
     for translate in (translator.translate, translator.translate_fully):
@@ -199,7 +199,7 @@ def test_a_text_without_a_boundary_is_not_split(text):
     assert sentences.split(text + "\n", "de") is None
 
 
-def test_texts_unlike_training_are_warned_of_once_a_call(folder):
+def test_texts_unlike_the_training_data_give_one_warning_a_call(folder):
     translator = Translator.from_folder(folder)
     texts = [
         "der Hund schläft",
@@ -214,9 +214,9 @@ def test_texts_unlike_training_are_warned_of_once_a_call(folder):
         translator.translate(texts)
     [warning] = caught
     assert str(warning.message) == (
-        "text 1: it is in capitals, which training hardly saw; "
-        "text 2: it is written in Han, Hiragana, the source of training in Latin; "
-        "text 3: training never saw 4 of its 4 words"
+        "text 1: it is in capitals, which are rare in the training data; "
+        "text 2: it is written in Han, Hiragana, the training source in Latin; "
+        "text 3: 4 of its 4 words are not in the training data"
     )
     assert warning.filename == __file__
     with pytest.warns(TextWarning, match=r"text 0: .*; and 2 more$"):
@@ -227,8 +227,8 @@ def test_texts_unlike_training_are_warned_of_once_a_call(folder):
         translator.translate(texts[:1])
 
 
-def test_warnings_of_many_texts_are_forgotten(folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "MOST_WARNED", 5)
+def test_stored_warnings_are_bounded(folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "MAX_WARNED", 5)
     translator = Translator.from_folder(folder)
     before = len(globals().get("__warningregistry__", {}))
     with warnings.catch_warnings(record=True) as caught:
@@ -260,7 +260,7 @@ THAI = [c + mark for c in letters(0xE01, 46) for mark in ("", *letters(0xE34, 4)
         ([*LATIN, *THAI[:40]], ["nanr"], ["กขคงจ", "一丁"]),
     ],
 )  # fmt: skip
-def test_scripts_of_one_language_are_doubted_together(folder, known, usual, unusual):
+def test_scripts_of_one_language_count_together(folder, known, usual, unusual):
     found = Doubts(Vocabulary.load(folder), frozenset(known))
 
     def foreign(texts):
@@ -269,7 +269,7 @@ def test_scripts_of_one_language_are_doubted_together(folder, known, usual, unus
     assert (foreign(usual), foreign(unusual)) == ([False] * len(usual), [True] * len(unusual))
 
 
-def test_a_folder_without_words_knows_only_capitals(folder, tmp_path):
+def test_a_folder_without_words_detects_only_capitals(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "copy" / WORDS_FILE).unlink()
     translator = Translator.from_folder(tmp_path / "copy")
@@ -328,7 +328,7 @@ def test_the_precision_of_a_registered_model_is_honoured(folder, tmp_path):
     assert scores["bf16"] == pytest.approx(scores["fp32"], rel=0.1)
 
 
-def test_settings_that_make_no_search_are_refused(folder):
+def test_settings_outside_their_limits_are_refused(folder):
     translator = Translator.from_folder(folder)
     with pytest.raises(UserError, match="beam: 0 is not allowed"):
         translator.translate(["Hund"], beam=0)

@@ -56,11 +56,11 @@ def test_characters_without_a_piece_are_counted_once_each(vocabulary):
     assert vocabulary.decode(vocabulary.encode("東ж")) == "東ж"
 
 
-def test_special_pieces_cannot_be_written_in_text(vocabulary):
+def test_special_pieces_in_text_are_ordinary_text(vocabulary):
     assert all(i > 3 for i in vocabulary.encode("</s> <s> <pad> <unk>"))
 
 
-def test_a_folder_without_a_list_of_words_knows_none(tmp_path: Path):
+def test_a_folder_without_a_list_of_words_has_no_known_words(tmp_path: Path):
     assert known_words(tmp_path) is None
 
 

@@ -1,4 +1,4 @@
-"""Words in many scripts: what is one, what is the same, what is counted by characters."""
+"""Words in many scripts: boundaries, equality, and length in words or characters."""
 
 import re
 import unicodedata
@@ -51,7 +51,7 @@ def test_composed_and_decomposed_letters_are_the_same_words():
     assert words.words(unicodedata.normalize("NFD", text)) == words.words(text) == text.casefold().split()
 
 
-def test_parts_are_cut_at_hyphens_and_alike_however_they_are_encoded():
+def test_parts_are_split_at_hyphens_and_do_not_depend_on_the_unicode_form():
     assert words.words("Der Hund, die O'Brien-Katze!") == ["der", "hund", "die", "o'brien-katze"]
     assert words.parts("„Ja“, sagte Anna-Lena: don't!") == ["ja", "sagte", "anna", "lena", "don", "t"]
     assert words.parts("soft\u00adhy\u200dphen STRASSE straße") == ["softhyphen", "strasse", "strasse"]
@@ -63,7 +63,7 @@ def test_parts_are_cut_at_hyphens_and_alike_however_they_are_encoded():
 
 
 @pytest.mark.parametrize("text", SPACED)
-def test_languages_with_spaces_have_the_words_that_python_finds(text):
+def test_words_of_languages_with_spaces_are_those_of_a_plain_pattern(text):
     composed = unicodedata.normalize("NFC", text).casefold()
     assert words.words(text) == re.findall(r"\w+(?:[-'’]\w+)*", composed)
     compatible = unicodedata.normalize("NFKC", text).casefold()
@@ -74,7 +74,7 @@ def test_languages_with_spaces_have_the_words_that_python_finds(text):
 
 
 @given(st.text(max_size=30))
-def test_the_fast_way_is_only_taken_where_it_finds_the_same(text):
+def test_the_fast_rule_finds_the_same(text):
     rules = words._rules()
     if not words.SPECIAL.search(text):
         assert not rules.unspaced.search(text)

@@ -1,7 +1,7 @@
 """Reads columns of Parquet and Arrow files in bounded memory.
 
-Why: datasets are handed on in these, flat or with a pair nested under `translation`, and values that
-are not UTF-8 must be named one by one.
+Why: datasets are distributed in these formats, flat or with pairs nested under `translation`, and values
+that are not UTF-8 are reported row by row.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from seq2seq.common.errors import UserError
 from seq2seq.data.streams import EXPANDED, RATIO, unreadable
 
 BATCH = 10_000  # rows held in memory at once
-NESTED = "translation"  # the feature under which hub datasets keep a pair, by language
+NESTED = "translation"  # the feature of hub datasets that contains a pair, by language
 
 
 class Columns:
     """A Parquet or Arrow file: `names` of its columns, or of those nested under `translation`.
 
-    `outer` are top-level names that the caller asks for: they are not looked for under `translation`.
+    `outer` are names of top-level columns: if one exists, `translation` is not used.
     """
 
     def __init__(self, path: Path, is_arrow: bool, outer: Sequence[Any]) -> None:
@@ -100,9 +100,9 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Any]:
     import datasets
 
     _check_size(path)
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs, it also raises
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its log repeats its exceptions
     with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch, "corpus.parquet")  # a path in which the library finds no wildcard
+        place = Path(scratch, "corpus.parquet")  # a path without wildcards of the library
         place.symlink_to(path.resolve())
         options = {"data_files": str(place), "columns": columns, "batch_size": BATCH, "cache_dir": scratch}
         try:
@@ -113,7 +113,7 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Any]:
 
 
 def _check_size(path: Path) -> None:
-    """Raises UserError if row groups expand as no text does."""
+    """Raises UserError if row groups expand more than text does."""
     import pyarrow.parquet as pq
 
     about = pq.read_metadata(path)

@@ -1,18 +1,17 @@
 """Finds training pairs that are, exactly or nearly, sentences of an evaluation set.
 
-Why: a score means something only for sentences that were not trained on, and a changed comma or word
-does not make another sentence of one. The evaluation sets are small: their n-grams are indexed, and
-train streams past the index, in time linear in its size and in memory that does not grow with it.
+Why: a score is valid only for sentences that were not trained on, and a changed comma or word does not make
+a new sentence. The evaluation sets are small: their n-grams are indexed, and train is matched against the
+index, in time linear in its size and in constant memory.
 
-What counts, on either side of a pair, is which letters two sentences share once both are folded:
+On either side of a pair, the letters of two folded sentences are compared:
 
-- *exact*: all of them. Case, punctuation, spaces, figures and Unicode form make no difference.
-- *near*: their share reaches the threshold: twice the letters in common runs, taken in the same order
-  (Ratcliff and Metzener 1988), by the letters of both. So a change counts by its length, wherever
-  it is, also in languages that write no spaces. A sentence of LONG letters is looked for inside
-  longer ones too: its share is then that of its own letters, or of the piece's that its runs span if
-  that is longer. A shorter one would be found in too many (Ein Mann.), and is compared with whole
-  sentences only.
+- *exact*: all are equal. Case, punctuation, spaces, digits and Unicode form make no difference.
+- *near*: their share reaches the threshold: twice the letters in common runs, in the same order (Ratcliff
+  and Metzener 1988), by the letters of both. So a change counts by its length, wherever it is, also in
+  languages without spaces. A sentence of LONG letters is searched for inside longer ones too: its share
+  is then relative to its own letters, or to the passage that its runs span if that is longer. A shorter
+  one would be found in too many (Ein Mann.), and is compared with whole sentences only.
 """
 
 from __future__ import annotations
@@ -33,26 +32,26 @@ from seq2seq.data.corpus import Pair, normalise
 
 BATCH = 500  # pairs matched at once: their arrays fit into a processor's cache
 N = 6  # letters of the n-grams that are indexed
-ENOUGH = 8  # n-grams of the index in common that call for a closer look
-RUN = 4  # letters of the shortest common run that counts: shorter ones any two sentences share
-LONG = 40  # letters of a sentence that is looked for inside longer ones: about eight words
+ENOUGH = 8  # common n-grams of the index after which two sentences are compared
+RUN = 4  # letters of the shortest common run that counts; any two sentences share shorter ones
+LONG = 40  # letters of a sentence that is searched for inside longer ones: about eight words
 SLACK = 1e-6  # of a threshold computed in floating point
 MOST_BITS = 22  # of the index's table, 16 MiB
-MOST_POSTINGS = 4_000_000  # looked up at once: bounds the memory they take
+MOST_POSTINGS = 4_000_000  # looked up at once, to bound memory
 
 
 class Hit(NamedTuple):
-    """An evaluation sentence that a training pair is too like."""
+    """An evaluation sentence that a training pair is too similar to."""
 
     set: str
     row: int
     side: str  # source, target or both
-    kind: str  # exact if any side is, or near
-    share: float  # of the side that is more like
+    kind: str  # exact if any side is, else near
+    share: float  # of the more similar side
 
 
 class Index:
-    """The sentences of some evaluation sets, to match training pairs against."""
+    """An index of the sentences of evaluation sets, for matching training pairs."""
 
     def __init__(self, sets: Mapping[str, Iterable[Pair]], share: float) -> None:
         places, pairs = [], []
@@ -66,7 +65,7 @@ class Index:
     def match(self, pairs: Sequence[Pair]) -> list[list[Hit]]:
         """For each training pair the evaluation sentences it hits, in the order of the sets.
 
-        Give it some BATCH pairs at once, for speed; what it finds does not depend on that.
+        Fastest with about BATCH pairs at once; the result does not depend on it.
         """
         sources, targets = (
             side.match([pair[number] or "" for pair in pairs]) for number, side in enumerate(self._sides)
@@ -85,13 +84,13 @@ class Index:
         return hits
 
 
-Found = dict[int, tuple[bool, float]]  # evaluation sentence -> whether it is the same, share
+Found = dict[int, tuple[bool, float]]  # evaluation sentence -> whether it is exact, share
 
 
 def contaminated(
     sets: Mapping[str, Iterable[Pair]], train: Iterable[Pair], share: float
 ) -> dict[str, set[int]]:
-    """Of each evaluation set the rows that some training pair hits."""
+    """The rows of each evaluation set that are hit by training pairs."""
     index = Index(sets, share)
     rows: dict[str, set[int]] = {name: set() for name in sets}
     train = iter(train)
@@ -102,28 +101,28 @@ def contaminated(
 
 
 def fold(text: str) -> str:
-    """The letters of a text in one case and form, figures as one 0; a text without letters as it is.
+    """The letters of a text in one case and form, numbers as one 0; a text without letters is unchanged.
 
-    A syllable or an ideograph, which says more than a letter, stands there twice.
+    A syllable or ideograph is doubled, because it carries more than a letter.
     """
     text = normalise(text)
     letters = text.translate(_LETTERS)
     if not letters.isascii():
-        letters = unicodedata.normalize("NFKC", letters)  # what is gone may have parted letter and mark
+        letters = unicodedata.normalize("NFKC", letters)  # letters and marks may now compose
     if "00" in letters:
         letters = re.sub("00+", "0", letters)
     return letters if letters.strip("0") else text
 
 
 class _Letters(dict[int, str | None]):
-    """What str.translate makes of a character; grows with those it meets."""
+    """The table of str.translate, filled on demand."""
 
     def __missing__(self, code: int) -> str | None:
         letter = chr(code)
         category = unicodedata.category(letter)
         if category == "Nd":
             self[code] = "0"
-        elif category[0] in "LM" or category in ("Nl", "No"):  # half of written Hindi is marks
+        elif category[0] in "LM" or category in ("Nl", "No"):  # marks are half of the characters of Hindi
             self[code] = letter * (2 if unicodedata.east_asian_width(letter) == "W" else 1)
         else:
             self[code] = None
@@ -134,11 +133,11 @@ _LETTERS = _Letters()
 
 
 class _Side:
-    """The sources, or the targets, of all sets; those that fold alike are one.
+    """The sources, or the targets, of all sets; sentences with the same folded text are one.
 
-    A near duplicate also has at least half the wanted share of a sentence's n-grams. It lacks so few
-    that it must have ENOUGH of the rarest, so that the commonest need not be indexed. The index is of
-    hashes: two that collide cost a closer look, and neither hide a duplicate nor make one.
+    A near duplicate contains at least half the required share of a sentence's n-grams. It lacks so few that
+    it must contain ENOUGH of the rarest, so that the most frequent need not be indexed. N-grams are indexed
+    by hash: a collision costs a comparison, and changes no result.
     """
 
     def __init__(self, texts: Iterable[str], share: float) -> None:
@@ -170,7 +169,7 @@ class _Side:
         self._sizes = sizes.astype(np.int32)
 
     def match(self, texts: Sequence[str]) -> list[Found]:
-        """For each text the sentences it is like."""
+        """For each text the sentences it is similar to."""
         keys = [fold(text) for text in texts]
         found: list[Found] = [dict.fromkeys(self._rows.get(key, ()), (True, 1.0)) for key in keys]
         for at, number in self._candidates(keys):
@@ -183,7 +182,7 @@ class _Side:
         return found
 
     def _candidates(self, keys: list[str]) -> Iterator[tuple[int, int]]:
-        """Which keys may be near which sentences: a superset of those that are."""
+        """Pairs of keys and sentences that may be near: a superset of those that are."""
         slots = self._slots("\n".join(keys))  # an n-gram over two keys is in no sentence
         sizes = self._sizes[slots]
         if len(keys) > 1 and int(sizes.sum()) > MOST_POSTINGS:  # sentences made from one template
@@ -198,7 +197,7 @@ class _Side:
         if len(keys) * len(self._keys) < 2**31:
             owners = owners.astype(np.int32)  # sorted in half the time
 
-        # Every posting of every n-gram, as one number for key and sentence; then how often each is there
+        # Every posting of every n-gram, as one number for key and sentence; then the count of each.
         ends = np.cumsum(sizes)
         postings = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self._ends[slots] - ends, sizes)
         pairs = np.repeat(owners, sizes) + self._postings[postings]
@@ -242,7 +241,7 @@ def _share(sentence: str, text: str, least: float) -> float:
 
 
 def _covered(sentence: str, text: str) -> int:
-    """How many letters of a sentence lie in runs of RUN letters or more that the text has, anywhere."""
+    """The number of letters of a sentence in runs of at least RUN letters that the text contains."""
     covered = end = 0
     for start in range(len(sentence) - RUN + 1):
         if sentence[start : start + RUN] in text:

@@ -1,6 +1,6 @@
 """A corpus on disk: one Parquet file a split, read and written in batches.
 
-Why: no stage may need all texts of a large corpus in memory, and the same pairs must give the same bytes.
+Why: no stage needs all texts of a large corpus in memory, and the same pairs give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 BATCH = 10_000  # rows held in memory at once
 
 # Unicode's default ignorable code points that are no letters, as the inside of a character class.
-# No spelling needs these: soft hyphen, zero-width space, marks of direction (U+061C too), byte order mark
+# Not part of any spelling: soft hyphen, zero-width space, marks of direction (U+061C too), byte order mark
 NEEDLESS = "\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 # Parts of the spelling: (non-)joiners, and variation selectors of Mongolian (with its vowel separator U+180E,
 # which gives a final vowel its form), of Han and of emoji, tags of flags
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 
 
 class Pair(NamedTuple):
-    """A sentence, its translation and, where known, which words translate which."""
+    """A sentence, its translation and, if known, their word alignment."""
 
     source: str
     target: str
@@ -45,10 +45,10 @@ class Pair(NamedTuple):
 
 
 def normalise(text: str) -> str:
-    """What two sentences share that count as the same: NFKC, case folded, single spaces, no invisibles.
+    """A form in which equal sentences agree: NFKC, case folded, single spaces, no invisible characters.
 
-    Invisible characters are part of the spelling in some scripts and stay in the text, but one program writes
-    them and another leaves them out.
+    Invisible characters, part of the spelling in some scripts, stay in the text itself; but some programs
+    write them and others do not.
     """
     if not text.isascii():
         text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
@@ -56,7 +56,7 @@ def normalise(text: str) -> str:
 
 
 def digest(text: str) -> int:
-    """64 bits that stand for the normalised text, the same in every process and version."""
+    """A 64-bit hash of the normalised text, the same in every process and version."""
     data = normalise(text).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
@@ -88,5 +88,5 @@ def read_split(folder: Path, split: str) -> Iterator[Pair]:
 
 
 def count_pairs(folder: Path, split: str) -> int:
-    """How many pairs a split has, without reading them."""
+    """The number of pairs of a split, from its metadata."""
     return int(pq.read_metadata(split_path(folder, split)).num_rows)

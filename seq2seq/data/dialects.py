@@ -1,7 +1,7 @@
 """How a delimited text file separates and quotes its fields, by its first lines.
 
-Why: spreadsheets, pandas and R write other separators and quotation marks than the file's name promises,
-and a reader that follows the name learns them as text.
+Why: spreadsheets, pandas and R write other separators and quotation marks than the file's name suggests,
+and these would otherwise become part of the texts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from seq2seq.data.languages import is_heading
 from seq2seq.data.streams import Source
 
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "|"}
-ROWS = 1000  # looked at
-FEWEST = 3  # rows by which another separator than the name's is recognised
+ROWS = 1000  # inspected
+FEWEST = 3  # rows needed to recognise another separator than the name's
 AGREEING = 0.9  # of the rows have as many fields as the first
 UNCLOSED = 10_000  # characters of a quoted field that the sample may cut
 DOUBLED, BACKSLASHED = r'[^"]*(?:""[^"]*)*', r'[^"\\]*(?:\\.[^"\\]*)*'  # text with quotation marks in quotes
@@ -32,7 +32,7 @@ Rows = list[list[tuple[bool, str]]]  # of each row the fields as written, and wh
 
 
 class Dialect(NamedTuple):
-    """Separator and quoting of a file, and `note`, where they are not those of its name."""
+    """Separator and quoting of a file; `note` describes them if they differ from those of its name."""
 
     separator: str
     quoted: bool
@@ -43,8 +43,8 @@ class Dialect(NamedTuple):
 def detect(file: Source, kind: str) -> Dialect:
     """The dialect of a file of kind `csv` or `tsv`; raises UserError in doubt.
 
-    The name decides unless rows of one width contradict it. In TSV a quotation mark is text, unless all
-    fields of the sample follow the rules of quoting and some cannot be read otherwise.
+    The name's dialect is used unless rows of another, constant width contradict it. In TSV a quotation mark
+    is text, unless all fields of the sample follow the rules of quoting and some need them.
     """
     path, text = file.path, _decode(file.sample)
     text = text[: text.rfind("\n") + 1] or text
@@ -96,7 +96,7 @@ def _separator(path: Path, text: str, own: str, kind: str) -> str:
 
 
 def _agreement(text: str, separator: str, quoted: bool) -> float:
-    """The share of rows that have as many fields as the first, which has two at least."""
+    """The share of rows with as many fields as the first, if that has at least two."""
     widths = list(_widths(text, separator, quoted))
     return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
@@ -119,7 +119,7 @@ def _widths(text: str, separator: str, quoted: bool) -> Iterator[int]:
 
 
 def _is_punctuation(text: str, mark: str) -> bool:
-    """Whether most of these marks outside quotes stand before a blank, as in sentences."""
+    """Whether most of these marks outside quotes precede a blank, as in sentences."""
     text = re.sub('"[^"]*"', "", text)
     return mark != "\t" and 2 * len(re.findall(rf"{re.escape(mark)} ", text)) > text.count(mark)
 
@@ -129,7 +129,7 @@ def _decode(sample: bytes) -> str:
 
 
 def _quoting(path: Path, text: str, marked: str, separator: str, kind: str) -> tuple[bool, str]:
-    """Whether fields are quoted, and what there is to announce, by the first lines and those with quotes."""
+    """Whether fields are quoted, and a note on it, from the first lines and those with quotes."""
     rows = _parse(marked, separator)
     if rows is None:
         if re.match(r'"[^"\t\n]*"\t', text) and _parse(marked, separator, BACKSLASHED):
@@ -140,7 +140,7 @@ def _quoting(path: Path, text: str, marked: str, separator: str, kind: str) -> t
         if re.search(
             rf'(^|{re.escape(separator)})"{DOUBLED_INSIDE}"({re.escape(separator)}|\r?$)', marked, re.M
         ):
-            return False, "quotation marks are text, though some fields are quoted as in CSV: look at them"
+            return False, "quotation marks are text, though some fields are quoted as in CSV: check them"
         return False, "quotation marks are text" if kind == "csv" else ""
     if kind == "csv":
         return True, ""
@@ -150,15 +150,18 @@ def _quoting(path: Path, text: str, marked: str, separator: str, kind: str) -> t
     if _has_quoted_cells(first_rows):
         return True, "fields are quoted as in CSV"
     if len(first_rows) >= FEWEST and all(quoted for row in first_rows for quoted, _ in row):
-        return False, "every field stands in quotation marks, taken as text; if they are not, name it .csv"
+        return (
+            False,
+            "every field has quotation marks, read as text; if they are not, name the file .csv",
+        )
     return False, ""
 
 
 def _has_program_quotes(rows: Rows, marked: str, separator: str) -> bool:
     """Whether rows with quotation marks, which follow the rules of quoting, were quoted by a program.
 
-    A person's marks follow the rules too, where a whole sentence is speech. A program doubles marks inside,
-    and puts them around separators and line ends: rows then have one width only when read as quoted.
+    Marks in a text follow the rules too, if a whole sentence is speech. A program doubles inner marks, and
+    quotes fields with separators and line ends: rows then have one width only if read as quoted.
     """
     widths = [len(row) for row in rows]
     if not rows or widths.count(widths[0]) < AGREEING * len(widths):
@@ -182,7 +185,7 @@ def _has_quoted_cells(rows: Rows) -> bool:
 def _parse(text: str, separator: str, inside: str = DOUBLED) -> Rows | None:
     """The fields of each row, whether quoted and as written; None if one breaks the rules of quoting.
 
-    A field with a quotation mark is quoted, and marks inside a field stand as `inside` has them.
+    A field with a quotation mark is quoted; `inside` is the pattern of the text in the marks.
     """
     apart = re.escape(separator)
     field = re.compile(rf'(?:"({inside})"|([^"{apart}\r\n]*))({apart}|\r?\n|\Z)')

@@ -1,7 +1,7 @@
-"""Which languages and scripts a corpus, vocabulary or model goes from and to: its `languages.json`.
+"""Source and target languages and scripts of a corpus, vocabulary or model: its `languages.json`.
 
-Why: metrics, sentence splitting and the gate depend on the language, and it travels with the data, so that no
-stage has to guess it again. Nothing heavy is imported here, since a registered model reads the file too.
+Why: metrics, sentence splitting and the gate depend on the language. The file accompanies the data, so that
+no stage has to detect it again. Imports are light, since registered models use this module too.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ SYNTHETIC, NATURAL = "synthetic", "natural"  # kinds of corpora: written by a gr
 
 
 class Side(NamedTuple):
-    """One side: a BCP 47 tag and the script most of its letters are of; None where unknown."""
+    """One side: a BCP 47 tag and the script of most of its letters; None if unknown."""
 
     language: str | None = None
-    script: str | None = None  # as `filters.main_script` names it: Latin, Han, Japanese ...
+    script: str | None = None  # as returned by `words.main_script`: Latin, Han, Japanese ...
 
     def __str__(self) -> str:
         return self.language or (f"unknown ({self.script})" if self.script else "unknown")
 
 
 class Direction(NamedTuple):
-    """From which side to which."""
+    """Source and target side."""
 
     source: Side = Side()
     target: Side = Side()
@@ -38,14 +38,14 @@ class Direction(NamedTuple):
 
 
 def write(folder: Path, direction: Direction) -> None:
-    """Write a folder's languages.json; makes the folder where it is missing."""
+    """Write a folder's languages.json; creates a missing folder."""
     folder.mkdir(parents=True, exist_ok=True)
     sides = {"source": direction.source._asdict(), "target": direction.target._asdict()}
     (folder / FILE).write_text(json.dumps(sides, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Direction:
-    """The direction of a folder; unknown on both sides if it has no such file, as older ones."""
+    """The direction of a folder; unknown on both sides if the file is missing, as in older folders."""
     path = folder / FILE
     if not path.is_file():
         return Direction()
@@ -54,7 +54,7 @@ def read(folder: Path) -> Direction:
 
 
 def tags(direction: Direction, kind: str, columns: Mapping[str, str]) -> dict[str, str]:
-    """What a version's tags hold of its direction: languages, scripts, kind of corpus and columns."""
+    """The tags of a version about its direction: languages, scripts, kind of corpus and columns."""
     return {
         **{f"{side}.language": getattr(direction, side).language or UNKNOWN for side in SIDES},
         **{f"{side}.script": getattr(direction, side).script or UNKNOWN for side in SIDES},
@@ -64,10 +64,10 @@ def tags(direction: Direction, kind: str, columns: Mapping[str, str]) -> dict[st
 
 
 def difference(challenger: Mapping[str, str], champion: Mapping[str, str]) -> str:
-    """Why two versions with these tags are not to be compared: another direction or kind of corpus.
+    """The difference in direction or kind of corpus that makes two versions incomparable, from their tags.
 
-    Empty if they may be. An unknown language equals no known one; two unknown ones count as the same where
-    corpus and columns are. A version registered before there were such tags goes by its corpus alone.
+    Empty if they are comparable. An unknown language equals no known one; two unknown ones are equal if
+    corpus and columns are. Versions registered without such tags are compared by their corpus alone.
     """
     same_corpus = challenger.get("corpus.id") == champion.get("corpus.id")
     if not all(f"{side}.language" in found for side in SIDES for found in (challenger, champion)):
@@ -90,7 +90,7 @@ def _shown(found: Mapping[str, str]) -> str:
     """A version's direction and corpus, from its tags."""
     sides = []
     for side in SIDES:
-        language, script = (found.get(f"{side}.{what}", UNKNOWN) for what in ("language", "script"))
+        language, script = (found.get(f"{side}.{key}", UNKNOWN) for key in ("language", "script"))
         sides.append(f"{language} ({script})" if language == UNKNOWN != script else language)
     corpus = " ".join(filter(None, (found.get("corpus.kind"), found.get("corpus.id", UNKNOWN))))
     return f"translates {' → '.join(sides)}, learnt from {corpus}"

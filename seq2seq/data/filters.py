@@ -1,7 +1,7 @@
-"""What `clean` drops and why: named filters over one pair, and the tidying that comes before them.
+"""The filters of `clean`: named predicates of one pair, and the tidying before them.
 
-Why: each filter is a small function with a name, and that name is what reports, samples and error
-messages say. They judge tidied text and know nothing of other pairs.
+Why: each filter is a small function whose name appears in reports, samples and error messages. Filters
+depend on one tidied pair, and on no other.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from seq2seq.common.params import Clean
 from seq2seq.data.corpus import NEEDLESS
 from seq2seq.data.words import WRITTEN_IN, script
 
-# What nobody sees: controls that are no whitespace, and format characters that no spelling needs. The joiners
-# U+200C and U+200D stay: Persian, Hindi and emoji need them; so does U+180E, which Mongolian needs.
+# Invisible characters: controls other than whitespace, and format characters that are not part of a spelling.
+# The joiners U+200C and U+200D (Persian, Hindi, emoji) and U+180E (Mongolian) stay.
 INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
 
 
 def tidy(text: str, form: str) -> str:
     """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
 
-    Tidying twice is tidying once: invisibles go first, since they can keep apart what composes.
+    Idempotent: invisibles are removed first, since they can separate characters that compose.
     """
-    if not text.isprintable():  # quick, and true of most text
+    if not text.isprintable():  # fast, and true of most texts
         text = INVISIBLE.sub("", text)
     if form != "none":
         text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
@@ -45,33 +45,33 @@ def too_long(source: str, target: str, params: Clean) -> bool:
 
 
 def length_ratio(source: str, target: str, params: Clean) -> bool:
-    """The target is more than `max_length_ratio` times as long, or as short, as is typical for its source.
+    """The target is more than `max_length_ratio` times longer, or shorter, than is typical for its source.
 
-    Lengths are characters. A side of Chinese usually has a third of its English, so that the same limit in
-    characters for every pair of languages would drop ordinary translations.
+    Lengths are in characters. Chinese texts have about a third of the characters of English ones, so that
+    one limit for all pairs of languages would drop ordinary translations.
     """
-    assert params.typical_length_ratio is not None  # `clean` puts its estimate there
+    assert params.typical_length_ratio is not None  # `clean` sets its estimate
     shorter, longer = sorted((len(source) * params.typical_length_ratio, len(target)))
     return longer > params.max_length_ratio * shorter
 
 
 def garbage(source: str, target: str, params: Clean) -> bool:
-    """Of a side's visible characters, less than `min_letters` are letters."""
+    """The share of letters in a side's visible characters is below `min_letters`."""
     return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
 
 
 def source_script(source: str, target: str, params: Clean) -> bool:
-    """Of the source's letters, less than `min_script` are of `source_script`."""
+    """The share of `source_script` in the source's letters is below `min_script`."""
     return _other_script(source, params.source_script, params.min_script)
 
 
 def target_script(source: str, target: str, params: Clean) -> bool:
-    """Of the target's letters, less than `min_script` are of `target_script`."""
+    """The share of `target_script` in the target's letters is below `min_script`."""
     return _other_script(target, params.target_script, params.min_script)
 
 
 def identical(source: str, target: str, params: Clean) -> bool:
-    """Both sides are the same but for case: not translated."""
+    """Both sides are equal except for case: not translated."""
     return params.drop_identical and source.casefold() == target.casefold()
 
 
@@ -107,7 +107,7 @@ def reason(source: str, target: str, params: Clean) -> str | None:
 
 
 def check(params: Clean) -> None:
-    """Raise UserError for a script that no letter has: it would drop every pair."""
+    """Raise UserError for an unknown script, which would drop every pair."""
     for key in ("source_script", "target_script"):
         wanted = getattr(params, key)
         if wanted and wanted not in _all_scripts():
@@ -119,7 +119,7 @@ def check(params: Clean) -> None:
 
 @cache
 def _all_scripts() -> set[str | None]:
-    uncached = script.__wrapped__  # or each of a million letters would stay in memory
+    uncached = script.__wrapped__  # else a million letters would stay in memory
     return {uncached(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
 
 
@@ -127,7 +127,7 @@ def _few_letters(text: str, least: float) -> bool:
     visible = len(text) - text.count(" ")
     if sum(map(str.isalpha, text)) >= least * visible:
         return False
-    # Vowel signs and tone marks belong to letters: half of written Hindi or Thai is made of them.
+    # Vowel signs and tone marks count as letters: they are half of the characters of Hindi or Thai.
     letters = sum(c.isalpha() or unicodedata.category(c).startswith("M") for c in text)
     return letters < least * visible
 

@@ -1,8 +1,8 @@
 """Reads sentence pairs from JSON, CSV and TSV files, packed or not, and from Parquet and Arrow files.
 
-Why: people's files differ in everything but the two columns that matter, and a repair needs the file and
-the line. Text formats are parsed here, line by line, because the readers of `datasets` guess types, fill
-gaps with nulls, end a line at a stray carriage return and lose the line numbers.
+Why: corpora come in many formats, and repairs need the file and the line of an error. Text formats are
+parsed here, line by line, because the readers of `datasets` guess types, fill gaps with nulls, end a line
+at a stray carriage return and lose the line numbers.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-MARK = "\ufeff"  # the byte order mark, which files joined by `cat` have at the start of lines
-SHOWN = 60  # characters of a faulty row that a message shows
+MARK = "\ufeff"  # the byte order mark, at the start of lines in files joined by `cat`
+SHOWN = 60  # characters of a faulty row in a message
 NO_OBJECT = "no JSON object with the columns as keys"
 BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
 
 
 class Malformed(NamedTuple):
-    """A row that is no pair of texts: where it starts (from 1) and what is wrong with it."""
+    """A row that is not a pair of texts: its first line (from 1) and the reason."""
 
     line: int
     reason: str
 
 
 class Repeated(NamedTuple):
-    """A row that is the header again, as files joined by `cat` have it."""
+    """A row that repeats the header, as in files joined by `cat`."""
 
     line: int
 
 
 class Table(NamedTuple):
-    """A file opened for reading: its two columns' names, how they were found, and its rows."""
+    """An open file: the names of its two columns, an announcement about them, and its rows."""
 
     columns: tuple[str, str]
     announcement: str
-    unit: str  # what a row's number counts: line of text, record of a JSON array, row of Parquet or Arrow
+    unit: str  # of row numbers: line of text, record of a JSON array, row of Parquet or Arrow
     rows: Iterator[Pair | Malformed | Repeated]
 
 
@@ -84,7 +84,7 @@ def kind(path: Path) -> str:
 
 
 def suffix(path: Path) -> str:
-    """The part of a file's name that names its kind, packed or not: `.tsv` of `train.tsv.gz`."""
+    """The suffix for a file's kind, without that of a packing: `.tsv` of `train.tsv.gz`."""
     name = Path(path.name.lower())
     return (Path(name.stem) if name.suffix in PACKINGS else name).suffix
 
@@ -106,20 +106,19 @@ def paste_command(path: Path) -> str:
 
 
 def open_table(path: Path, source: str | int, target: str | int) -> Table:
-    """Open a file whose source and target texts lie in two columns, given by name or number from 0.
+    """Open a file whose source and target texts are in two columns, given by name or number from 0.
 
-    - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. Where the first lines show
-      another separator or quoting, these hold and are announced (`dialects`).
+    - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. If the first lines show
+      another separator or quoting, these are used and announced (`dialects`).
     - Blank lines are skipped. Each row must have as many fields as line 1.
-    - A column given by name must stand in line 1, the header. If both are given by number, line 1 is a
+    - A column given by name must be in line 1, the header. If both are given by number, line 1 is a
       header if its cells there name languages (`de`, `deu`, `pt_BR`, `German`) or are words such as source,
-      target, text, translation; otherwise it is a pair. The header again comes as Repeated.
-    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also lie
+      target, text, translation; otherwise it is a pair. A repeated header is returned as Repeated.
+    - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also be
       under the feature `translation`. JSON is one object a line, an array of objects, or
       an array that is the value of the only key.
 
-    Raises UserError if the file cannot be read or lacks a column. A faulty row comes as Malformed in its
-    place.
+    Raises UserError if the file cannot be read or lacks a column. A faulty row is returned as Malformed.
     """
     found = kind(path)
     if found in ("parquet", "arrow"):
@@ -220,7 +219,7 @@ def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bo
 
 
 def _is_short(cell: str) -> bool:
-    """Whether a cell is no sentence: it may be a heading of a language that is not known."""
+    """Whether a cell is too short for a sentence: it may be a heading of an unknown language."""
     return 0 < len(cell.split()) <= 3 and cell[-1] not in ".!?。！？।"
 
 
@@ -234,7 +233,7 @@ def _first(path: Path, records: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
 
 
 def _find(path: Path, columns: list[str], source: str | int, target: str | int) -> tuple[int, int]:
-    """The places of two columns given by name or number."""
+    """The indices of two columns given by name or number."""
     places = []
     for key, wanted in (("source_column", source), ("target_column", target)):
         if isinstance(wanted, int) and wanted < len(columns):
@@ -253,7 +252,7 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
 
 
 def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair | Malformed:
-    """The row as a Pair if both values are text; byte order marks before it are left out."""
+    """The row as a Pair if both values are texts, without leading byte order marks; else Malformed."""
     for name, value in zip(names, (source, target), strict=True):
         if value is None:
             return Malformed(line, f"{name} is null or missing")
@@ -271,15 +270,15 @@ def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair |
 
 
 def cut(text: str, most: int = SHOWN) -> str:
-    """The text as a message or screen shows it: its first characters, control characters escaped."""
+    """The first characters of a text for messages, with control characters escaped."""
     shown = text if len(text) <= most else text[:most] + "…"
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 
 class _Lines:
-    """The decoded lines of a file; `number` is the last one's. Goes on after a ValueError.
+    """The decoded lines of a file; `number` is that of the last one. Can continue after a ValueError.
 
-    With `errors` as bytes.decode has it: a record of several lines is judged when it is whole.
+    `errors` is that of bytes.decode, since a record of several lines is checked as a whole.
     """
 
     def __init__(self, file: Source, errors: str) -> None:
@@ -310,7 +309,7 @@ def _object(line: str) -> Any:
 
 
 def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]:
-    # `map` goes on after an error, a generator would not
+    # Unlike a generator, `map` can continue after an error.
     if dialect is None:
         return partial(map, _object)
     if dialect.quoted:
@@ -319,9 +318,9 @@ def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]
 
 
 def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int, Any]]:
-    """Every record that is not blank, or Malformed in its place, with the line on which it starts.
+    """Every record that is not blank, or Malformed instead, with its first line.
 
-    A record that cannot be read is Malformed once for each line that it took. Without a dialect records are
+    A record that cannot be read gives one Malformed for each of its lines. Without a dialect records are
     JSON, one a line.
     """
     quoted = dialect is not None and dialect.quoted
@@ -340,7 +339,7 @@ def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int
             yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
         except TooLongError as error:
             yield lines.number, Malformed(lines.number, str(error))
-        except UserError:  # of the file, not of this row
+        except UserError:  # about the file, not this row
             raise
         except csv.Error as error:
             reason = _csv_fault(error)
@@ -363,5 +362,5 @@ def _csv_fault(error: csv.Error) -> str:
 
 
 def _is_escaped(field: str) -> bool:
-    """Whether a field holds bytes that are not UTF-8, as `surrogateescape` keeps them."""
+    """Whether a field has bytes that are not UTF-8, decoded by `surrogateescape`."""
     return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None

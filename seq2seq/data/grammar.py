@@ -1,6 +1,6 @@
 """Writes sentence pairs with gold word alignments from a synchronous grammar, a yaml file.
 
-Why: a corpus that needs no download, whose every translation and alignment is known to be right.
+Why: a corpus that needs no download, with translations and alignments that are correct by construction.
 
 The formalism is a parallel multiple context-free grammar (Seki et al. 1991; it is also the core of
 Ranta's Grammatical Framework, 2004). One derivation is spelled twice, as source and as target:
@@ -50,7 +50,7 @@ from seq2seq.data.grammar_rules import (
 MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
 LONGEST_TRAIN, LONGEST = 16, 25  # source words: in train and validation, in test
 HELD_OUT = 10  # one combination in so many is kept for test
-PATIENCE = 400  # draws a wanted pair before we say that the grammar is too small
+PATIENCE = 400  # draws for each pair before the grammar is reported as too small
 
 ABOUT = ("source_language", "target_language", "licence", "description")
 
@@ -64,7 +64,7 @@ class Example(NamedTuple):
 
 
 class Node:
-    """A node of a derivation: a production, its children, what sank to it and what rises from it."""
+    """A node of a derivation: a production, its children, its constraints and its features."""
 
     __slots__ = ("children", "constraints", "features", "production")
 
@@ -75,7 +75,7 @@ class Node:
 
     def value(self, parts: tuple[str | Ref, ...]) -> str | None:
         """The text with its references resolved; None where one of them is unknown."""
-        if len(parts) == 1:  # nearly always, and this is the hottest line
+        if len(parts) == 1:  # the usual case, on the hottest path
             part = parts[0]
             if isinstance(part, str):
                 return part
@@ -91,7 +91,7 @@ class Node:
         return self.constraints.get(ref.feature)
 
     def spell(self, side: int, path: Path_, out: list[tuple[str, Node]], by: Node | None) -> None:
-        """Appends the pieces of text of one field, each with the node that wrote it."""
+        """Appends the pieces of text of one field, each with its node."""
         bound, parts = self.production.field(side, path)
         writer = by or (self if self.production.lexical else None)
         for part in parts:
@@ -104,8 +104,8 @@ class Node:
                     found = bound.get(name.feature) if not name.child else None
                     found = found or self.look_up(name)
                     if found is None:
-                        where, what = self.production.where, ".".join(filter(None, name))
-                        raise ValueError(f"{where}: <{what}> is unknown here; add it to `features`")
+                        where, feature = self.production.where, ".".join(filter(None, name))
+                        raise ValueError(f"{where}: <{feature}> is unknown here; add it to `features`")
                     name = found
                 names.append(name)
             self.children[part.child].spell(side, tuple(names), out, writer)
@@ -220,7 +220,7 @@ class Grammar:
         return production
 
     def _words(self, root: Node, side: int) -> tuple[str, list[set[int]]]:
-        """The sentence, and for each of its words the nodes that wrote letters of it."""
+        """The sentence, and for each of its words the nodes of its letters."""
         pieces: list[tuple[str, Node]] = []
         root.spell(side, (), pieces, None)
         words: list[str] = []
@@ -246,7 +246,7 @@ class Grammar:
         return sentence[:1].upper() + sentence[1:], writers
 
     def _check(self) -> None:
-        """Finds at loading what would otherwise break one sentence in a thousand."""
+        """Raises ValueError for errors of the grammar that sampling would find only in rare sentences."""
         if self.start not in self.rules:
             raise ValueError(f"{self.file}: start {self.start!r} has no rule; add it to `rules`")
         everything = [p for productions in self.rules.values() for p in productions]
@@ -285,15 +285,15 @@ class Grammar:
                         path = ".".join(name if isinstance(name, str) else "*" for name in slot.path)
                         raise ValueError(
                             f"{p.where}: no {('source', 'target')[side]} field {path!r}, which "
-                            f"{production.where} asks of it; add it"
+                            f"{production.where} needs; add it"
                         )
         for ref in (ref for ref in refs if isinstance(ref, Ref)):
             if ref.child and ref.child not in symbols:
                 raise ValueError(f"{production.where}: no child {ref.child!r}; add it to `with`")
             risen = {f for p in self.rules[symbols[ref.child]] for f in p.features} if ref.child else known
             if ref.feature not in risen:
-                what = ".".join(filter(None, ref))
-                raise ValueError(f"{production.where}: <{what}> is never set; correct its name")
+                feature = ".".join(filter(None, ref))
+                raise ValueError(f"{production.where}: <{feature}> is never set; correct its name")
 
 
 def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str, list[Example]]:
@@ -330,7 +330,7 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
                 if len(kept) == sizes[split]:
                     return kept
         raise ValueError(
-            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; ask for fewer, "
+            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; set fewer, "
             "for a larger train split, or add rules and words to the grammar"
         )
 
@@ -359,7 +359,7 @@ def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str
 
 @cache
 def _held_out(combination: str) -> bool:
-    """The same in every process and for every seed, unlike hash()."""
+    """Whether a combination is held out; unlike hash(), the same in every process."""
     digest = hashlib.sha256(combination.encode()).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
 

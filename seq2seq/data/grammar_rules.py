@@ -1,6 +1,6 @@
 """The notation of a grammar file: rules, fields, templates and references, read into productions.
 
-Why: reading a rule and deriving sentences with it are two things; grammar.py explains the formalism.
+Why: parsing rules is separate from deriving sentences; grammar.py explains the formalism.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def read_productions(where: str, alternatives: Any) -> Iterable[Production]:
 
 
 def _check_rule(rule: Any, where: str) -> None:
-    """ValueError for what is yaml and no rule; what its texts say is looked at later."""
+    """ValueError for YAML that is not a rule; its texts are parsed later."""
     if not isinstance(rule, dict):
         raise ValueError(f"{where}: needs keys such as source and target, not {rule!r}")
     if unknown := set(rule) - RULE_KEYS:
@@ -167,7 +167,7 @@ def read_spelling(file: str, sides: Any) -> list[list[tuple[re.Pattern[str], str
                 if not isinstance(pair, list):
                     raise TypeError("no pair")
                 pattern, text = pair
-                re.sub(pattern, text, "")  # what is no pattern or replacement fails here
+                re.sub(pattern, text, "")  # fails for an invalid pattern or replacement
             except (re.error, TypeError, ValueError, IndexError) as error:
                 problem = f"spelling needs pairs of a regular expression and a text, not {pair!r} ({error})"
                 raise ValueError(f"{file}: {problem}") from None

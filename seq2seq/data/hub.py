@@ -1,9 +1,9 @@
-"""Pins of datasets on the Hugging Face hub: reads them, downloads what they name, resolves them.
+"""Pins of datasets on the Hugging Face hub: reads them, downloads their files, updates them.
 
-Why: a pin is a small file that DVC can watch, and the same pin must give the same bytes or an error.
-The library's own downloads may wait for minutes on a dead network and then take another revision
-from a cache; so they run in a process of their own (`python -m seq2seq.data.hub`), which asks the
-hub first, takes exactly one commit, and is killed when its time is over.
+Why: a pin is a small file that DVC can track, and the same pin gives the same bytes or an error. The
+library's own downloads may wait for minutes on a dead network and then use another revision from a cache.
+So they run in a process of their own (`python -m seq2seq.data.hub`), which queries the hub first, downloads
+exactly one commit, and is killed after a timeout.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from seq2seq.common.masking import mask
 from seq2seq.common.params import round_trip_yaml
 from seq2seq.data.splits import File, find_splits
 
-MIRROR = "CORPUS_MIRROR"  # names a folder that holds OWNER/NAME instead of the hub
-LIMIT = "SEQ2SEQ_HUB_SECONDS"  # how long one attempt may take
+MIRROR = "CORPUS_MIRROR"  # a folder with OWNER/NAME, used instead of the hub
+LIMIT = "SEQ2SEQ_HUB_SECONDS"  # the timeout of one attempt
 DEFAULT_LIMIT, MOST_SECONDS = 900.0, 1e6
 PREFLIGHT_SECONDS = 5.0
 WAITS = (1.0, 3.0)  # seconds before the second and the third attempt
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "0",
-    "HF_HUB_DISABLE_XET": "1",  # one way to download, over plain HTTP
+    "HF_HUB_DISABLE_XET": "1",  # download over plain HTTP only
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
 }
 
@@ -55,7 +55,7 @@ FileName = Annotated[str, AfterValidator(_is_inside)]
 
 
 class Pin(BaseModel):
-    """A pin file: `hub` and `revision` say what to take, `files` what it must hash to."""
+    """A pin file: dataset `hub` at `revision`, with the sha256 of its `files`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -68,13 +68,13 @@ class Pin(BaseModel):
 
 
 class Copy(NamedTuple):
-    """What a pin names, on this machine; `revision` is None where a mirror cannot vouch for one."""
+    """The local files of a pin; `revision` is None if a mirror cannot guarantee one."""
 
     files: dict[str, list[File]]
     revision: str | None
     licence: str | None
     mirror: bool
-    said: str  # one line for the user
+    summary: str  # one line for the user
 
 
 def load(path: Path) -> Pin:
@@ -97,15 +97,15 @@ def fetch(path: Path, pin: Pin) -> Copy:
     }
     checked = _check_hashes(path, pin, f"{pin.hub} at {revision}", files, is_cache=True)
     moving = "" if pin.revision == revision else f" (now {pin.revision})"
-    said = f"{pin.hub} at {revision}{moving} from the hub"
-    said += f", {checked} files as pinned" if checked else ""
+    summary = f"{pin.hub} at {revision}{moving} from the hub"
+    summary += f", {checked} files as pinned" if checked else ""
     if moving or not checked:
-        said += f"; not pinned yet, to keep it: seq2seq pin {path}"
-    return Copy(files, revision, answer["licence"], mirror=False, said=said)
+        summary += f"; not pinned yet, to keep it: seq2seq pin {path}"
+    return Copy(files, revision, answer["licence"], mirror=False, summary=summary)
 
 
 def pin(path: Path) -> list[tuple[str, Any, Any]]:
-    """Write the commit that `revision` is now, and the hashes of its files, into a pin.
+    """Update a pin to the current commit of `revision` and the hashes of its files.
 
     Comments stay. Returns the changes as (key, before, after). Raises as `fetch` does.
     """
@@ -160,25 +160,25 @@ def _check(path: Path, document: Any) -> Pin:
 def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
     folder = mirror / pin.hub  # two names, neither with a dot in front
     if not folder.is_dir():
-        raise UserError(f"{MIRROR}={mirror} holds no {pin.hub}; put it there, or unset {MIRROR}")
+        raise UserError(f"{MIRROR}={mirror} has no {pin.hub}; put it there, or unset {MIRROR}")
     files = find_splits(folder, pin.config)
     checked = _check_hashes(path, pin, str(folder), files, is_cache=False)
     pinned = bool(checked and COMMIT.fullmatch(pin.revision))
-    said = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (
+    summary = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (
         f"{checked} files as pinned" if checked else f"{path} has no hashes to check them against"
     )
-    return Copy(files, pin.revision if pinned else None, _licence(folder), mirror=True, said=said)
+    return Copy(files, pin.revision if pinned else None, _licence(folder), mirror=True, summary=summary)
 
 
 def _licence(folder: Path) -> str | None:
-    """What the dataset card of a folder in the hub's layout states."""
+    """The licence in the dataset card of a folder in the hub's layout."""
     import huggingface_hub
     from yaml import YAMLError  # type: ignore[import-untyped]
 
     card = folder / "README.md"
     try:
         return named(huggingface_hub.DatasetCard.load(card).data.get("license")) if card.is_file() else None
-    except (ValueError, YAMLError):  # the files are read all the same
+    except (ValueError, YAMLError):  # files with a faulty card are still used
         return None
 
 
@@ -200,7 +200,7 @@ def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[Fil
     for name, place in everything.items():
         found = sha256(place)
         if found != pin.files[name]:
-            if is_cache:  # or the next run would take the same bytes from it
+            if is_cache:  # else the next run would use the same bytes
                 place.resolve().unlink()
                 place.unlink(missing_ok=True)
             raise UserError(
@@ -212,23 +212,23 @@ def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[Fil
 
 def _limit() -> float:
     """Seconds for one attempt: SEQ2SEQ_HUB_SECONDS."""
-    asked = os.environ.get(LIMIT) or DEFAULT_LIMIT
+    setting = os.environ.get(LIMIT) or DEFAULT_LIMIT
     try:
-        limit = float(asked)
+        limit = float(setting)
     except ValueError:
         limit = 0.0
     if not 0 < limit < MOST_SECONDS:
-        raise UserError(f"{LIMIT}={asked}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
+        raise UserError(f"{LIMIT}={setting}: must be a number of seconds, e.g. {DEFAULT_LIMIT}")
     return limit
 
 
 def _download(path: Path, pin: Pin) -> dict[str, Any]:
-    """What `python -m seq2seq.data.hub` answers, asked again a few times while the hub does not."""
+    """The answer of `python -m seq2seq.data.hub`; transient failures are retried twice."""
     limit = _limit()
     request = json.dumps({"hub": pin.hub, "config": pin.config, "revision": pin.revision, "limit": limit})
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     endpoint = mask(endpoint)
-    print(f"hub: taking {pin.hub} from {endpoint}", flush=True)
+    print(f"hub: downloading {pin.hub} from {endpoint}", flush=True)
     for wait in (*WAITS, None):
         try:
             ended = subprocess.run(
@@ -256,19 +256,19 @@ def _download(path: Path, pin: Pin) -> dict[str, Any]:
             print(f"hub: {problem}; trying again", flush=True)
             time.sleep(wait)
     raise TransientError(
-        f"{problem}\n  tried {len(WAITS) + 1} times; nothing older was taken instead. "
-        f"Try again later, or set {MIRROR} to a folder that holds {pin.hub}"
+        f"{problem}\n  tried {len(WAITS) + 1} times; no cached revision was used instead. "
+        f"Try again later, or set {MIRROR} to a folder that contains {pin.hub}"
     )
 
 
 def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve, find and download the files of one revision; the answer of the download process."""
+    """Find and download the files of one revision; returns the answer of the download process."""
     import huggingface_hub
     from huggingface_hub import errors
 
     hub, revision = request["hub"], request["revision"]
     try:
-        # Preflight: the library's own requests wait for minutes where nobody answers
+        # Preflight: the library's own requests wait for minutes if the hub does not answer.
         info = huggingface_hub.HfApi().dataset_info(hub, revision=revision, timeout=PREFLIGHT_SECONDS)
         files = _download_files(hub, request["config"], str(info.sha))
     except errors.GatedRepoError:
@@ -287,11 +287,11 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list[tuple[str, str]]]:
-    """Name and place of each file of each split."""
+    """Name and path of each file of each split."""
     import datasets
     import huggingface_hub
 
-    with tempfile.TemporaryDirectory() as empty:  # a cache in which it finds no older revision
+    with tempfile.TemporaryDirectory() as empty:  # an empty cache, without older revisions
         builder = datasets.load_dataset_builder(hub, name=config, revision=commit, cache_dir=empty)
     prefix = f"hf://datasets/{hub}@{commit}/"
     files = {}
@@ -305,7 +305,7 @@ def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list
 
 
 def _classify(error: Exception) -> dict[str, Any]:
-    """Whether an error of the libraries may pass by itself; raises it if it is none of theirs."""
+    """Classify an error of the libraries as transient, system or user; raises any other."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     text = f"{type(error).__name__}: {error}"
@@ -323,5 +323,5 @@ def _classify(error: Exception) -> dict[str, Any]:
 
 if __name__ == "__main__":
     question = json.loads(sys.argv[1])
-    signal.alarm(int(question["limit"]) + 1)  # ends it even if nobody is left to kill it
+    signal.alarm(int(question["limit"]) + 1)  # ends the process even if its parent is gone
     print(json.dumps(_serve(question)))

@@ -1,4 +1,4 @@
-"""Reads JSON objects that do not lie one on a line: an array, an array under one key, objects over lines.
+"""Reads JSON that is not one object a line: an array, an array under one key, objects of several lines.
 
 Why: `json.dump`, exports of annotation tools and `jq` write these, and a corpus need not fit in memory.
 """
@@ -23,7 +23,7 @@ BLANK = re.compile(r"[\s\ufeff]*")
 
 
 def opening(sample: bytes) -> re.Pattern[str] | None:
-    """What precedes the first object, None if the objects lie one on a line."""
+    """The pattern of the text before the first object, None if each line is one object."""
     text = sample.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     try:
         value = json.loads(text.split("\n", 1)[0])
@@ -37,11 +37,11 @@ def opening(sample: bytes) -> re.Pattern[str] | None:
 
 
 def records(source: Source, before: re.Pattern[str]) -> Iterator[tuple[int, Any]]:
-    """Every value with its number in its array, or the line on which it starts without one.
+    """Every value with its number in its array, or else with its first line.
 
-    `before` is what `opening` found. Many programs write an array on a single line.
+    `before` is the result of `opening`. Many programs write an array on a single line.
 
-    Raises UserError for text that is no JSON, that ends too early or that goes on after the array.
+    Raises UserError for text that is not JSON, that ends too early or that continues after the array.
     """
     text = _Text(source)
     while len(text.buffer) < OPENING and text.fill():
@@ -89,7 +89,7 @@ def _check_end(path: Path, text: _Text, key: str) -> None:
 
 
 class _Text:
-    """The decoded text of a file from `place` on, as far as it was read, and the line of that place."""
+    """The decoded text of a file, as far as it was read; `place` is the position in it, `line` its line."""
 
     def __init__(self, source: Source) -> None:
         self.buffer, self.place, self.line = "", 0, 1
@@ -97,7 +97,7 @@ class _Text:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
 
     def fill(self) -> bool:
-        """Read a further piece; false at the end."""
+        """Read another piece; false at the end."""
         piece = next(self._pieces, b"")
         try:
             more = self._decoder.decode(piece, final=not piece)
@@ -108,16 +108,16 @@ class _Text:
         return bool(piece)
 
     def rest(self) -> str:
-        """What was read and not taken."""
+        """The text after `place`."""
         return self.buffer[self.place :]
 
     def skip(self, place: int) -> None:
-        """Go on to a place of the buffer."""
+        """Move to a place of the buffer."""
         self.line += self.buffer.count("\n", self.place, place)
         self.place = place
 
     def skip_blank(self, more: str = "") -> str:
-        """Go on to the next character that is neither blank nor one of `more`; empty at the end."""
+        """Move to the next character that is neither blank nor one of `more`; empty at the end."""
         while True:
             while self.place < len(self.buffer) and (
                 self.buffer[self.place].isspace() or self.buffer[self.place] in f"\ufeff{more}"

@@ -1,7 +1,7 @@
 """Languages by their codes and names: finds them in header cells, column names and file names.
 
-Why: the column `deu` and the file `corpus.de-en.tsv` name the languages that metrics depend on. No kept
-library maps codes and names without megabytes of data.
+Why: metrics depend on the languages, which e.g. the column `deu` and the file `corpus.de-en.tsv` name. No
+maintained library maps codes and names without megabytes of data.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ SEPARATED = re.compile(r"[^\W\d_]+|(?<![^\W_])\d{3}(?![^\W_])")  # words, and re
 
 
 def _plain(text: str) -> str:
-    """The text without accents and other marks: they are written or left out, composed or not."""
+    """The text without accents and other marks, which some headings omit."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf"))
 
@@ -275,7 +275,7 @@ def _words(text: str) -> list[str]:
 
 
 def _heading_words(cell: str) -> list[str]:
-    """The words of a cell, none if it has a sentence's punctuation: `text.no` is a heading, `no.` is none."""
+    """The words of a cell, none if it is punctuated as a sentence: `text.no` is a heading, `no.` is not."""
     return _words(cell) if CELL.fullmatch(_plain(cell).strip()) else []
 
 
@@ -285,7 +285,7 @@ def _fold(text: str) -> str:
 
 CODES: dict[str, str] = {}
 NAMES: dict[str, str] = {}
-USUAL: dict[str, str] = {}  # the script that a tag leaves out
+USUAL: dict[str, str] = {}  # the script that is omitted in a tag
 for _line in TABLE.strip().split("\n"):
     _code, _others, _names, _script = _line.split("|")
     CODES |= dict.fromkeys([_code, *filter(None, _others.split(","))], _code)
@@ -296,9 +296,9 @@ for _variant, _names in VARIANTS.items():
 
 
 def language_of(cell: str) -> str | None:
-    """The BCP 47 tag of the language that a header cell or column names, None if it names none.
+    """The BCP 47 tag of the language named by a header cell or column, or None.
 
-    It takes codes of two and three letters with script and country (`deu`, `pt_BR`, `eng_Latn`), and
+    Recognises codes of two and three letters with script and country (`deu`, `pt_BR`, `eng_Latn`), and
     names in English and in the language itself, alone or with words such as source and text. A script
     is in the tag if it is not the language's usual one: `en` for eng_Latn, `zh-Hans` for zho_Hans. A code
     of two letters is lower or upper case: `Ja` and `No` are words.
@@ -313,7 +313,7 @@ def language_of(cell: str) -> str | None:
 
 
 def languages_of_name(name: str) -> tuple[str, str] | None:
-    """The tags of the two languages that a file's or folder's name holds side by side, in that order.
+    """The tags of the two languages side by side in the name of a file or folder, in that order.
 
     `corpus.de-en.tsv`, `train_deu_eng.tsv.gz`, `zh-Hans_en`, `en2de`, `German-English.csv`. None if there
     is no such pair, or if there are two that differ. A code that is also a word counts where the pair stands
@@ -335,7 +335,7 @@ def is_heading(cell: str) -> bool:
 
 
 def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
-    """Whether the first row's two cells are headings; `is_repeated` if a row soon after has the same.
+    """Whether the first row's two cells are headings; `is_repeated` if a following row repeats them.
 
     Bare codes of both may also be words that translate each other (no, so; Run, Fin): they have to name
     different languages in one case, and where one is a word of English, or both of other languages, in
@@ -358,7 +358,7 @@ def are_headings(cells: tuple[str, str], is_repeated: bool) -> bool:
 
 
 def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
-    """The tag with which the words begin, and how many of them it takes: language, script, country."""
+    """The tag at the beginning of the words, and its number of words: language, script, country."""
     first = words[0]
     cased = first.islower() or first.isupper() or (len(first) == 3 and first.istitle())
     code = CODES.get(first.lower()) if cased else None
@@ -377,7 +377,7 @@ def _parse(words: list[str], in_cell: bool = False) -> tuple[str | None, int]:
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    """Every two different languages side by side; none where one of them is rather a word."""
+    """Every two different languages side by side; none if one of them is probably a word."""
     found: list[tuple[str, str]] = []
     before: str | None = None
     place = taken = 0
@@ -399,7 +399,7 @@ def _is_domain(words: list[str]) -> bool:
 
 
 def _language(words: list[str]) -> tuple[str | None, int]:
-    """The language with which the words begin, by a name of one or two words or by code."""
+    """The language at the beginning of the words, by a name of one or two words or by code."""
     for count in (2, 1):
         if name := NAMES.get(" ".join(words[:count]).casefold()) if len(words) >= count else None:
             return name, count

@@ -1,7 +1,7 @@
-"""What follows from naming a corpus of one's own: its languages, and a registered name that tells it apart.
+"""Derives the languages of a user's corpus and a registered name of its own for its models.
 
 Why: a model of another corpus, or of the other direction, must neither compete with a recipe's model nor be
-scored as if it wrote the recipe's language.
+scored as if its target were the recipe's language.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from seq2seq.data import languages
 
 COLUMNS = ("source_column", "target_column")
 LANGUAGES = ("source_language", "target_language")
-ROWS = 50  # of a file, that are looked at
-OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # what makes a corpus another one
+ROWS = 50  # of a file that are inspected
+OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # parameters that change the corpus
 
 
 def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
-    """Languages and name of a corpus whose path or columns were just given, as `params.apply` asks for them.
+    """Languages and name of a corpus whose path or columns were just assigned, for `params.apply`.
 
-    Languages come from the columns' names, the header, the file's name or the folder's, or else are null. Of
-    a corpus that was named already they stay as they were.
+    Languages come from the columns' names, the header, the file's name or the folder's, or else are null.
+    They stay unchanged if path and columns do.
     """
     if not assigned & OWN:
         return {}
@@ -47,7 +47,7 @@ def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, An
 
 
 def _swapped(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str | None, str | None] | None:
-    """The languages of a corpus whose columns have just changed places; None if they have not."""
+    """The languages of a corpus whose columns were just swapped; None if they were not."""
     if before["path"] != now["path"] or [now[key] for key in COLUMNS] != [
         before[key] for key in COLUMNS[::-1]
     ]:
@@ -59,16 +59,16 @@ def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
     path = Path(ingest["path"])
     source, target = (ingest[key] for key in COLUMNS)
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        with suppress(ParamsError):  # `ingest` names what is wrong with it
+        with suppress(ParamsError):  # `ingest` reports its errors
             document = read_document(path)
-            if "rules" in document:  # a grammar states its own
+            if "rules" in document:  # a grammar names its languages
                 return document.get("source_language"), document.get("target_language")
     columns = _columns(path, source, target)
-    # A column of numbers is called id and is not Indonesian.
+    # A column `id` of numbers is not Indonesian.
     by_column = tuple(languages.language_of(name) if has_letters else None for name, has_letters in columns)
     if None not in by_column and by_column[0] != by_column[1]:
         return by_column  # type: ignore[return-value]
-    if isinstance(source, int) and isinstance(target, int):  # then their order is that of the name
+    if isinstance(source, int) and isinstance(target, int):  # then the order is that of the name
         for name in (path.name, path.parent.name):
             if pair := languages.languages_of_name(name):
                 return pair if source < target else pair[::-1]
@@ -76,16 +76,16 @@ def _languages(ingest: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _columns(path: Path, source: str | int, target: str | int) -> list[tuple[str, bool]]:
-    """The names of the two columns and whether its first rows have letters; of numbers the header's names.
+    """The names of the two columns, by the header if given by number, and whether their rows have letters.
 
-    What cannot be read now counts as text: `ingest` names what is wrong with it.
+    A file that cannot be read counts as text: `ingest` reports its errors.
     """
     from seq2seq.data import formats
     from seq2seq.data.corpus import Pair
 
     names = str(source), str(target)
     rows: list[Pair] = []
-    if path.is_dir():  # its splits are alike
+    if path.is_dir():  # its splits have the same columns
         files = [file for file in sorted(path.rglob("*")) if file.is_file()]
         of_train = (file for file in files if file.name.startswith("train") or file.suffix == ".arrow")
         path = next(of_train, path)
@@ -108,8 +108,8 @@ def _name(ingest: Mapping[str, Any], source: str | None, target: str | None) -> 
 
 
 def _registrable(name: str) -> str:
-    """A name of letters that registry and URLs take; where others are lost, a hash tells names apart."""
-    name = unicodedata.normalize("NFC", name)  # some systems hand names out decomposed
+    """A name that registry and URLs accept; a hash replaces letters that they do not."""
+    name = unicodedata.normalize("NFC", name)  # some file systems decompose names
     kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
     if re.search(r"[^\W_]", re.sub(r"[A-Za-z0-9_-]", "", name)):
         kept = f"{kept or 'corpus'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

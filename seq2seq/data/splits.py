@@ -1,6 +1,6 @@
 """Finds the files of each split in a folder of the hub's layout, or of a plain one.
 
-Why: a folder of one's own, a mirror and a download are laid out by the same rules.
+Why: a local folder, a mirror and a download follow the same layout rules.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from seq2seq.common import integrity, paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import formats
 
-CARDS = {"README.md", ".huggingface.yaml"}  # what describes a folder in the hub's layout
+CARDS = {"README.md", ".huggingface.yaml"}  # files that describe a folder in the hub's layout
 NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "test"}
 SAVED, SAVED_SPLITS = (
     "state.json",
     "dataset_dict.json",
 )  # of Dataset.save_to_disk and DatasetDict.save_to_disk
-# Files that describe a corpus and hold none of it
+# Files that describe a corpus and are not part of it
 ABOUT = {SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.json", "config.json", "metadata.json"}
 ABOUT_STEMS = {"readme", "license", "licence", "copying", "notice", "changelog", "authors", "citation"}
 
 
 class File(NamedTuple):
-    """A file of a corpus: what the corpus calls it, and where it lies."""
+    """A file of a corpus: its name in the corpus, and its path."""
 
     name: str
     path: Path
@@ -37,21 +37,21 @@ class File(NamedTuple):
 def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]]:
     """The files of each split in a folder; raises UserError.
 
-    In a folder of `save_to_disk` its own lists name them. Elsewhere `datasets` finds them: by the `configs`
-    of a README.md as on the hub, and without them by the names of files: train, validation (or valid, val,
-    dev) and test; if no name is one of these, all files are train. Each file is read by its own kind. Files
-    that are left out are announced.
+    A folder of `save_to_disk` lists its files. Elsewhere `datasets` finds them: by the `configs` of a
+    README.md as on the hub, or else by the names of files: train, validation (or valid, val, dev) and test;
+    if no name is one of these, all files are train. Each file is read by its own kind. Files that are left
+    out are printed.
     """
     if (folder / SAVED_SPLITS).is_file():
         return {str(name): _saved(folder, str(name)) for name in _listed(folder / SAVED_SPLITS, "splits")}
     if (folder / SAVED).is_file():
         return {str(_document(folder / SAVED).get("_split") or "train"): _saved(folder, "")}
     with tempfile.TemporaryDirectory() as scratch:
-        twin = Path(scratch, "corpus")  # of links: a path in which the library finds no wildcard
+        twin = Path(scratch, "corpus")  # of links, in a path without wildcards of the library
         files = _corpus_files(folder)
         cards = [folder / file for file in files if file.name in CARDS]
         by_card = any("configs" in card.read_text("utf-8", "replace") for card in cards)
-        # Where names decide, the library wants files of one kind: each link gets the same
+        # To find splits by names, the library needs files of one kind: each link gets the same suffix.
         added = "" if by_card else ".jsonl"
         for file in files:
             link = twin / (f"{file}{added}" if file.name not in CARDS else file)
@@ -65,7 +65,7 @@ def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]
     if not by_card:
         left = {file for file in files if file.name not in CARDS}.difference(*found.values())
         for name in sorted(left):
-            print(f"ingest: {folder / name} is not used: its name holds no split, as other names do")
+            print(f"ingest: {folder / name} is not used: its name has no split, as other names do")
         _check_twice(folder, found)
     return {
         split: [File(str(name), folder / name) for name in sorted(names)] for split, names in found.items()
@@ -89,9 +89,9 @@ def _corpus_files(folder: Path) -> list[Path]:
 
 
 def check_link(folder: Path, file: Path) -> None:
-    """Raises UserError for a symbolic link that leads out of a folder, or nowhere.
+    """Raises UserError for a symbolic link out of a folder, or to a missing file.
 
-    Links into the caches of DVC and of the hub are of these programs' own making.
+    Links into the caches of DVC and of the hub are allowed.
     """
     target = file.resolve()
     allowed = [folder.resolve()]
@@ -126,19 +126,19 @@ def _found(folder: Path, twin: Path, config: str | None, scratch: str) -> dict[s
         if outside := [
             file for file in map(Path, files) if not file.is_relative_to(twin) or ".." in file.parts
         ]:
-            raise UserError(f"{folder}: its README.md names {outside[0]}, which does not lie in the folder")
+            raise UserError(f"{folder}: its README.md names {outside[0]}, which is not in the folder")
         found[str(split)] = [Path(file).relative_to(twin) for file in files]
     return found
 
 
 def _moses(folder: Path) -> str:
-    """The command that joins the files of a folder that holds one for each language, if it does."""
+    """The command that joins the files of a folder with one file for each language; else empty."""
     commands = map(formats.paste_command, sorted(folder.rglob("*.*")))
     return next(filter(None, commands), "")
 
 
 def _check_twice(folder: Path, found: Mapping[str, list[Path]]) -> None:
-    """Raises UserError if a split lies in a folder twice, as different kinds of file."""
+    """Raises UserError if a folder contains a split twice, as different kinds of file."""
     for files in found.values():
         stems: dict[str, Path] = {}
         for file in files:
@@ -159,9 +159,9 @@ def _saved(folder: Path, name: str) -> list[File]:
 
 
 def check_inside(folder: Path, file: Path, named_by: Path) -> None:
-    """Raises UserError if a file does not lie in a folder, or is missing."""
+    """Raises UserError if a file is outside of a folder, or missing."""
     if not Path(os.path.normpath(file)).is_relative_to(folder):
-        raise UserError(f"{named_by} names {file}, which does not lie in {folder}")
+        raise UserError(f"{named_by} names {file}, which is not in {folder}")
     if file.is_symlink():
         check_link(folder, file)
     if not file.is_file():
@@ -186,9 +186,9 @@ def _document(path: Path) -> dict[str, Any]:
 def map_to_our_splits(
     found: Mapping[str, list[File]], mapping: Mapping[Any, str], corpus: str, needed: str = "train"
 ) -> dict[str, list[File]]:
-    """Of the splits found train, validation and test, by our names; `mapping` is from ours to theirs.
+    """Train, validation and test of the splits found, by our names; `mapping` is from ours to theirs.
 
-    Raises UserError if there is no split that is `needed`, or none that `mapping` names.
+    Raises UserError if the split `needed`, or one in `mapping`, is missing.
     """
     if missing := set(mapping.values()) - found.keys():
         raise UserError(f"{corpus} has no split {', '.join(sorted(missing))}, only {', '.join(found)}")

@@ -1,6 +1,6 @@
-"""Opens a corpus file by its first bytes: unpacks it, names what is no UTF-8 text, bounds what it takes.
+"""Opens a corpus file by its first bytes: unpacks it, rejects other data than UTF-8 text, bounds memory.
 
-Why: names of files are often wrong, and a few megabytes of gzip can hold one line without an end.
+Why: file names are often wrong, and a few megabytes of gzip can expand to one line of gigabytes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from seq2seq.common.errors import UserError
 
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 LONGEST_LINE = 2**20  # bytes of a line, and of a JSON record
-EXPANDED = 2**28  # bytes that any archive may hold
-RATIO = 100  # times its own size that a larger archive may hold: text packs 3 to 10 times
+EXPANDED = 2**28  # bytes to which any archive may expand
+RATIO = 100  # times its size to which a larger archive may expand: text is compressed 3 to 10 times
 LZMA_MEMORY = 2**28  # `xz -9` takes 65 MiB
-HEAD = 4096  # bytes by which a packing is recognised
-SCANNED, SAMPLED = 500_000, 1000  # lines looked through for a rare mark, and lines with it
-MANY = 20  # NULs, all at even or all at odd places, that are no accident
+HEAD = 4096  # bytes read to recognise a packing
+SCANNED, SAMPLED = 500_000, 1000  # lines searched for a rare mark, and lines with it
+MANY = 20  # NULs at even or at odd positions only that indicate UTF-16
 BUFFER = 2**17  # bytes read at once, and sampled
 
 MAGIC = {
@@ -37,7 +37,7 @@ MAGIC = {
     "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\x00"),
 }
-# What is recognised only to name the remedy
+# Formats recognised only to name the remedy
 FOREIGN = [
     (rb"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it: zstd -d {name}"),
     (rb"\x04\x22\x4d\x18", "is packed by lz4; unpack it: lz4 -d {name}"),
@@ -59,7 +59,7 @@ class TooLongError(ValueError):
 
 
 class Source:
-    """A file of text, packed or not: `sample` is how it begins, `note` a packing that its name does not show.
+    """A text file, packed or not: `sample` is its beginning, `note` a packing that its name does not show.
 
     Raises UserError for a file whose first bytes are no UTF-8 text, that is damaged, or that expands
     beyond EXPANDED bytes and RATIO times its size.
@@ -70,7 +70,7 @@ class Source:
         with path.open("rb") as file:
             head = file.read(HEAD)
         self.packing = next((name for name, magic in MAGIC.items() if magic.match(head)), "")
-        if self.packing == "xz":  # a header may ask for gigabytes
+        if self.packing == "xz":  # a header may request gigabytes
             with _damage(path):
                 lzma.LZMADecompressor(memlimit=LZMA_MEMORY).decompress(head, 1)
         suffix = path.suffix.lower()
@@ -82,20 +82,20 @@ class Source:
         _check_text(path, self.sample)
 
     def lines(self) -> Iterator[bytes]:
-        """Every line with its end; one that is too long comes cut after LONGEST_LINE + 1 bytes."""
+        """Every line with its end; one that is too long is cut after LONGEST_LINE + 1 bytes."""
         left = self._most
         with self._open() as file, _damage(self.path):
             while line := file.readline(LONGEST_LINE + 1):
                 if (left := left - len(line)) < 0:
                     raise self._too_large()
                 yield line
-                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):  # its rest is left out
+                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):  # the rest is left out
                     line = file.readline(LONGEST_LINE + 1)
                     if (left := left - len(line)) < 0:
                         raise self._too_large()
 
     def lines_with(self, mark: bytes) -> bytes:
-        """The first SAMPLED lines that hold a mark, of the first SCANNED lines."""
+        """The first SAMPLED lines that contain a mark, of the first SCANNED lines."""
         found = (line for line in islice(self.lines(), SCANNED) if mark in line and len(line) < BUFFER)
         return b"".join(islice(found, SAMPLED))
 
@@ -111,7 +111,7 @@ class Source:
     def _too_large(self) -> UserError:
         return UserError(
             f"{self.path} expands to more than {EXPANDED:,} bytes and {RATIO} times its size; text does not: "
-            "unpack it and look at it"
+            "unpack it and check its contents"
         )
 
     def _open(self) -> io.BufferedReader:
@@ -122,9 +122,9 @@ class Source:
 
 
 def decode(data: bytes, errors: str = "strict") -> str:
-    """A line as text without a byte order mark, which files joined by `cat` have in their middle.
+    """A line as text without byte order marks, which files joined by `cat` have within.
 
-    Raises UnicodeDecodeError, and TooLongError for a line that `Source.lines` has cut.
+    Raises UnicodeDecodeError, and TooLongError for a line cut by `Source.lines`.
     """
     if len(data) > LONGEST_LINE:
         raise TooLongError(f"a line of more than {LONGEST_LINE:,} bytes")
@@ -134,18 +134,18 @@ def decode(data: bytes, errors: str = "strict") -> str:
 
 
 def check_line_ends(path: Path, line: bytes) -> None:
-    """Raises UserError if the first line holds others that end with a carriage return alone."""
+    """Raises UserError if lines end with a carriage return alone."""
     if line.count(b"\r") > 1 and not line.endswith(b"\n"):
         raise UserError(f"{path} has carriage returns for line ends; convert it: tr '\\r' '\\n' < OLD > NEW")
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    """The error for a file whose bytes cannot be taken."""
+    """The error for a file that cannot be read."""
     return UserError(f"{path} cannot be read: {error}; is it damaged or incomplete?")
 
 
 def unread_kind(suffix: str) -> str:
-    """The kind of a file that is not read, by its name's suffix, and the remedy; empty if it is unknown."""
+    """The unsupported kind of a file, by its suffix, and the remedy; empty if it is unknown."""
     match suffix:
         case (
             ".tmx" | ".xlf" | ".xliff" | ".sdlxliff" | ".mqxliff" | ".po" | ".xml" | ".sgm" | ".html" | ".srt"
@@ -204,7 +204,7 @@ def _zip_kind(path: Path) -> str:
 
 
 def _encoding(head: bytes) -> str:
-    """UTF-16 or UTF-32 by byte order mark or, without one, by the places of NUL bytes; empty otherwise."""
+    """UTF-16 or UTF-32 by byte order mark, or else by the positions of NUL bytes; empty otherwise."""
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "UTF-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -219,7 +219,7 @@ def _encoding(head: bytes) -> str:
     if nuls[0] == len(bytes_of[0]) and max(bytes_of[1]) <= 0x10:
         return "UTF-32BE"
     # Most characters with a NUL are ASCII: the NUL is their second byte in little endian. In UTF-16 line
-    # ends have one, in UTF-8 a NUL stands anywhere
+    # ends have one; in UTF-8 a NUL can be anywhere.
     even, odd = nuls[0] + nuls[2], nuls[1] + nuls[3]
     ends = [
         sum(pair == end for pair in zip(head[::2], head[1::2], strict=True)) for end in ((10, 0), (0, 10))

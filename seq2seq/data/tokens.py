@@ -1,6 +1,6 @@
-"""Token ids on disk, memory-mapped: one flat array a side and where each sentence begins.
+"""Token ids on disk, memory-mapped: one flat array a side, and the offsets of its sentences.
 
-Why: training opens two million pairs as quickly as two thousand, and reads only what it touches.
+Why: training opens two million pairs as fast as two thousand, and reads only the pairs of a batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TokenWriter:
         self._lengths: dict[str, list[int]] = {side: [] for side in SIDES}
 
     def append(self, side: str, sentences: Iterable[list[int]]) -> None:
-        """Add sentences to one side; both sides must end with as many."""
+        """Add sentences to one side; in the end both sides must have equally many."""
         for ids in sentences:
             self._files[side].write(np.asarray(ids, ID).tobytes())
             self._lengths[side].append(len(ids))

@@ -1,8 +1,8 @@
-"""The subword vocabulary both languages share: SentencePiece and the special ids.
+"""The subword vocabulary shared by both languages: SentencePiece and the special ids.
 
-Why: it is the only door to SentencePiece, and the text normalisation that translation relies on
-lives inside its model files, so that a model folder needs nothing else to read text. A model file holds one
-rule; sides with different rules have a file each, with the same pieces under the same ids.
+Why: SentencePiece's model files include the text normalisation, so that a model folder needs nothing else
+to encode text. A model file has one normalisation rule; sides with different rules have a file each, with
+the same pieces and ids.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from seq2seq.common.errors import UserError
 
 PAD, UNK, BOS, EOS = range(4)
 FILE = "vocabulary.model"
-TARGET_FILE = "target.model"  # the same pieces with the target's rule, where it is another than the source's
+TARGET_FILE = "target.model"  # the same pieces with the target's rule, if it differs
 THREADS = 4  # fixed, because the trainer's sums depend on it
 WORDS_FILE = "source_words.txt"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def known_words(folder: Path) -> frozenset[str] | None:
-    """The source words seen in training; None where their list was too long to keep."""
+    """The source words of the training data; None if their list was too long to store."""
     path = folder / WORDS_FILE
     return frozenset(path.read_text(encoding="utf-8").split("\n")) if path.is_file() else None
 
@@ -35,14 +35,14 @@ Side = Literal["source", "target"]
 
 
 class Vocabulary:
-    """Text to ids and back; the side decides the normalisation alone. Ids never include bos or eos."""
+    """Text to ids and back; sides differ in normalisation only. Ids never include bos or eos."""
 
     def __init__(self, model: bytes, target: bytes | None = None) -> None:
         self._processor = spm.SentencePieceProcessor(model_proto=model)
         other = self._processor if target is None else spm.SentencePieceProcessor(model_proto=target)
         self._of = {"source": self._processor, "target": other}
         self.size: int = self._processor.get_piece_size()
-        # A character spelt in bytes has one leading byte (not 10xxxxxx): counting those counts it.
+        # A character spelt in bytes has exactly one leading byte (not 10xxxxxx).
         self._leading_bytes = frozenset(
             piece
             for piece in range(self.size)
@@ -68,7 +68,7 @@ class Vocabulary:
         return list(self._of[side].encode(texts))
 
     def decode(self, ids: list[int]) -> str:
-        """Text of ids; special ids vanish. decode(encode(x, side)) = normalise(x, side)."""
+        """Text of ids, without special ids. decode(encode(x, side)) = normalise(x, side)."""
         return str(self._processor.decode(ids))
 
     def decode_all(self, ids: list[list[int]]) -> list[str]:
@@ -76,16 +76,16 @@ class Vocabulary:
         return list(self._processor.decode(ids))
 
     def pieces(self, ids: list[int]) -> list[str]:
-        """The written form of each id; U+2581 marks where a word begins."""
+        """The piece of each id; U+2581 marks the beginning of a word."""
         return [self._processor.id_to_piece(piece) for piece in ids]
 
     def normalise(self, text: str, side: Side = "source") -> str:
-        """The text as the model sees it: of the target, the most that a translation can be."""
-        # "\u2581" is SentencePiece's own sign for a space, and so reads as one.
+        """The text after normalisation; no translation can contain more of a target than this."""
+        # "\u2581" is SentencePiece's sign for a space.
         return str(self._of[side].normalize(text)).replace("\u2581", " ").strip(" ")
 
     def characters_in_bytes(self, ids: list[int]) -> int:
-        """How many characters of the encoded text have no piece of their own."""
+        """The number of characters of the encoded text without a piece of their own."""
         return sum(piece in self._leading_bytes for piece in ids)
 
 
@@ -99,12 +99,12 @@ def learn(
 ) -> tuple[bytes, int]:
     """Train SentencePiece on sentences; returns its model file and the vocabulary's size.
 
-    The size is smaller than asked for where the corpus does not support more pieces, and larger
-    where its characters alone need more: SentencePiece names the nearest feasible size itself.
-    The trainer's result depends on nothing but its input: sampling is left to the caller.
+    The size is smaller than `size` if the corpus does not support more pieces, and larger if its characters
+    alone need more: SentencePiece's error names the nearest feasible size. The result depends on the input
+    alone; sampling is up to the caller.
     """
-    kept = list(sentences)  # needed again for another size; the caller bounds their number
-    asked = size
+    kept = list(sentences)  # used again for another size; the caller bounds their number
+    wanted = size
     for _ in range(4):
         model = BytesIO()
         try:
@@ -127,17 +127,17 @@ def learn(
         except (RuntimeError, OSError) as error:
             if (feasible := _feasible_size(str(error))) is None or feasible == size:
                 raise UserError(
-                    f"tokenize.vocabulary_size: {asked} pieces cannot be learnt from "
+                    f"tokenize.vocabulary_size: {wanted} pieces cannot be learnt from "
                     f"{len(kept):,} sentences: {error}"
                 ) from None
             size = feasible
         else:
             return model.getvalue(), size
-    raise UserError(f"tokenize.vocabulary_size: no feasible size found near {asked}")
+    raise UserError(f"tokenize.vocabulary_size: no feasible size found near {wanted}")
 
 
 def normalizer(rule: str) -> Callable[[str], str]:
-    """What one of SentencePiece's rules makes of a text."""
+    """The function that applies one of SentencePiece's normalisation rules."""
     if rule == "identity":
         return str
     of_rule = spm.SentencePieceNormalizer(rule_name=rule, add_dummy_prefix=False, escape_whitespaces=False)
@@ -160,12 +160,12 @@ def with_rule(model: bytes, rule: str) -> bytes:
 
 
 def _encodable(sentences: list[str]) -> Iterator[str]:
-    """The trainer reads lines: an empty one would end its input early."""
+    """The sentences without empty ones, which would end the trainer's input early."""
     return (sentence for sentence in sentences if sentence.strip())
 
 
 def _feasible_size(message: str) -> int | None:
-    """The size that SentencePiece's complaint asks for."""
+    """The feasible size in an error of SentencePiece."""
     if match := re.search(r"too high \(\d+\)\. Please set it to a value <= (\d+)", message):
         return int(match[1])
     if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):

@@ -1,8 +1,8 @@
 """The words of a text: one segmentation for warnings, checks, slices, samples and lengths.
 
-Why: two ways of cutting a text would count different words. A mark (a vowel sign, a vowel point, an accent of
-its own) belongs to its letter, and a joiner (ZWJ, ZWNJ) to its word. A script without spaces between
-words has no words to be cut at; each of its letters, with its marks, counts as one.
+Why: two segmentations would count different words. A mark (a vowel sign, a vowel point, a combining accent)
+belongs to its letter, and a joiner (ZWJ, ZWNJ) to its word. In a script without spaces between words each
+letter, with its marks, counts as a word.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
 WRITTEN_IN = {"Japanese": {"Han", "Hiragana", "Katakana"}, "Korean": {"Hangul", "Han"}}
 LEAST_KANA = 0.05  # share of the letters that makes a text in Han Japanese: Chinese has none
 RENAMED = {"Cjk": "Han", "Ideographic": "Han"}
-WORD, CHARACTER = "word", "character"  # what `length` counts
+WORD, CHARACTER = "word", "character"  # units of `length`
 
 
 class _Rule(NamedTuple):
-    """One way of cutting; in a text of simple blocks `plain` finds the same as `full`, and faster."""
+    """One segmentation; in a text of simple blocks `plain` finds the same as `full`, and faster."""
 
     plain: re.Pattern[str]
     full: re.Pattern[str]
@@ -60,11 +60,11 @@ class _Rule(NamedTuple):
 
 
 class _Rules(NamedTuple):
-    """The compiled rules; made once, when a text needs them."""
+    """The compiled rules, created at first use."""
 
-    words: _Rule  # what hyphens and apostrophes join is one
-    parts: _Rule  # what they join is cut
-    letters: _Rule  # as words, of letters alone
+    words: _Rule  # not split at hyphens and apostrophes
+    parts: _Rule  # split at them
+    letters: _Rule  # as `words`, of letters alone
     invisible: re.Pattern[str]
     unspaced: re.Pattern[str]  # a letter of a script without spaces
     east_asian: re.Pattern[str]  # Han or kana
@@ -98,22 +98,22 @@ def _rules() -> _Rules:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, NFC, case folded, without invisible characters: what counts as the same word."""
+    """The words of a text in a form in which equal words agree: NFC, case folded, without invisibles."""
     return _folded(_rules().words, "NFC", text)
 
 
 def parts(text: str) -> list[str]:
-    """As `words`, but NFKC and cut at hyphens, apostrophes and low lines: what slices count."""
+    """As `words`, but NFKC and split at hyphens, apostrophes and low lines; used by slices."""
     return _folded(_rules().parts, "NFKC", text)
 
 
 def spelt(text: str) -> list[str]:
-    """As `parts`, but as the text spells them."""
+    """As `parts`, in the spelling of the text."""
     return [found[0] for found in _rules().parts.find(text)]
 
 
 def in_letters(text: str) -> Iterator[re.Match[str]]:
-    """Where a text as it is spelt has words of letters alone, with hyphens and apostrophes inside them."""
+    """The words of letters alone in a text, with hyphens and apostrophes inside them."""
     return _rules().letters.find(text)
 
 
@@ -125,12 +125,12 @@ def _folded(rule: _Rule, form: Literal["NFC", "NFKC"], text: str) -> list[str]:
 
 
 def length(text: str) -> int:
-    """Words as spaces part them; what is written without spaces counts by characters."""
+    """The number of words separated by spaces; of characters in scripts without spaces."""
     return sum(len(parts(token)) if is_unspaced(token) else 1 for token in text.split())
 
 
 def unit(texts: Iterable[str]) -> str:
-    """What `length` counts in most of the texts."""
+    """The unit of `length` for most of the texts."""
     balance = sum(1 if is_unspaced(text) else -1 for text in texts)
     return CHARACTER if balance > 0 else WORD
 
@@ -162,7 +162,7 @@ def _ranges(codes: Iterable[int]) -> str:
 
 @cache
 def script(character: str) -> str | None:
-    """The script of a letter, as its Unicode name begins (Latin, Han); None for no letter."""
+    """The script of a letter, the first word of its Unicode name (Latin, Han); None for other characters."""
     if not character.isalpha():
         return None
     words = re.split("[ -]", unicodedata.name(character, ""))
@@ -171,9 +171,9 @@ def script(character: str) -> str | None:
 
 
 def main_script(texts: Iterable[str]) -> str | None:
-    """The script that most letters of some texts are of; None without letters.
+    """The script of most letters of some texts; None without letters.
 
-    Japanese is Han with kana among it, Korean Hangul with or without Han, as `clean.*_script` names them.
+    As in `clean.*_script`, Japanese is Han with kana, Korean is Hangul with or without Han.
     """
     counts = Counter(found for text in texts for found in map(script, text) if found is not None)
     if not counts:

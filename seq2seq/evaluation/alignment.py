@@ -1,6 +1,6 @@
-"""Which source word goes with which target word: by gold, by attention, and how far these differ.
+"""Word alignment: from the corpus (gold), from attention, and the error rate between both.
 
-Why: alignment shows whether attention looks at what it says; and which sentences reorder most.
+Why: the error rate measures attention, and links show which sentences reorder most.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def parse(pharaoh: str) -> Links:
 
 
 def gold(pair: Pair) -> Links:
-    """The links that the corpus gives; none if it gives none."""
+    """The gold links of the corpus, if it has any."""
     return parse(pair.alignment or "")
 
 
 def attended(pair: Pair, translation: Translation) -> Links:
-    """For each target word the source word that attention looked at most; none if source words differ.
+    """For each target word the source word with most attention; none if source words differ from the text's.
 
-    With gold links none as well if target words do: what is to be compared must count the same words.
+    With gold links, none if target words differ either: compared links must count the same words.
     """
     if translation.attention_TS is None:
         return set()
     source, target, weights = plots.merge_words(
         translation.source_pieces, translation.target_pieces, translation.attention_TS
     )
-    # The vocabulary's normalisation may part words, or join some.
+    # The vocabulary's normalisation may split or join words.
     if len(source) != len(pair.source.split()):
         return set()
     if pair.alignment and len(target) != len(pair.target.split()):
@@ -45,7 +45,7 @@ def attended(pair: Pair, translation: Translation) -> Links:
 
 
 def error_rate(pairs: Iterable[tuple[Links, Links]]) -> float | None:
-    """AER of (found, gold) links, 0 at best (Och & Ney 2003, every gold link sure); None without."""
+    """AER of (found, gold) links, 0 at best (Och & Ney 2003, all gold links sure); None without links."""
     shared = size = 0
     for found, wanted in pairs:
         shared += len(found & wanted)
@@ -54,7 +54,7 @@ def error_rate(pairs: Iterable[tuple[Links, Links]]) -> float | None:
 
 
 def largest_jump(links: Links) -> int:
-    """How many source words a reader of the target skips forward at most from a word to the next."""
+    """The most source words skipped between two neighbouring target words."""
     first: dict[int, int] = {}
     for source, target in links:
         first[target] = min(source, first.get(target, source))

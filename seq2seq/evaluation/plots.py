@@ -1,6 +1,6 @@
-"""Pictures of translations: attention as a heat map or as text, BLEU by length.
+"""Plots of translations: attention as a heat map or as text, BLEU by length.
 
-Why: a heat map shows at a glance what a score hides, above all whether word order was learnt.
+Why: a heat map shows what a score does not, above all whether word order was learnt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tqdm.utils import disp_len
 from seq2seq.evaluation.scores import LengthBin
 
 Matrix = npt.NDArray[np.float32]
-SPACE = "▁"  # SentencePiece's mark: a word begins here
+SPACE = "▁"  # SentencePiece's mark of the beginning of a word
 EOS = "</s>"
 MOST_PIECES = 60  # drawn of a side
 SHADES = " ░▒▓█"  # of attention from 0 to 1
@@ -33,7 +33,7 @@ def attention_map(
 ) -> None:
     """Draw attention as a PNG: a row for each target piece, a column for each source piece.
 
-    Of a side the first MOST_PIECES are drawn: more would take gigabytes, and nobody could read them.
+    Of each side the first MOST_PIECES are drawn; more would take gigabytes and be unreadable.
     """
     source_pieces, target_pieces = source_pieces[:MOST_PIECES], target_pieces[:MOST_PIECES]
     attention_TS = attention_TS[:MOST_PIECES, :MOST_PIECES]
@@ -45,7 +45,7 @@ def attention_map(
     axes.set_yticks(range(rows), list(target_pieces), parse_math=False)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelcolor=INK, labelsize=10)
-    # Lines between cells, so that the eye finds its way back to the pieces.
+    # Lines between cells, to find the pieces of a cell.
     axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#dddddd", linewidth=0.6)
@@ -60,7 +60,7 @@ def attention_map(
 def length_chart(path: Path, bins: Sequence[LengthBin], unit: str) -> None:
     """Draw BLEU by source length as a PNG: a bar for each bin, its figure above it.
 
-    `unit` is what the bins count: word or character.
+    `unit` is the unit of length: word or character.
     """
     figure = Figure(figsize=(1.5 + 0.9 * len(bins), 3.2), layout="constrained")
     axes = figure.add_subplot()
@@ -79,7 +79,7 @@ def merge_words(
 ) -> tuple[list[str], list[str], Matrix]:
     """Attention between whole words, without `</s>`: columns summed, rows averaged.
 
-    A row sums to 1 less what was spent on the source's `</s>`.
+    A row sums to 1 minus the weight of the source's `</s>`.
     """
     source_words, source_starts = _words(source_pieces)
     target_words, target_starts = _words(target_pieces)
@@ -105,7 +105,7 @@ def alignment_text(source_pieces: Sequence[str], target_pieces: Sequence[str], a
 
 
 def _words(pieces: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The words that pieces spell, and where each begins; the last start is where the words end."""
+    """The words of pieces, and the index of the first piece of each, followed by the end of the last."""
     inner = list(pieces[:-1] if pieces and pieces[-1] == EOS else pieces)
     starts = [i for i, piece in enumerate(inner) if i == 0 or piece.startswith(SPACE)]
     bounds = [*starts, len(inner)]
@@ -113,7 +113,7 @@ def _words(pieces: Sequence[str]) -> tuple[list[str], list[int]]:
 
 
 def _spelt(pieces: Sequence[str]) -> str:
-    """What pieces spell, with those that stand for bytes put together to characters."""
+    """The text of pieces, with byte pieces decoded to characters."""
 
     def characters(run: re.Match[str]) -> str:
         data = bytes(int(byte, 16) for byte in re.findall("0x(..)", run[0]))
@@ -123,11 +123,11 @@ def _spelt(pieces: Sequence[str]) -> str:
 
 
 def save(figure: Figure, path: Path, transparent: bool = False) -> None:
-    """Write a figure in the format that the path's suffix names; twice the same gives the same bytes."""
+    """Write a figure in the format of the path's suffix; the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     timeless = {".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-    # In an SVG text stays text, and ids are not drawn by chance.
+    # In an SVG text stays text, and ids are not random.
     with warnings.catch_warnings(), rc_context({"svg.fonttype": "none", "svg.hashsalt": "seq2seq"}):
-        # The font that comes with matplotlib lacks e.g. Chinese: boxes are drawn, and that will do.
+        # matplotlib's font lacks e.g. Chinese: boxes are drawn instead.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(path, dpi=DPI, transparent=transparent, metadata=timeless)

@@ -1,8 +1,8 @@
-"""How good translations are: BLEU, chrF and TER, with signatures, intervals and paired tests.
+"""Scores of translations: BLEU, chrF and TER, with signatures, intervals and paired tests.
 
-Why: a score can be compared only with scores made the same way on the same sentences, so each is given
-with the signature that says how (Post 2018, "A Call for Clarity in Reporting BLEU Scores") and a set
-of sentences with its digest; and a difference means something only if chance would not make it as well.
+Why: scores are comparable only if computed in the same way on the same sentences, so each has a signature
+(Post 2018, "A Call for Clarity in Reporting BLEU Scores"), and a set of sentences has a digest. A
+difference counts only if it is significant.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from seq2seq.data.corpus import Pair
 from seq2seq.evaluation.bleu_tokenizer import KOREAN, SPACED, of_texts
 
-DIGITS = 4  # kept of a score
+DIGITS = 4  # of a rounded score
 SEED = 12345
 RESAMPLES, SHUFFLES = 1000, 10_000  # for an interval, for a test
 MOST_DRAWN = 10_000_000  # numbers held in memory at once
-ROUNDING = 1e-9  # of a score: two that are nearer are the same
+ROUNDING = 1e-9  # scores that differ by less are the same
 
 METRICS = ("bleu", "chrf", "ter")
-Counts = npt.NDArray[np.float64]  # that a metric is made of, of a sentence or summed
+Counts = npt.NDArray[np.float64]  # the statistics of a metric, of a sentence or summed
 
 
 class Scores(NamedTuple):
@@ -51,7 +51,7 @@ class Scores(NamedTuple):
 
 
 class LengthBin(NamedTuple):
-    """Scores of the sentences whose source has so many words (characters, where no spaces part words)."""
+    """Scores of sentences by length of source in words (characters, in scripts without spaces)."""
 
     words: str  # "3-7"
     sentences: int
@@ -60,7 +60,7 @@ class LengthBin(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What a system has more than a baseline, and how often chance alone gives as much, either way."""
+    """The score of a system minus that of a baseline, and the two-sided p-value."""
 
     delta: float
     p: float
@@ -71,7 +71,7 @@ def _make(metric: str, tokenizer: str, **options: Any) -> Any:
     match metric:
         case "bleu":
             return BLEU(tokenize=tokenizer, force=True, **options)
-        case "ter":  # its words are what spaces part, and with `asian_support` each Han and kana character
+        case "ter":  # with `asian_support` Han and kana characters count as words
             unspaced = tokenizer not in (*SPACED, KOREAN)
             return TER(normalized=unspaced, asian_support=unspaced, **options)
         case _:
@@ -79,7 +79,7 @@ def _make(metric: str, tokenizer: str, **options: Any) -> Any:
 
 
 def signatures(tokenizer: str) -> dict[str, str]:
-    """How each metric is counted, for one reference."""
+    """The signature of each metric, for one reference."""
     found = {}
     for name in METRICS:
         metric = _make(name, tokenizer, references=[["a"]])
@@ -96,9 +96,9 @@ def corpus_scores(
     `tokenizer` is sacreBLEU's name of BLEU's; without one it follows the references' script.
     """
     tokenizer = tokenizer or of_texts(references)
-    whole = BLEU(tokenize=tokenizer).corpus_score(hypotheses, [references])  # its advice is given here, once
-    # Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails where some resamples have no match
-    # at all, holds all of them in memory and puts the resampling into the signature.
+    whole = BLEU(tokenize=tokenizer).corpus_score(hypotheses, [references])  # logs sacreBLEU's advice once
+    # Metric.corpus_score() resamples too, but in sacreBLEU 2.6 it fails if some resamples have no match,
+    # keeps all of them in memory, and adds the resampling to the signature.
     figures: dict[str, float] = {}
     signed = {}
     for name in METRICS:
@@ -107,7 +107,7 @@ def corpus_scores(
         resampled = sorted(_summed_up(metric, drawn) for drawn in _resamples(counts))
         outside = len(resampled) // 40  # at either end
         mean, half = np.mean(resampled), (resampled[-outside - 1] - resampled[outside]) / 2
-        most = math.inf if name == "ter" else 100.0  # even around a mean, an interval could reach beyond
+        most = math.inf if name == "ter" else 100.0  # a symmetric interval could exceed it
         figures[name] = round(_summed_up(metric, counts.sum(axis=0)), DIGITS)
         figures[f"{name}_low"] = round(max(float(mean - half), 0.0), DIGITS)
         figures[f"{name}_high"] = round(min(float(mean + half), most), DIGITS)
@@ -126,7 +126,7 @@ def score(
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
-    """chrF of one sentence; BLEU is not defined well for so few words."""
+    """chrF of one sentence; BLEU is not meaningful for so few words."""
     return round(float(CHRF().sentence_score(hypothesis, [reference]).score), DIGITS)
 
 
@@ -137,17 +137,17 @@ def paired_test(
     metrics: Sequence[str] = METRICS,
     tokenizer: str | None = None,
 ) -> dict[str, Difference]:
-    """Paired approximate randomisation of two systems' answers to the same sentences.
+    """Paired approximate randomisation of two systems' translations of the same sentences.
 
-    p is how often a random exchange of answers makes a difference as large as the one found (Riezler and
-    Maxwell 2005). sacreBLEU's own test counts larger ones only, and so finds too much where few answers
-    differ: their exchanges make the same few differences again and again.
+    p is the share of random exchanges with a difference at least as large as the one found (Riezler and
+    Maxwell 2005). sacreBLEU's own test counts larger ones only, so that its p is too small if few
+    translations differ: their exchanges give the same few differences many times.
     """
     found = {}
     tokenizer = tokenizer or of_texts(references)
     for name in metrics:
         metric = _make(name, tokenizer, references=[references])
-        counted = (metric._extract_corpus_statistics(answers, None) for answers in (baseline, system))
+        counted = (metric._extract_corpus_statistics(texts, None) for texts in (baseline, system))
         before, after = (np.asarray(counts, float) for counts in counted)
         total_before, total_after = before.sum(axis=0), after.sum(axis=0)
         delta = _summed_up(metric, total_after) - _summed_up(metric, total_before)
@@ -156,13 +156,13 @@ def paired_test(
         for moved in _exchanges(moves):
             exchanged = _summed_up(metric, total_after - moved) - _summed_up(metric, total_before + moved)
             as_large += abs(exchanged) >= abs(delta) - ROUNDING
-        p = (as_large + 1) / (SHUFFLES + 1)  # + 1: the answers as they are
+        p = (as_large + 1) / (SHUFFLES + 1)  # + 1: the translations without an exchange
         found[name] = Difference(round(delta, DIGITS), p)
     return found
 
 
 def set_digest(pairs: Iterable[Pair]) -> str:
-    """sha256 of an evaluation set: scores of two models compare only on the same one."""
+    """sha256 of an evaluation set; only scores on the same set are comparable."""
     total = hashlib.sha256()
     for pair in pairs:
         total.update((json.dumps([pair.source, pair.target]) + "\n").encode())
@@ -170,9 +170,9 @@ def set_digest(pairs: Iterable[Pair]) -> str:
 
 
 def equal_bins(values: Sequence[int], bins: int) -> list[tuple[int, int]]:
-    """Ranges (least, most) that hold equally many of `values`, as far as that is possible.
+    """Ranges (least, most) that contain equally many of `values`, as far as possible.
 
-    Equal values share a bin, so bins may differ in size, and there may be fewer than asked for.
+    Equal values share a bin, so that bins may differ in size, and there may be fewer than `bins`.
     """
     ordered = sorted(values)
     ends = sorted({ordered[len(ordered) * k // bins - 1] for k in range(1, bins + 1) if ordered})
@@ -199,7 +199,7 @@ def _resamples(counts: Counts) -> Iterator[Counts]:
 
 
 def _exchanges(moves: Counts) -> Iterator[Counts]:
-    """What SHUFFLES random exchanges add to one system's counts and take from the other's."""
+    """The counts that SHUFFLES random exchanges add to one system and subtract from the other."""
     draw = np.random.default_rng(SEED)
     portion = max(1, MOST_DRAWN // max(1, len(moves)))
     for begin in range(0, SHUFFLES, portion):

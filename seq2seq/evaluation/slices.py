@@ -1,7 +1,7 @@
 """Named slices of an evaluation set: by length, rare words, numbers, names, negation, questions.
 
-Why: an average hides what breaks. A model may gain BLEU and lose every number; a slice shows it. The
-rules know no language: what they need of one (its negations) is data.
+Why: an average hides regressions. A model may gain BLEU and translate no number correctly; a slice shows
+it. The rules are independent of the language; its negations are data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seq2seq.data.corpus import Pair
 from seq2seq.evaluation import scores
 
 ALL, LENGTH = "all", "length "
-CHARACTERS = " characters"  # ends the name of a slice by length where those are counted, not words
+CHARACTERS = " characters"  # suffix of the names of slices by length in characters
 SENTENCE_END = re.compile(r"[.!?:…。！？]\W*$")
 # A question mark with at most quotes or brackets after it; Greek's looks like a semicolon.
 QUESTION = re.compile(r"([?？؟፧⁇⁈⁉‽\u037e]|[\u0370-\u03ff\u1f00-\u1fff]\W*;)\W*$")
@@ -33,13 +33,13 @@ class Slice(NamedTuple):
 
 
 class WordCounts:
-    """How often the training sources hold each word of some sentences."""
+    """Counts of the words of some sentences in the training sources."""
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
         self.counts = Counter(dict.fromkeys((word for pair in pairs for word in words.parts(pair.source)), 0))
 
     def over(self, train: Iterable[Pair]) -> Iterator[Pair]:
-        """The training pairs as they are, counted as they pass by."""
+        """Yield the training pairs unchanged, and count their words."""
         wanted = self.counts.__contains__
         for pair in train:
             self.counts.update(filter(wanted, words.parts(pair.source)))
@@ -47,10 +47,10 @@ class WordCounts:
 
 
 def find(pairs: Sequence[Pair], counts: Mapping[str, int], how: Evaluate) -> dict[str, list[int]]:
-    """The rows of each slice that has any, in the order they are shown."""
+    """The rows of each non-empty slice, in the order of reports."""
     phrases = [_spaced(negation) for negation in how.negations]
     rules: dict[str, Callable[[Pair], bool]] = {
-        # What has a digit is a number, and those have a slice of their own.
+        # Words with digits are numbers, which have their own slice.
         "rare words": lambda pair: any(counts[word] <= how.rare_words for word in _letters(pair.source)),
         "unknown words": lambda pair: any(counts[word] == 0 for word in _letters(pair.source)),
         "numbers": lambda pair: re.search(r"\d", pair.source) is not None,
@@ -83,7 +83,7 @@ def score(
 
 
 def by_length(rows: Iterable[Slice]) -> list[scores.LengthBin]:
-    """Those of the slices that are bins of length."""
+    """The slices by length, as bins."""
     return [
         scores.LengthBin(row.slice.removeprefix(LENGTH).removesuffix(CHARACTERS), *row[1:])
         for row in rows
@@ -92,16 +92,16 @@ def by_length(rows: Iterable[Slice]) -> list[scores.LengthBin]:
 
 
 def capitalised(pair: Pair) -> bool:
-    """Each side whose script has capitals writes one inside the sentence: mostly names.
+    """Each side whose script has capitals has one inside the sentence: mostly names.
 
-    One side alone says little: German writes every noun so.
+    One side alone is not enough: German capitalises every noun.
     """
     cased = [text for text in pair[:2] if text.lower() != text.upper()]
     return bool(cased) and all(map(_capital_inside, cased))
 
 
 def _capital_inside(text: str) -> bool:
-    """Whether a word that begins no sentence has a capital; of two letters at least, for "I" is no name."""
+    """Whether a word of at least two letters (not "I") inside a sentence has a capital."""
     begins = True
     for word in text.split():
         parts = words.spelt(word)
@@ -112,7 +112,7 @@ def _capital_inside(text: str) -> bool:
 
 
 def _spaced(text: str) -> str:
-    """The words with a space before and after each, so that only whole words match."""
+    """The words with a space before and after each, to match whole words only."""
     return f" {' '.join(words.parts(text))} "
 
 

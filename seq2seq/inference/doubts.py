@@ -1,7 +1,7 @@
-"""Texts unlike those of training: in capitals, in another script, of words never seen.
+"""Detects texts unlike the training data: in capitals, in another script, of unknown words.
 
-Why: a model answers such a text as fluently as any other, and mostly wrongly. One place decides, so that the
-command line, Python and a served version warn of the same texts.
+Why: a model translates such a text as fluently as any other, and mostly wrongly. The command line, Python
+and a served version share these rules, so that they warn of the same texts.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from functools import cached_property
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.words import WRITTEN_IN, is_unspaced, script, words
 
-MOSTLY = 0.5  # the share of unknown words, or of letters in another script, above which a text is in doubt
+MOSTLY = 0.5  # above this share of unknown words, or of letters in another script, a text is in doubt
 CAPITALS = 0.9  # the share of capitals among the letters that have two cases
-FEWEST_CASED = 8  # letters of two cases; fewer may be an abbreviation
-RARE_SCRIPT = 0.01  # a script that begins fewer of the known words is that of a few names
-LETTERS = 150  # words of one letter, with its marks, that show a script without spaces; Thai has hundreds
+FEWEST_CASED = 8  # letters with two cases; fewer may be an abbreviation
+RARE_SCRIPT = 0.01  # of the known words; a script that begins fewer belongs to a few names
+LETTERS = 150  # words of one letter (with marks) sufficient for a script without spaces; Thai has hundreds
 
 
 class Doubts:
-    """What training knew: its source words, if they were kept, and how its vocabulary writes."""
+    """Compares texts with the source words of training, if they were stored, and with the vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, known: frozenset[str] | None) -> None:
         self._vocabulary = vocabulary
         self._known = known
 
     def of(self, text: str) -> list[str]:
-        """The reasons for doubt, none for a text like those of training."""
+        """The reasons for doubt; empty for a text like the training data."""
         reasons = []
         if in_capitals(text) and not self._has_capitals:
-            reasons.append("it is in capitals, which training hardly saw")
+            reasons.append("it is in capitals, which are rare in the training data")
         if self._known is not None:
             found = [word for word in words(text) if not word.isnumeric()]
             unknown = sum(word not in self._known for word in found)
@@ -39,21 +39,21 @@ class Doubts:
             foreign = {name: count for name, count in scripts.items() if name not in self._scripts}
             if sum(foreign.values()) > MOSTLY * scripts.total():
                 names = ", ".join(sorted(foreign)), ", ".join(sorted(self._scripts))
-                reasons.append("it is written in {}, the source of training in {}".format(*names))
+                reasons.append("it is written in {}, the training source in {}".format(*names))
             elif unknown > MOSTLY * len(found):
-                reasons.append(f"training never saw {unknown} of its {len(found)} words")
+                reasons.append(f"{unknown} of its {len(found)} words are not in the training data")
         return reasons
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that training never saw; none if what it saw was not kept."""
+        """The words of a text that are not in the training data; none if its words were not stored."""
         return [word for word in words(text) if self._known is not None and word not in self._known]
 
     @cached_property
     def _scripts(self) -> frozenset[str]:
-        """The scripts of training; those that one language is written in count together.
+        """The scripts of the training source; the scripts of one language count together.
 
-        Each letter of a script without spaces counts as one word: fewer than two hundred kana stand beside
-        thousands of Han and of Latin words in Japanese, though no other script is more frequent.
+        In a script without spaces each letter is one word: in Japanese, fewer than two hundred kana are
+        counted beside thousands of Han and Latin words, though kana are the most frequent script.
         """
         firsts = [word[0] for word in self._known or () if word]
         counts = Counter(filter(None, map(script, firsts)))
@@ -71,7 +71,7 @@ class Doubts:
 
     @cached_property
     def _has_capitals(self) -> bool:
-        """Whether case makes no difference to the vocabulary, or it has learnt capitals mostly."""
+        """Whether the vocabulary ignores case, or most of its pieces are in capitals."""
         if self._vocabulary.normalise("AB") == self._vocabulary.normalise("ab"):
             return True
         pieces = self._vocabulary.pieces(list(range(self._vocabulary.size)))
@@ -80,12 +80,12 @@ class Doubts:
 
 
 def in_capitals(text: str) -> bool:
-    """Whether a text of several words is written in capitals, as headings are."""
+    """Whether a text of several words is in capitals, like a heading."""
     cased = [character for character in text if character.lower() != character.upper()]
     return len(cased) >= FEWEST_CASED and sum(map(str.isupper, cased)) >= CAPITALS * len(cased)
 
 
 def summary(reasons: Iterable[tuple[str, list[str]]], shown: int = 3) -> str:
-    """One line of texts, by name, and their reasons; the first few in full."""
+    """One line with the names of texts and their reasons, of which the first `shown` are listed."""
     found = [f"{name}: {'; '.join(why)}" for name, why in reasons if why]
     return "; ".join(found[:shown]) + (f"; and {len(found) - shown} more" if len(found) > shown else "")

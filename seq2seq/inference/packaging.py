@@ -1,7 +1,7 @@
 """Log a model to MLflow with the code that serves it, and nothing else of this project.
 
-Why: a registered version runs for years beside later code. What it carries is what it is asked to do:
-load, split, translate.
+Why: a registered version runs for years beside later code. It carries only the code to load a model, split
+texts and translate.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from seq2seq.data import direction
 from seq2seq.inference.translator import DECODING, Decoding
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# What serves, below PACKAGE; a test loads a version where nothing else of this project is.
+# The serving code, below PACKAGE; a test loads a version without the rest of this project.
 SERVING = (
     *("__init__.py", "inference/*.py", "nn/*.py"),
     *("common/__init__.py", "common/errors.py", "common/masking.py"),
     *(f"data/{name}.py" for name in ("__init__", "direction", "tokens", "vocabulary", "words")),
 )
-# What that code imports; the versions are those that the scores were made with.
+# Imports of that code; pinned to the installed versions, with which the scores were computed.
 REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
 
 
 def log_model(
     folder: Path, run_id: str, tracking_uri: str, decoding: Decoding, example: Sequence[str]
 ) -> str:
-    """Log a model folder with its code to a run; returns the URI it can be loaded by.
+    """Log a model folder with its code to a run; returns its URI.
 
-    `decoding` goes with it and can be overridden at each request.
+    `decoding` is stored with it, as defaults of requests.
     """
     mlflow.set_tracking_uri(tracking_uri)
     signature = mlflow.models.infer_signature(None, list(example), params=decoding._asdict())
-    # Without a schema of the input: by one, MLflow makes texts of null and numbers, and drops columns unseen.
+    # Without an input schema, by which MLflow would turn null and numbers into texts, and drop columns.
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "model"
         shutil.copytree(folder, copy)
@@ -74,5 +74,5 @@ def copy_serving_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """Pinned requirements as a registry knows them: `2.13.0`, also where `2.13.0+cpu` is installed."""
+    """Requirements pinned without local versions: `2.13.0`, also where `2.13.0+cpu` is installed."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]

@@ -1,8 +1,8 @@
-"""The translator as MLflow's registry loads it: text in, text out, for `mlflow models serve` and others.
+"""The translator as an MLflow model: texts in, texts out, for `mlflow models serve` and others.
 
 Why: a registered model must run anywhere with its own code, requirements and decoding settings, without
-this project. MLflow executes this file when it loads a model ("models from code"), which is why the
-last line does something on import.
+this project. MLflow executes this file to load a model ("models from code"), hence the call in the last
+line.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from seq2seq.common.errors import UserError
 from seq2seq.inference.doubts import summary
 from seq2seq.inference.translator import Translator
 
-# What `seq2seq.inference.translator` imports; the versions are those that the scores were made with.
+# Imports of `seq2seq.inference.translator`.
 REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
-COLUMNS = ("source", "text", "inputs")  # names by which a column of texts is known among others
+COLUMNS = ("source", "text", "inputs")  # names of the column of texts among several
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|nan|-?inf")
 LOG = logging.getLogger("seq2seq")
 
@@ -42,16 +42,16 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Read the model folder among the version's files."""
         self._translator = Translator.from_folder(context.artifacts["model"])
 
-    # MLflow infers a signature from hints on lists; on a DataFrame it leaves the given one alone.
+    # From a type hint on lists MLflow would infer a signature; with a DataFrame it keeps the given one.
     def predict(
         self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
     ) -> list[str | None]:
-        """The translation of each text: of a list, an array, a Series, or a table with one column of texts.
+        """The translation of each text of a list, an array, a Series, or a table with one column of texts.
 
-        Of several columns the one named `source`, `text` or `inputs` is taken. `params` may hold beam,
-        length_penalty, max_length, precision, split_sentences. A row that is null, no text or too long gives
-        None (see `missing`), and the log names it with the reason. Raises Refusal for settings that are not
-        allowed, for a table without a column to take, and where no row is answered but for null.
+        Of several columns the one named `source`, `text` or `inputs` is used. `params` may hold beam,
+        length_penalty, max_length, precision, split_sentences. A row that is null, not a text or too long
+        gives None (see `missing`) and a line in the log with the reason. Raises Refusal for settings that
+        are not allowed, for a table without such a column, and if all rows other than null are refused.
         """
         values = rows(model_input)
         try:
@@ -72,7 +72,7 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 class Refusal(mlflow.exceptions.MlflowException):  # type: ignore[misc]
-    """Input that cannot be answered: status 400, and a message that begins with the reason."""
+    """Input that cannot be translated: status 400, and a message that begins with the reason."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, INVALID_PARAMETER_VALUE)
@@ -84,17 +84,17 @@ class Refusal(mlflow.exceptions.MlflowException):  # type: ignore[misc]
 
     @message.setter
     def message(self, value: str) -> None:
-        """MLflow's server would put the whole input before it."""
+        """Ignored: MLflow's server would prepend the whole input."""
 
 
 def missing() -> str | None:
-    """What a refused row gives: None; in a Spark query an empty text, for MLflow writes None as "nan"."""
+    """The result of a refused row: None; in Spark an empty text, as MLflow would write None as "nan"."""
     spark = sys.modules.get("pyspark")
     return "" if spark is not None and spark.TaskContext.get() is not None else None
 
 
 def rows(data: Any) -> list[Any]:
-    """The values to translate, a missing one as None; raises Refusal where it is not clear which they are."""
+    """The values to translate, missing ones as None; raises Refusal if the column of texts is ambiguous."""
     if isinstance(data, Mapping):
         listed = any(isinstance(column, list | tuple | numpy.ndarray) for column in data.values())
         data = pandas.DataFrame(data if listed else [data], dtype=object)
@@ -112,7 +112,7 @@ def rows(data: Any) -> list[Any]:
 
 
 def _column(table: pandas.DataFrame) -> Any:
-    """Which of several columns holds the texts, by its name, or as the only one with any text."""
+    """Of several columns the one of texts: by its name, or as the only one that contains texts."""
     names = list(table.columns)
     named = [name for name in names if name in COLUMNS]
     texts = [name for name in names if any(isinstance(value, str) for value in table[name])]
@@ -126,10 +126,10 @@ def _column(table: pandas.DataFrame) -> Any:
 
 
 def _as_sent(values: numpy.ndarray[Any, Any]) -> list[Any]:
-    """An array's values; numbers that NumPy made texts of, being among texts, as numbers again.
+    """An array's values; numbers that NumPy converted to texts, as they were among texts, as numbers again.
 
-    MLflow's server makes an array of a JSON list. NumPy makes room for the longest number there could be: an
-    array wider than its longest text had some. Among longer texts they cannot be told from texts.
+    MLflow's server converts a JSON list to an array, which NumPy makes wide enough for any number: an array
+    wider than its longest text contained numbers. Among longer texts they cannot be distinguished.
     """
     found: list[Any] = values.tolist()
     flat = values.reshape(-1).tolist()

@@ -1,9 +1,9 @@
 """Search for the best translation under a model: greedy and beam.
 
-Why: the model gives a probability to every target; finding a likely one is a problem of its own. What is
-written here to be read is what fast_search.py does, whose hypotheses are held to be these.
+Why: the model gives a probability to every target; finding a likely one is a problem of its own. This is
+the reference implementation, written to be read; tests compare the hypotheses of fast_search.py with its.
 
-Tensor names as in model.py; besides, K is the beam: hypotheses kept per sentence.
+Tensors are named as in model.py; besides, K is the beam size: hypotheses kept per sentence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.data.vocabulary import BOS, EOS, PAD, UNK
 from seq2seq.nn.model import Memory, Seq2Seq, State
 
-NEVER = [PAD, BOS, UNK]  # no translation contains these: byte pieces spell what has no piece
+FORBIDDEN = [PAD, BOS, UNK]  # byte pieces encode characters without a piece
 
 
 class Hypothesis(NamedTuple):
@@ -24,10 +24,10 @@ class Hypothesis(NamedTuple):
 
     ids: list[int]  # without bos and eos
     log_probability: float  # natural logarithm, summed over the tokens
-    ended: bool  # said eos, which is then part of log_probability; else it was cut at max_length
+    ended: bool  # with eos, which is then part of log_probability; else cut at max_length
 
     def score(self, length_penalty: float) -> float:
-        """log p / length^penalty, length counting eos (0: none, 1: the mean per token)."""
+        """log p / length^penalty, eos included in length (0: no penalty, 1: the mean per token)."""
         return float(self.log_probability / max(len(self.ids) + self.ended, 1) ** length_penalty)
 
 
@@ -65,22 +65,22 @@ def beam_search(
     length_penalty: float,
     max_length: int,
 ) -> list[Hypothesis]:
-    """The best of the hypotheses that a beam finds (Graves 2012; length penalty as in `Hypothesis`).
+    """The best hypothesis of beam search (Graves 2012; length penalty as in `Hypothesis`).
 
-    At every step each sentence keeps its K likeliest unfinished hypotheses; one of its K best
-    continuations that says eos is finished. A sentence is done, and leaves the batch, with K finished
-    hypotheses or at `max_length`, where what is unfinished counts as it stands only if nothing is.
+    At every step each sentence keeps its K likeliest unfinished hypotheses; those of its K best
+    continuations that end with eos are finished. A sentence leaves the batch with K finished hypotheses.
+    At `max_length` the best unfinished one counts only if none is finished.
     """
     memory, state = model.encode(source_BS, lengths_B)
     count = source_BS.shape[0]
     device = source_BS.device
     memory = Memory(*(part.repeat_interleave(beam, dim=0) for part in memory))
     state = state.rows(torch.arange(count, device=device).repeat_interleave(beam))
-    active = list(range(count))  # which sentence each K rows belong to
+    active = list(range(count))  # the sentence of each K rows
     finished: list[list[Hypothesis]] = [[] for _ in range(count)]
     ids_NKT = torch.empty((count, beam, 0), dtype=torch.long, device=device)
     word_R = torch.full((count * beam,), BOS, dtype=torch.long, device=device)
-    # At first all K hypotheses of a sentence are the same: only one may speak.
+    # At first all K hypotheses of a sentence are the same: all but one get probability 0.
     logs_NK = torch.full((count, beam), -torch.inf, device=device)
     logs_NK[:, 0] = 0.0
 
@@ -88,25 +88,25 @@ def beam_search(
         logs_RV, state = _next_words(model, word_R, state, memory)
         pieces = logs_RV.shape[-1]
         total_NKV = logs_NK.unsqueeze(-1) + logs_RV.view(len(active), beam, pieces)
-        # 2 K candidates: even if K of them say eos, K others go on.
+        # 2 K candidates: even if K of them end with eos, K others continue.
         best_NC, candidate_NC = total_NKV.flatten(1).topk(min(2 * beam, beam * pieces), dim=-1)
         parent_NC, word_NC = candidate_NC // pieces, candidate_NC % pieces
 
-        kept: list[int] = []
-        says_eos = (word_NC[:, :beam] == EOS) & best_NC[:, :beam].isfinite()
-        for n, rank in says_eos.nonzero().tolist():
+        unfinished: list[int] = []
+        is_eos = (word_NC[:, :beam] == EOS) & best_NC[:, :beam].isfinite()
+        for n, rank in is_eos.nonzero().tolist():
             history = ids_NKT[n, parent_NC[n, rank]].tolist()
             finished[active[n]].append(Hypothesis(history, best_NC[n, rank].item(), ended=True))
         for n, sentence in enumerate(active):
             if len(finished[sentence]) < beam:
-                kept.append(n)
-        if not kept:
+                unfinished.append(n)
+        if not unfinished:
             active = []
             break
 
-        going_NC = best_NC.masked_fill(word_NC == EOS, -torch.inf)
-        rows = torch.tensor(kept, device=device)
-        logs_NK, choice_NK = going_NC[rows].topk(beam, dim=-1)
+        continuing_NC = best_NC.masked_fill(word_NC == EOS, -torch.inf)
+        rows = torch.tensor(unfinished, device=device)
+        logs_NK, choice_NK = continuing_NC[rows].topk(beam, dim=-1)
         parent_NK = parent_NC[rows].gather(1, choice_NK)
         word_NK = word_NC[rows].gather(1, choice_NK)
         history_NKT = ids_NKT[rows].gather(1, parent_NK.unsqueeze(-1).expand(-1, -1, length))
@@ -114,8 +114,8 @@ def beam_search(
         word_R = word_NK.flatten()
         row_R = (rows.unsqueeze(1) * beam + parent_NK).flatten()
         state = state.rows(row_R)
-        if len(kept) < len(active):  # the memory is the same for all hypotheses of a sentence
-            active = [active[n] for n in kept]
+        if len(unfinished) < len(active):  # the memory is the same for all hypotheses of a sentence
+            active = [active[n] for n in unfinished]
             memory = Memory(*(part.index_select(0, row_R) for part in memory))
 
     for n, sentence in enumerate(active):
@@ -126,19 +126,19 @@ def beam_search(
 
 
 def _next_words(model: Seq2Seq, word_B: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-    """Log-probabilities (B, V) of the next word after `word_B`, and the state behind it."""
+    """Log-probabilities (B, V) of the word after `word_B`, and the new state."""
     embedded_BE = model.decoder.embedding(word_B)
     output, state, _ = model.decoder.step(embedded_BE, state, memory)
     logs_BV = torch.log_softmax(model.decoder.logits(output), dim=-1)
-    logs_BV[:, NEVER] = -torch.inf
+    logs_BV[:, FORBIDDEN] = -torch.inf
     return logs_BV, state
 
 
 @torch.inference_mode()
-def forced(
+def force_decode(
     model: Seq2Seq, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, output_BT: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """How likely given targets are, and where attention looks while saying them.
+    """The log-probabilities of given targets, and the attention weights.
 
     Returns the summed log-probabilities (B) over real positions of output_BT, and weights_BTS.
     """

@@ -1,7 +1,7 @@
-"""A text as its sentences, and the blank space between them.
+"""Splits a text into sentences and the white space between them, and joins their translations.
 
-Why: the model learnt from single sentences. The rules (abbreviations, ordinal numbers, marks of some 240
-languages) are those of the library sentencex; this module adds line breaks, and keeps every space.
+Why: the training data are single sentences. The library sentencex has the rules (abbreviations, ordinal
+numbers, marks of some 240 languages); this module adds line breaks, and preserves all white space.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ import sentencex
 from seq2seq.data.words import is_east_asian
 
 SPLITTER = "sentencex"
-UNDETERMINED = "und"  # BCP 47: the language is not known; the rules of English then apply
-MARK = re.compile(r"[^\w\s,'’\"-]")  # what could end a sentence, or a vowel sign
+UNDETERMINED = "und"  # BCP 47's tag of an unknown language; the rules of English then apply
+MARK = re.compile(r"[^\w\s,'’\"-]")  # possible ends of sentences, and vowel signs
 LINE_BREAK = re.compile(r"(\r\n|[\n\r\x0b\x0c\x85\u2028\u2029])")
-FEWEST_LETTERS = 2  # "1." and "M." begin a sentence, and are none
+FEWEST_LETTERS = 2  # of a sentence: "1." and "M." are beginnings of one
 
 
 class Sentence(NamedTuple):
-    """A sentence without outer space, and the space that stands before it."""
+    """A sentence without outer space, and the space before it."""
 
     before: str
     text: str
 
 
 class Sentences(NamedTuple):
-    """A text of several sentences: all their parts, in order, make the text again."""
+    """A text of several sentences: its parts and `after`, concatenated, are the text."""
 
     parts: list[Sentence]
-    after: str  # the space behind the last one
+    after: str  # the space after the last one
 
 
 def name_and_version() -> str:
-    """The library and its version, as a model folder keeps it: another version may split otherwise."""
+    """The library and its version, for model folders: another version may split differently."""
     return f"{SPLITTER} {version(SPLITTER)}"
 
 
 def split(text: str, language: str | None) -> Sentences | None:
-    """The sentences of a text; None for a text that has but one, or none.
+    """The sentences of a text; None if it has fewer than two.
 
-    `language` is a BCP 47 tag, of which the first subtag decides, or None. A line break ends a sentence.
+    `language` is a BCP 47 tag, of which the first subtag is used, or None. A line break ends a sentence.
     """
     if not LINE_BREAK.search(text.strip()) and not _has_inner_mark(text):
         return None
@@ -65,7 +65,7 @@ def split(text: str, language: str | None) -> Sentences | None:
 def join(found: Sentences, translations: list[str]) -> str:
     """The translations with the space of the source between them.
 
-    A single space, or none, becomes what the target's script has there: none for Han and kana, else one.
+    A single space, or none, follows the target's script: none beside Han and kana, else one.
     """
     joined = ""
     for number, (sentence, translation) in enumerate(zip(found.parts, translations, strict=True)):
@@ -82,13 +82,13 @@ def _first_letter(characters: Iterable[str]) -> str:
 
 
 def _has_inner_mark(text: str) -> bool:
-    """Whether a mark is followed by more text; without one the library is not asked."""
+    """Whether a mark is followed by more text; without one the library is not called."""
     end = next((i for i in range(len(text) - 1, -1, -1) if text[i].isalnum()), 0)
     return any(not unicodedata.category(mark).startswith("M") for mark in MARK.findall(text, 0, end))
 
 
 def _pieces(text: str, language: str) -> list[str]:
-    """Sentences with the space around them, and line breaks; together they are the text."""
+    """Sentences with the space around them, and line breaks; concatenated they are the text."""
     pieces: list[str] = []
     for line in LINE_BREAK.split(text):
         if _has_inner_mark(line):
@@ -99,8 +99,8 @@ def _pieces(text: str, language: str) -> list[str]:
 
 
 def _joined(found: list[str], line: str) -> list[str]:
-    """What the library found, a part of hardly any letters joined to the part after it."""
-    if "".join(found) != line:  # the library promises it
+    """The library's sentences; a part with too few letters is joined to the next one."""
+    if "".join(found) != line:  # contrary to the library's promise
         return [line]
     joined = [""]
     for part in found:

@@ -1,6 +1,6 @@
-"""A translation and how it came about, and the translations of sentences as one.
+"""A translation with score, pieces and attention; combines the translations of sentences.
 
-Why: a text of several sentences has one score and one picture of its attention, as any other.
+Why: a text of several sentences has one score and one attention matrix, as any other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from seq2seq.inference.search import Hypothesis
 
 
 class Translation(NamedTuple):
-    """A translation and how it came about."""
+    """A translation with its score, pieces and attention."""
 
     text: str
     score: float  # log-probability by length^length_penalty
@@ -25,15 +25,15 @@ class Translation(NamedTuple):
 
 
 def combined_score(hypotheses: Sequence[Hypothesis], length_penalty: float) -> float:
-    """The score of sentences as of one: their log-probabilities summed, by their lengths summed^penalty."""
+    """The score of sentences as of one: summed log-probabilities by summed lengths^penalty."""
     length = sum(len(h.ids) + h.ended for h in hypotheses)
     return float(sum(h.log_probability for h in hypotheses) / max(length, 1) ** length_penalty)
 
 
 def concatenated(found: Sequence[Translation]) -> Translation:
-    """Translations of sentences as one: attention of each to its own source, and one </s> at the end.
+    """Translations of sentences as one: each attends to its own source, and one </s> ends the whole.
 
-    What a sentence's attention gives its own </s> is given to that one, so that each row still sums to 1.
+    The weight of a sentence's own </s> is moved to that of the whole, so that each row still sums to 1.
     """
     if len(found) < 2:
         return found[0] if found else Translation("", 0.0, [], [], None)

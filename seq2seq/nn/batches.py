@@ -1,7 +1,7 @@
 """Batches of padded token ids, bucketed by length.
 
-Why: random batches of sentences are half padding; buckets of like lengths are nearly none, and a
-budget of tokens instead of sentences keeps every update about as large.
+Why: random batches of sentences are half padding, buckets of similar lengths have hardly any. A budget
+of tokens instead of sentences keeps updates equally large.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Batch(NamedTuple):
     """Padded pairs of one batch: B sentences, S source and T target positions."""
 
     source_BS: Tensor  # ends with eos
-    source_lengths_B: Tensor  # real positions, eos counted
-    input_BT: Tensor  # what the decoder reads: bos y_1 .. y_n
-    output_BT: Tensor  # what it is to say:     y_1 .. y_n eos
-    tokens: int  # real output tokens, eos counted; of all ranks where several share the batch
+    source_lengths_B: Tensor  # real positions, eos included
+    input_BT: Tensor  # of the decoder: bos y_1 .. y_n
+    output_BT: Tensor  # its targets:   y_1 .. y_n eos
+    tokens: int  # real output tokens, eos included; of the whole batch where ranks share it
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; a GPU copies from pinned memory, and nobody waits for it."""
+        """The same batch on a device; copies to a GPU are asynchronous, from pinned memory."""
 
         def move(tensor: Tensor) -> Tensor:
             return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
@@ -64,18 +64,17 @@ def collate(sources: list[list[int]], targets: list[list[int]]) -> Batch:
     return Batch(source_BS, lengths_B, input_BT, output_BT, sum(len(ids) + 1 for ids in targets))
 
 
-def plan(
+def plan_batches(
     source_lengths: npt.NDArray[np.int64],
     target_lengths: npt.NDArray[np.int64],
     batch_tokens: int,
     shuffle: np.random.Generator | None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Which pairs form which batch: indices, every pair exactly once.
+    """Assign pairs to batches: indices, every pair exactly once.
 
     Pairs are sorted by target and then source length, and cut where another pair would lift the
-    padded batch (source and target together, bos or eos counted) above `batch_tokens`; a pair
-    longer than that is a batch of its own. With `shuffle`, equal lengths meet in a new order and the
-    batches come in a random one.
+    padded batch (source and target together, bos or eos included) above `batch_tokens`; a longer pair
+    is a batch of its own. `shuffle` permutes pairs of equal lengths, and the batches.
     """
     count = len(source_lengths)
     order = np.arange(count) if shuffle is None else shuffle.permutation(count)
@@ -99,8 +98,8 @@ class Batches:
     """The batches of a split: `epoch(n)` is the same for the same seed, n and data.
 
     Pairs with a side longer than `max_tokens` or an empty side are left out; `skipped` counts them.
-    With `share` (rank, ranks) every batch is planned as for one process, and this rank gets its rows
-    of it: every ranks-th, so that all have sentences of like lengths.
+    With `shard` (rank, ranks) batches are planned as for one process, and this rank gets every
+    ranks-th row, so that all ranks have sentences of similar lengths.
     """
 
     def __init__(
@@ -109,9 +108,9 @@ class Batches:
         batch_tokens: int,
         max_tokens: int,
         seed: int,
-        share: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
-        self._split, self._batch_tokens, self._seed, self._share = split, batch_tokens, seed, share
+        self._split, self._batch_tokens, self._seed, self._shard = split, batch_tokens, seed, shard
         source, target = split.source_lengths, split.target_lengths
         fits = (np.maximum(source, target) <= max_tokens) & (np.minimum(source, target) > 0)
         self._kept = np.flatnonzero(fits)
@@ -129,10 +128,10 @@ class Batches:
     def _batches(self, shuffle: np.random.Generator | None, start: int) -> Iterator[Batch]:
         source = self._split.source_lengths[self._kept]
         target = self._split.target_lengths[self._kept]
-        rank, ranks = self._share
-        for chosen in plan(source, target, self._batch_tokens, shuffle)[start:]:
+        rank, ranks = self._shard
+        for chosen in plan_batches(source, target, self._batch_tokens, shuffle)[start:]:
             mine = chosen[rank::ranks]
-            # A rank without a row reads the first and has nothing to say: its loss and gradients are 0.
+            # A rank without a row computes the first one with padding as output: loss and gradients are 0.
             indices = self._kept[mine if len(mine) else chosen[:1]]
             batch = collate(
                 [self._split.source(i).tolist() for i in indices],

@@ -1,7 +1,7 @@
-"""The encoder-decoder: an LSTM reads the source, another writes the target, attention in between.
+"""The encoder-decoder: a bidirectional LSTM encoder, attention, and an LSTM decoder.
 
-Why: this is what the project is about, so it is written to be read. What trains and what translates are
-faster writings of the same maths, fast.py and fast_search.py, and tests hold them to this page.
+Why: this is the reference implementation, written to be read. Training and translation use faster
+implementations of the same maths (fast_loss.py, fast_search.py), which tests compare with this one.
 
 Tensors are named by their shape; a letter is always the same size:
 
@@ -10,10 +10,10 @@ Tensors are named by their shape; a letter is always the same size:
     M  memory: 2 H, both directions of the encoder          A  keys: attention_size (dot, general: H)
     L  layers
 
-The field's words: the *memory* h_1..h_S is what the encoder keeps of each source position; the
-*query* d_{i-1} is what the decoder asks with; their *context* c_i is the memory averaged by how well
-each position answers.  Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention),
-Luong et al. 2015 (dot and general scores), Vaswani et al. 2017 (their scale).
+The *memory* h_1..h_S are the encoder's states, one for each source position; the *query* d_{i-1} is
+the decoder's last state; the *context* c_i is the mean of the memory, weighted by attention.
+Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention), Luong et al. 2015 (dot and
+general scores), Vaswani et al. 2017 (their scale).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AttentionKind = Literal["additive", "dot", "general", "none"]
 
 @dataclass(frozen=True)
 class Config:
-    """What a model is built from; kept beside its weights."""
+    """The architecture of a model; stored beside its weights."""
 
     vocabulary_size: int
     embedding_size: int
@@ -43,23 +43,23 @@ class Config:
     attention: AttentionKind
     dropout: float
     tie_embeddings: bool
-    layer_norm: bool = False  # what older folders do not say
+    layer_norm: bool = False  # older folders lack this key
 
 
 class Memory(NamedTuple):
-    """What the encoder hands to the attention: made once per sentence, read at every step."""
+    """The encoder's output for the attention: computed once per sentence, used at every step."""
 
     values_BSM: Tensor  # h_1 .. h_S
-    keys_BSA: Tensor  # what scores compare the query with
+    keys_BSA: Tensor  # compared with the query
     mask_BS: Tensor  # True at real positions, False at padding
 
 
 class State(NamedTuple):
-    """The decoder between two words."""
+    """The decoder's state between two words."""
 
     hidden_LBH: Tensor  # one row a layer; the last is d_{i-1}, the query
     cell_LBH: Tensor
-    context_BM: Tensor  # c_i, what d_{i-1} found; without attention no numbers: (B, 0)
+    context_BM: Tensor  # c_i, attended to with d_{i-1}; (B, 0) without attention
 
     def rows(self, index_R: Tensor) -> State:
         """The states of some sentences, in the order of `index_R`."""
@@ -67,49 +67,49 @@ class State(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Two LSTMs read the source, one from each end; their states side by side are the memory.
+    """A bidirectional LSTM; the states of both directions, concatenated, are the memory.
 
-    The second reads each sentence turned around within its own length. Padding thus always comes
-    last and can never reach a real position, and no sequence has to be packed for it: packing made
-    the backward pass on a CPU take half as long again.
+    The backward LSTM reads each sentence reversed within its own length. Padding thus always comes last
+    and never reaches a real position, without packed sequences: packing made the backward pass on a CPU
+    take half as long again.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
         sizes = [config.embedding_size] + [2 * config.hidden_size] * (config.layers - 1)
-        self.rightward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
-        self.leftward = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
-        # Without attention nobody reads the memory, and a norm of it would learn nothing.
+        self.forward_lstm = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        self.backward_lstm = nn.ModuleList(lstm(size, config.hidden_size) for size in sizes)
+        # Without attention the memory is not used, and its norm would get no gradient.
         self.norm = nn.Identity() if config.attention == "none" else norm(config, 2 * config.hidden_size)
         self.first_hidden = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.first_cell = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The memory values_BSM, and what the decoder starts from: d_0 = tanh(W [h_S right; h_1 left]) and
-        its cell, both (L, B, H).
+        """The memory values_BSM, d_0 = tanh(W [h_S forward; h_1 backward]) and its cell, both (L, B, H).
 
         `lengths_B` counts the real positions of each sentence, which come before its padding.
         """
-        turned_BS = turn_around(lengths_B, source_BS.shape[1])
+        reversed_BS = reverse_within_length(lengths_B, source_BS.shape[1])
         row_B = torch.arange(len(lengths_B), device=source_BS.device)
-        read = self.embedding(source_BS)
-        ends = []
-        for rightward, leftward in zip(self.rightward, self.leftward, strict=True):
-            read = self.dropout(read)
-            right_BSH, _ = rightward(read)
-            left_BSH, _ = leftward(read[row_B.unsqueeze(1), turned_BS])
-            ends.append(torch.cat([right_BSH[row_B, lengths_B - 1], left_BSH[row_B, lengths_B - 1]], -1))
-            read = torch.cat([right_BSH, left_BSH[row_B.unsqueeze(1), turned_BS]], dim=-1)
-        ends_LBM = torch.stack(ends)
-        return self.norm(read), torch.tanh(self.first_hidden(ends_LBM)), self.first_cell(ends_LBM)
+        last = row_B, lengths_B - 1
+        inputs = self.embedding(source_BS)
+        final_states = []
+        for forward_lstm, backward_lstm in zip(self.forward_lstm, self.backward_lstm, strict=True):
+            inputs = self.dropout(inputs)
+            forward_BSH, _ = forward_lstm(inputs)
+            backward_BSH, _ = backward_lstm(inputs[row_B.unsqueeze(1), reversed_BS])
+            final_states.append(torch.cat([forward_BSH[last], backward_BSH[last]], dim=-1))
+            inputs = torch.cat([forward_BSH, backward_BSH[row_B.unsqueeze(1), reversed_BS]], dim=-1)
+        final_LBM = torch.stack(final_states)
+        return self.norm(inputs), torch.tanh(self.first_hidden(final_LBM)), self.first_cell(final_LBM)
 
 
-def turn_around(lengths_B: Tensor, positions: int) -> Tensor:
-    """turned_BS: the position that comes i-th when each sentence is read from its end.
+def reverse_within_length(lengths_B: Tensor, positions: int) -> Tensor:
+    """reversed_BS: the source position that is i-th when each sentence is reversed.
 
-    Padding stays where it is, so that turning twice changes nothing.
+    Padding stays in place, so that reversing twice is the identity.
     """
     position_S = torch.arange(positions, device=lengths_B.device)
     from_end_BS = lengths_B.unsqueeze(1) - 1 - position_S
@@ -125,7 +125,7 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """How well each source position answers the query: scores_BS."""
+        """The score of each source position for the query: scores_BS."""
 
     def forward(self, query_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context c_i (B, M) and the weights a_i (B, S), which sum to 1 and are 0 at padding."""
@@ -156,10 +156,10 @@ class AdditiveAttention(Attention):
 
 
 class DotAttention(Attention):
-    """score = d . h / sqrt(H)   (Luong et al. 2015); h sums both directions, to be of d's size.
+    """score = d . h / sqrt(H)   (Luong et al. 2015); h is the sum of both directions, to have d's size.
 
-    Undivided, products of many units are large from the first update on, and a softmax of large scores
-    looks at one position and passes hardly a gradient (Vaswani et al. 2017, section 3.2.1).
+    Without the division, scores are large from the first update on, and the softmax saturates and has
+    small gradients (Vaswani et al. 2017, section 3.2.1).
     """
 
     def keys(self, values_BSM: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class GeneralAttention(DotAttention):
 
 
 def attention(config: Config) -> Attention | None:
-    """The attention that a config names."""
+    """The attention module of a config."""
     match config.attention:
         case "additive":
             return AdditiveAttention(config)
@@ -199,10 +199,10 @@ def attention(config: Config) -> Attention | None:
 
 
 class Decoder(nn.Module):
-    """An LSTM that writes the target: reads y_{i-1} and, with attention, c_i; says y_i.
+    """An LSTM that generates the target: from y_{i-1} and, with attention, c_i it predicts y_i.
 
-    y_i is said with c_{i+1}: d_i has read y_{i-1}, and finds what d_{i-1} could not (Luong et al. 2015,
-    section 3.1). The next step reads the same c_{i+1}, so that there is one look a word.
+    y_i is predicted from d_i and c_{i+1}, the context of d_i, which unlike d_{i-1} depends on y_{i-1}
+    (Luong et al. 2015, section 3.1). c_{i+1} is also an input of the next step: one attention a word.
     """
 
     def __init__(self, config: Config) -> None:
@@ -219,26 +219,26 @@ class Decoder(nn.Module):
             self.vocabulary.weight = self.embedding.weight
         self.dropout = nn.Dropout(config.dropout)
 
-    def begin(self, hidden_LBH: Tensor, cell_LBH: Tensor, memory: Memory) -> State:
-        """The state before the first word: d_0, and c_1, which it finds."""
-        return State(hidden_LBH, cell_LBH, self.look(hidden_LBH[-1], memory)[0])
+    def initial_state(self, hidden_LBH: Tensor, cell_LBH: Tensor, memory: Memory) -> State:
+        """The state before the first word: d_0 and its context c_1."""
+        return State(hidden_LBH, cell_LBH, self.attend(hidden_LBH[-1], memory)[0])
 
     def step(self, embedded_BE: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
-        """One word further: from embed(y_{i-1}) to [d_i; c_{i+1}], the new state, and a_{i+1}."""
-        read = torch.cat([embedded_BE, state.context_BM], dim=-1)
+        """One step: from embed(y_{i-1}) to [d_i; c_{i+1}], the new state, and the weights a_{i+1}."""
+        inputs = torch.cat([embedded_BE, state.context_BM], dim=-1)
         hidden, cell = [], []
         for layer, lstm_cell in enumerate(self.cells):
-            read = self.dropout(read) if layer else read
-            read, cell_BH = lstm_cell(read, (state.hidden_LBH[layer], state.cell_LBH[layer]))
-            hidden.append(read)
+            inputs = self.dropout(inputs) if layer else inputs
+            inputs, cell_BH = lstm_cell(inputs, (state.hidden_LBH[layer], state.cell_LBH[layer]))
+            hidden.append(inputs)
             cell.append(cell_BH)
         d_BH = hidden[-1]
-        context_BM, weights_BS = self.look(d_BH, memory)
+        context_BM, weights_BS = self.attend(d_BH, memory)
         state = State(torch.stack(hidden), torch.stack(cell), context_BM)
         return torch.cat([d_BH, context_BM], dim=-1), state, weights_BS
 
-    def look(self, d_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """What d_i finds, c_{i+1}, and where, a_{i+1}; without attention nothing: (B, 0) and None."""
+    def attend(self, d_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """The context c_{i+1} and weights a_{i+1} of d_i; without attention (B, 0) and None."""
         if self.attention is None:
             return d_BH[:, :0], None
         context_BM, weights_BS = self.attention(d_BH, memory)
@@ -246,19 +246,19 @@ class Decoder(nn.Module):
 
     def logits(self, output: Tensor) -> Tensor:
         """Scores of every piece of the vocabulary (..., V) from [d_i; c_{i+1}] (..., H or H + M)."""
-        said = torch.tanh(self.norm(self.readout(self.dropout(output))))
-        logits: Tensor = self.vocabulary(self.dropout(said))
+        readout = torch.tanh(self.norm(self.readout(self.dropout(output))))
+        logits: Tensor = self.vocabulary(self.dropout(readout))
         return logits
 
     def forward(self, input_BT: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """Teacher forcing: logits_BTV for the words of `input_BT`, and the weights_BTS."""
+        """Teacher forcing: logits_BTV for the inputs `input_BT`, and the weights_BTS."""
         embedded_BTE = self.dropout(self.embedding(input_BT))
         outputs, weights = [], []
         for embedded_BE in embedded_BTE.unbind(dim=1):
             output, state, weights_BS = self.step(embedded_BE, state, memory)
             outputs.append(output)
             weights.append(weights_BS)
-        # The readout and the vocabulary need no loop: they are one large product each.
+        # The readout and the output layer need no loop: one large product each.
         logits_BTV = self.logits(torch.stack(outputs, dim=1))
         if self.attention is None:
             return logits_BTV, None
@@ -275,11 +275,11 @@ class Seq2Seq(nn.Module):
         self.decoder = Decoder(config)
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, State]:
-        """Read the source once: the memory for every step, and the decoder's first state."""
-        memory, hidden_LBH, cell_LBH = self.read(source_BS, lengths_B)
-        return memory, self.decoder.begin(hidden_LBH, cell_LBH, memory)
+        """Encode the source: the memory for every step, and the decoder's first state."""
+        memory, hidden_LBH, cell_LBH = self.encode_source(source_BS, lengths_B)
+        return memory, self.decoder.initial_state(hidden_LBH, cell_LBH, memory)
 
-    def read(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, Tensor, Tensor]:
+    def encode_source(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, Tensor, Tensor]:
         """The memory, and d_0 and its cell (L, B, H)."""
         values_BSM, hidden_LBH, cell_LBH = self.encoder(source_BS, lengths_B)
         attend = self.decoder.attention
@@ -287,27 +287,27 @@ class Seq2Seq(nn.Module):
         return Memory(values_BSM, keys_BSA, source_BS != PAD), hidden_LBH, cell_LBH
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits_BTV of the word after each of `input_BT`, and where attention looked: weights_BTS."""
+        """Logits_BTV of the word after each of `input_BT`, and the attention weights_BTS."""
         memory, state = self.encode(source_BS, lengths_B)
         logits_BTV, weights_BTS = self.decoder(input_BT, state, memory)
         return logits_BTV, weights_BTS
 
 
 def norm(config: Config, size: int) -> nn.Module:
-    """Layer normalisation (Ba et al. 2016) of vectors of a size, if the config has it; else nothing."""
+    """Layer normalisation (Ba et al. 2016) of vectors of a size, if the config has it; else the identity."""
     return nn.LayerNorm(size) if config.layer_norm else nn.Identity()
 
 
-def lstm(read: int, units: int) -> nn.LSTM:
-    """One layer, one direction: (B, S, read) to (B, S, units)."""
-    return nn.LSTM(read, units, batch_first=True)
+def lstm(inputs: int, units: int) -> nn.LSTM:
+    """One layer, one direction: (B, S, inputs) to (B, S, units)."""
+    return nn.LSTM(inputs, units, batch_first=True)
 
 
 class Embedding(nn.Embedding):
-    """A table drawn small, to serve as an output layer, and read times sqrt(E), to be heard at once.
+    """Embeddings of deviation 1/sqrt(E), for use as output layer, scaled by sqrt(E) when used as input.
 
-    Vaswani et al. 2017, section 3.4. Read as small as it is drawn, the words are drowned by the
-    LSTM's other inputs, and attention takes several times as many updates to find its alignment.
+    Vaswani et al. 2017, section 3.4. Without the scale the LSTM's other inputs dominate, and attention takes
+    several times as many updates to learn an alignment.
     """
 
     def __init__(self, pieces: int, size: int) -> None:
@@ -318,5 +318,5 @@ class Embedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(...) to (..., E)."""
-        read: Tensor = super().forward(ids) * self.embedding_dim**0.5
-        return read
+        embedded: Tensor = super().forward(ids) * self.embedding_dim**0.5
+        return embedded

@@ -1,7 +1,7 @@
-"""A model as files: its weights, and the config they fit, in a folder; nothing in it can run (no pickle).
+"""A model as files: weights and config in a folder, without pickle, so that no file can run code.
 
-Why: what is in a registry outlives the code that wrote it. A folder names its format, and code that
-would read it wrongly refuses it.
+Why: registered models outlive the code that wrote them. A folder names its format; another format is
+refused instead of being misread.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from seq2seq.data import direction, vocabulary
 from seq2seq.nn.model import Config, Seq2Seq
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
-# In format 2 the decoder said y_i with c_i; in format 1 the scores dot and general were not divided, too.
+# Format 2: the decoder predicted y_i from c_i. Format 1: also, dot and general scores were not divided.
 FORMAT = 3
+# Parameters whose names in files are older than those of their modules.
+STORED_NAMES = {"encoder.forward_lstm.": "encoder.rightward.", "encoder.backward_lstm.": "encoder.leftward."}
 
 
 def save(model: Seq2Seq, folder: Path) -> None:
     """Write weights and config into a folder; a tied table once."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+    weights = {stored_name(name): p.detach().cpu().contiguous() for name, p in model.named_parameters()}
     save_file(weights, folder / WEIGHTS)
     text = json.dumps({"format": FORMAT, "model": asdict(model.config)}, indent=2)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
@@ -45,15 +47,15 @@ def load(folder: Path) -> Seq2Seq:
                 f"{FORMAT}: use the version of seq2seq that wrote it"
             )
         model = Seq2Seq(Config(**stored["model"]))
-        weights = load_file(folder / WEIGHTS)
+        weights = {stored_name(name): weight for name, weight in load_file(folder / WEIGHTS).items()}
     except FileNotFoundError as error:
-        missing = error.filename or folder / WEIGHTS  # safetensors does not say
+        missing = error.filename or folder / WEIGHTS  # safetensors does not name it
         raise UserError(f"{missing} is missing: {folder} is not a model folder") from None
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged ({error}): take the model from the registry again") from None
-    parameters = dict(model.named_parameters())
+    parameters = {stored_name(name): p for name, p in model.named_parameters()}
     here, there = ({(name, p.shape) for name, p in some.items()} for some in (parameters, weights))
     if odd := sorted({name for name, _ in here ^ there}):
         raise UserError(f"{folder / WEIGHTS}: weights and config disagree about {', '.join(odd)}")
@@ -63,8 +65,15 @@ def load(folder: Path) -> Seq2Seq:
     return model
 
 
+def stored_name(name: str) -> str:
+    """The name of a parameter in files; a stored name is its own."""
+    for module, stored in STORED_NAMES.items():
+        name = name.replace(module, stored)
+    return name
+
+
 def digest(folder: Path) -> str:
-    """sha256 of what a model is: weights, config, vocabulary and languages."""
+    """sha256 of weights, config, vocabulary and languages."""
     total = hashlib.sha256()
     for name in (WEIGHTS, CONFIG, vocabulary.FILE):
         total.update((folder / name).read_bytes())

@@ -1,9 +1,8 @@
-"""How operands of products are rounded, in which type they are multiplied, and what is summed up beside them.
+"""The precision of matrix products: of operands, of multiplication and of accumulation.
 
-Why: rounding changes the result, so that it is a parameter. The type in which rounded operands are
-multiplied changes the order of summation only, and not every processor is quick at bfloat16: where its
-bfloat16 products are the slower ones, operands are rounded to bfloat16 all the same, kept in float32 and
-multiplied there (emulated).
+Why: rounding changes the result, so it is a parameter. The type in which rounded operands are multiplied
+changes the order of summation only. Where a processor's bfloat16 products are slower than those of
+float32, operands are rounded to bfloat16, kept in float32 and multiplied there (emulated).
 """
 
 from __future__ import annotations
@@ -29,37 +28,37 @@ from seq2seq.common.errors import UserError
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # of operands, as params.yaml names them
 BF16 = "SEQ2SEQ_BF16"
 NATIVE, EMULATED = "native", "emulated"
-# Native products are chosen at this share of float32's time or less. Processors lie far to one side of it
-# (about 0.4, or 1.2 and more), so that a measurement on a busy machine comes to the same choice.
+# Native products are chosen at this share of float32's time or less. Processors have about 0.4, or 1.2 and
+# more, so that a measurement on a busy machine leads to the same choice.
 WORTH_IT = 0.8
-ROWS, READ, WRITTEN = 128, 512, 1024  # of the product that is measured: a step of a decoder
+ROWS, INPUTS, OUTPUTS = 128, 512, 1024  # of the product that is measured: a step of a decoder
 ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The type that operands of products are rounded to; `emulated`: and then kept in float32."""
+    """The type that operands of products are rounded to; if `emulated`, they are kept in float32."""
 
     dtype: torch.dtype = torch.float32
     emulated: bool = False
 
     @property
-    def kept(self) -> torch.dtype:
-        """The type of operands as they lie in memory, which is that of their products."""
+    def storage_dtype(self) -> torch.dtype:
+        """The type of operands in memory, and of their products."""
         return torch.float32 if self.emulated else self.dtype
 
     @property
-    def wide(self) -> torch.dtype:
-        """The type of what is summed up beside products: float32 at least."""
+    def accumulation_dtype(self) -> torch.dtype:
+        """The type of sums, softmaxes and losses: float32 at least."""
         return torch.promote_types(self.dtype, torch.float32)
 
     @property
     def products(self) -> str:
-        """native or emulated: how products are made."""
+        """native or emulated."""
         return EMULATED if self.emulated else NATIVE
 
     def round(self, x: Tensor) -> Tensor:
-        """An operand. Gradients that pass back through it are rounded where they become operands."""
+        """Round an operand. Its gradient passes unchanged, and is rounded where it becomes an operand."""
         if not self.emulated:
             return x.to(self.dtype)
         if not (x.requires_grad and torch.is_grad_enabled()):
@@ -67,29 +66,29 @@ class Precision:
         rounded: Tensor = Rounded.apply(x)  # type: ignore[no-untyped-call]
         return rounded
 
-    def casting(
+    def autocast(
         self, device: str, *, encoder: bool = False, rounded: dict[int, Tensor] | None = None
     ) -> AbstractContextManager[object]:
-        """Within it products of modules on a type of device take rounded operands, if of bfloat16.
+        """A context in which products of modules on a type of device take bfloat16 operands, if set.
 
-        Not those of an encoder on CUDA: autocast hands cuDNN's LSTMs float16, whatever type was asked
-        for, which is too narrow for gradients. An encoder on a CPU whose oneDNN has no bfloat16 LSTM is
-        emulated, also where native products were asked for. `rounded` keeps the emulation's parameters from
-        one use to the next, while their values stay the same.
+        An encoder on CUDA is left out: autocast gives cuDNN's LSTMs float16, whatever type is set, whose
+        range is too narrow for gradients. An encoder on a CPU whose oneDNN has no bfloat16 LSTM is always
+        emulated. `rounded` caches the emulation's rounded parameters, as long as their values do not
+        change.
         """
         if self.dtype != torch.bfloat16:
             return nullcontext()
-        if self.emulated or (encoder and device == "cpu" and not has_products(self.dtype)):
+        if self.emulated or (encoder and device == "cpu" and not supports_matmul(self.dtype)):
             return Rounding(rounded)
         return torch.autocast(device, torch.bfloat16, enabled=not (encoder and device == "cuda"))
 
 
 class Rounded(Function):
-    """A float32 tensor rounded to what bfloat16 can hold; the gradient passes as it is."""
+    """A float32 tensor rounded to bfloat16; the gradient passes unchanged."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Two passes, which take a hundredth of the time of a product."""
+        """Two passes: a hundredth of the time of a product."""
         return to_bfloat16_and_back(x)
 
     @staticmethod
@@ -99,10 +98,10 @@ class Rounded(Function):
 
 
 class Rounding(TorchFunctionMode):
-    """What autocast does, emulated: products take rounded operands, and their results are rounded.
+    """Emulated autocast: products take rounded operands, and their results are rounded.
 
-    So are the gradients of the results, which are operands on the way back. An LSTM of several positions
-    multiplies its own state as it is between them. Each parameter is rounded once and put into `rounded`.
+    So are the gradients of the results, which are operands of the backward pass. The state of an LSTM is
+    not rounded between positions of one call. Each parameter is rounded once and cached in `rounded`.
     """
 
     def __init__(self, rounded: dict[int, Tensor] | None = None) -> None:
@@ -112,7 +111,7 @@ class Rounding(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Round around products, and call everything else as it is."""
+        """Round operands and results of products; call other functions unchanged."""
         if func not in PRODUCTS:
             return func(*args, **(kwargs or {}))
         args, kwargs = tree_map_only(Tensor, self._operand, (args, kwargs or {}))
@@ -132,17 +131,17 @@ PRODUCTS = {F.linear, torch.mm, torch.bmm, torch.matmul, Tensor.matmul, torch._V
 
 
 def to_bfloat16_and_back(x: Tensor) -> Tensor:
-    """The nearest numbers that bfloat16 can hold, in float32; so is the gradient rounded."""
-    return torch.empty_like(x).copy_(x.to(torch.bfloat16))  # a fifth quicker than converting twice
+    """Rounded to bfloat16, in float32; so is the gradient."""
+    return torch.empty_like(x).copy_(x.to(torch.bfloat16))  # a fifth faster than converting twice
 
 
 def choose_precision(precision: str, device: torch.device, kept: str | None = None) -> Precision:
-    """How to compute in one of PRECISIONS on a device; prints how bfloat16 products are made, and why.
+    """One of PRECISIONS on a device; prints whether bfloat16 products are native or emulated, and why.
 
-    `kept`: native or emulated, what an earlier part of the same work chose; SEQ2SEQ_BF16 comes before it.
-    Raises UserError for another value of SEQ2SEQ_BF16.
+    `kept` is the choice (native or emulated) of an earlier part of the same training; SEQ2SEQ_BF16
+    overrides it. Raises UserError for another value of SEQ2SEQ_BF16.
     """
-    torch.backends.cudnn.allow_tf32 = False  # the decoder's cells have full precision: so must the encoder
+    torch.backends.cudnn.allow_tf32 = False  # as the decoder's cells, the encoder has full precision
     dtype = PRECISIONS[precision]
     if dtype == torch.float32:
         return Precision(dtype)
@@ -153,15 +152,15 @@ def choose_precision(precision: str, device: torch.device, kept: str | None = No
 
 def _bfloat16_products(device: str, kept: str | None) -> tuple[str, str]:
     """native or emulated, and why."""
-    asked = os.environ.get(BF16) or "auto"
-    if asked not in (NATIVE, EMULATED, "auto"):
-        raise UserError(f"{BF16}={asked}: must be {NATIVE}, {EMULATED} or auto")
-    if asked != "auto":
-        return asked, f"{BF16} is set"
+    setting = os.environ.get(BF16) or "auto"
+    if setting not in (NATIVE, EMULATED, "auto"):
+        raise UserError(f"{BF16}={setting}: must be {NATIVE}, {EMULATED} or auto")
+    if setting != "auto":
+        return setting, f"{BF16} is set"
     if device != "cpu":
         slow = not torch.cuda.is_bf16_supported(including_emulation=False)
-        return NATIVE, "it has none of its own: precision fp32 is quicker" if slow else "it has them"
-    if not has_products(torch.bfloat16):
+        return NATIVE, "it has none of its own: precision fp32 is faster" if slow else "it has them"
+    if not supports_matmul(torch.bfloat16):
         return EMULATED, "it has none of its own: operands are rounded to bfloat16, multiplied in float32"
     if kept is not None:
         return kept, "as the checkpoint has it"
@@ -172,11 +171,11 @@ def _bfloat16_products(device: str, kept: str | None) -> tuple[str, str]:
 
 @functools.cache
 def native_share() -> float:
-    """The time of this CPU's bfloat16 products as a share of emulated ones', measured in milliseconds.
+    """The time of this CPU's bfloat16 products as a share of that of emulated ones; takes milliseconds.
 
-    Products take turns, and the quickest of each counts, so that other processes disturb little.
+    Both alternate, and the minimum of each counts, which limits the influence of other processes.
     """
-    x, weight = torch.ones(ROWS, READ), torch.ones(WRITTEN, READ)
+    x, weight = torch.ones(ROWS, INPUTS), torch.ones(OUTPUTS, INPUTS)
     short_x, short_weight = x.bfloat16(), weight.bfloat16()
 
     def native() -> None:
@@ -192,8 +191,8 @@ def native_share() -> float:
                 began = time.perf_counter()
                 product()
                 seconds.append(time.perf_counter() - began)
-    quickest = [min(seconds[1:]) for seconds in times.values()]  # the first round prepares kernels
-    return quickest[0] / quickest[1]
+    fastest = [min(seconds[1:]) for seconds in times.values()]  # the first round prepares kernels
+    return fastest[0] / fastest[1]
 
 
 @functools.cache
@@ -202,8 +201,8 @@ def _print_once(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def has_products(dtype: torch.dtype) -> bool:
-    """Whether this CPU has oneDNN's products of a type."""
+def supports_matmul(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has products of a type on this CPU."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if dtype == torch.bfloat16:

@@ -1,8 +1,7 @@
-"""Checkpoints of an unfinished training, in a folder named by everything the result depends on.
+"""Checkpoints of an unfinished training, in a folder named by a hash of all that the result depends on.
 
-Why: a killed training must go on to the bit, and one with other data, code or parameters must never
-pick up what is not its own, nor a file with damaged bytes. They lie outside DVC's outs, which are
-deleted before a stage runs.
+Why: a killed training resumes identically to the bit, and never from a checkpoint of other data, code or
+parameters, nor from a damaged file. The folder is no out of DVC, which deletes outs before a stage runs.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Checkpoints:
         self._folder = folder / fingerprint
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Add a checkpoint and keep the one before; a kill at any moment leaves one of them whole.
+        """Add a checkpoint and keep the previous one; a kill at any moment leaves one of them intact.
 
         Raises OSError naming the file, e.g. for a full disk.
         """
@@ -59,7 +58,7 @@ class Checkpoints:
         text = json.dumps(state)
         try:
             save_file(whole, draft, metadata={"state": text, "digest": _digest(whole, text)})
-        except SafetensorError as error:  # what the system answered is in its text alone
+        except SafetensorError as error:  # the system's error number is in its text only
             found = SYSTEM_ERROR.search(str(error))
             raise OSError(int(found[1]) if found else errno.EIO, str(error), str(draft)) from None
         with draft.open("rb") as file:
@@ -69,12 +68,12 @@ class Checkpoints:
         draft.replace(self._folder / FILE)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Tensors and state of the newest whole checkpoint; None if there is nothing to go on from.
+        """Tensors and state of the newest intact checkpoint; None if there is none.
 
-        A damaged one is renamed to *.damaged, and a line names it.
+        A damaged one is renamed to *.damaged, and its path is printed.
         """
         for path, otherwise in (
-            (self._folder / FILE, "the one before"),
+            (self._folder / FILE, "the previous one"),
             (self._folder / BEFORE, "the start"),
         ):
             if not path.is_file():
@@ -86,17 +85,17 @@ class Checkpoints:
                 path.replace(aside)
                 print(
                     f"train: checkpoint {path} is damaged ({error}): set aside as {aside.name}; "
-                    f"training goes on from {otherwise}",
+                    f"training resumes from {otherwise}",
                     flush=True,
                 )
         return None
 
     def exists(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether there is a checkpoint file."""
         return any(path.is_file() for path in self._files)
 
     def find(self) -> tuple[Path, dict[str, Any]] | None:
-        """The file and the state that `load` would go on from; changes nothing."""
+        """The file that `load` would read, and its state; changes nothing."""
         for path in self._files:
             with suppress(FileNotFoundError, DamagedError):
                 return path, _read(path)[1]
@@ -108,18 +107,18 @@ class Checkpoints:
 
 
 class DamagedError(Exception):
-    """A checkpoint that cannot be read, or holds other bytes than were written."""
+    """A checkpoint that cannot be read, or whose checksum differs."""
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What was saved in a file; raises DamagedError."""
+    """Tensors and state of a file; raises DamagedError."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a damaged header fails in whatever way it likes
+    except Exception as error:  # a damaged header raises any of many errors
         raise DamagedError((str(error) or type(error).__name__).splitlines()[0][:200]) from None
     if "digest" not in metadata or "state" not in metadata:
         raise DamagedError("it has no checksum")

@@ -1,8 +1,8 @@
 """Loss and gradients of a batch on a GPU, recorded once for each shape of batch and then replayed.
 
-Why: a word of the decoder is some fifty small kernels, which a GPU ends sooner than Python starts
-them. A CUDA graph is started as one. It has fixed shapes and addresses: batches are padded to a
-coarse grid of shapes, and copied to where the graph of their shape reads.
+Why: a word of the decoder is some fifty small kernels, which a GPU completes faster than Python launches
+them. A CUDA graph is launched as one. It has fixed shapes and addresses: batches are padded to a coarse
+grid of shapes, and copied to the inputs of the graph of their shape.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from seq2seq.nn.model import Seq2Seq
 from seq2seq.nn.precision import Precision
 from seq2seq.training.fast_loss import summed_loss
 
-# The grid: B, and S and T, are rounded up to multiples of these. Multi30k has 68 shapes then, and
-# 9 % more decoder steps; with (32, 8) 26 shapes and 20 %, with (8, 2) 130 and 3 %.
+# The grid: B, and S and T, are rounded up to multiples of these. Multi30k then has 68 shapes, and 9 % more
+# decoder steps; with (32, 8) 26 shapes and 20 %, with (8, 2) 130 and 3 %.
 SENTENCES, POSITIONS = 8, 4
-MOST = 256  # graphs that are kept; a batch of a further shape runs without
+MAX_GRAPHS = 256  # batches of further shapes run without a graph
 
 Work = Callable[[], None]
 
 
 class Graphs:
-    """`fast.summed_loss` and its backward pass, replayed; dropout draws anew at every replay.
+    """`fast_loss.summed_loss` and its backward pass, replayed; dropout differs at every replay.
 
-    The gradients lie in the parameters' `grad`, which must stay the tensors that they are from here on:
-    never set to None. `record` turns work into what repeats it; it is CUDA's but in tests.
+    Gradients are written to the parameters' `grad`, which must remain these tensors: never set them to
+    None. `record` makes a replay of work; tests replace it.
     """
 
     def __init__(
@@ -47,23 +47,23 @@ class Graphs:
         self._grads = [p.grad for p in parameters if p.grad is not None]
         self._device = parameters[0].device
         self._record = record or Recorder(self._device)
-        self._share = torch.ones((), dtype=precision.wide, device=self._device)  # of one token
-        self._loss = torch.zeros((), dtype=precision.wide, device=self._device)
+        self._share = torch.ones((), dtype=precision.accumulation_dtype, device=self._device)  # of one token
+        self._loss = torch.zeros((), dtype=precision.accumulation_dtype, device=self._device)
         self._recorded: dict[tuple[int, int, int], tuple[Batch, Work]] = {}
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The summed loss of a batch, overwritten by the next; leaves the gradients of the loss per token."""
+        """The summed loss of a batch, overwritten by the next call; sets the gradients per token."""
         self._share.fill_(1 / batch.tokens)
         shape = grid(batch)
         if shape not in self._recorded:
-            if len(self._recorded) == MOST:
+            if len(self._recorded) == MAX_GRAPHS:
                 self._run(batch)
                 return self._loss
-            place = empty(shape, self._device)
-            fill(place, batch)
-            self._recorded[shape] = place, self._record(lambda: self._run(place))
-        place, replay = self._recorded[shape]
-        fill(place, batch)
+            inputs = empty(shape, self._device)
+            fill(inputs, batch)
+            self._recorded[shape] = inputs, self._record(lambda: self._run(inputs))
+        inputs, replay = self._recorded[shape]
+        fill(inputs, batch)
         replay()
         return self._loss
 
@@ -75,7 +75,7 @@ class Graphs:
 
 
 class Recorder:
-    """Records work on a CUDA device; all records share one pool of memory, since one runs at a time."""
+    """Records work on a CUDA device; the graphs share one memory pool, since one runs at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -83,7 +83,7 @@ class Recorder:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, work: Work) -> Work:
-        """Run `work` once, so that libraries set themselves up, and record it; draws no random number."""
+        """Run `work` once, to initialise libraries, and record it; leaves the random state unchanged."""
         random = torch.cuda.get_rng_state(self._device)
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
@@ -97,7 +97,7 @@ class Recorder:
 
 
 def grid(batch: Batch) -> tuple[int, int, int]:
-    """The shape (B, S, T) of the grid that a batch fits into."""
+    """The shape (B, S, T) of the grid for a batch."""
     (sentences, source), target = batch.source_BS.shape, batch.input_BT.shape[1]
     return up(sentences, SENTENCES), up(source, POSITIONS), up(target, POSITIONS)
 
@@ -108,7 +108,7 @@ def up(number: int, step: int) -> int:
 
 
 def empty(shape: tuple[int, int, int], device: torch.device) -> Batch:
-    """A place for batches of a shape."""
+    """An input for batches of a shape."""
     sentences, source, target = shape
 
     def table(*size: int) -> Tensor:
@@ -119,11 +119,11 @@ def empty(shape: tuple[int, int, int], device: torch.device) -> Batch:
     )
 
 
-def fill(place: Batch, batch: Batch) -> None:
-    """Copy a batch into its place; sentences that are too many there read eos, and say nothing."""
-    for there, here in zip(place[:4], batch[:4], strict=True):
-        there.fill_(PAD)
-        there[tuple(map(slice, here.shape))].copy_(here, non_blocking=True)
-    spare = slice(len(batch.source_BS), None)  # a source of eos alone: a softmax over nothing would be NaN
-    place.source_BS[spare, 0] = EOS
-    place.source_lengths_B[spare] = 1
+def fill(inputs: Batch, batch: Batch) -> None:
+    """Copy a batch into a graph's input; surplus sentences have the source eos, and no output."""
+    for into, tensor in zip(inputs[:4], batch[:4], strict=True):
+        into.fill_(PAD)
+        into[tuple(map(slice, tensor.shape))].copy_(tensor, non_blocking=True)
+    surplus = slice(len(batch.source_BS), None)  # with eos, as a softmax over no position would be NaN
+    inputs.source_BS[surplus, 0] = EOS
+    inputs.source_lengths_B[surplus] = 1

@@ -1,12 +1,12 @@
 """Data parallel training: N processes, each with its rows of every batch, and one sum of gradients.
 
-Why: more devices, the same result. Batches and updates stay those of one process, so that the number
-of processes is no parameter: losses agree up to the order of summation, where nothing is random (with
-dropout each rank draws its own).
+Why: more devices, the same result. Batches and updates are those of one process, so that the number of
+processes is no parameter: losses agree up to the order of summation, except for dropout, which each rank
+draws for itself.
 
-torch's elastic launcher starts the processes and watches them (`launch`), or a `torchrun` of the
-user's on each of several machines does; each process finds in `join` which rank it is. One alone is a
-World as well, and never touches torch.distributed.
+torch's elastic launcher starts and supervises the processes (`launch`), or the user runs `torchrun` on each
+of several machines; `init` gives each process its rank. A single process is a ProcessGroup as well, and
+does not use torch.distributed.
 """
 
 from __future__ import annotations
@@ -34,117 +34,117 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from seq2seq.common.errors import TransientError, UserError
 
 PROCESSES, LAUNCHER = "SEQ2SEQ_PROCESSES", "SEQ2SEQ_LAUNCHER"
-TIMEOUT = timedelta(minutes=10)  # that a rank waits for the others: MLflow may hold the first one up
-GRACE = 50  # seconds a stopped rank has to save: fewer than a flow gives the whole stage
+TIMEOUT = timedelta(minutes=10)  # of a rank waiting for the others: MLflow may delay the main one
+GRACE = 50  # seconds in which a stopped rank has to save; a flow allows the whole stage more
 SILENT = f"silent for {TIMEOUT}"
-INTERRUPTED = 130  # exit status of a stage that was asked to stop
+INTERRUPTED = 130  # exit status of a stage that was interrupted
 
 
-class LostError(UserError):
-    """Another process of this training has ended, or been silent for too long."""
+class PeerLostError(UserError):
+    """Another process of this training has ended, or does not respond."""
 
 
-# What a rank raises and its launcher raises again; all else is a bug, and told by the rank itself.
-KINDS = (LostError, UserError, TransientError, OSError, MemoryError, torch.OutOfMemoryError)
+# Errors of a rank that its launcher raises again. Others are bugs, whose traceback the rank prints.
+ERRORS = (PeerLostError, UserError, TransientError, OSError, MemoryError, torch.OutOfMemoryError)
 
 
 @dataclass(frozen=True)
-class World:
-    """The processes that train one model, and which of them this is: `rank` 0 .. `size` - 1.
+class ProcessGroup:
+    """The processes that train one model; this one has `rank`, 0 .. `size` - 1.
 
-    What one rank asks of its world (`begin`, `sum_`, `any`, `agree`) all must ask, in the same order;
-    they raise LostError when another rank has gone.
+    All ranks must call the collectives (`sync`, `sum_`, `any`, `check_equal`) in the same order; they raise
+    PeerLostError when another rank has ended.
     """
 
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this is the rank that records, saves and speaks."""
+    def is_main(self) -> bool:
+        """Whether this rank records, saves and prints."""
         return self.rank == 0
 
     @property
-    def share(self) -> tuple[int, int]:
-        """Which rows of a batch are this rank's, as Batches wants it."""
+    def shard(self) -> tuple[int, int]:
+        """This rank's rows of a batch: the argument `shard` of Batches."""
         return self.rank, self.size
 
-    def begin(self, weights: Iterable[Tensor], seed: int, update: int) -> None:
-        """Set out together: from one update, with one model, each rank with random numbers of its own.
+    def sync(self, weights: Iterable[Tensor], seed: int, update: int) -> None:
+        """Start from one update with the main rank's weights, and seed each rank's random numbers.
 
-        The first rank keeps the random numbers it has. Those of the others are made from where the
-        training stands, because a checkpoint holds the state of the first alone. Raises UserError if
-        the ranks stand at different updates.
+        The main rank keeps its random state. The seeds of the others depend on the update, because a
+        checkpoint holds the random state of the main rank alone. Raises UserError if the ranks are at
+        different updates.
         """
         if self.size == 1:
             return
-        self.agree("the update they go on from", update)
-        for weight in weights:  # processors of two kinds may have drawn different ones
-            with _together():
+        self.check_equal("the update they resume from", update)
+        for weight in weights:  # initial weights may differ between types of processor
+            with _lost_peers():
                 dist.broadcast(weight.detach(), src=0)
-        if not self.first:
+        if not self.is_main:
             drawn = np.random.SeedSequence([seed, self.rank, update]).generate_state(1, np.uint64)
             torch.manual_seed(int(drawn[0]))
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over all ranks: the same bits everywhere; one type for all.
+        """Replace each tensor by its sum over all ranks, identical to the bit; all are of one type.
 
-        Not DistributedDataParallel: that waits for the `forward` of a module it wraps, which the fast
-        path never calls, and divides by the ranks, where a loss per token of the whole batch needs the
-        plain sum. So the sum begins when the backward pass has ended, as one message.
+        DistributedDataParallel is not used: it hooks into the `forward` of a wrapped module, which the fast
+        path does not call, and divides by the number of ranks, where a loss per token of the whole batch
+        needs the plain sum. The tensors are summed as one message after the backward pass.
         """
         if self.size == 1:
             return
         summed = torch.cat([tensor.flatten() for tensor in tensors])
-        with _together():
+        with _lost_peers():
             dist.all_reduce(summed)
         for tensor, part in zip(tensors, torch.split(summed, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so at any rank. Over gloo, so that no GPU is waited for."""
+        """Whether the flag is set at any rank. Uses gloo, which does not wait for a GPU."""
         if self.size == 1:
             return flag
         flags = torch.tensor(flag, dtype=torch.uint8)
-        with _together():
+        with _lost_peers():
             dist.all_reduce(flags, dist.ReduceOp.MAX)
         return bool(flags)
 
-    def agree(self, what: str, value: object) -> None:
-        """Raise UserError at every rank unless `value` reads the same at all of them."""
+    def check_equal(self, name: str, value: object) -> None:
+        """Raise UserError at every rank unless `value` has the same text at all of them."""
         if self.size == 1:
             return
         digest = int.from_bytes(hashlib.sha256(str(value).encode()).digest()[:7])
-        ends = torch.tensor([digest, -digest])
-        with _together():
-            dist.all_reduce(ends, dist.ReduceOp.MAX)
-        if int(ends.sum()):
+        bounds = torch.tensor([digest, -digest])
+        with _lost_peers():
+            dist.all_reduce(bounds, dist.ReduceOp.MAX)
+        if int(bounds.sum()):
             raise UserError(
-                f"the {self.size} processes differ in {what}: they need the same params.yaml, code, data "
+                f"the {self.size} processes differ in {name}: they need the same params.yaml, code, data "
                 "and .checkpoints, on one machine or in a folder that all machines share"
             )
 
 
-ALONE = World()
+SINGLE = ProcessGroup()
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """Turns what gloo and NCCL raise when a rank does not answer into LostError."""
+def _lost_peers() -> Iterator[None]:
+    """Turns the errors of gloo and NCCL about another rank into PeerLostError."""
     try:
         yield
     except (torch.OutOfMemoryError, torch.AcceleratorError):  # this rank's own
         raise
     except RuntimeError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        what = f"was {SILENT}" if "imed out" in reason else "does not answer"
-        raise LostError(
-            f"another rank {what} ({reason}): run again, and training goes on from its last checkpoint"
+        outcome = f"was {SILENT}" if "imed out" in reason else "does not answer"
+        raise PeerLostError(
+            f"another rank {outcome} ({reason}): run again, and training resumes from its last checkpoint"
         ) from None
 
 
 def processes() -> int:
-    """How many to launch: SEQ2SEQ_PROCESSES; 1 if unset, or if this is one of several already."""
+    """The number of processes to launch: SEQ2SEQ_PROCESSES; 1 if unset, or in a launched process."""
     wanted = os.environ.get(PROCESSES) or "1"
     if not wanted.isdecimal() or int(wanted) < 1:
         raise UserError(f"{PROCESSES}={wanted}: must be a number of processes, e.g. 2")
@@ -152,37 +152,37 @@ def processes() -> int:
 
 
 @contextmanager
-def join() -> Iterator[World]:
-    """The world of this process: alone, or of the ranks that a launcher's RANK and WORLD_SIZE tell of.
+def init() -> Iterator[ProcessGroup]:
+    """The group of this process: itself, or the ranks of a launcher that sets RANK and WORLD_SIZE.
 
-    Only the first rank keeps its standard output. What ends a rank is left where its launcher looks for
-    it, and `launch` tells it once for all.
+    Only the main rank keeps its standard output. An error of a rank is stored for its launcher, and
+    `launch` reports it once for all.
     """
     size = int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
     if size == 1:
-        yield ALONE
+        yield SINGLE
         return
     launcher = os.environ.get(LAUNCHER)
     if launcher and os.getppid() != int(launcher):
-        raise KeyboardInterrupt  # it died before this process could notice
-    world = World(int(os.environ["RANK"]), size)
-    # gloo for what lies on the CPU, on a machine with GPUs as well.
+        raise KeyboardInterrupt  # it died before this process started
+    group = ProcessGroup(int(os.environ["RANK"]), size)
+    # gloo for tensors on the CPU, on a machine with GPUs as well.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with Path(os.devnull).open("w") as nowhere:
         try:
-            with _together():
+            with _lost_peers():
                 dist.init_process_group(backend, timeout=TIMEOUT)
-            with redirect_stdout(sys.stdout if world.first else nowhere):
-                yield world
-            world.any(False)  # the first has saved: all leave together
+            with redirect_stdout(sys.stdout if group.is_main else nowhere):
+                yield group
+            group.any(False)  # the main rank has saved: all end together
             dist.destroy_process_group()
         except KeyboardInterrupt:
-            # A launcher ends the others when one fails, and the first has yet to save.
-            sys.exit(INTERRUPTED if world.first else 0)
+            # A launcher ends the others when one fails, and the main rank has yet to save.
+            sys.exit(INTERRUPTED if group.is_main else 0)
         except Exception as error:
             _record(error)
-            if launcher and isinstance(error, KINDS):
-                # At once: threads that still wait for other ranks may abort a process that winds itself up.
+            if launcher and isinstance(error, ERRORS):
+                # Without cleanup: threads that still wait for other ranks may abort the process during it.
                 sys.stdout.flush()
                 os._exit(1)
             raise
@@ -192,8 +192,8 @@ def launch(count: int, *arguments: str) -> None:
     """Run `python ARGUMENTS` as `count` ranks on this machine, to the end; none outlives this call.
 
     Ctrl-C and SIGTERM are passed on, and raise KeyboardInterrupt once all have saved and ended. When a
-    rank fails or is killed the others are ended, and what it raised is raised here: UserError for a kill.
-    There are no restarts: who ran this decides whether to run it again.
+    rank fails or is killed the others are ended, and its error is raised here: UserError for a kill.
+    Ranks are not restarted.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -201,9 +201,9 @@ def launch(count: int, *arguments: str) -> None:
     os.environ[LAUNCHER] = str(os.getpid())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nothing here leaves the machine
-    loud = logging.root.manager.disable
-    logging.disable()  # what torch warns of is told below
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
+    disabled = logging.root.manager.disable
+    logging.disable()  # torch's warnings repeat the error raised below
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         config = LaunchConfig(
@@ -228,39 +228,39 @@ def launch(count: int, *arguments: str) -> None:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            logging.disable(loud)
+            logging.disable(disabled)
 
 
 def _record(error: Exception) -> None:
-    """Leave an error where torch's launchers, this one and torchrun, look for it."""
+    """Write an error to the file that torch's launchers, this one and torchrun, read."""
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        kind = next((kind.__name__ for kind in KINDS if isinstance(error, kind)), type(error).__name__)
-        told = {"message": str(error) or kind, "kind": kind, "timestamp": int(time.time())}
-        Path(file).write_text(json.dumps(told), encoding="utf-8")
+        kind = next((kind.__name__ for kind in ERRORS if isinstance(error, kind)), type(error).__name__)
+        record = {"message": str(error) or kind, "kind": kind, "timestamp": int(time.time())}
+        Path(file).write_text(json.dumps(record), encoding="utf-8")
 
 
 def _cause(error: ChildFailedError, count: int) -> BaseException:
-    """What to raise for a failure: that of the rank which failed first, not of those that lost it."""
-    failures = list(error.failures.items())  # in the order in which they were seen
-    lost = [f.message for _, f in failures if f.error_file_data.get("kind") == LostError.__name__]
+    """The error to raise: of the rank that failed first, not of those that lost it."""
+    failures = list(error.failures.items())  # in order of detection
+    lost = [f.message for _, f in failures if f.error_file_data.get("kind") == PeerLostError.__name__]
     own = [item for item in failures if item[1].message not in lost]
     rank, failure = (own or failures)[0]
     if failure.exitcode == INTERRUPTED:
         return KeyboardInterrupt()
-    told = failure.error_file_data.get("kind")  # by the rank itself, whatever ended it then
-    if failure.exitcode == -signal.SIGABRT and told is None:
+    recorded = failure.error_file_data.get("kind")  # by the rank, which may have been killed afterwards
+    if failure.exitcode == -signal.SIGABRT and recorded is None:
         return UserError(
-            f"rank {rank} of {count} aborted, so all have ended: what it said is above, e.g. NCCL of a rank "
-            "that does not answer; run again, and training goes on from its last checkpoint"
+            f"rank {rank} of {count} aborted, so all have ended: its messages are above, e.g. NCCL's about a "
+            "rank that does not answer; run again, and training resumes from its last checkpoint"
         )
-    if failure.exitcode < 0 and told is None:
+    if failure.exitcode < 0 and recorded is None:
         fate = f"{SILENT} and then killed" if any(SILENT in message for message in lost) else "killed"
         return UserError(
-            f"rank {rank} of {count} was {fate} ({failure.signal_name()}), so all have ended: if nobody "
-            "did it, memory ran out, and fewer processes or a smaller train.batch_tokens need less; run "
-            "again, and training goes on from its last checkpoint"
+            f"rank {rank} of {count} was {fate} ({failure.signal_name()}), so all have ended: unless it was "
+            "stopped by hand, memory ran out, and fewer processes or a smaller train.batch_tokens need less; "
+            "run again, and training resumes from its last checkpoint"
         )
-    for kind in KINDS:
-        if kind.__name__ == told:
+    for kind in ERRORS:
+        if kind.__name__ == recorded:
             return kind(failure.message)
     return RuntimeError(f"rank {rank} of {count} ended with status {failure.exitcode}: see above")
