@@ -32,7 +32,7 @@ TEMPLATE: dict[str, Any] = {
 
 def main() -> int:
     """Deploy; returns the exit status."""
-    environment.prepare()
+    environment.configure_process()
     try:
         if not os.environ.get("PREFECT_API_URL"):
             raise UserError(

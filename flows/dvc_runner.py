@@ -26,7 +26,7 @@ import psutil
 
 from seq2seq.common import disk, integrity, masking, processes
 from seq2seq.common.dag import CHATTER
-from seq2seq.common.environment import MARKER
+from seq2seq.common.environment import OUTCOME_FILE
 from seq2seq.common.progress import duration
 
 PROCESSES = Path(processes.__file__)
@@ -135,7 +135,7 @@ def _run(
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
-        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
+        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), OUTCOME_FILE: str(marker)})
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
         restored = "restored" if RESTORED in call.seen else "unchanged"

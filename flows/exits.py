@@ -22,7 +22,7 @@ def of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
 
     `interrupted` says what becomes of the work after Ctrl-C.
     """
-    environment.prepare()
+    environment.configure_process()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return body()

@@ -17,7 +17,7 @@ HEARTBEAT = "30"  # seconds; by it the server sees that a run's machine died
 
 def main() -> int:
     """Become the worker; returns the exit status if it cannot."""
-    environment.prepare()
+    environment.configure_process()
     if not os.environ.get("PREFECT_API_URL"):
         print(
             "error: PREFECT_API_URL is not set: name your Prefect server, as for make deploy", file=sys.stderr

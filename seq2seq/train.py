@@ -208,15 +208,15 @@ class Trainer:
                 if standing.update % LOSS_CHECK == 0:
                     self._check_loss()
                 if self.device.type == "cpu" and (warning := neighbours.warning()):
-                    bar.say(warning)
+                    bar.write(warning)
                 if standing.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
                     if run is not None:
                         run.log_metrics({k: v for k, v in point.items() if k != "update"}, standing.update)
-                    bar.say(describe(point, better=standing.best_update == standing.update))
+                    bar.write(describe(point, better=standing.best_update == standing.update))
                 if self.world.any(stop.is_set()):
                     self._save_checkpoint()
-                    bar.say(f"train: stopped at update {standing.update:,}; the next run goes on there")
+                    bar.write(f"train: stopped at update {standing.update:,}; the next run goes on there")
                     raise KeyboardInterrupt
                 if standing.update % settings.checkpoint_every == 0 or self.finished:
                     self._save_checkpoint()

@@ -17,7 +17,7 @@ for name in [*os.environ]:
         del os.environ[name]
 # Results are promised to the bit on a CPU only; what needs a GPU asks for it.
 os.environ["SEQ2SEQ_DEVICE"] = "cpu"
-environment.prepare()
+environment.configure_process()
 # The models of tests are tiny: a second thread gains nothing and waits for a busy core by spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts a runner in the background has it ignore Ctrl-C, which tests send to themselves.

@@ -80,7 +80,7 @@ def aliases() -> dict[str, str]:
 
 def log() -> list[tuple[str, str | None, str, str]]:
     """The log, the oldest entry first."""
-    return [(e.what, e.champion, e.version, e.state) for e in reversed(promotions.entries("m"))]
+    return [(e.outcome, e.champion, e.version, e.state) for e in reversed(promotions.entries("m"))]
 
 
 def said(number: str) -> str | None:

@@ -251,7 +251,7 @@ def test_history_is_a_table_or_json(project, monkeypatch, capsys):
     ]
     monkeypatch.setattr(registry, "check_exists", lambda: None)
     monkeypatch.setattr(promotions, "entries", lambda name: entries if name == "grammar-de-en" else [])
-    monkeypatch.setattr(registry, "what_there_is", lambda name: "no such model")
+    monkeypatch.setattr(registry, "list_alternatives", lambda name: "no such model")
     assert main(["history"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "when        what               version         who      why",
@@ -259,7 +259,7 @@ def test_history_is_a_table_or_json(project, monkeypatch, capsys):
         "2026-01-01  kept (struck out)  2 (champion 1)  me@here  not better",
     ]
     assert main(["history", "--json"]) == 0
-    assert [entry["what"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
+    assert [entry["outcome"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
     assert "nothing was judged yet of n: no such model" in failure(capsys, "history", "n")
     paths.PARAMS.unlink()
     assert "params.yaml is not here, so say which model: seq2seq history NAME" in failure(capsys, "history")

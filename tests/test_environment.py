@@ -76,7 +76,8 @@ CLIENTS = {
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3"])
 def test_every_client_reaches_a_server_of_this_machine(client: str, host: str, tmp_path: Path) -> None:
-    code = "import os, sys; from seq2seq.common import environment as e; e.prepare(); url = sys.argv[1]\n"
+    code = "import os, sys; from seq2seq.common import environment\nenvironment.configure_process()\n"
+    code += "url = sys.argv[1]\n"
     with a_server(host) as place:
         named = {"MLFLOW_TRACKING_URI": f"http://{place}", "PREFECT_API_URL": f"http://{place}/api"}
         proxies = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "PREFECT_HOME": str(tmp_path)}
@@ -108,7 +109,7 @@ def test_a_prefect_server_of_this_machine_is_asked_directly(
 
 
 def test_one_elsewhere_is_asked_through_the_proxy(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment.prepare()
+    environment.configure_process()
 
     def through_the_proxy(url: str, **options: Any) -> Any:
         raise OSError(f"{url} asked as the environment says")
@@ -121,7 +122,7 @@ def test_one_elsewhere_is_asked_through_the_proxy(proxied: None, monkeypatch: py
 
 def test_a_notice_to_this_machine_goes_directly(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_server() as place:
-        environment.prepare()
+        environment.configure_process()
         alerts.post(f"http://{place}/", {"text": "x"})
 
 
@@ -139,8 +140,8 @@ def test_the_users_entries_stay(
 ) -> None:
     monkeypatch.setenv("no_proxy", lower)
     monkeypatch.setenv("NO_PROXY", upper)
-    environment.prepare()
-    environment.prepare()  # as each child does
+    environment.configure_process()
+    environment.configure_process()  # as each child does
     for name, users in zip(("no_proxy", "NO_PROXY"), kept, strict=True):
         entries = os.environ[name].split(",")
         assert entries[: len(users)] == users
@@ -150,7 +151,7 @@ def test_the_users_entries_stay(
 
 def test_a_star_stays_alone(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    environment.prepare()
+    environment.configure_process()
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "*"
     assert urllib.request.proxy_bypass("anything.example")
 

@@ -134,7 +134,7 @@ EDITS: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_is_foretold_is_what_dvc_does(toy: Path, edit: str) -> None:
     EDITS[edit]()
-    foretold = {step["stage"]: step["what"] for step in explain.explain()}
+    foretold = {step["stage"]: step["outcome"] for step in explain.explain()}
     became = repro()
     for position, (stage, what) in enumerate(foretold.items()):
         if what == "may run":  # because of one before it
@@ -142,7 +142,7 @@ def test_what_is_foretold_is_what_dvc_does(toy: Path, edit: str) -> None:
             assert {"would run", "would be restored"} & set(before), (stage, foretold, became)
         else:
             assert became[stage] == what, (stage, foretold, became)
-    assert {step["what"] for step in explain.explain()} == {"unchanged"}
+    assert {step["outcome"] for step in explain.explain()} == {"unchanged"}
 
 
 def told(stage: str | None = None) -> list[str]:
@@ -223,5 +223,5 @@ def test_a_stage_that_is_none_is_the_users_slip(toy: Path) -> None:
 
 
 def test_a_forced_stage_runs_although_it_is_fresh(toy: Path) -> None:
-    steps = [(step.node.name, step.what) for step in dag.foresee(dag.read(), ["train"])]
+    steps = [(step.node.name, step.outcome) for step in dag.plan(dag.read(), ["train"])]
     assert steps == [("clean", "unchanged"), ("train", "would run"), ("evaluate", "may run")]

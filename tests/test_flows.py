@@ -161,12 +161,12 @@ def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
         Node("b", ("a",), ()),
         Node("c", ("a",), ()),
     ]
-    assert [n.name for n in dag.choose(nodes, None, [])] == ["a", "b", "c"]
-    assert [n.name for n in dag.choose(nodes, "c", ["a"])] == ["a", "c"]
+    assert [n.name for n in dag.select(nodes, None, [])] == ["a", "b", "c"]
+    assert [n.name for n in dag.select(nodes, "c", ["a"])] == ["a", "c"]
     with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
-        dag.choose(nodes, None, ["d"])
+        dag.select(nodes, None, ["d"])
     stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
-    assert [n.name for n in dag.choose([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
+    assert [n.name for n in dag.select([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
 
 
 # --- one stage ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def register(run_id: str, digest: str, **tags: str) -> registry.Version:
 def judge(version: registry.Version, what: str, champion: str | None = None) -> None:
     when, who = promotions.now_and_here()
     reason = f"because it is {what}"
-    promotions.carry_out(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
+    promotions.apply(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
 
 
 def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -133,7 +133,7 @@ def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dic
     assert len(run["lock_sha256"]) == 64
     [version] = run["versions"]
     assert (version["version"], version["aliases"]) == ("2", ["champion"])
-    assert [(e["what"], e["champion"]) for e in version["log"]] == [("rejected", "2"), ("promoted", "1")]
+    assert [(e["outcome"], e["champion"]) for e in version["log"]] == [("rejected", "2"), ("promoted", "1")]
     assert json.loads(json.dumps(found)) == found
     assert lineage.trace("models:/toy/2")["runs"] == found["runs"]
     for said in (f"data/corpus {FIRST}", "aaaaaaaaaaaa  train.tsv", "with changes", "train.seed: 1 -> 2"):
@@ -211,7 +211,7 @@ def test_a_way_back_is_told_of_both_versions(project: Path) -> None:
     run_id = train(FIRST, "aa" * 32, "1")
     judge(register(run_id, "d1"), "promoted")
     judge(register(run_id, "d2"), "promoted", "1")
-    promotions.carry_out(
+    promotions.apply(
         promotions.Entry("toy", promotions.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
     )
     assert "2026-01-02 03:04 UTC  restored by me@x: names" in text("models:/toy/1")

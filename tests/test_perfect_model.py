@@ -1,4 +1,4 @@
-"""The law: a model that gives each reference's own pieces scores 100, whatever the script."""
+"""A model whose output has the pieces of each reference scores 100, in any script."""
 
 import json
 from itertools import cycle, islice
@@ -17,7 +17,7 @@ from seq2seq.gate.checks import mark
 SHIPPED = params.load(Path(__file__).parents[1] / "recipes/local.yaml")
 JOINER, NON_JOINER, BOM = "\u200d", "\u200c", "\ufeff"
 
-# Language, and sentences that hold what a script's normalisation tends to lose.
+# Language, and sentences with characters that normalisation of the script tends to lose.
 SCRIPTS = {
     "Latin": ("vi", ["Tôi thích uống cà phê sữa đá.", "Café “déjà vu” — naïve…", "Es sind 10² m², ½ Liter!"]),
     "Latin, decomposed": ("vi", ["To\u0302i thi\u0301ch u\u0302\u0301ng.", "Cafe\u0301 fac\u0327ade?"]),
@@ -66,20 +66,20 @@ def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
 
     references = [pair.target for pair in read_split(paths.CORPUS, "test")]
     vocabulary = Vocabulary.load(paths.VOCABULARY)
-    said = vocabulary.decode_all(vocabulary.encode_all(references, "target"))
-    assert said == references
+    decoded = vocabulary.decode_all(vocabulary.encode_all(references, "target"))
+    assert decoded == references
     tokenizer = bleu_tokenizer.choose(None, direction.read(paths.VOCABULARY).target)
-    found = scores.corpus_scores(said, references, tokenizer)
+    found = scores.corpus_scores(decoded, references, tokenizer)
     assert (found.bleu, found.chrf, found.ter) == (100.0, 100.0, 0.0)
-    assert scores.score("bleu", [text[: len(text) // 2] for text in said], references, tokenizer) < 100
-    assert all(mark(one) == mark(other) for one, other in zip(said, references, strict=True))
+    assert scores.score("bleu", [text[: len(text) // 2] for text in decoded], references, tokenizer) < 100
+    assert all(mark(one) == mark(other) for one, other in zip(decoded, references, strict=True))
     assert not any("\ufeff" in reference for reference in references)
     coverage = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]["target"]
     assert (coverage["rewritten"], coverage["round_trip_failures"]) == (0, 0)
     assert "rewrites" not in capsys.readouterr().out
 
 
-def test_what_a_rule_rewrites_is_counted_and_named(tmp_path, monkeypatch, capsys):
+def test_rewritten_characters_are_counted_and_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sentences = SCRIPTS["Han"][1]
     rows = "".join(f"{source}\t{target}\n" for source, target in corpus(sentences))

@@ -280,8 +280,8 @@ def test_the_command_says_the_verdict_and_what_failed(
     lines = capsys.readouterr().out.splitlines()
     assert "version 3 fails 'contamination': 3 of 1,000 sentences" in lines[-3]
     assert lines[-2:] == [
-        "        contamination: 3 of 1,000 sentences of test are in train; asked for: at most 0",
-        "        no loss: -2.00 BLEU, p = 0.010; asked for: no loss of BLEU with p < 0.05",
+        "        contamination: 3 of 1,000 sentences of test are in train; required: at most 0",
+        "        no loss: -2.00 BLEU, p = 0.010; required: no loss of BLEU with p < 0.05",
     ]
     for arguments in (["--force"], ["--reason", "x"], ["--force", "--reason", " "]):
         with pytest.raises(SystemExit, match="2"):

@@ -144,7 +144,7 @@ def server(project, monkeypatch):
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1"]
     command += ["--artifacts-destination", str(home / "files")]
-    environment.prepare()
+    environment.configure_process()
     with (project / "server.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -189,8 +189,8 @@ def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp
     for number, (what, version) in enumerate([("promoted", first), ("rejected", second), ("forced", second)]):
         champion = "1" if number else None
         entry = promotions.Entry("a", what, champion, version.version, "why", *promotions.now_and_here())
-        promotions.carry_out(entry, {"what": what})
-    done = [(e.what, e.champion, e.version, e.state) for e in promotions.entries("a")]
+        promotions.apply(entry, {"what": what})
+    done = [(e.outcome, e.champion, e.version, e.state) for e in promotions.entries("a")]
     assert done == [
         ("forced", "1", "2", "done"),
         ("rejected", "1", "2", "done"),
@@ -201,6 +201,6 @@ def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp
     promotions.publish(second, [project / "verdict.json", project / "nothing.html"], "today")
     assert registry.get_version("a", "2").tags[promotions.PUBLISHED] == "today"
     (project / "back").mkdir()
-    promotions.bring_back(second, project / "back")
+    promotions.restore_files(second, project / "back")
     assert [path.name for path in (project / "back").iterdir()] == ["verdict.json"]
-    promotions.bring_back(first, project / "back")  # nothing was published for it
+    promotions.restore_files(first, project / "back")  # nothing was published for it

@@ -137,7 +137,7 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
         monkeypatch.setattr(rollback.registry, "version_by_alias", dead)
         raise TransientError("no answer")
 
-    monkeypatch.setattr(promotions, "carry_out", dead)
+    monkeypatch.setattr(promotions, "apply", dead)
     with pytest.raises(UserError, match=r"no answer; whether m@champion has moved .*history m`.*--to 1"):
         rollback.rollback("m", None, "bad")
 
@@ -281,7 +281,7 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         kill_at(3, patch)
         with pytest.raises(Killed):
-            promotions.carry_out(entry, {})
+            promotions.apply(entry, {})
     registry.connect().delete_model_version("m", gone.version)
     assert promote.promote().what == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")

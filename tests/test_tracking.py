@@ -129,7 +129,7 @@ def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
     again = train(1)
     other = train(1, fingerprint="e" * 40)
     client.connect().update_run(again, status="RUNNING")
-    monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
+    monkeypatch.setattr(workspace, "workspace_id", lambda: "elsewhere:/project")
     elsewhere = train(1)
     assert len({first, again, other, elsewhere}) == 4
 
@@ -229,18 +229,18 @@ def test_a_server_that_falls_silent_later_is_named_as_well(project, silent, caps
             if "waiting" in capsys.readouterr().err:
                 named.set()
 
-    with client.answering():
+    with client.translate_errors():
         ask()
-    with client.answering(is_long=True):
+    with client.translate_errors(is_long=True):
         time.sleep(0.3)
     assert capsys.readouterr().err == ""
 
 
 def test_what_fails_on_this_machine_is_no_fault_of_the_server(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    with pytest.raises(OSError, match="No space left"), client.answering():
+    with pytest.raises(OSError, match="No space left"), client.translate_errors():
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(TransientError, match="does not answer"), client.answering():
+    with pytest.raises(TransientError, match="does not answer"), client.translate_errors():
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
@@ -332,7 +332,7 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_what_sqlite_answers_later_is_one_line_too(project, answer, kind, text, wrapped):
     error: Exception = DatabaseError("SELECT 1", {}, sqlite3.DatabaseError(answer))
-    with pytest.raises(kind, match=text), client.answering():
+    with pytest.raises(kind, match=text), client.translate_errors():
         raise MlflowException(str(error)) if wrapped else error
 
 
@@ -417,7 +417,7 @@ WRITE = """
 import sys
 from seq2seq.common import environment, params
 from seq2seq.tracking import runs
-environment.prepare()
+environment.configure_process()
 with runs.training_run(params.load(), sys.argv[1] * 40) as run:
     run.log_metrics({"validation_loss": 1.0}, 1)
 """

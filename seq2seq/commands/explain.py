@@ -25,11 +25,11 @@ def run(options: argparse.Namespace) -> None:
 def explain(stage: str | None = None) -> list[dict[str, Any]]:
     """What will become of each stage, or of one, and why; raises UserError for an unknown stage."""
     checked = params.load()
-    nodes = dag.choose(dag.read(thoroughly=True), None, [stage] if stage else [])
+    nodes = dag.select(dag.read(thoroughly=True), None, [stage] if stage else [])
     return [
         {
             "stage": step.node.name,
-            "what": step.what,
+            "outcome": step.outcome,
             "after": list(step.after),
             # What is missing of its inputs a stage before it brings.
             "changes": [
@@ -37,7 +37,7 @@ def explain(stage: str | None = None) -> list[dict[str, Any]]:
             ],
             "goes_on_from": _checkpoint(checked, step),
         }
-        for step in dag.foresee(nodes)
+        for step in dag.plan(nodes)
         if stage in (None, step.node.name)
     ]
 
@@ -45,7 +45,7 @@ def explain(stage: str | None = None) -> list[dict[str, Any]]:
 def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """What `explain` found, for a person."""
     found = list(found)
-    if all(step["what"] == dag.UNCHANGED for step in found):
+    if all(step["outcome"] == dag.UNCHANGED for step in found):
         yield f"nothing to do: {', '.join(step['stage'] for step in found)} up to date with dvc.lock"
         return
     width = max(len(step["stage"]) for step in found)
@@ -53,13 +53,13 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         note = ""
         if step["after"]:
             note = f", after {', '.join(step['after'])}"
-        if step["what"] == dag.MAY_RUN:
+        if step["outcome"] == dag.MAY_RUN:
             note += ": only if what it reads comes out otherwise"
-        elif step["what"] == dag.RESTORED:
+        elif step["outcome"] == dag.RESTORED:
             note += ": DVC has what a run with these inputs wrote"
-        yield f"{step['stage']:<{width}}  {step['what']}{note}"
+        yield f"{step['stage']:<{width}}  {step['outcome']}{note}"
         for change in step["changes"]:
-            yield f"{'':<{width}}    {_told(change)}"
+            yield f"{'':<{width}}    {_format(change)}"
         if (checkpoint := step["goes_on_from"]) is not None:
             yield f"{'':<{width}}    goes on from its checkpoint at update {checkpoint['update']:,}"
 
@@ -77,7 +77,7 @@ def _with_lines(change: dag.Change) -> dict[str, Any]:
     return told
 
 
-def _told(change: Mapping[str, Any]) -> str:
+def _format(change: Mapping[str, Any]) -> str:
     text = str(dag.Change(**{name: change[name] for name in dag.Change._fields}))
     if change["files"]:
         counts = [f"{count} {what}" for what, count in change["files"].items() if count]
@@ -92,7 +92,7 @@ def _told(change: Mapping[str, Any]) -> str:
 def _checkpoint(checked: params.Params, step: dag.Step) -> dict[str, Any] | None:
     """Where a training that will run goes on; None if it begins anew, or nobody can tell yet."""
     known = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
-    if step.node.name != TRAINS or step.what != dag.RUN or step.after or not known:
+    if step.node.name != TRAINS or step.outcome != dag.RUN or step.after or not known:
         return None
     from seq2seq.training import checkpoints  # imports torch
 

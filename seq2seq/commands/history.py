@@ -19,5 +19,5 @@ def run(options: argparse.Namespace) -> None:
     registry.check_exists()
     found = promotions.entries(name)
     if not found:
-        raise UserError(f"nothing was judged yet of {name}: {registry.what_there_is(name)}")
+        raise UserError(f"nothing was judged yet of {name}: {registry.list_alternatives(name)}")
     show([asdict(entry) for entry in found], lambda _: promotions.table(found), options.json)

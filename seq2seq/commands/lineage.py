@@ -22,7 +22,7 @@ from seq2seq.common.params import show
 from seq2seq.common.workspace import DIGITS as TAGGED
 from seq2seq.common.workspace import ELSEWHERE, FILES, files, known_tag
 from seq2seq.tracking import client, promotions, registry
-from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.tracking.registry import NAME, VERDICT
 
@@ -94,7 +94,7 @@ def _answer(what: str, kind: str, runs: list[Facts]) -> Facts:
     versions = [version for run in runs for version in run["versions"]]
     for name in {version["name"] for version in versions}:
         log = promotions.entries(name)
-        with answering():
+        with translate_errors():
             aliases = connect().get_registered_model(name).aliases
         for version in (one for one in versions if one["name"] == name):
             number = version["version"]
@@ -111,10 +111,10 @@ def _of_version(what: str) -> Facts:
     name, alias, number = match.group("name", "alias", "version")
     found = registry.version_by_alias(name, alias) if alias else registry.get_version(name, number)
     if found is None:
-        raise UserError(f"{what} is not there: {registry.what_there_is(name)}")
-    with answering():
+        raise UserError(f"{what} is not there: {registry.list_alternatives(name)}")
+    with translate_errors():
         made = connect().get_model_version(name, found.version)
-    run = known(lambda: connect().get_run(found.run_id))
+    run = get_or_none(lambda: connect().get_run(found.run_id))
     if run is None:  # a version outlives its run
         return {"run_id": found.run_id, "status": "gone", "versions": [of_version(made)]}
     return of_run(run, [made])
@@ -122,7 +122,7 @@ def _of_version(what: str) -> Facts:
 
 def _find(wanted: str, most: int | None = None) -> list[Any]:
     """Trainings of all experiments, the newest first, deleted ones too: their versions may serve."""
-    with answering():
+    with translate_errors():
         experiments = _all(lambda page: connect().search_experiments(EVERY, PAGE, page_token=page))
         ids, newest = [e.experiment_id for e in experiments], ["attributes.start_time DESC"]
         if most:
@@ -136,7 +136,7 @@ def _versions(run: Any) -> list[Any]:
     if digest := run.data.tags.get("model_digest"):
         asked.append(f"tags.model_digest = '{digest}'")
     found = {}
-    with answering():
+    with translate_errors():
         for question in asked:
             for made in connect().search_model_versions(question, max_results=PAGE):
                 found[made.name, int(made.version)] = made
@@ -194,13 +194,13 @@ def lines(found: Facts) -> Iterator[str]:
     for run in found["runs"]:
         corpora.setdefault(json.dumps(run["corpus"], sort_keys=True), []).append(run)
     for runs in corpora.values():
-        first, *more = _told_corpus(runs[0]["corpus"])
+        first, *more = _format_corpus(runs[0]["corpus"])
         yield f"corpus {first}"
         yield from (f"  {text}" for text in more)
         for run in runs:
-            yield f"  run {run['run_id']}  {_told_run(run)}"
+            yield f"  run {run['run_id']}  {_format_run(run)}"
             for version in run["versions"]:
-                first, *more = _told_version(version)
+                first, *more = _format_version(version)
                 yield f"    {version['name']} version {version['version']}{first}"
                 yield from (f"      {text}" for text in more)
 
@@ -208,28 +208,28 @@ def lines(found: Facts) -> Iterator[str]:
 def _rows(run: Facts) -> Iterator[tuple[str, list[str]]]:
     """Labels and lines for a run in full."""
     if "corpus" in run:
-        yield "corpus", list(_told_corpus(run["corpus"]))
-        yield "code", [_told_code(run)]
-        yield "parameters", list(_told_params(run))
+        yield "corpus", list(_format_corpus(run["corpus"]))
+        yield "code", [_format_code(run)]
+        yield "parameters", list(_format_params(run))
         yield "dvc.lock", [run["lock_sha256"][:DIGITS]] if run["lock_sha256"] else []
-        yield "packages", [_told_packages(run)] if run["packages"] else []
+        yield "packages", [_format_packages(run)] if run["packages"] else []
         machine = run["machine"]
         yield "machine", [f"Python {machine['python']}, {machine['system']}"] if machine else []
         yield "flow run", [run["flow_run"]] if run["flow_run"] else []
-        yield "run", [run["run_id"], _told_run(run), run["place"] or ""]
+        yield "run", [run["run_id"], _format_run(run), run["place"] or ""]
     else:
         yield "run", [f"{run['run_id']} is gone from the server, and with it what it recorded"]
         [version] = run["versions"]
         about = (known_tag(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
         yield "corpus", [", revision ".join(filter(None, about))]
     for version in run["versions"]:
-        first, *more = _told_version(version)
+        first, *more = _format_version(version)
         yield f"version {version['version']}", [f"{version['name']}{first}", *more]
     if not run["versions"]:
         yield "versions", ["none: this model was never registered"]
 
 
-def _told_corpus(corpus: Facts) -> Iterator[str]:
+def _format_corpus(corpus: Facts) -> Iterator[str]:
     about = [f"{key} {corpus[key]}" for key in ("revision", "licence") if corpus.get(key)]
     yield ", ".join([f"{corpus.get('id') or corpus.get('path')}", *about])
     yield f"data/corpus {corpus['hash']}"
@@ -241,14 +241,14 @@ def _told_corpus(corpus: Facts) -> Iterator[str]:
         yield "rows: " + ", ".join(f"{count:,} {name}" for name, count in rows.items())
 
 
-def _told_code(run: Facts) -> str:
+def _format_code(run: Facts) -> str:
     changed = {"true": ", with changes: git.diff among the run's files", "false": ""}
     told = changed.get(run["dirty"], ", of which nobody knows whether it is all")
     again = " (not of the training: of when this server got its record again)"
     return f"commit {run['commit']}{told}{again if run['described'] == RECREATED else ''}"
 
 
-def _told_params(run: Facts) -> Iterator[str]:
+def _format_params(run: Facts) -> Iterator[str]:
     if run["recipe"] is None:
         yield f"{len(run['params'])} values, with --json; the recipe was not recorded"
         return
@@ -258,16 +258,16 @@ def _told_params(run: Facts) -> Iterator[str]:
         yield f"{key}: {show(theirs)} -> {show(ours)}"
 
 
-def _told_packages(run: Facts) -> str:
+def _format_packages(run: Facts) -> str:
     named = [f"{name} {run['packages'][name]}" for name in PACKAGES if name in run["packages"]]
     return f"{', '.join(named)}; all {len(run['packages'])} with --json"
 
 
-def _told_run(run: Facts) -> str:
+def _format_run(run: Facts) -> str:
     return f"{run['name']}, {run['status']}, began {_minute(run['began'])}"
 
 
-def _told_version(version: Facts) -> Iterator[str]:
+def _format_version(version: Facts) -> Iterator[str]:
     tags, aliases = version["tags"], version["aliases"]
     scores = [f"{label} {float(tags[key]):.2f}" for key, label in SCORES.items() if key in tags]
     on = f" on {tags['frozen_set']} {tags['frozen_digest'][:DIGITS]}" if "frozen_set" in tags else ""
@@ -277,16 +277,16 @@ def _told_version(version: Facts) -> Iterator[str]:
     changed = " with changes" if tags.get("git.dirty") == "true" else ""
     yield f"{made} at commit {tags.get('git.commit', 'unknown')[:DIGITS]}{changed}"
     for entry in version["log"]:
-        what = _told_decision(entry, about=version["version"])
+        what = _format_decision(entry, about=version["version"])
         what += "" if entry["state"] == "done" else f" ({entry['state']})"
         yield f"{_minute(entry['when'])}  {what} by {entry['who']}: {entry['reason']}"
     if not version["log"] and VERDICT in tags:
         yield f"{tags[VERDICT]}: {tags.get(promotions.REASON, '')}"
 
 
-def _told_decision(entry: Facts, about: str) -> str:
+def _format_decision(entry: Facts, about: str) -> str:
     """What a decision of the log did to the version it is told of, which is one of the two it names."""
-    what, version = entry["what"], entry["version"]
+    what, version = entry["outcome"], entry["version"]
     if what == promotions.ROLLED_BACK:  # the entry's version is the one gone back to
         return promotions.RESTORED if version == about else f"{what}, version {version} took its place"
     if version == about:

@@ -78,7 +78,7 @@ class Step(NamedTuple):
     """What will become of a stage."""
 
     node: Node
-    what: str  # UNCHANGED | RESTORED | RUN | MAY_RUN
+    outcome: str  # UNCHANGED | RESTORED | RUN | MAY_RUN
     after: tuple[str, ...]  # stages before it that will not stay as they are
 
 
@@ -106,7 +106,7 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
                 kept = ""
                 if thoroughly:
                     found = tuple(_look_up(stage, change) for change in found)
-                    kept = _kept(repo, stage, found, restored)
+                    kept = _restorable(repo, stage, found, restored)
                 before = tuple(sorted(s.addressing for s in index.graph.successors(stage)))
                 outs = tuple(Path(out.fs_path) for out in stage.outs)
                 nodes.append(Node(stage.addressing, before, outs, found, stage.is_data_source, kept))
@@ -178,7 +178,7 @@ def is_taken_for(path: str, md5: str) -> bool:
         return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
 
 
-def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:
+def select(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:
     """The nodes that a run goes through: all that `until` needs, without files that are as DVC knows.
 
     Raises UserError if `until` or one of `force` is no stage.
@@ -198,7 +198,7 @@ def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> li
     return [n for n in nodes if n.name in wanted and (n.changes or not n.is_data)]
 
 
-def foresee(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
+def plan(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
     """What will become of each node; `force` names stages to run although they are fresh.
 
     After a stage that runs nobody knows what the next will read: it will run if something of its own has
@@ -294,7 +294,7 @@ def _look_up(stage: Any, change: Change) -> Change:
     return change._replace(before=before, after=after, files=files)
 
 
-def _kept(repo: Any, stage: Any, changes: Iterable[Change], restored: dict[str, Any]) -> str:
+def _restorable(repo: Any, stage: Any, changes: Iterable[Change], restored: dict[str, Any]) -> str:
     """Whether DVC leaves a stage "fresh" or has it "restored" from an earlier run; empty if neither.
 
     `restored` are the outputs that come back before this stage's turn, by path; its own are added.

@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended, for who runs it
+OUTCOME_FILE = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended, for who runs it
 
 SETTINGS = {
     "DO_NOT_TRACK": "true",
@@ -49,7 +49,7 @@ SERVERS = (
 )
 
 
-def prepare(root: Path | None = None) -> None:
+def configure_process(root: Path | None = None) -> None:
     """Set what the user has not set; `root` is the project's folder (default: the current one)."""
     root = (root or Path.cwd()).resolve()
     for name, value in SETTINGS.items():

@@ -22,7 +22,12 @@ from ruamel.yaml.error import YAMLError
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 
-BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
+RESERVED_METRIC_KEYS = (
+    "frozen_set",
+    "digests",
+    "signatures",
+    "model_digest",
+)  # what metrics.json holds beside the sets
 FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` holds the steps from one to the next
 # What runs empty before they write, and `make clean` empties.
 OUTPUTS = (
@@ -389,7 +394,9 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def _disagreement(checked: Params) -> str:
     """What one key says against another; empty if they agree."""
     sets = checked.ingest.evaluation_sets
-    if taken := [name for name in sets if name in (*paths.SPLITS, *BESIDE) or sets.count(name) > 1]:
+    if taken := [
+        name for name in sets if name in (*paths.SPLITS, *RESERVED_METRIC_KEYS) or sets.count(name) > 1
+    ]:
         return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is taken"
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])

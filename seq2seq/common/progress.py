@@ -33,7 +33,7 @@ class Progress:
     def __init__(self, label: str, unit: str, total: int | None = None, start: int = 0) -> None:
         self.label, self.unit, self.total = label, unit, total
         self.done, self.start, self.note = start, start, ""
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
         self._bar = (
             tqdm(total=total, initial=start, desc=label, unit=unit, leave=False, dynamic_ncols=True)
             if sys.stdout.isatty()
@@ -48,8 +48,8 @@ class Progress:
             self._bar.update(count)
             if note:
                 self._bar.set_postfix_str(note)
-        elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
             print(self.line(), flush=True)
 
     def line(self) -> str:
@@ -61,7 +61,7 @@ class Progress:
         figure = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return f"  {self.label} {self.done:,}{share} {self.unit}, {figure}/s{left}{note}"
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Print a line without breaking the bar."""
         if self._bar is not None:
             self._bar.write(text)

@@ -148,7 +148,7 @@ def known_tag(tag: str | None) -> str:
     return "" if tag is None or tag in (UNKNOWN, NONE) else tag
 
 
-def place() -> str:
+def workspace_id() -> str:
     """Host and folder: two workspaces that use one tracking server must not share a run."""
     return f"{socket.gethostname()}:{Path.cwd()}"
 

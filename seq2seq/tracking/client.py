@@ -41,9 +41,17 @@ FIRST_ANSWER = (
 SILENCE = 5.0  # seconds of waiting before a line shows what for
 LINES_APART = 10.0  # seconds between two such lines about one server
 _shown: dict[str, float] = {}  # when the last one was written
-MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+TRANSIENT_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 # An OSError that is this machine's own, whatever server is asked: its disk or its permissions.
-OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+LOCAL_ERRNOS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+}
 SQLITE_ERROR = re.compile(r"\(sqlite3\.\w*Error\) ")
 COPY, COPIES = "copy-%Y%m%d-%H%M%S", 3  # of a database before its schema changes: name, and how many are kept
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for "no such"
@@ -58,7 +66,7 @@ def uri() -> str:
 
 def connect() -> Any:
     """MLflow's client for `uri()`, opened once."""
-    environment.prepare()
+    environment.configure_process()
     return _open(uri())
 
 
@@ -70,7 +78,7 @@ def _open(address: str) -> Any:
     loud = logging.root.manager.disable
     logging.disable(logging.WARNING)  # alembic tells of every migration
     try:
-        with _first_use(address), answering():
+        with _first_use(address), translate_errors():
             from mlflow import MlflowClient
 
             opened = MlflowClient(tracking_uri=address)
@@ -267,7 +275,7 @@ def sqlite_file(address: str) -> Path | None:
 
 
 @contextmanager
-def answering(*, is_long: bool = False) -> Iterator[None]:
+def translate_errors(*, is_long: bool = False) -> Iterator[None]:
     """Turns MLflow's errors into ours: TransientError if a server failed, UserError for the rest.
 
     A server that is silent for a while is named on stderr, unless what it is asked `is_long`.
@@ -286,12 +294,12 @@ def answering(*, is_long: bool = False) -> Iterator[None]:
         if (database := sqlite_file(uri())) and SQLITE_ERROR.search(str(error)):
             raise _explained(error, database) from error
         remote = sqlite_file(uri()) is None
-        if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
+        if error.error_code in TRANSIENT_CODES and (remote or error.error_code != "INTERNAL_ERROR"):
             raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
         # None: a log that shows causes would show the address with its password.
         raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from None
     except OSError as error:
-        if sqlite_file(uri()) is not None or error.errno in OWN:
+        if sqlite_file(uri()) is not None or error.errno in LOCAL_ERRNOS:
             raise
         raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
 
@@ -307,11 +315,11 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
-def known(ask: Callable[[], T]) -> T | None:
+def get_or_none(ask: Callable[[], T]) -> T | None:
     """What `ask` gets from MLflow; None if MLflow says that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
-    with answering():
+    with translate_errors():
         try:
             return ask()
         except MlflowException as error:

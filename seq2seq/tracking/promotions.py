@@ -22,16 +22,16 @@ from typing import Any
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import registry, runs
-from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
 
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
 MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
-# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED and TOLD: `when` of the
+# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED and NOTIFIED: `when` of the
 # verdict that was kept with the model's run, and of the one that people were told of.
 REASON, WHEN = "promotion.reason", "promotion.when"
-JUDGED, PUBLISHED, TOLD = "promotion.judged", "promotion.published", "promotion.told"
+JUDGED, PUBLISHED, NOTIFIED = "promotion.judged", "promotion.published", "promotion.told"
 NOBODY = "none"  # in the log, for no champion
 LONGEST = 1000  # characters of a reason: some of MLflow's databases hold no more than 8,000 in a tag
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
@@ -43,7 +43,7 @@ class Entry:
     """A decision: `version` was judged against `champion`, or took its place."""
 
     name: str
-    what: str
+    outcome: str
     champion: str | None
     version: str
     reason: str
@@ -77,26 +77,31 @@ def now_and_here() -> tuple[str, str]:
     return datetime.now(UTC).isoformat(timespec="seconds"), f"{user}@{socket.gethostname()}"
 
 
-def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
+def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
     """Log a decision and do what it says; `verdict` is kept with it. The caller holds the promotion lock.
 
     Raises TransientError if the server fails: `settle` then knows what was under way.
     """
     tags = {
-        **{"name": decision.name, "what": decision.what, "to": decision.version, "reason": decision.reason},
+        **{
+            "name": decision.name,
+            "what": decision.outcome,
+            "to": decision.version,
+            "reason": decision.reason,
+        },
         **{"from": decision.champion or NOBODY, "when": decision.when, "who": decision.who},
         "judged": decision.judged,
-        "mlflow.runName": f"{decision.version} {decision.what}",
+        "mlflow.runName": f"{decision.version} {decision.outcome}",
     }
-    with answering():
+    with translate_errors():
         experiment = runs.experiment(_log(decision.name))
         run_id = str(connect().create_run(experiment, tags=tags).info.run_id)
         connect().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
-    _apply(decision)
+    _set_aliases_and_tags(decision)
     _close(run_id, "FINISHED")
 
 
-def settle(name: str) -> list[Entry]:
+def recover(name: str) -> list[Entry]:
     """Bring open entries to an end: what has moved the champion is completed, what has not is struck out.
 
     Returns those completed. The caller holds the promotion lock.
@@ -105,10 +110,10 @@ def settle(name: str) -> list[Entry]:
     for left in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
         champion = registry.version_by_alias(name, CHAMPION)
         gone = registry.get_version(name, left.version) is None
-        if gone or (left.what in MOVES and (champion is None or champion.version != left.version)):
+        if gone or (left.outcome in MOVES and (champion is None or champion.version != left.version)):
             _close(left.run_id, "KILLED")
         else:
-            _apply(left)
+            _set_aliases_and_tags(left)
             _close(left.run_id, "FINISHED")
             completed.append(left)
     return completed
@@ -128,10 +133,12 @@ def publish(version: registry.Version, files: Iterable[Path], when: str) -> None
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
-def bring_back(version: registry.Version, folder: Path) -> None:
+def restore_files(version: registry.Version, folder: Path) -> None:
     """Put what was published for a version back into `folder`."""
-    with tempfile.TemporaryDirectory() as scratch, answering():
-        got = known(lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch))
+    with tempfile.TemporaryDirectory() as scratch, translate_errors():
+        got = get_or_none(
+            lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch)
+        )
         # The verdict last: where it lies, the rest does.
         for path in sorted(
             Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
@@ -147,25 +154,25 @@ def table(found: Iterable[Entry]) -> Iterator[str]:
     for e in found:
         moved = f"{e.champion or NOBODY} -> {e.version}"
         against = f"champion {e.champion}" if e.champion else "no champion"
-        version = moved if e.what in MOVES else f"{e.version} ({against})"
-        what = e.what if e.state == "done" else f"{e.what} ({e.state})"
+        version = moved if e.outcome in MOVES else f"{e.version} ({against})"
+        what = e.outcome if e.state == "done" else f"{e.outcome} ({e.state})"
         rows.append((e.when, what, version, e.who, e.reason))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for *cells, why in rows:
         yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), why])
 
 
-def _apply(decision: Entry) -> None:
+def _set_aliases_and_tags(decision: Entry) -> None:
     """The aliases, then the tags; doing it twice changes nothing."""
     name, version = decision.name, decision.version
     left = registry.get_version(name, decision.champion) if decision.champion else None
-    if decision.what in MOVES:
+    if decision.outcome in MOVES:
         registry.set_alias(name, CHAMPION, version)
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
     told = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
-    if decision.what != ROLLED_BACK:
-        registry.tag_version(name, version, {**told, VERDICT: decision.what})
+    if decision.outcome != ROLLED_BACK:
+        registry.tag_version(name, version, {**told, VERDICT: decision.outcome})
         return
     registry.tag_version(name, version, {REASON: decision.reason, VERDICT: RESTORED})
     if left is not None:
@@ -173,7 +180,7 @@ def _apply(decision: Entry) -> None:
 
 
 def _close(run_id: str, status: str) -> None:
-    with answering():
+    with translate_errors():
         connect().set_terminated(run_id, status)
 
 
@@ -182,7 +189,7 @@ def _log(name: str) -> str:
 
 
 def _find(name: str, wanted: str = "") -> Iterator[Entry]:
-    with answering():
+    with translate_errors():
         experiment = connect().get_experiment_by_name(_log(name))
         token = None
         while experiment is not None:

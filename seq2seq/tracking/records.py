@@ -15,7 +15,7 @@ from typing import Any
 
 from seq2seq.common import paths, workspace
 from seq2seq.tracking import runs
-from seq2seq.tracking.client import answering, connect
+from seq2seq.tracking.client import connect, translate_errors
 
 CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
 # Of a run's files: how things stood when it was trained, or when a server that did not know it got it again.
@@ -76,7 +76,7 @@ def _kept(run_id: str) -> Facts:
 
 def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
     """The folder with what was written down about a training, and its files; None if there is none."""
-    with answering(), tempfile.TemporaryDirectory() as scratch:
+    with translate_errors(), tempfile.TemporaryDirectory() as scratch:
         for folder in (TRAINED, RECREATED):
             if connect().list_artifacts(run_id, folder):
                 got = Path(connect().download_artifacts(run_id, folder, scratch))

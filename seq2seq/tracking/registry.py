@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from seq2seq.common import locks, masking
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client
-from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.client import connect, get_or_none, translate_errors
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 VERDICT = "promotion.verdict"  # tag of a version: what the gate, or a rollback, said last
@@ -68,35 +68,35 @@ def _lock_file(address: str) -> Path:
 def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
     """Make a logged model (`models:/ID`) the next version of `name`; its tags come to be with it."""
     model_id = model_uri.removeprefix("models:/")
-    if known(lambda: connect().get_registered_model(name)) is None:
-        with answering():
+    if get_or_none(lambda: connect().get_registered_model(name)) is None:
+        with translate_errors():
             connect().create_registered_model(name)
-    with answering():
+    with translate_errors():
         made = connect().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
     return Version(name, str(made.version), run_id, dict(tags))
 
 
 def get_version(name: str, version: str) -> Version | None:
     """A version by its number; None if this registry has no such version."""
-    return _version(known(lambda: connect().get_model_version(name, version)))
+    return _version(get_or_none(lambda: connect().get_model_version(name, version)))
 
 
 def version_by_alias(name: str, alias: str) -> Version | None:
     """The version an alias points to; None if there is no such model or alias."""
-    return _version(known(lambda: connect().get_model_version_by_alias(name, alias)))
+    return _version(get_or_none(lambda: connect().get_model_version_by_alias(name, alias)))
 
 
 def find_version(name: str, **tags: str) -> Version | None:
     """The newest version of a model that has all these tags, e.g. `model_digest=...`."""
     wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
-    with answering():
+    with translate_errors():
         found = connect().search_model_versions(" and ".join(wanted))
     return _version(max(found, key=lambda v: int(v.version), default=None))
 
 
 def set_alias(name: str, alias: str, version: str) -> None:
     """Point an alias at a version and read it back; raises UserError if somebody moved it at once."""
-    with answering():
+    with translate_errors():
         connect().set_registered_model_alias(name, alias, version)
     now = version_by_alias(name, alias)
     if now is None or now.version != str(version):
@@ -106,7 +106,7 @@ def set_alias(name: str, alias: str, version: str) -> None:
 
 def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
     """Set tags of a version; others stay."""
-    with answering():
+    with translate_errors():
         for key, value in tags.items():
             connect().set_model_version_tag(name, version, key, value)
 
@@ -137,7 +137,7 @@ def fetch(uri: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
     folder.mkdir(parents=True)
-    with answering(is_long=True):
+    with translate_errors(is_long=True):
         mlflow.set_tracking_uri(client.uri())  # what it is told by an argument it forgets for `models:/...`
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
@@ -178,8 +178,8 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     """The folder as MLflow finds it, fetched if it lies elsewhere."""
     version = version_by_alias(model, alias) if alias else get_version(model, str(number))
     if version is None:
-        raise UserError(f"{name} is not there: {what_there_is(model)}")
-    with answering():
+        raise UserError(f"{name} is not there: {list_alternatives(model)}")
+    with translate_errors():
         location = connect().get_model_version_download_uri(version.name, version.version)
         parts = urlsplit(location)
         if parts.scheme == "file":
@@ -200,10 +200,10 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     return folder
 
 
-def what_there_is(model: str) -> str:
+def list_alternatives(model: str) -> str:
     """What to say to who asked for a model, version or alias that is not there."""
-    with answering():
-        found = known(lambda: connect().get_registered_model(model))
+    with translate_errors():
+        found = get_or_none(lambda: connect().get_registered_model(model))
         if found is None:
             models = sorted(m.name for m in connect().search_registered_models())  # a hundred at most
             close = difflib.get_close_matches(model, models, n=1)

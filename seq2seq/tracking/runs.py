@@ -21,9 +21,9 @@ from seq2seq.common import params, paths, workspace
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.params import Params, flatten
-from seq2seq.tracking.client import answering, connect, known, sqlite_file, uri
+from seq2seq.tracking.client import connect, get_or_none, sqlite_file, translate_errors, uri
 
-FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.common.workspace"
+FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
 SECTIONS = ("ingest", "clean", "tokenize", "train")  # whose values made the model
 SECONDS_BETWEEN_BATCHES = 5.0
 # MLflow's own limits: metrics in one request, and (a little below it) characters of a dataset's source.
@@ -92,7 +92,7 @@ class Run:
 
     def learn_steps(self) -> None:
         """Ask the server which points it has, so that none is recorded twice."""
-        with answering():
+        with translate_errors():
             for name in self._client.get_run(self.id).data.metrics:
                 history = self._client.get_metric_history(self.id, name)
                 self._known[name] = {point.step for point in history}
@@ -101,7 +101,7 @@ class Run:
         """Record what the model is made from: parameters, data, code, packages, machine."""
         from mlflow.entities import Param
 
-        with answering():
+        with translate_errors():
             have = self._client.get_run(self.id).data.params
             values = {
                 key: "null" if value is None else mask(str(value))
@@ -134,7 +134,7 @@ class Run:
         if time.monotonic() < self._retry_at:
             return False
         try:
-            with answering():
+            with translate_errors():
                 action()
         except (TransientError, UserError) as error:
             if not self._patient:
@@ -162,7 +162,7 @@ def training_run(params: Params, fingerprint: str, *, resumed: bool = False) -> 
     if run_id is None:
         run_id = _create_run(params, fingerprint, params.register.name)
     else:
-        with answering():
+        with translate_errors():
             connect().update_run(run_id, status="RUNNING")
         print(f"train: goes on in MLflow run {run_id}", flush=True)
     record = {"run_id": run_id, "experiment": params.register.name, "fingerprint": fingerprint}
@@ -192,7 +192,7 @@ def model_run() -> Iterator[Run]:
     if not paths.RUN.is_file():
         raise UserError(f"{paths.RUN} is missing: `dvc repro train` writes it")
     record = json.loads(paths.RUN.read_text(encoding="utf-8"))
-    made = known(lambda: connect().get_run(record["run_id"]))
+    made = get_or_none(lambda: connect().get_run(record["run_id"]))
     if made is not None and made.info.lifecycle_stage == "active":
         run_id = record["run_id"]
     else:
@@ -228,7 +228,7 @@ def is_evaluated(run: Run) -> bool:
     """
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     wanted = {f"{name}.{key}": value for name in metrics["digests"] for key, value in metrics[name].items()}
-    with answering():
+    with translate_errors():
         have = connect().get_run(run.id).data.metrics
     return all(name in have and math.isclose(have[name], value) for name, value in wanted.items())
 
@@ -241,7 +241,7 @@ def _heal(run: Run) -> None:
                 update = int(row.pop("update"))
                 run.log_metrics({name: float(value) for name, value in row.items() if value}, update)
     run.flush()
-    with answering():
+    with translate_errors():
         if connect().get_run(run.id).info.status != "FINISHED":
             connect().set_terminated(run.id, "FINISHED")
 
@@ -249,11 +249,11 @@ def _heal(run: Run) -> None:
 def _create_run(params: Params, fingerprint: str, name: str) -> str:
     tags = {
         FINGERPRINT: fingerprint,
-        PLACE: workspace.place(),
+        PLACE: workspace.workspace_id(),
         "mlflow.runName": f"{name} {params.train.attention} {fingerprint[:7]}",
         "mlflow.source.name": "seq2seq train",
     }
-    with answering():
+    with translate_errors():
         return str(connect().create_run(experiment(name), tags=tags).info.run_id)
 
 
@@ -271,13 +271,13 @@ def experiment(name: str) -> str:
 
 def _find_run(experiment: str, fingerprint: str, *, ours: bool = False, finished: bool = True) -> str | None:
     """The newest run of a fingerprint, of this workspace alone if `ours`."""
-    with answering():
+    with translate_errors():
         found = connect().get_experiment_by_name(experiment)
         if found is None:
             return None
         wanted = f"tags.`{FINGERPRINT}` = '{fingerprint}'"
         for run in connect().search_runs([found.experiment_id], wanted):
-            mine = run.data.tags.get(PLACE) == workspace.place()
+            mine = run.data.tags.get(PLACE) == workspace.workspace_id()
             if (mine or not ours) and (finished or run.info.status != "FINISHED"):
                 return str(run.info.run_id)
     return None
