@@ -230,7 +230,7 @@ def test_a_file_that_is_cut_off_is_named(capsys):
 
 def test_metrics_of_an_earlier_release_are_an_error():
     lay({paths.METRICS: {"test": {"bleu": 40.0}, "test_digest": "b"}})
-    with pytest.raises(UserError, match="of an earlier release has no frozen set"):
+    with pytest.raises(UserError, match="has no frozen set, an earlier release wrote it"):
         page.write()
 
 
