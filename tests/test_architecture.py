@@ -1,4 +1,4 @@
-"""The structure says what is true: doors, import directions, dvc.yaml, schemas, lock, README."""
+"""The structure: imports, dvc.yaml, schemas, lock, README."""
 
 import ast
 import re

@@ -1,7 +1,7 @@
-"""A version registered by the code of before the modules moved into folders goes on: it brings its own code.
+"""A version registered before the modules moved into folders still works: it includes its own code.
 
-`fixtures/registered_version.tar.xz` holds the files that `register` wrote then, the JSON beside it what the
-registry knew of it and what it answers.
+`fixtures/registered_version.tar.xz` has the files that `register` wrote, the JSON beside it the tags of the
+registry and the version's answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KNOWN = json.loads(FIXTURE.with_name("registered_version.json").read_text("utf-8
 
 
 def adopt(folder: Path) -> registry.Version:
-    """Put it into the registry of the current folder."""
+    """Register it in the registry of the current folder."""
     with tarfile.open(FIXTURE) as archive:
         archive.extractall(folder, filter="data")
     mlflow_client = client.connect()
@@ -36,7 +36,7 @@ def adopt(folder: Path) -> registry.Version:
 
 
 @pytest.mark.slow
-def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_answers_is_judged_and_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects.make(tmp_path)
     monkeypatch.chdir(project)
     earlier = adopt(tmp_path / "files")
@@ -44,7 +44,7 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
     texts = list(KNOWN["answers"])
     assert isolated.query(earlier.uri, client.uri(), texts) == list(KNOWN["answers"].values())
 
-    # Against it the version that the project makes loses.
+    # The new version of the project loses against it.
     with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
         projects.call(project, "-m", "flows.run")
     evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))
@@ -62,7 +62,7 @@ def test_it_answers_is_judged_and_is_gone_back_to(tmp_path: Path, monkeypatch: p
 
 
 def champion() -> str:
-    """The number of the version that serves."""
+    """The number of the champion."""
     version = registry.version_by_alias(KNOWN["name"], registry.CHAMPION)
     assert version is not None
     return version.version

@@ -219,8 +219,8 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     what, said = run_stage("first")
     assert what == "ran"
     assert (
-        f"first: one.txt is damaged: its bytes are not those that dvc.lock records; removed it and the "
-        f"damaged {bad} of DVC's cache, stage first makes it again" in said
+        f"first: one.txt is damaged: its hash differs from dvc.lock; removed it and the "
+        f"damaged {bad} in DVC's cache, stage first will recreate it" in said
     )
     assert (toy / "one.txt").read_text() == "input first"
     assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()

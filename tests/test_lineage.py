@@ -145,8 +145,8 @@ def test_a_run_is_shown_in_both_directions(trainings: dict[str, str]) -> None:
         found = lineage.trace(subject)
         assert (found["kind"], names(found)) == ("run", {trainings["plain"]: ["1"]})
     assert found["runs"][0]["dirty"] == "false"
-    assert "toy (previous): BLEU 20.00, chrF 40.00" in text(what)
-    assert "promoted by" in text(what)
+    assert "toy (previous): BLEU 20.00, chrF 40.00" in text(subject)
+    assert "promoted by" in text(subject)
 
 
 def test_all_that_came_of_a_corpus_is_found(trainings: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What a stage really opens is what dvc.yaml says it depends on, or DVC would not run it when it must.
+"""The files that a stage opens are its dependencies in dvc.yaml; otherwise DVC would not rerun it.
 
 Two means: an audit hook that sees every file Python opens and every parameter that is read, and, because
 readers in C++ and Rust open files unseen, a run of each stage in a folder that holds nothing else.
@@ -27,7 +27,7 @@ STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]
 EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"
 
-# What is read undeclared, and why no result depends on it.
+# Files read without a declaration, and the reason why no result depends on them.
 ALWAYS = {
     "params.yaml": "it is checked whole; the keys that decide are declared, and traced below",
     "dvc.lock": "goes into the record of the run",
@@ -77,24 +77,24 @@ if log := os.environ.get("OPENS_LOG"):
                 os.write(out, f"{event}\\t{path}\\n".encode())
     sys.addaudithook(hook)
 """
-# A stage whose reading of parameters is seen as well.
+# A stage with a trace of the parameters that it reads.
 RUNNER = """
 import os, sys
 from seq2seq.common import params
 from seq2seq.__main__ import main
 out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 sections = {type(value).__name__: name for name, value in params.load()}
-def say(section, key):
+def report(section, key):
     caller = sys._getframe(2).f_globals["__name__"]
     os.write(out, f"{caller}\\t{sections[type(section).__name__]}.{key}\\n".encode())
 def read(self, name):
     if type(self).__name__ in sections and name in type(self).model_fields:
-        say(self, name)
+        report(self, name)
     return object.__getattribute__(self, name)
 dump = params.Section.model_dump
 def dumped(self, **options):
     if type(self).__name__ in sections:
-        say(self, "*")
+        report(self, "*")
     return dump(self, **options)
 params.Section.__getattribute__, params.Section.model_dump = read, dumped
 sys.exit(main(sys.argv[1:]))
@@ -102,7 +102,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 class Trace(NamedTuple):
-    """What a stage has read: files and listed folders of the project, and parameters."""
+    """The inputs of a stage: files and listed folders of the project, and parameters."""
 
     paths: set[str]
     keys: set[str]
@@ -168,7 +168,7 @@ def outs(stage: Mapping[str, Any]) -> list[str]:
 
 
 def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
-    """What a stage has read without saying so in dvc.yaml."""
+    """The undeclared inputs of a stage."""
     known = {*stage["deps"], *outs(stage), *ALWAYS, *EXPLAINED.get(name, {})}
     files = {
         path
@@ -186,14 +186,14 @@ def test_a_stage_opens_what_it_declares(world: World, name: str) -> None:
     assert undeclared(name, declared(world.project)[name], world.traces[name]) == set()
 
 
-def test_nothing_is_explained_that_no_stage_does(world: World) -> None:
+def test_every_exception_is_in_use(world: World) -> None:
     for name, explained in EXPLAINED.items():
         seen = world.traces[name].paths
         for one in explained:
             assert any(path == one or path.startswith(f"{one}/") for path in seen), (name, one)
 
 
-# Of each stage something it depends on, without which the trace must say so.
+# A dependency of each stage; without its declaration the test must fail.
 SEEN = {
     "ingest": "corpora/grammar-de-en.yaml",
     "train": "data/vocabulary",
@@ -203,13 +203,13 @@ SEEN = {
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_a_dep_that_is_not_declared_is_seen(world: World, name: str) -> None:
+def test_an_undeclared_dep_is_found(world: World, name: str) -> None:
     stage = copy.deepcopy(declared(world.project)[name])
     stage["deps"].remove(SEEN[name])
     assert any(path.startswith(SEEN[name]) for path in undeclared(name, stage, world.traces[name]))
 
 
-def test_a_parameter_that_is_not_declared_is_seen(world: World) -> None:
+def test_an_undeclared_parameter_is_found(world: World) -> None:
     stage = copy.deepcopy(declared(world.project)["clean"])
     stage["params"] = ["ingest.evaluation_sets"]
     assert "clean.max_characters" in undeclared("clean", stage, world.traces["clean"])
@@ -218,7 +218,7 @@ def test_a_parameter_that_is_not_declared_is_seen(world: World) -> None:
 def alone(
     world: World, name: str, stage: Mapping[str, Any], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a stage where there is nothing but what it declares, and what it stops without."""
+    """Run a stage in a folder with only its declared inputs and the files of NEEDED."""
     code = ["seq2seq/__main__.py"]
     for pattern in ("**/__init__.py", *(f"{part.rstrip('.')}/*.py" for part in DECIDES_NOTHING)):
         found = (world.project / "seq2seq").glob(pattern)
@@ -260,7 +260,7 @@ def test_a_stage_needs_nothing_else_and_writes_the_same(world: World, name: str,
     assert digests(tmp_path, written) == digests(world.project, written) != {}
 
 
-def test_a_dep_that_no_hook_can_see_is_missed(world: World, tmp_path: Path) -> None:
+def test_a_dep_read_by_native_code_is_found(world: World, tmp_path: Path) -> None:
     stage = copy.deepcopy(declared(world.project)["clean"])
     stage["deps"].remove("data/raw")
     assert alone(world, "clean", stage, tmp_path).returncode != 0

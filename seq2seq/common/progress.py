@@ -1,6 +1,6 @@
-"""Progress of long work: a bar on a terminal, plain lines with rate and ETA when piped.
+"""Progress of long work: a bar on a terminal, lines with rate and remaining time otherwise.
 
-Why: the same loop runs under `dvc repro` on a terminal and under a scheduler that keeps lines.
+Why: the same loop runs on a terminal and under a scheduler that stores lines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
+    """Seconds as text: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
     if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts work of a known or unknown total; `note` is shown behind the figures."""
+    """Counts work with a known or unknown total; `note` is shown after the figures."""
 
     def __init__(self, label: str, unit: str, total: int | None = None, start: int = 0) -> None:
         self.label, self.unit, self.total = label, unit, total
@@ -41,7 +41,7 @@ class Progress:
         )
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more; says so at most every few seconds."""
+        """Add `count`; prints a line at most every few seconds."""
         self.done += count
         self.note = note or self.note
         if self._bar is not None:
@@ -69,7 +69,7 @@ class Progress:
             print(text, flush=True)
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
-        """Pass items through and count them."""
+        """Yield the items and count them."""
         for item in items:
             yield item
             self.advance()
