@@ -203,10 +203,10 @@ def test_a_margin_and_a_missing_suite() -> None:
     margin = POLICY.model_copy(update={"margin": 0.5})
     assert judge(evidence(0.4, 0.001), margin).outcome == "kept"
     assert judge(evidence(0.5, 0.001), margin).outcome == "promoted"
-    asked = changed(evidence(1.2, 0.01), behaviour=[])
-    assert by_name(judge(asked, POLICY))["behaviour"] == (False, "not checked", "suite.yaml")
-    nobody = judge(asked, POLICY.model_copy(update={"behaviour": None}))
-    assert (nobody.outcome, by_name(nobody)["behaviour"][0]) == ("promoted", None)
+    no_checks = changed(evidence(1.2, 0.01), behaviour=[])
+    assert by_name(judge(no_checks, POLICY))["behaviour"] == (False, "not checked", "suite.yaml")
+    without = judge(no_checks, POLICY.model_copy(update={"behaviour": None}))
+    assert (without.outcome, by_name(without)["behaviour"][0]) == ("promoted", None)
 
 
 # --- properties of every verdict -------------------------------------------------------------------

@@ -65,7 +65,7 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _with_lines(change: dag.Change) -> dict[str, Any]:
-    """A change as JSON; of a file that git knows, since which commit and by how many lines."""
+    """A change as JSON; for a file in git with the commit and the numbers of changed lines."""
     facts = {**change._asdict(), "files": change.files and change.files._asdict(), "git": None}
     if change.kind == "input" and change.verb == "changed" and change.files is None:
         commit = workspace.commit_with(change.name, str(change.before))

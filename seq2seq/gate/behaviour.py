@@ -140,7 +140,7 @@ class SuiteRun(NamedTuple):
 
 
 def load(path: Path) -> Suite:
-    """Read a suite; raises UserError that names file, key, value and what is allowed."""
+    """Read a suite; raises UserError with file, key, value and allowed values."""
     try:
         document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -81,7 +81,7 @@ def now_and_here() -> tuple[str, str]:
 def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
     """Log a decision and apply it; `verdict` is kept with it. The caller holds the promotion lock.
 
-    Raises TransientError if the server fails: `settle` then knows what was under way.
+    Raises TransientError if the server fails: `recover` then completes or cancels the entry.
     """
     tags = {
         **{
