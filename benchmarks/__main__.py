@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the chosen benchmarks and print the table; returns the exit status."""
     options = parser().parse_args(arguments)
     os.chdir(corpus.ROOT)
-    environment.prepare(corpus.ROOT)
+    environment.configure_process(corpus.ROOT)
     began = time.monotonic()
     report = Report()
     report.lines += [*header(options.quiet), *products()]

@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--saved", nargs="*", metavar="NAME", help="show these stored results; default: all")
     parser.add_argument("--figure", type=Path, metavar="SVG", default=FIGURE, help=f"default: {FIGURE}")
     options = parser.parse_args(arguments)
-    environment.prepare()
+    environment.configure_process()
     try:
         if options.figure.suffix not in FORMATS:
             raise UserError(f"--figure: {options.figure} must end in {', '.join(FORMATS)}")

@@ -16,7 +16,7 @@ from seq2seq.common import environment
 
 def main(order: dict[str, str]) -> None:
     """Run the contestant `name` in `task`, on the data in the folder `data`."""
-    environment.prepare()
+    environment.configure_process()
     turns = Turns()
     data = Path(order["data"])
     if order["task"] == "training":

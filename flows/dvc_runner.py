@@ -26,7 +26,7 @@ import psutil
 
 from seq2seq.common import disk, integrity, masking, processes
 from seq2seq.common.dag import CHATTER
-from seq2seq.common.environment import MARKER
+from seq2seq.common.environment import OUTCOME_FILE
 from seq2seq.common.exits import Exit
 from seq2seq.common.progress import duration
 
@@ -141,7 +141,7 @@ def _run(
     before = integrity.state(name)
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
-        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), MARKER: str(marker)})
+        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), OUTCOME_FILE: str(marker)})
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
         if record or call.has_run:

@@ -25,7 +25,7 @@ def status_of(body: Callable[[], int], display: Screen, interrupted: str) -> int
 
     `interrupted` is the remedy printed after Ctrl-C.
     """
-    environment.prepare()
+    environment.configure_process()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return body()

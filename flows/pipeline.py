@@ -93,7 +93,7 @@ def bring_up_to_date(
 
 def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float | None) -> list[Outcome]:
     dvc_runner.clear_stale_locks()
-    run = _Run(dag.choose(dag.read(), until, force), timeout)
+    run = _Run(dag.select(dag.read(), until, force), timeout)
     try:
         for node in run.nodes:
             run.do(node, force=node.name in force)

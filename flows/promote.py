@@ -63,7 +63,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     `force` is somebody's reason to promote it whatever the policy says; `timeout` (seconds) is for
     finding out what the versions do. Raises UserError, TransientError, StageError.
     """
-    environment.prepare()
+    environment.configure_process()
     began = time.monotonic()
     current = params.load()
     force = force if force is None else promotions.checked(force)
@@ -85,7 +85,7 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
                 verdict = _verdict(contest, what, reason, flow_run_id, began, criteria, stands=stands)
                 verdict_files.write(verdict)
                 if not stands:
-                    promotions.carry_out(verdict.entry(grounds if heard else ""), verdict.facts())
+                    promotions.apply(verdict.entry(grounds if heard else ""), verdict.facts())
                 break
         _say("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
@@ -99,7 +99,7 @@ def told(verdict: Verdict) -> None:
     version = registry.get_version(verdict.name, verdict.version)
     if version is not None and not verdict.is_told:
         when = version.tags.get(promotions.WHEN, verdict.when)
-        registry.tag_version(version.name, version.version, {promotions.TOLD: when})
+        registry.tag_version(version.name, version.version, {promotions.NOTIFIED: when})
 
 
 def registered() -> Version | None:
@@ -113,7 +113,7 @@ def registered() -> Version | None:
 
 def missing_from_registry() -> str:
     """Why the tree's version cannot be promoted as it is; empty if it can."""
-    environment.prepare()
+    environment.configure_process()
     if not paths.REGISTRATION.is_file() or registered() is not None:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _contest() -> Contest:
     challenger = registered()
     if challenger is None:
         raise UserError(f"{missing_from_registry()}: `make run` registers it there")
-    promotions.settle(challenger.name)
+    promotions.recover(challenger.name)
     # Where DVC restored an earlier model no stage has run, and the alias is still another's.
     candidate = registry.version_by_alias(challenger.name, CHALLENGER)
     if candidate is None or candidate.version != challenger.version:
@@ -209,10 +209,10 @@ def _judge(
     """Verdict, reason, criteria; raises UserError for what nobody may force."""
     judgement = policy.judge(evidence, current.promote)
     if force is None:
-        return judgement.what, judgement.reason, judgement.criteria
+        return judgement.outcome, judgement.reason, judgement.criteria
     if not next(c.ok for c in judgement.criteria if c.name == policy.LOADS):
         raise UserError(f"what does not load and answer is not promoted by force either: {judgement.reason}")
-    said = "would have promoted it" if judgement.what == "promoted" else f"says {judgement.what}"
+    said = "would have promoted it" if judgement.outcome == "promoted" else f"says {judgement.outcome}"
     return "forced", f"{force}; the policy {said}: {judgement.reason}", judgement.criteria
 
 
@@ -228,7 +228,7 @@ def _verdict(
 ) -> Verdict:
     """A verdict, which `stands` if it was given earlier."""
     name, version, tags = contest.challenger.name, contest.challenger.version, contest.challenger.tags
-    is_told = stands and tags.get(promotions.TOLD) == tags.get(promotions.WHEN)
+    is_told = stands and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)

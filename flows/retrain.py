@@ -38,7 +38,7 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | 
             "`repository` out of infra/prefect.yaml, and run `make deploy`"
         )
     project = Path.cwd()
-    environment.prepare(project)
+    environment.configure_process(project)
     # What outlives a run is the project's: cache and registry, unless a server is named.
     os.environ["MLFLOW_TRACKING_URI"] = client.uri()
     folder = project / CLONES / (deployment.name or "by-hand")

@@ -27,13 +27,13 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
     version, it serves already, it does not answer, or (without `to`) somebody moved the champion
     meanwhile; TransientError for a server that failed before anything moved: it may be tried again.
     """
-    environment.prepare()
+    environment.configure_process()
     reason, to = promotions.checked(reason), to or None
     registry.check_exists()
     with registry.promotions():
-        for done in promotions.settle(name):
+        for done in promotions.recover(name):
             # Begun by somebody who was killed: to begin anew would go back to what was left.
-            if done.what == promotions.ROLLED_BACK and to in (None, done.version):
+            if done.outcome == promotions.ROLLED_BACK and to in (None, done.version):
                 return done
         champion, target = _choose(name, to)
     try:
@@ -43,7 +43,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
             raise
         raise UserError(f"{name}: version {target.version} is not gone back to: {failure.message}") from None
     with registry.promotions():
-        promotions.settle(name)
+        promotions.recover(name)
         now, _ = _choose(name, target.version)
         if now != champion and to is None:
             raise UserError(
@@ -52,7 +52,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
             )
         entry = Entry(name, promotions.ROLLED_BACK, now, target.version, reason, *promotions.now_and_here())
         try:
-            promotions.carry_out(entry, asdict(entry))
+            promotions.apply(entry, asdict(entry))
         except TransientError as error:
             _look_after(entry, error)
     return entry
@@ -80,7 +80,7 @@ def _choose(name: str, to: str | None) -> tuple[str | None, Version]:
     target = registry.get_version(name, to) if to else registry.version_by_alias(name, PREVIOUS)
     if target is None:
         asked = f"version {to}" if to else f"alias {PREVIOUS}, so name a version by --to"
-        raise UserError(f"{name} has no {asked}: {registry.what_there_is(name)}")
+        raise UserError(f"{name} has no {asked}: {registry.list_alternatives(name)}")
     if champion is not None and champion.version == target.version:
         raise UserError(f"version {target.version} is {name}@{CHAMPION} already: name another by --to")
     return champion.version if champion else None, target

@@ -62,11 +62,11 @@ def dry(options: argparse.Namespace, display: console.Screen) -> int:
     """Say what would run and why; changes nothing, not even for a recipe."""
     wanted, changes, shown = plan(options)
     _announce(display, wanted, changes)
-    for number, step in enumerate(dag.foresee(shown, options.force), start=1):
+    for number, step in enumerate(dag.plan(shown, options.force), start=1):
         reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
         after = f"after {', '.join(step.after)}" if step.after else ""
         note = "; ".join(reasons) or after
-        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.what, 0, note)
+        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.outcome, 0, note)
     return Exit.DONE
 
 
@@ -81,7 +81,7 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[
             wanted = params.load(draft)
         except params.ParamsError as error:  # of the file that the person edits
             raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
-    return wanted, changes, dag.choose(dag.read(changes), options.until, options.force)
+    return wanted, changes, dag.select(dag.read(changes), options.until, options.force)
 
 
 def _announce(display: console.Screen, current: params.Params, changes: dag.Changes) -> None:

@@ -51,7 +51,7 @@ class Verdict:
         screen.closing("", "promote", self.what, self.seconds, self.reason)
         if self.what in ("rejected", "forced"):
             for failed in (c for c in self.criteria if c.ok is False and c.name != GAIN):
-                screen.line(f"        {failed.name}: {failed.figure}; asked for: {failed.limit}")
+                screen.line(f"        {failed.name}: {failed.figure}; required: {failed.limit}")
 
 
 def markdown(verdict: Verdict) -> str:

@@ -50,7 +50,7 @@ def _put_right(version: Version, standing: Verdict) -> None:
             path.unlink(missing_ok=True)
         try:
             if promotions.PUBLISHED in version.tags:
-                promotions.bring_back(version, paths.REPORTS)
+                promotions.restore_files(version, paths.REPORTS)
         except (TransientError, UserError, OSError) as error:
             _warn(f"what was found out about version {version.version} is not fetched: {error}")
             return

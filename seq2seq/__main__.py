@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command that was parsed; returns the exit status."""
     if options.command in STAGES:
         processes.die_with_dvc()  # which, killed, would leave it writing as an orphan
-    environment.prepare()
+    environment.configure_process()
     try:
         return run_stage(options.command) if options.command in STAGES else run_command(options)
     except ModuleNotFoundError as error:  # DVC called by its path runs the stages by the system's Python
@@ -117,7 +117,7 @@ def run_stage(name: str) -> int:
             print(mask(traceback.format_exc()), end="", file=sys.stderr)
     finally:
         message = mask(message)
-        if path := os.environ.get(environment.MARKER):
+        if path := os.environ.get(environment.OUTCOME_FILE):
             record = {"stage": name, "status": status, "class": kind, "message": message, "again": again}
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")

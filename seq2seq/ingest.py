@@ -258,7 +258,7 @@ class Reader:
         if table.announcement != self._announced:
             self._announced = table.announcement
             source, target = table.columns
-            self.progress.say(
+            self.progress.write(
                 f"ingest: {file.name}: {self._announced}; source is {source}, target is {target}"
             )
 
@@ -332,7 +332,7 @@ def _sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
 
 def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
     """Print a pair of the training split as a sample, with its number unless it is one of the first."""
-    say = progress.say if progress else print
+    say = progress.write if progress else print
     place = f"pair {number:,}: " if number > 2 else ""
     say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
 

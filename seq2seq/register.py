@@ -129,7 +129,7 @@ def _make(
         run.log_workspace("register")
         if not runs.is_evaluated(run):  # another server, or it was unreachable at the end of `evaluate`
             runs.log_evaluation(run)
-        with client.answering(is_long=True):
+        with client.translate_errors(is_long=True):
             uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)

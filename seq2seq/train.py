@@ -206,15 +206,15 @@ class Trainer:
                 if state.update % LOSS_CHECK == 0:
                     self._check_loss()
                 if self.device.type == "cpu" and (warning := neighbours.warning()):
-                    bar.say(warning)
+                    bar.write(warning)
                 if state.update % settings.validate_every == 0 or self.finished:
                     point = self._validate()
                     if run is not None:
                         run.log_metrics({k: v for k, v in point.items() if k != "update"}, state.update)
-                    bar.say(describe(point, better=state.best_update == state.update))
+                    bar.write(describe(point, better=state.best_update == state.update))
                 if self.group.any(stop.is_set()):
                     self._save_checkpoint()
-                    bar.say(f"train: stopped at update {state.update:,}; the next run resumes there")
+                    bar.write(f"train: stopped at update {state.update:,}; the next run resumes there")
                     raise KeyboardInterrupt
                 if state.update % settings.checkpoint_every == 0 or self.finished:
                     self._save_checkpoint()

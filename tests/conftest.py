@@ -15,9 +15,9 @@ USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "
 for name in [*os.environ]:
     if name.startswith(("SEQ2SEQ_", "MLFLOW_", "PREFECT_")) or name in USERS:
         del os.environ[name]
-# Results are promised to the bit on a CPU only; what needs a GPU asks for it.
+# Results are reproducible to the bit on a CPU only; tests of a GPU set the device themselves.
 os.environ["SEQ2SEQ_DEVICE"] = "cpu"
-environment.prepare()
+environment.configure_process()
 # The models of tests are tiny: a second thread gains nothing and waits for a busy core by spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts a runner in the background has it ignore Ctrl-C, which tests send to themselves.

@@ -1,4 +1,4 @@
-"""A small record of a judged run, as its stages and the gate leave it on disk."""
+"""The files of a small judged run, as the stages and the gate write them."""
 
 import json
 
@@ -22,7 +22,7 @@ def scores(value):
 
 
 def record(text="Ein Hund schläft."):
-    """What a judged run leaves, by path; `text` stands wherever the corpus or a person speaks."""
+    """The files of a judged run, by path; `text` takes the place of all texts of corpus and people."""
     counts = {"empty": 1, "duplicate": 2}
     side = {"unit": "word", "pieces_per_word": 1.4, "characters_in_bytes": 0.001, "round_trip_failures": 0}
     both = {"source": text, "target": text}
@@ -63,7 +63,7 @@ def record(text="Ein Hund schläft."):
             "gains": [change | {"champion_chrf": 20.0, "challenger_chrf": 90.0}],
         },
         paths.VERDICT: {
-            "what": "rejected", "reason": text, "name": "de-en", "version": "2", "champion": "1",
+            "outcome": "rejected", "reason": text, "name": "de-en", "version": "2", "champion": "1",
             "when": "2026-11-22T20:31:07+00:00", "who": text, "flow_run_id": "f", "seconds": 4.0,
             "origin": ORIGIN,
             "criteria": [{"name": "minimum BLEU", "ok": True, "figure": text, "limit": "50"},

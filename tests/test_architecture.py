@@ -93,9 +93,9 @@ def test_only_the_command_line_imports_by_a_string_and_only_downwards():
     found = {}
     for path in (*MODULES.values(), *FLOWS.values()):
         calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
-        asked = [ast.unparse(c) for c in calls if ast.unparse(c.func).rpartition(".")[2] in by_string]
-        if asked:
-            found[path.relative_to(ROOT).as_posix()] = asked
+        by_name = [ast.unparse(c) for c in calls if ast.unparse(c.func).rpartition(".")[2] in by_string]
+        if by_name:
+            found[path.relative_to(ROOT).as_posix()] = by_name
     assert found == {
         "seq2seq/__main__.py": [
             "importlib.import_module(f'seq2seq.commands.{options.command}')",

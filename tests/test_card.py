@@ -1,4 +1,4 @@
-"""The card's metadata as the hub reads it, and text that stays text in Markdown."""
+"""The card's metadata as the hub reads it, and escaping of texts in Markdown."""
 
 import re
 import shutil
@@ -45,16 +45,16 @@ def test_the_hub_reads_the_card():
     assert results["news", None, "chrf"].dataset_args == {"sha256": "c"}
 
 
-def test_the_card_tells_what_was_learnt_and_lost():
+def test_the_card_has_vocabulary_and_failed_checks():
     files = record()
     text = written(files)
-    assert "Vocabulary: 300 pieces" in text  # not what was asked for
-    assert "50 % of 2 cases pass, 90 % should." in text
+    assert "Vocabulary: 300 pieces" in text  # the actual number, not the parameter
+    assert "50 % of 2 cases pass, 90 % are required." in text
     files[paths.EVIDENCE]["behaviour"][0] |= {"share": 0.95, "champion_share": 1.0}
-    assert "95 % of 2 cases pass, 100 % did before." in written(files)
+    assert "95 % of 2 cases pass, the champion passes 100 %." in written(files)
 
 
-def test_parameters_that_have_changed_since_are_said_to_have():
+def test_a_note_names_parameters_changed_since_registration():
     files = record()
     origin = files[paths.VERDICT]["origin"]
     now = params.load()
@@ -71,7 +71,7 @@ def test_several_licences_are_a_list():
     assert ModelCard(written(files)).data.license == ["cc-by-4.0", "mit"]
 
 
-def test_what_is_not_known_is_not_claimed():
+def test_unknown_metadata_is_left_out():
     files = record()
     files[paths.PROVENANCE] |= {
         "kind": "file",
@@ -87,21 +87,21 @@ def test_what_is_not_known_is_not_claimed():
     assert model_card.languages(named) == ["pt", "zh"]
 
 
-def test_a_score_that_is_no_number_is_left_out():
+def test_a_score_that_is_not_a_number_is_left_out():
     files = record()
     files[paths.METRICS]["test"] |= {"bleu": float("nan"), "ter": float("inf")}
     [test, *_] = ModelCard(written(files)).data.to_dict()["model-index"][0]["results"]
     assert [metric["type"] for metric in test["metrics"]] == ["chrf"]
 
 
-def test_nothing_at_all_makes_a_card():
+def test_a_card_without_any_file():
     text = written({})
     assert "not judged yet" in text
-    assert "No record of it lies with the report" in text
+    assert "There is no record of the corpus" in text
     assert ModelCard(text).data.to_dict().keys() == {"library_name", "pipeline_tag", "tags"}
 
 
-def test_a_hostile_corpus_is_harmless():
+def test_a_hostile_corpus_is_escaped():
     text = written(record(HOSTILE))
     _, _, body = text.split("---\n", 2)
     assert "<script" not in body

@@ -1,4 +1,4 @@
-"""Charts: axes that hold what they show, words that differ, attention cut to what can be read."""
+"""Charts: axes contain their values, differing words are marked, attention maps are cut."""
 
 import math
 from itertools import pairwise
@@ -22,7 +22,7 @@ def test_an_axis_holds_its_values_and_a_few_round_ticks(values, ticks):
     assert axis.at(min(values)) <= axis.at(max(values))
 
 
-def test_an_axis_takes_what_there_is():
+def test_an_axis_ignores_missing_values():
     assert charts.axis([30.2, 41.0, None, math.nan]).ticks == [30, 35, 40]
     assert charts.axis([5.0]).ticks == pytest.approx([4.5, 5.0, 5.5])
     assert charts.axis([math.inf, None]).ticks == charts.axis([0, 1]).ticks
@@ -46,7 +46,7 @@ def test_runs_are_the_text_and_equal_texts_have_no_difference(one, other, refere
     for runs, text in zip(charts.differences(one, other, reference), (one, other), strict=True):
         assert "".join(run for _, run in runs) == text
         assert all(a[0] != b[0] for a, b in pairwise(runs))
-    assert all(what == "" for runs in charts.differences(one, one, reference) for what, _ in runs)
+    assert all(kind == "" for runs in charts.differences(one, one, reference) for kind, _ in runs)
 
 
 def sample(source, target, weights):
@@ -66,7 +66,7 @@ def test_an_attention_map_has_room_for_its_labels():
     assert not map_.cut
 
 
-def test_an_attention_map_shows_so_many_pieces_and_so_long_labels():
+def test_an_attention_map_limits_pieces_and_labels():
     pieces = ["▁" + "x" * 50] * 100
     map_ = charts.attention(sample(pieces, pieces, [[1.0] * 100] * 100))
     assert map_.cut
@@ -79,7 +79,7 @@ def test_without_attention_there_is_no_map(none):
     assert charts.attention(none) is None
 
 
-def test_a_curve_knows_its_best_and_skips_what_is_not_known():
+def test_a_curve_has_its_best_point_and_skips_empty_fields():
     names = ("update", "training_loss", "validation_loss", "perplexity")
     rows = [("10", "4", "2", "7.4"), ("20", "3", "", ""), ("30", "2", "1", "2.7"), ("40", "1", "1.5", "4.5")]
     curve = charts.curve([dict(zip(names, row, strict=True)) for row in rows])

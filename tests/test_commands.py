@@ -1,4 +1,4 @@
-"""What a person types: what is read, what is printed, what is said when it cannot be done."""
+"""Commands: their input, output and error messages."""
 
 import io
 import json
@@ -26,7 +26,7 @@ HEAVY = ("torch", "mlflow", "prefect", "datasets", "numpy", "pydantic", "ruamel"
 
 
 class Upper:
-    """Stands for a translator: answers in capitals, and knows only the words of one sentence."""
+    """A stub of a translator: the text in capitals; only the words of one sentence are known."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -63,9 +63,9 @@ def give_stdin(monkeypatch, data: bytes) -> None:
 
 def failure(capsys, *arguments: str) -> str:
     assert main([*arguments]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    return output.err
 
 
 def test_arguments_are_translated_in_order(translator, capsys):
@@ -95,18 +95,18 @@ def test_no_input_gives_no_output(translator, capsys, monkeypatch):
 
 def test_unknown_words_are_named_once_and_apart_from_the_output(translator, capsys):
     assert main(["translate", "der Xylophon schläft", "Xylophon Ypsilon"]) == 0
-    said = capsys.readouterr()
-    assert said.err == "never seen in training: Xylophon, Ypsilon\n"
-    assert said.out == "DER XYLOPHON SCHLÄFT\nXYLOPHON YPSILON\n"
+    output = capsys.readouterr()
+    assert output.err == "not seen in training: Xylophon, Ypsilon\n"
+    assert output.out == "DER XYLOPHON SCHLÄFT\nXYLOPHON YPSILON\n"
 
 
 def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp_path, monkeypatch):
     data = b"Hund\nschl\xe4ft\n" + b"Hund " * 50 + b"\nschl\xc3\xa4ft\nder"
     (tmp_path / "in.txt").write_bytes(data)
     assert main(["translate", "--file", "in.txt"]) == 1
-    told = capsys.readouterr()
-    assert told.out == "HUND\n\n\nSCHLÄFT\nDER\n"
-    assert told.err.splitlines() == [
+    output = capsys.readouterr()
+    assert output.out == "HUND\n\n\nSCHLÄFT\nDER\n"
+    assert output.err.splitlines() == [
         "in.txt, line 2: byte 0xe4 at position 4 is not UTF-8: convert it first, "
         "e.g. `iconv -f LATIN1 -t UTF-8`; left out",
         "in.txt, line 3: too long; left out",
@@ -115,11 +115,11 @@ def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp
     give_stdin(monkeypatch, data)
     assert main(["translate"]) == 1
     again = capsys.readouterr()
-    assert (again.out, again.err) == (told.out, told.err.replace("in.txt", "stdin"))
+    assert (again.out, again.err) == (output.out, output.err.replace("in.txt", "stdin"))
     assert main(["translate", "der", "schl\udce4ft", "Hund"]) == 1
-    told = capsys.readouterr()
-    assert told.out == "DER\n\nHUND\n"
-    assert told.err.startswith("argument 2: not UTF-8: 'schl\\udce4ft'; left out\n")
+    output = capsys.readouterr()
+    assert output.out == "DER\n\nHUND\n"
+    assert output.err.startswith("argument 2: not UTF-8: 'schl\\udce4ft'; left out\n")
 
 
 def test_texts_unlike_training_are_named(translator, capsys):
@@ -193,11 +193,11 @@ def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys,
         (["--file", "nowhere.txt"], "--file: nowhere.txt: No such file or directory"),
         (["--file", "."], "--file: .: Is a directory"),
         (["text", "--file", "in.txt"], "give sentences or --file, not both"),
-        (["a", "b", "--attention", "a.png"], "give exactly one as an argument"),
+        (["a", "b", "--attention", "a.png"], "give exactly one argument"),
         (["a", "--attention", "a.bmp"], "a.bmp must end in .png, .pdf, .svg"),
     ],
 )
-def test_what_cannot_be_read_is_said(translator, capsys, arguments, message):
+def test_unreadable_input_is_an_error(translator, capsys, arguments, message):
     assert message in failure(capsys, "translate", *arguments)
 
 
@@ -206,13 +206,13 @@ def test_without_attention_there_is_no_picture(translator, tmp_path):
     with pytest.raises(UserError, match="trained with `attention: none`"):
         translate.run(options)
     options.text = [""]
-    with pytest.raises(UserError, match="an empty text has no picture"):
+    with pytest.raises(UserError, match="an empty text has no attention"):
         translate.run(options)
 
 
 def test_outside_a_project_a_model_has_to_be_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert "params.yaml is not here, so say which model" in failure(capsys, "translate", "Hund")
+    assert "params.yaml is missing, so name the model" in failure(capsys, "translate", "Hund")
     assert "nowhere is not a model folder" in failure(capsys, "translate", "Hund", "--model", "nowhere")
 
 
@@ -247,22 +247,22 @@ def test_history_is_a_table_or_json(project, monkeypatch, capsys):
         promotions.Entry(
             "m", "rolled back", "2", "1", "it lost numbers", "2026-01-02", "me@here", state="done"
         ),
-        promotions.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="struck out"),
+        promotions.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="cancelled"),
     ]
     monkeypatch.setattr(registry, "check_exists", lambda: None)
     monkeypatch.setattr(promotions, "entries", lambda name: entries if name == "grammar-de-en" else [])
-    monkeypatch.setattr(registry, "what_there_is", lambda name: "no such model")
+    monkeypatch.setattr(registry, "list_alternatives", lambda name: "no such model")
     assert main(["history"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "when        what               version         who      why",
-        "2026-01-02  rolled back        2 -> 1          me@here  it lost numbers",
-        "2026-01-01  kept (struck out)  2 (champion 1)  me@here  not better",
+        "when        outcome           version         who      reason",
+        "2026-01-02  rolled back       2 -> 1          me@here  it lost numbers",
+        "2026-01-01  kept (cancelled)  2 (champion 1)  me@here  not better",
     ]
     assert main(["history", "--json"]) == 0
-    assert [entry["what"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
-    assert "nothing was judged yet of n: no such model" in failure(capsys, "history", "n")
+    assert [entry["outcome"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
+    assert "no version of n has been judged yet: no such model" in failure(capsys, "history", "n")
     paths.PARAMS.unlink()
-    assert "params.yaml is not here, so say which model: seq2seq history NAME" in failure(capsys, "history")
+    assert "params.yaml is missing, so name the model: seq2seq history NAME" in failure(capsys, "history")
 
 
 def run_python(code: str, **options) -> subprocess.CompletedProcess:
@@ -291,7 +291,7 @@ def test_help_is_there_at_once():
 
 
 @pytest.mark.parametrize("command", ["ingest", "history"])
-def test_a_python_without_the_requirements_says_which_one_to_call(command):
+def test_a_python_without_the_requirements_names_the_right_one(command):
     run = [sys.executable, "-S", "-m", "seq2seq", command]  # -S: of the standard library alone
     done = subprocess.run(
         run, env={"PYTHONPATH": str(ROOT)}, cwd=ROOT, text=True, check=False, capture_output=True
@@ -301,9 +301,9 @@ def test_a_python_without_the_requirements_says_which_one_to_call(command):
     assert ". .venv/bin/activate" in done.stderr
 
 
-def test_a_stage_that_fails_unheard_has_failed(tmp_path):
+def test_a_stage_whose_output_nobody_reads_fails_with_its_status(tmp_path):
     unread, stderr = os.pipe()
-    os.close(unread)  # as when the flow that listens is killed
+    os.close(unread)  # as when the reading flow is killed
     run = [sys.executable, "-m", "seq2seq", "ingest"]
     done = subprocess.run(
         run, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stderr=stderr, check=False
@@ -320,7 +320,7 @@ def test_translating_with_a_folder_imports_no_tracking():
     assert run_python(code, capture_output=True).stdout == "[]\n"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+def test_a_closed_output_is_no_error(tmp_path):
     code = (
         "import sys; import seq2seq.commands.translate as commands; from seq2seq.__main__ import main\n"
         "class T:\n"
@@ -339,6 +339,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     )
     child.stdout.read(10)
     child.stdout.close()
-    said = child.stderr.read()
+    output = child.stderr.read()
     child.stderr.close()
-    assert (child.wait(), said) == (0, b"")
+    assert (child.wait(), output) == (0, b"")

@@ -1,4 +1,4 @@
-"""Which device is computed on, that what cannot be is said, and that freed memory is kept."""
+"""The choice of the device, its errors, and reuse of freed memory."""
 
 import platform
 import subprocess
@@ -13,20 +13,20 @@ from seq2seq.common.errors import UserError
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_the_choice_is_said_with_its_reason(monkeypatch, capsys):
+def test_the_choice_is_printed_with_its_reason(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("SEQ2SEQ_DEVICE")
     assert choose_device("train") == CPU
     assert "train: on cpu (no CUDA device found, " in capsys.readouterr().out
     monkeypatch.setenv("SEQ2SEQ_DEVICE", "cpu")
     assert choose_device("evaluate") == CPU
-    assert capsys.readouterr().out == "evaluate: on cpu (SEQ2SEQ_DEVICE says so)\n"
+    assert capsys.readouterr().out == "evaluate: on cpu (set by SEQ2SEQ_DEVICE)\n"
 
 
 @pytest.mark.parametrize("name", ["meta", "mps", "cuda:99", "gpu", "7"])
 def test_a_device_that_cannot_be_used_is_named(monkeypatch, name):
     monkeypatch.setenv("SEQ2SEQ_DEVICE", name)
-    with pytest.raises(UserError, match=rf"{name} \(SEQ2SEQ_DEVICE says so\) cannot be used: "):
+    with pytest.raises(UserError, match=rf"{name} \(set by SEQ2SEQ_DEVICE\) cannot be used: "):
         choose_device("train")
 
 
@@ -37,9 +37,9 @@ def test_processes_share_no_gpu(monkeypatch):
         choose_device("train")
 
 
-def test_graphs_are_for_one_process_that_asks_for_them_on_a_gpu(monkeypatch):
-    asked = {"": False, "0": False, "1": True}
-    for value, wanted in asked.items():
+def test_graphs_need_the_variable_a_gpu_and_one_process(monkeypatch):
+    values = {"": False, "0": False, "1": True}
+    for value, wanted in values.items():
         monkeypatch.setenv("SEQ2SEQ_CUDA_GRAPHS", value)
         assert wants_graphs(CUDA) is wanted
         assert wants_graphs(CPU) is False
@@ -51,8 +51,8 @@ def test_graphs_are_for_one_process_that_asks_for_them_on_a_gpu(monkeypatch):
         wants_graphs(CPU)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
-def test_freed_memory_is_kept_for_what_comes_next():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these options")
+def test_freed_memory_is_reused():
     code = """
 import resource, torch
 from seq2seq.common.device import keep_freed_memory
@@ -60,7 +60,7 @@ def faults(numbers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(numbers)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-def faults_after_more():  # smaller than what was freed, so that it has room there, alignment and all
+def faults_after_more():  # smaller than the freed block, to fit with alignment
     faults(2**24 + 2**18)
     return faults(2**24)
 usual = faults_after_more()

@@ -1,4 +1,4 @@
-"""A full disk is named, with the place where space has to be freed."""
+"""A full disk is reported with the place to free space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seq2seq.common.errors import TransientError
 
 @pytest.fixture
 def fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes some places of an empty project full."""
+    """Make some folders of an empty project full."""
     monkeypatch.chdir(tmp_path)
     for name in ("mlruns", ".prefect", ".dvc/cache"):
         (tmp_path / name).mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_a_command_ends_in_two_lines_on_a_full_disk(
     assert len(said.splitlines()) <= 2
 
 
-def test_what_is_no_full_disk_stays_a_traceback(fill: Any) -> None:
+def test_other_errors_keep_their_traceback(fill: Any) -> None:
     def body() -> int:
         raise RuntimeError("a mistake in the code")
 

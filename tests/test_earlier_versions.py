@@ -24,7 +24,7 @@ KNOWN = json.loads(FIXTURE.with_name("registered_version.json").read_text("utf-8
 
 
 def adopt(folder: Path) -> registry.Version:
-    """Put it into the registry of the current folder."""
+    """Register it in the registry of the current folder."""
     with tarfile.open(FIXTURE) as archive:
         archive.extractall(folder, filter="data")
     mlflow_client = client.connect()

@@ -1,4 +1,4 @@
-"""Settings of every entry: no proxy stands between this project and servers of its own machine."""
+"""Settings of every entry: no proxy for servers of this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 
 @contextmanager
 def a_server(address: str = "127.0.0.1") -> Iterator[str]:
-    """Something that answers every question with an empty JSON object; its host and port."""
+    """A server that answers every request with an empty JSON object; its host and port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -54,15 +54,15 @@ def a_server(address: str = "127.0.0.1") -> Iterator[str]:
 
 @pytest.fixture(params=PROXIES)
 def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that answers nobody."""
+    """A proxy that does not answer."""
     for name in (*PROXIES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(request.param, DEAD)
-    monkeypatch.setenv("NO_PROXY", "")  # so that both are put back
+    monkeypatch.setenv("NO_PROXY", "")  # so that both are restored
     monkeypatch.setenv("no_proxy", "")
 
 
-# The same questions by each client, in a process of its own: clients keep what they read of the environment.
+# The same request by each client, in a process of its own, because clients cache the environment.
 CLIENTS = {
     "urllib": "import urllib.request as r; r.urlopen(url + '/health', timeout=20)",
     "requests": "import requests; requests.get(url, timeout=20).raise_for_status()",
@@ -77,7 +77,8 @@ CLIENTS = {
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3"])
 def test_every_client_reaches_a_server_of_this_machine(client: str, host: str, tmp_path: Path) -> None:
-    code = "import os, sys; from seq2seq.common import environment as e; e.prepare(); url = sys.argv[1]\n"
+    code = "import os, sys; from seq2seq.common import environment\nenvironment.configure_process()\n"
+    code += "url = sys.argv[1]\n"
     with a_server(host) as place:
         named = {"MLFLOW_TRACKING_URI": f"http://{place}", "PREFECT_API_URL": f"http://{place}/api"}
         proxies = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "PREFECT_HOME": str(tmp_path)}
@@ -95,7 +96,7 @@ def test_every_client_reaches_a_server_of_this_machine(client: str, host: str, t
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0"])
-def test_a_prefect_server_of_this_machine_is_asked_directly(
+def test_a_prefect_server_of_this_machine_is_reached_directly(
     proxied: None, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
@@ -108,21 +109,21 @@ def test_a_prefect_server_of_this_machine_is_asked_directly(
         pytest.skip(f"this machine has no {host}: {error}")
 
 
-def test_one_elsewhere_is_asked_through_the_proxy(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment.prepare()
+def test_another_server_is_reached_through_the_proxy(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment.configure_process()
 
     def through_the_proxy(url: str, **options: Any) -> Any:
-        raise OSError(f"{url} asked as the environment says")
+        raise OSError(f"{url} reached as configured")
 
     monkeypatch.setattr(urllib.request, "urlopen", through_the_proxy)
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    with pytest.raises(TransientError, match="asked as the environment says"):
+    with pytest.raises(TransientError, match="reached as configured"):
         prefect_server.check_answering()
 
 
 def test_a_notice_to_this_machine_goes_directly(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_server() as place:
-        environment.prepare()
+        environment.configure_process()
         alerts.post(f"http://{place}/", {"text": "x"})
 
 
@@ -140,8 +141,8 @@ def test_the_users_entries_stay(
 ) -> None:
     monkeypatch.setenv("no_proxy", lower)
     monkeypatch.setenv("NO_PROXY", upper)
-    environment.prepare()
-    environment.prepare()  # as each child does
+    environment.configure_process()
+    environment.configure_process()  # as in each child process
     for name, users in zip(("no_proxy", "NO_PROXY"), kept, strict=True):
         entries = os.environ[name].split(",")
         assert entries[: len(users)] == users
@@ -151,7 +152,7 @@ def test_the_users_entries_stay(
 
 def test_a_star_stays_alone(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    environment.prepare()
+    environment.configure_process()
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "*"
     assert urllib.request.proxy_bypass("anything.example")
 
@@ -167,5 +168,5 @@ def test_a_star_stays_alone(proxied: None, monkeypatch: pytest.MonkeyPatch) -> N
         ),
     ],
 )
-def test_what_this_machine_is(host: str, local: bool) -> None:
+def test_addresses_of_this_machine(host: str, local: bool) -> None:
     assert environment.is_local(host) is local

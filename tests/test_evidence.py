@@ -1,4 +1,4 @@
-"""Evidence: what is found out about two versions, that no bad challenger hides, and what is asked twice."""
+"""Evidence: the comparison of two versions, and challengers that fail."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from seq2seq.common.errors import TransientError
 from seq2seq.data.corpus import Pair, read_split, write_split
 from seq2seq.evaluation import scores, slices
 from seq2seq.gate import evidence
-from seq2seq.gate.candidates import Witness
+from seq2seq.gate.candidates import Candidate
 from seq2seq.tracking import client
 from seq2seq.tracking.registry import Version
 
@@ -28,16 +28,16 @@ SUITE = """
 seed: 1
 cases: []
 checks:
-  - {check: numbers, threshold: 0.9, most: 100, fewest: 5}
-  - {check: empty, threshold: 1.0, most: 3, fewest: 1}
-  - {check: copy, threshold: 0.9, most: 100, fewest: 5}
+  - {check: numbers, threshold: 0.9, max_cases: 100, min_sentences: 5}
+  - {check: empty, threshold: 1.0, max_cases: 3, min_sentences: 1}
+  - {check: copy, threshold: 0.9, max_cases: 100, min_sentences: 5}
 """
 RIGHT = [pair.target for pair in PAIRS]
 WRONG = [text.replace("red", "blue") for text in RIGHT]
 
 
 def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> params.Params:
-    """What lies in a project whose model was evaluated to say this; its parameters."""
+    """Write the files of a project whose model was evaluated with these translations; returns the params."""
     Path("suite.yaml").write_text(SUITE)
     shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
     params.apply(None, ["promote.behaviour=suite.yaml"])
@@ -64,21 +64,22 @@ def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> params.Params:
     return params.load()
 
 
-def gather(monkeypatch, challenger, champion=None, checked=None):
-    """The evidence on versions that answer so to the set, and copy what else they are asked."""
+def compare(monkeypatch, challenger, champion=None, checked=None):
+    """The evidence on versions with these translations of the set, which copy all other texts."""
 
-    def hear(_, other, requests):
+    def predict_both(_, other, requests):
         *of_the_set, _suite = requests
         texts = [text for request in of_the_set for text in request]
         assert texts == [pair.source for pair in read_split(paths.CORPUS, "test")]
-        said = [
-            Witness(v, says and [*says, *requests[-1]], "" if says else "it is broken") for v, says in both
+        one, two = [
+            Candidate(v, texts and [*texts, *requests[-1]], "" if texts else "it is broken")
+            for v, texts in both
         ]
-        return said[0], said[1] if other else None
+        return one, two if other else None
 
     both = [(Version("m", "2", "run", {}), challenger), (Version("m", "1", "run", {}), champion)]
-    monkeypatch.setattr(evidence, "hear", hear)
-    return evidence.gather(checked or params.load(), "models:/m/2", champion and "models:/m/1")
+    monkeypatch.setattr(evidence, "predict_both", predict_both)
+    return evidence.compare_versions(checked or params.load(), "models:/m/2", champion and "models:/m/1")
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def here(tmp_path, monkeypatch) -> Path:
 def test_two_versions_are_compared_in_every_way(here, monkeypatch):
     lay(RIGHT)
     monkeypatch.setattr(evidence, "CHUNK", 7)
-    found = gather(monkeypatch, RIGHT, [WRONG[0], *RIGHT[1:5], *WRONG[5:]])
+    found = compare(monkeypatch, RIGHT, [WRONG[0], *RIGHT[1:5], *WRONG[5:]])
     assert found["set"] == {"name": "test", "digest": scores.set_digest(PAIRS), "sentences": 20}
     assert found["metrics"]["digest"] == found["set"]["digest"]
     assert found["metrics"]["signatures"] == found["signatures"]
@@ -115,7 +116,7 @@ def test_two_versions_are_compared_in_every_way(here, monkeypatch):
         3,
     )
     assert whole["delta"] == pytest.approx(found["tests"]["bleu"]["delta"])
-    assert some["p"] == 1.0  # one sentence proves nothing
+    assert some["p"] == 1.0  # one sentence is not significant
     assert found["regressions"] == []
     assert len(found["gains"]) == evidence.SHOWN
     gains = [row["challenger_chrf"] - row["champion_chrf"] for row in found["gains"]]
@@ -125,7 +126,7 @@ def test_two_versions_are_compared_in_every_way(here, monkeypatch):
     assert (numbers["check"], numbers["ok"], numbers["champion_share"]) == ("numbers", True, 1.0)
     assert (empty["ok"], copy["ok"]) == (False, True)
 
-    back = gather(monkeypatch, WRONG, RIGHT)
+    back = compare(monkeypatch, WRONG, RIGHT)
     assert back["gains"] == []
     assert back["regressions"][0].keys() == found["gains"][0].keys()
     assert back["tests"]["bleu"]["delta"] < 0
@@ -134,23 +135,23 @@ def test_two_versions_are_compared_in_every_way(here, monkeypatch):
 
 def test_without_a_champion_there_is_nothing_to_compare(here, monkeypatch):
     lay(RIGHT)
-    found = gather(monkeypatch, RIGHT)
+    found = compare(monkeypatch, RIGHT)
     assert found["champion"] is found["tests"] is None
     assert found["regressions"] == found["gains"] == []
     assert {row["champion"] for row in found["slices"]} == {row["p"] for row in found["slices"]} == {None}
     assert {check["champion_share"] for check in found["behaviour"]} == {None}
 
 
-def test_no_suite_asks_nothing(here, monkeypatch):
+def test_without_a_suite_there_are_no_checks(here, monkeypatch):
     lay(RIGHT)
     params.apply(None, ["promote.behaviour=null"])
-    assert gather(monkeypatch, RIGHT)["behaviour"] == []
+    assert compare(monkeypatch, RIGHT)["behaviour"] == []
 
 
 @pytest.mark.parametrize("champion", [None, RIGHT])
-def test_a_challenger_without_answers_leaves_the_rest_to_be_told(here, monkeypatch, champion):
+def test_a_challenger_without_answers_leaves_the_rest_of_the_evidence(here, monkeypatch, champion):
     lay(RIGHT)
-    found = gather(monkeypatch, [], champion)
+    found = compare(monkeypatch, [], champion)
     assert found["challenger"]["problem"] == "it is broken"
     assert (found["challenger"]["scores"], found["challenger"]["answers_as_evaluated"]) == (None, False)
     assert found["behaviour"] == found["slices"] == found["gains"] == []
@@ -160,27 +161,27 @@ def test_a_challenger_without_answers_leaves_the_rest_to_be_told(here, monkeypat
     assert found["set"]["sentences"] == 20
 
 
-def test_answers_that_are_not_those_evaluated_are_told(here, monkeypatch):
+def test_answers_that_differ_from_the_evaluated_ones_are_a_problem(here, monkeypatch):
     lay(WRONG)
-    found = gather(monkeypatch, [*WRONG[:5], *RIGHT[5:]])["challenger"]
+    found = compare(monkeypatch, [*WRONG[:5], *RIGHT[5:]])["challenger"]
     assert found["answers_as_evaluated"] is False
-    assert found["problem"].startswith(
-        "15 of 20 sentences are translated otherwise than when evaluated: 'Anna"
-    )
+    assert found["problem"].startswith("15 of 20 translations differ from the evaluated ones: 'Anna")
     assert found["scores"]["bleu"] > 50
     many = [Pair(f"{pair.source} {i}", pair.target) for i in range(5) for pair in PAIRS]
     lay(RIGHT * 5, many)
-    assert gather(monkeypatch, [WRONG[0], *RIGHT[1:], *RIGHT * 4])["challenger"]["answers_as_evaluated"]
-    assert not gather(monkeypatch, [*WRONG[:2], *RIGHT[2:], *RIGHT * 4])["challenger"]["answers_as_evaluated"]
+    assert compare(monkeypatch, [WRONG[0], *RIGHT[1:], *RIGHT * 4])["challenger"]["answers_as_evaluated"]
+    assert not compare(monkeypatch, [*WRONG[:2], *RIGHT[2:], *RIGHT * 4])["challenger"][
+        "answers_as_evaluated"
+    ]
 
 
-def test_another_test_set_than_the_evaluated_one_is_told(here, monkeypatch):
+def test_another_test_set_than_the_evaluated_one_is_a_problem(here, monkeypatch):
     lay(RIGHT)
     write_split(paths.CORPUS, "test", [*PAIRS[1:], PAIRS[0]])
-    found = gather(monkeypatch, [*RIGHT[1:], RIGHT[0]])
+    found = compare(monkeypatch, [*RIGHT[1:], RIGHT[0]])
     assert found["metrics"]["digest"] != found["set"]["digest"]
     assert (
-        "segments.jsonl is of other sentences than data/corpus/test.parquet" in found["challenger"]["problem"]
+        "segments.jsonl has other sentences than data/corpus/test.parquet" in found["challenger"]["problem"]
     )
     assert found["slices"] == []
 
@@ -193,12 +194,12 @@ def test_mistakes_and_dead_servers_end_with_their_status(here, monkeypatch, caps
     def dead(*_):
         raise TransientError("nobody there")
 
-    monkeypatch.setattr(evidence, "hear", dead)
+    monkeypatch.setattr(evidence, "predict_both", dead)
     assert evidence.main(["models:/m/1"]) == os.EX_TEMPFAIL
     assert capsys.readouterr().err == "error: nobody there\n"
     paths.METRICS.write_text("{}")
     assert evidence.main(["models:/m/1"]) == 2
-    assert "metrics.json knows no evaluation set 'test'" in capsys.readouterr().err
+    assert "metrics.json has no evaluation set 'test'" in capsys.readouterr().err
     paths.SEGMENTS.unlink()
     assert evidence.main(["models:/m/1"]) == 2
     assert "segments.jsonl is missing: `dvc repro evaluate`" in capsys.readouterr().err
@@ -206,8 +207,8 @@ def test_mistakes_and_dead_servers_end_with_their_status(here, monkeypatch, caps
 
 
 @pytest.mark.parametrize(("theirs", "same"), [(("0", "1"), True), (("1", "0"), False), (None, True)])
-def test_a_champion_without_tags_is_known_by_its_run(monkeypatch, theirs, same):
-    """Versions that were registered before there were tags of the direction."""
+def test_a_champion_without_tags_is_compared_by_its_run(monkeypatch, theirs, same):
+    """Versions of earlier releases have no tags of the direction."""
     columns = {"new": ("0", "1"), "old": theirs}
 
     def get_run(run_id):

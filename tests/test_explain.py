@@ -1,4 +1,4 @@
-"""What is foretold of each stage, and why: held against what DVC then does."""
+"""What is planned of each stage, and why: held against what DVC then does."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def git(*arguments: str) -> str:
 
 
 def repro() -> dict[str, str]:
-    """Run what is not fresh; what DVC said of each stage."""
+    """Run stale stages; returns DVC's message on each stage."""
     from dvc.repo import Repo
 
-    said: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logger, level = logging.getLogger("dvc"), logging.getLogger("dvc").level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -93,7 +93,7 @@ def repro() -> dict[str, str]:
         logger.setLevel(level)
     kinds = {"Running stage '(.*)'": "would run", "Stage '(.*)' is cached": "would be restored"}
     became = dict.fromkeys(("clean", "train", "evaluate"), "unchanged")
-    for text in said:
+    for text in messages:
         for pattern, what in kinds.items():
             if found := re.match(pattern, text):
                 became[found[1]] = what
@@ -134,40 +134,40 @@ EDITS: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_is_foretold_is_what_dvc_does(toy: Path, edit: str) -> None:
     EDITS[edit]()
-    foretold = {step["stage"]: step["what"] for step in explain.explain()}
+    planned = {step["stage"]: step["outcome"] for step in explain.explain()}
     became = repro()
-    for position, (stage, what) in enumerate(foretold.items()):
+    for position, (stage, what) in enumerate(planned.items()):
         if what == "may run":  # because of one before it
-            before = [became[name] for name in list(foretold)[:position]]
-            assert {"would run", "would be restored"} & set(before), (stage, foretold, became)
+            before = [became[name] for name in list(planned)[:position]]
+            assert {"would run", "would be restored"} & set(before), (stage, planned, became)
         else:
-            assert became[stage] == what, (stage, foretold, became)
-    assert {step["what"] for step in explain.explain()} == {"unchanged"}
+            assert became[stage] == what, (stage, planned, became)
+    assert {step["outcome"] for step in explain.explain()} == {"unchanged"}
 
 
-def told(stage: str | None = None) -> list[str]:
+def explained(stage: str | None = None) -> list[str]:
     return list(explain.lines(explain.explain(stage)))
 
 
 def test_nothing_to_do_is_one_line(toy: Path) -> None:
-    assert told() == ["nothing to do: clean, train, evaluate up to date with dvc.lock"]
-    assert told("train") == ["nothing to do: train up to date with dvc.lock"]
+    assert explained() == ["nothing to do: clean, train, evaluate up to date with dvc.lock"]
+    assert explained("train") == ["nothing to do: train up to date with dvc.lock"]
 
 
-def test_values_files_and_lines_are_told(toy: Path) -> None:
+def test_values_files_and_lines_are_shown(toy: Path) -> None:
     Path("code.sh").write_text(CODE + "# one\n# two\n")
     Path("corpus/a.txt").write_text("aa")
     Path("corpus/c.txt").write_text("c")
     use(train_updates=61, clean_source_script="null")
     since = git("rev-parse", "HEAD")
-    lines = told()
+    lines = explained()
     assert lines[0] == "clean     would run"
     assert re.fullmatch(r" {12}corpus changed: files 1 added, 1 changed \(7e373e6 -> \w{7}\)", lines[1])
     assert lines[2] == f"            code.sh changed: +2 -0 lines, git diff {since[:7]} -- code.sh"
     assert lines[3:] == [
         "train     would run, after clean",
         "            train.updates: 60 -> 61",
-        "evaluate  may run, after clean, train: only if what it reads comes out otherwise",
+        "evaluate  may run, after clean, train: only if its inputs change",
     ]
     [clean] = explain.explain("clean")
     code = next(change for change in clean["changes"] if change["name"] == "code.sh")
@@ -181,24 +181,24 @@ def test_a_change_that_is_committed_is_shown_since_the_commit_that_ran(toy: Path
     for number in range(3):
         Path("code.sh").write_text(CODE + "# and\n" * (number + 1))
         git("commit", "-qam", "more")
-    assert f"         code.sh changed: +3 -0 lines, git diff {ran[:7]} -- code.sh" in told("clean")
+    assert f"         code.sh changed: +3 -0 lines, git diff {ran[:7]} -- code.sh" in explained("clean")
 
 
-def test_code_that_no_commit_has_is_told_by_its_hash(toy: Path) -> None:
+def test_code_that_no_commit_has_is_shown_by_its_hash(toy: Path) -> None:
     Path("code.sh").write_text(CODE + "# tried out\n")
     repro()
     Path("code.sh").write_text(CODE + "# otherwise\n")
-    assert re.fullmatch(r" +code.sh changed \(\w{7} -> \w{7}\)", told("clean")[1])
+    assert re.fullmatch(r" +code.sh changed \(\w{7} -> \w{7}\)", explained("clean")[1])
 
 
-def test_what_was_run_before_is_restored_and_what_is_missing_is_named(toy: Path) -> None:
+def test_earlier_outputs_are_restored_and_missing_ones_named(toy: Path) -> None:
     switch_back_without_outputs()
-    assert told() == [
-        "clean     would be restored: DVC has what a run with these inputs wrote",
+    assert explained() == [
+        "clean     would be restored: DVC has the outputs of a run with these inputs",
         "            output one missing",
-        "train     would be restored, after clean: DVC has what a run with these inputs wrote",
+        "train     would be restored, after clean: DVC has the outputs of a run with these inputs",
         "            train.updates: 7 -> 60",
-        "evaluate  would be restored, after clean, train: DVC has what a run with these inputs wrote",
+        "evaluate  would be restored, after clean, train: DVC has the outputs of a run with these inputs",
         "            output three.txt missing",
     ]
 
@@ -210,10 +210,10 @@ def test_a_training_says_where_it_goes_on_and_only_if_it_does(toy: Path) -> None
     assert explain.explain("train")[0]["goes_on_from"] is None
     key = checkpoints.fingerprint("train", params.load().train.model_dump())
     checkpoints.Checkpoints(key).save({"weight": torch.zeros(1)}, {"update": 1200})
-    assert told("train")[-1] == "         goes on from its checkpoint at update 1,200"
+    assert explained("train")[-1] == "         continues from its checkpoint at update 1,200"
     use(train_updates=62)  # that of another training
     assert explain.explain("train")[0]["goes_on_from"] is None
-    use(train_updates=61, clean_max_characters=7)  # nobody knows yet on what it will train
+    use(train_updates=61, clean_max_characters=7)  # its training data is not certain yet
     assert explain.explain("train")[0]["goes_on_from"] is None
 
 
@@ -223,5 +223,5 @@ def test_a_stage_that_is_none_is_the_users_slip(toy: Path) -> None:
 
 
 def test_a_forced_stage_runs_although_it_is_fresh(toy: Path) -> None:
-    steps = [(step.node.name, step.what) for step in dag.foresee(dag.read(), ["train"])]
+    steps = [(step.node.name, step.outcome) for step in dag.plan(dag.read(), ["train"])]
     assert steps == [("clean", "unchanged"), ("train", "would run"), ("evaluate", "may run")]

@@ -164,12 +164,12 @@ def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
         Node("b", ("a",), ()),
         Node("c", ("a",), ()),
     ]
-    assert [n.name for n in dag.choose(nodes, None, [])] == ["a", "b", "c"]
-    assert [n.name for n in dag.choose(nodes, "c", ["a"])] == ["a", "c"]
+    assert [n.name for n in dag.select(nodes, None, [])] == ["a", "b", "c"]
+    assert [n.name for n in dag.select(nodes, "c", ["a"])] == ["a", "c"]
     with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
-        dag.choose(nodes, None, ["d"])
+        dag.select(nodes, None, ["d"])
     stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
-    assert [n.name for n in dag.choose([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
+    assert [n.name for n in dag.select([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
 
 
 # --- one stage ------------------------------------------------------------------------------------
@@ -240,8 +240,8 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     what, said = run_stage("first")
     assert what == "ran"
     assert (
-        f"first: one.txt is damaged: its bytes are not those that dvc.lock records; removed it and the "
-        f"damaged {bad} of DVC's cache, stage first makes it again" in said
+        f"first: one.txt is damaged: its hash differs from dvc.lock; removed it and the "
+        f"damaged {bad} in DVC's cache, stage first will recreate it" in said
     )
     assert (toy / "one.txt").read_text() == "input first"
     assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()

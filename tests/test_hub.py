@@ -36,7 +36,7 @@ def _workspace(tmp_path, monkeypatch):
     for name in (*environment.SETTINGS, "HF_HOME", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    environment.prepare()
+    environment.configure_process()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(hub, "WAITS", ())
 

@@ -1,4 +1,4 @@
-"""What a stage reads is what dvc.lock records: damaged outputs are removed, changed ones are not."""
+"""Damaged outputs are removed, edited ones are not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def listing() -> Path:
     return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
 
 
-def test_what_is_as_recorded_is_left_alone(project: Path) -> None:
+def test_sound_outputs_stay(project: Path) -> None:
     integrity.check_inputs("second")
     assert integrity.check_outputs("first") == []
     assert integrity.remove_bad_lists("first") == []
@@ -64,13 +64,15 @@ def test_what_is_as_recorded_is_left_alone(project: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flip, truncate])
 @pytest.mark.parametrize("name", ["out/a.txt", "out/b.txt", "one.txt"])
-def test_a_damaged_object_that_dvc_has_restored_is_found(project: Path, name: str, damage) -> None:
+def test_a_damaged_object_restored_by_dvc_is_found(project: Path, name: str, damage) -> None:
     bad = cached(project / name)
     damage(bad)
     out = name.split("/")[0]
     subprocess.run(["rm", "-r", out], check=True)
     dvc("checkout", out)
-    with pytest.raises(DamagedError, match=rf"{out} is damaged.*{bad}.*stage first makes it") as caught:
+    with pytest.raises(
+        DamagedError, match=rf"{out} is damaged.*{bad}.*stage first will recreate it"
+    ) as caught:
         integrity.check_inputs("second")
     assert caught.value.stages == ["first"]
     assert not bad.exists()
@@ -83,14 +85,14 @@ def test_a_damaged_copy_of_a_sound_object_is_restored(project: Path) -> None:
     before = (project / "one.txt").stat()
     with (project / "one.txt").open("r+b") as file:
         file.write(b"One")
-    os.utime(project / "one.txt", ns=(before.st_atime_ns, before.st_mtime_ns))  # as a failing disk does it
+    os.utime(project / "one.txt", ns=(before.st_atime_ns, before.st_mtime_ns))  # like a failing disk
     with pytest.raises(DamagedError, match=r"one\.txt is damaged"):
         integrity.check_inputs("second")
     dvc("repro")
     assert (project / "two.txt").read_text() == "input" * 100 + "one\n"
 
 
-def test_what_somebody_has_changed_is_not_damaged(project: Path) -> None:
+def test_an_edited_output_is_not_damaged(project: Path) -> None:
     (project / "out/a.txt").write_text("mine")
     (project / "one.txt").write_text("mine")
     integrity.check_inputs("second")
@@ -118,7 +120,7 @@ def test_a_list_that_names_another_file_is_found(project: Path) -> None:
     assert (project / "two.txt").read_text() == "input" * 100 + "one\n"
 
 
-def test_what_dvc_2_has_recorded_is_left_alone(project: Path) -> None:
+def test_outputs_of_dvc_2_stay(project: Path) -> None:
     lock = project / "dvc.lock"
     lock.write_text(lock.read_text().replace("      hash: md5\n", ""))
     assert integrity.recorded() == []

@@ -1,4 +1,4 @@
-"""What a model came from and what came of a corpus, asked of a real record of several trainings."""
+"""Origin of a model and models of a corpus, with real records of several trainings."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def register(run_id: str, digest: str, **tags: str) -> registry.Version:
 def judge(version: registry.Version, what: str, champion: str | None = None) -> None:
     when, who = promotions.now_and_here()
     reason = f"because it is {what}"
-    promotions.carry_out(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
+    promotions.apply(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
 
 
 def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -112,8 +112,8 @@ def names(found: dict[str, Any]) -> dict[str, list[str]]:
     return {run["run_id"]: [version["version"] for version in run["versions"]] for run in found["runs"]}
 
 
-def text(what: str) -> str:
-    return "\n".join(lineage.lines(lineage.trace(what)))
+def text(subject: str) -> str:
+    return "\n".join(lineage.lines(lineage.trace(subject)))
 
 
 def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dict[str, str]) -> None:
@@ -133,36 +133,36 @@ def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dic
     assert len(run["lock_sha256"]) == 64
     [version] = run["versions"]
     assert (version["version"], version["aliases"]) == ("2", ["champion"])
-    assert [(e["what"], e["champion"]) for e in version["log"]] == [("rejected", "2"), ("promoted", "1")]
+    assert [(e["outcome"], e["champion"]) for e in version["log"]] == [("rejected", "2"), ("promoted", "1")]
     assert json.loads(json.dumps(found)) == found
     assert lineage.trace("models:/toy/2")["runs"] == found["runs"]
-    for said in (f"data/corpus {FIRST}", "aaaaaaaaaaaa  train.tsv", "with changes", "train.seed: 1 -> 2"):
-        assert said in text("models:/toy@champion")
+    for part in (f"data/corpus {FIRST}", "aaaaaaaaaaaa  train.tsv", "with changes", "train.seed: 1 -> 2"):
+        assert part in text("models:/toy@champion")
 
 
-def test_a_run_is_told_both_ways(trainings: dict[str, str]) -> None:
-    for what in (trainings["plain"], trainings["plain"][:9]):
-        found = lineage.trace(what)
+def test_a_run_is_shown_in_both_directions(trainings: dict[str, str]) -> None:
+    for subject in (trainings["plain"], trainings["plain"][:9]):
+        found = lineage.trace(subject)
         assert (found["kind"], names(found)) == ("run", {trainings["plain"]: ["1"]})
     assert found["runs"][0]["dirty"] == "false"
-    assert "toy (previous): BLEU 20.00, chrF 40.00" in text(what)
-    assert "promoted by" in text(what)
+    assert "toy (previous): BLEU 20.00, chrF 40.00" in text(subject)
+    assert "promoted by" in text(subject)
 
 
 def test_all_that_came_of_a_corpus_is_found(trainings: dict[str, str]) -> None:
     came = {trainings["plain"]: ["1"], trainings["changed"]: ["2"], trainings["other file"]: ["2"]}
-    for what in (FIRST, FIRST.removesuffix(".dir"), FIRST[:7]):
-        found = lineage.trace(what)
+    for subject in (FIRST, FIRST.removesuffix(".dir"), FIRST[:7]):
+        found = lineage.trace(subject)
         assert (found["kind"], names(found)) == ("corpus", came)
     assert names(lineage.trace(SECOND)) == {trainings["other corpus"]: ["3"]}
-    told = text(FIRST)
-    assert told.count(f"data/corpus {FIRST}") == 2  # it was made of either file
-    assert "bbbbbbbbbbbb  train.tsv" in told
-    assert "version 3 rejected against it by" in told
-    assert "version 2 promoted in its place by" in told
-    told = text(SECOND)
-    assert "toy version 3: BLEU" in told
-    assert "rejected by" in told
+    output = text(FIRST)
+    assert output.count(f"data/corpus {FIRST}") == 2  # it was made of either file
+    assert "bbbbbbbbbbbb  train.tsv" in output
+    assert "version 3 rejected against it by" in output
+    assert "version 2 promoted in its place by" in output
+    output = text(SECOND)
+    assert "toy version 3: BLEU" in output
+    assert "rejected by" in output
 
 
 def test_a_file_is_traced_through_every_corpus_it_went_into(trainings: dict[str, str]) -> None:
@@ -180,10 +180,10 @@ def test_back_and_forth_agree(trainings: dict[str, str]) -> None:
                 assert version in back["versions"]
 
 
-def test_what_is_not_there_names_what_is(trainings: dict[str, str]) -> None:
+def test_an_unknown_subject_lists_alternatives(trainings: dict[str, str]) -> None:
     nearest = trainings["plain"]
-    for what, message in {
-        "models:/toy@best": r"is not there: the versions of toy are: 1 \(previous, promoted\), 2 \(champion",
+    for subject, message in {
+        "models:/toy@best": r"not exist: the versions of toy are: 1 \(previous, promoted\), 2 \(champion",
         "models:/tay/1": r"did you mean toy\?",
         "models:/toy": "write models:/NAME@ALIAS",
         "champion": "is no model, run or hash",
@@ -192,12 +192,12 @@ def test_what_is_not_there_names_what_is(trainings: dict[str, str]) -> None:
         "12ab34c" + "e" * 25: f"no run, corpus or file .*\n  ({'|'.join(trainings.values())})",
     }.items():
         with pytest.raises(UserError, match=message):
-            lineage.trace(what)
-    asked = nearest[:12] + ("0" if nearest[12] != "0" else "1") * 8
+            lineage.trace(subject)
+    subject = nearest[:12] + ("0" if nearest[12] != "0" else "1") * 8
     with pytest.raises(
-        UserError, match=rf"the nearest of the newest runs \(with their corpora\) are:\n  {nearest}"
+        UserError, match=rf"the most similar of the newest runs \(with their corpora\) are:\n  {nearest}"
     ):
-        lineage.trace(asked)
+        lineage.trace(subject)
 
 
 def test_one_that_may_be_several_is_refused(project: Path) -> None:
@@ -207,15 +207,15 @@ def test_one_that_may_be_several_is_refused(project: Path) -> None:
         lineage.trace("aaaaaaa")
 
 
-def test_a_way_back_is_told_of_both_versions(project: Path) -> None:
+def test_a_rollback_is_shown_for_both_versions(project: Path) -> None:
     run_id = train(FIRST, "aa" * 32, "1")
     judge(register(run_id, "d1"), "promoted")
     judge(register(run_id, "d2"), "promoted", "1")
-    promotions.carry_out(
+    promotions.apply(
         promotions.Entry("toy", promotions.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
     )
     assert "2026-01-02 03:04 UTC  restored by me@x: names" in text("models:/toy/1")
-    assert "03:04 UTC  rolled back, version 1 took its place by me@x: names" in text("models:/toy/2")
+    assert "03:04 UTC  rolled back, version 1 replaced it by me@x: names" in text("models:/toy/2")
 
 
 def test_a_list_too_long_for_the_record_is_found_among_the_files(
@@ -227,7 +227,7 @@ def test_a_list_too_long_for_the_record_is_found_among_the_files(
     assert list(names(lineage.trace("aa" * 32))) == [run_id]
 
 
-def test_a_deleted_run_is_still_told_of(trainings: dict[str, str]) -> None:
+def test_a_deleted_run_is_still_shown(trainings: dict[str, str]) -> None:
     client.connect().delete_run(trainings["changed"])
     try:
         assert names(lineage.trace(FIRST))[trainings["changed"]] == ["2"]
@@ -241,10 +241,10 @@ def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) 
     version = register(run_id, "d1", **{"corpus.id": "a/x", "corpus.revision": "7" * 40})
     with sqlite3.connect("mlflow.db") as database:  # as `mlflow gc` does
         database.execute("DELETE FROM runs WHERE run_uuid = ?", [run_id])
-    told = text(version.uri)
-    assert f"{run_id} is gone from the server" in told
-    assert f"a/x, revision {'7' * 40}" in told
-    assert "model d1" in told
+    output = text(version.uri)
+    assert f"{run_id} is deleted from the server" in output
+    assert f"a/x, revision {'7' * 40}" in output
+    assert "model d1" in output
     client.connect().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
     assert "a/x\n" in text(version.uri)
 

@@ -1,4 +1,4 @@
-"""The lock of promotions: who waits is shown the holder and a limit, and nobody else can hold it."""
+"""The promotion lock: messages while waiting, and access for its owner only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Somebody else holds the lock."""
+    """Another process holds the lock."""
     holding, going_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -52,7 +52,7 @@ def file() -> Path:
 
 def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
     os.umask(os.umask(0o022))
-    file().touch(0o644)  # as an earlier release left it
+    file().touch(0o644)  # as in earlier releases
     with registry.promotions():
         assert stat.S_IMODE(file().stat().st_mode) == 0o600
     if client.sqlite_file(address) is None:
@@ -60,7 +60,7 @@ def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
         assert stat.S_IMODE(file().parent.stat().st_mode) == 0o700
 
 
-def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
+def test_a_message_names_the_lock_its_limit_and_its_holder(
     address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(locks, "SILENCE", 0.0)
@@ -70,7 +70,7 @@ def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
         with refusal, registry.promotions(patience=0.5):
             raise AssertionError
         text = capsys.readouterr().err
-    assert text.startswith("waiting for the promotions' lock of ")
+    assert text.startswith("waiting for the promotion lock of ")
     assert text.count("\n") == 1
     assert f"process {os.getpid()}, since 20" in text
     assert text.endswith(": promote http://***@b/); at most 0.5 s\n")
@@ -79,7 +79,7 @@ def test_who_waits_is_shown_what_for_how_long_and_who_holds_it(
         pass
 
 
-def test_it_is_silent_for_a_moment_and_then_goes_on(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_wait_prints_nothing(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     order: list[str] = []
 
     def second() -> None:

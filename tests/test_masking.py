@@ -1,4 +1,4 @@
-"""What is secret in a text is masked, and nothing else; errors, notices and stages pass through it."""
+"""Masking of secrets in texts, errors and notices."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_secrets_are_masked(text: str) -> None:
         *("a // b @ c", "train.batch_tokens=4096", "https://h/x#sha256=0123", "pip install https://h/x@v1"),
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_other_text_stays(text: str) -> None:
     assert mask(text) == text
 
 
 @given(st.text() | st.text("authorizon:=&?;keytoken/@'b*, x1"))
 @example("authorization: x")
-def test_masking_twice_is_masking_once(text: str) -> None:
+def test_masking_is_idempotent(text: str) -> None:
     assert mask(mask(text)) == mask(text)
 
 
@@ -89,7 +89,7 @@ def test_the_values_of_secret_variables_are_masked(monkeypatch: pytest.MonkeyPat
     assert mask("/home/me/token is missing") == "/home/me/token is missing"
 
 
-def test_errors_hold_no_secret() -> None:
+def test_errors_contain_no_secret() -> None:
     text = f"http://me:{SECRET}@tracker does not answer"
     for error in (UserError(text), TransientError(text), StageError("train", "user", text)):
         assert SECRET not in f"{error} {error!r} {error.args}"
@@ -125,7 +125,7 @@ def test_an_alert_never_shows_its_address(
     assert SECRET not in caplog.text
 
 
-def test_a_notice_holds_no_secret_and_calls_nobody() -> None:
+def test_a_notice_contains_no_secret_and_no_mention() -> None:
     text = f"<!channel> @everyone [x](http://evil.example) http://me:{SECRET}@tracker"
     body = alerts.body(
         text, "retrain", type("Run", (), {"name": "x", "id": 1}), "Failed", "train", "user", text, text

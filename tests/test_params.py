@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def edit(file: Path, before: str, after: str) -> None:
-    """Replace what a regular expression finds: the tuned values themselves are nobody's test."""
+    """Replace a match of a regular expression, so that tests do not depend on tuned values."""
     text, found = re.subn(before, after, file.read_text("utf-8"), count=1)
     assert found
     file.write_text(text, "utf-8")
@@ -51,11 +51,11 @@ def edit(file: Path, before: str, after: str) -> None:
         ("train_size: [0-9]+", "train_size: yes", "ingest.train_size: 'yes' is not allowed"),
         ("tie_embeddings: true", "tie_embeddings: 1", "train.tie_embeddings: 1 is not allowed"),
         ("ingest:\n", "ingest: [\n", "not valid YAML"),
-        (r"sets: \[\]", "sets: [digests]", "'digests' is not allowed, the name is taken"),
+        (r"sets: \[\]", "sets: [digests]", "'digests' is not allowed, the name is in use"),
         ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
     ],
 )
-def test_a_wrong_file_is_refused_with_key_value_and_what_is_allowed(file, before, after, message):
+def test_a_wrong_file_is_refused_with_key_value_and_allowed_values(file, before, after, message):
     edit(file, before, after)
     with pytest.raises(ParamsError, match=message):
         params.load(file)
@@ -73,7 +73,7 @@ def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
     (tmp_path / "model").mkdir()
     (tmp_path / "link").symlink_to("model")
     before = file.read_bytes()
-    with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it lies in .*or holds it"):
+    with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it is in .*or contains it"):
         params.apply(None, [f"ingest.{key}={place}"], file)
     assert file.read_bytes() == before
     params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)  # beside them it is safe
@@ -172,14 +172,14 @@ def test_text_or_null(file):
         assert params.load(file).clean.source_script == value
 
 
-def test_an_override_of_a_section_that_holds_nothing_is_refused(file):
+def test_an_override_of_an_empty_section_is_refused(file):
     file.write_text(file.read_text() + "emptied:\n")
     with pytest.raises(ParamsError, match=r"no key emptied\.seed"):
         params.apply(None, ["emptied.seed=9"], file)
 
 
 def use(file: Path, *overrides: str, recipe: Path | None = None) -> dict[str, object]:
-    """`seq2seq use`; returns the values that changed, by key."""
+    """Run `seq2seq use`; returns the changed values by key."""
     return {key: after for key, _, after in params.apply(recipe, overrides, file, own_corpus.complete)}
 
 
@@ -200,7 +200,7 @@ def test_an_own_corpus_gets_a_model_name_of_its_own(file):
     assert params.load(file).register.name == "kept"
 
 
-def test_an_unknown_recipe_names_those_there_are():
+def test_an_unknown_recipe_lists_all_recipes():
     with pytest.raises(ParamsError, match=r"did you mean multi30k\?\); there are: grammar"):
         params.recipe_path("multi30", ROOT / "recipes")
 
@@ -216,7 +216,7 @@ def test_a_recipe_sets_every_key_and_is_valid(recipe, file):
     params.load(file)
 
 
-def test_using_one_recipe_after_another_leaves_nothing_of_the_first(file):
+def test_a_second_recipe_replaces_the_first_completely(file):
     shipped = file.read_text("utf-8").split()  # the space before a comment may differ
     for recipe in RECIPES:
         params.apply(recipe, (), file)
@@ -263,7 +263,7 @@ def test_languages_and_name_come_from_header_columns_or_file_name(
     assert (found.ingest.source_language, found.ingest.target_language, found.register.name) == expected
 
 
-def test_what_was_named_by_hand_is_not_overwritten(file):
+def test_values_set_by_hand_are_not_overwritten(file):
     columns = ("ingest.source_column=0", "ingest.target_column=1")
     changed = use(
         file, "ingest.path=fr-it/x.tsv", *columns, "ingest.source_language=oc", "register.name=mine"
@@ -281,7 +281,7 @@ def test_a_recipe_that_brings_another_corpus_brings_its_languages_too(file):
     assert found.register.name == "corpora-corpus-0-1"
 
 
-def test_the_same_command_again_undoes_nothing_that_was_mended_since(file):
+def test_the_same_command_again_keeps_later_corrections(file):
     command = ("ingest.path=news/x.tsv", "ingest.source_column=0", "ingest.target_column=1")
     use(file, *command, recipe=ROOT / "recipes/local.yaml")
     use(file, "ingest.source_language=gsw", "ingest.target_language=de", "register.name=mine")
@@ -303,14 +303,14 @@ def test_a_folder_and_a_grammar_state_their_languages(file, tmp_path, monkeypatc
     assert use(file, "ingest.path=g.yaml")["ingest.source_language"] == "it"
 
 
-def test_columns_that_change_places_turn_the_languages_round(file):
+def test_exchanged_columns_exchange_the_languages(file):
     changed = use(file, "ingest.source_column=target", "ingest.target_column=source")
     assert (changed["ingest.source_language"], changed["ingest.target_language"]) == ("en", "de")
     assert use(file, "train.seed=3") == {"train.seed": 3}
 
 
 def old(file: Path) -> Path:
-    """The shipped file as format 1 had it."""
+    """The shipped file in format 1."""
     document = params.read_document(file)
     del document["format"]
     for step in (step for steps in upgrades.STEPS.values() for step in steps):
@@ -322,15 +322,15 @@ def old(file: Path) -> Path:
     return file
 
 
-def test_an_old_file_is_refused_with_the_command_that_mends_it(file):
+def test_an_old_file_is_refused_with_the_command_that_upgrades_it(file):
     for act in (params.load, lambda path: params.apply(None, ["train.seed=2"], path)):
         with pytest.raises(
-            ParamsError, match=r"is of format 1, .*`seq2seq use --upgrade` adds the missing keys"
+            ParamsError, match=r"has format 1, .*`seq2seq use --upgrade` adds the missing keys"
         ):
             act(old(file))
         file.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
     edit(file, f"format: {params.FORMAT}", "format: 9")
-    with pytest.raises(ParamsError, match=r"is of format 9, .*newer code"):
+    with pytest.raises(ParamsError, match=r"has format 9, .*newer release"):
         params.load(file)
 
 
@@ -353,7 +353,7 @@ def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
     assert Counter(re.findall(r"#.*", text)) >= Counter(comments)
     keys = [line.split(":")[0] for line in text.splitlines() if line.startswith("  ")]
     shipped = [line.split(":")[0] for line in (ROOT / "params.yaml").read_text("utf-8").splitlines()]
-    assert keys == [key for key in shipped if key.startswith("  ")]  # each where the schema has it
+    assert keys == [key for key in shipped if key.startswith("  ")]  # each at its position in the schema
     assert upgrades.upgrade(file) == []
     assert file.read_text("utf-8") == text
 
@@ -389,7 +389,7 @@ def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, aft
     assert upgrades.upgrade(recipe) == []
 
 
-def test_paths_that_moved_are_mapped(file):
+def test_moved_paths_are_mapped(file):
     document = params.read_document(file)
     document["format"] = 2
     document["ingest"]["path"] = "seq2seq/grammars/de-en.yaml"

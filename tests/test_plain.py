@@ -1,4 +1,4 @@
-"""Hostile text where it is shown: Markdown and chat leave it text."""
+"""Hostile texts in Markdown and chats remain plain text."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def test_ordinary_text_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\u202eb", "a\x07b", "a\u2066b", "\x1b[31m"])
-def test_what_steers_a_terminal_or_turns_the_text_is_left_out(text: str) -> None:
+def test_control_characters_are_removed(text: str) -> None:
     assert not re.search("[\x00-\x1f\u202a-\u202e\u2066-\u2069]", plain.line(text))

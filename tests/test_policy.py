@@ -1,4 +1,4 @@
-"""The gate's policy on staged challengers, and what holds of every verdict."""
+"""The gate's policy on example challengers, and properties of every verdict."""
 
 from __future__ import annotations
 
@@ -61,54 +61,54 @@ def evidence(delta: float = 0.0, p: float = 1.0, **challenger: Any) -> dict[str,
 
 def check(name: str, cases: int, passed: int) -> dict[str, Any]:
     share = passed / cases if cases else None
-    told = {"check": name, "cases": cases, "passed": passed, "share": share, "threshold": 0.9}
+    facts = {"check": name, "cases": cases, "passed": passed, "share": share, "threshold": 0.9}
     even = {"champion_share": share, "lost": 0, "gained": 0, "p": 1.0}
-    return {**told, "ok": None if share is None else share >= 0.9, "failures": [], **even}
+    return {**facts, "ok": None if share is None else share >= 0.9, "failures": [], **even}
 
 
 def changed(base: dict[str, Any], **values: Any) -> dict[str, Any]:
     """A copy with dotted keys (`set__digest`) set."""
-    told = copy.deepcopy(base)
+    facts = copy.deepcopy(base)
     for path, value in values.items():
         *keys, last = path.split("__")
-        place = told
+        place = facts
         for key in keys:
             place = place[key]
         place[last] = value
-    return told
+    return facts
 
 
 def unanswering(problem: str) -> dict[str, Any]:
-    """What is known of a challenger that does not load."""
-    told = evidence(problem=problem, answers_as_evaluated=False, scores=None)
-    return {**told, "tests": None, "behaviour": [], "slices": []}
+    """The evidence on a challenger that does not load."""
+    facts = evidence(problem=problem, answers_as_evaluated=False, scores=None)
+    return {**facts, "tests": None, "behaviour": [], "slices": []}
 
 
 NO_NUMBERS = [check("numbers", 40, 12), check("names", 30, 29)]
 STAGED = {
     "better": (evidence(1.2, 0.01), "promoted", r"better than .* version 1: \+1.20 BLEU, p = 0.010"),
-    "equal": (evidence(), "kept", r"not shown to be better .*\+0.00 BLEU, p = 1.000; asked for: more BLEU"),
+    "equal": (evidence(), "kept", r"not shown to be better .*\+0.00 BLEU, p = 1.000; required: more BLEU"),
     "slightly worse": (evidence(-0.4, 0.2), "kept", r"not shown to be better .*: -0.40 BLEU, p = 0.200"),
-    "worse": (evidence(-1.5, 0.0001), "rejected", r"fails 'no loss': -1.50 BLEU, p < 0.001; asked"),
+    "worse": (evidence(-1.5, 0.0001), "rejected", r"fails 'no loss': -1.50 BLEU, p < 0.001; required"),
     "better BLEU, broken numbers": (
         changed(evidence(1.2, 0.01), behaviour=NO_NUMBERS),
         "rejected",
-        r"fails 'behaviour numbers': 12 of 40 cases \(the champion: 30 %\); asked for: at least 90 %",
+        r"fails 'behaviour numbers': 12 of 40 cases \(the champion: 30 %\); required: at least 90 %",
     ),
     "contaminated": (
         changed(evidence(4.0, 0.001), contaminated=17),
         "rejected",
-        r"fails 'contamination': 17 of 1,000 sentences of test are in train; asked for: at most 0",
+        r"fails 'contamination': 17 of 1,000 sentences of test are in train; required: at most 0",
     ),
     "wrong test set": (
         changed(evidence(4.0, 0.001), metrics__digest=ELSEWHERE),
         "rejected",
-        r"'same evaluation set': evaluated on bbbbbbbbbbbb; .* `dvc repro evaluate`; asked for: .*aaa",
+        r"'same evaluation set': evaluated on bbbbbbbbbbbb; .* `dvc repro evaluate`; required: .*aaa",
     ),
     "not the frozen set": (
         evidence(4.0, 0.001),
         "rejected",
-        r"'frozen set': aaaaaaaaaaaa: bring that set back, or .*frozen_digest.*; asked for: bbbbbbbbbbbb",
+        r"'frozen set': aaaaaaaaaaaa: restore the named set, or .*frozen_digest.*; required: bbbbbbbbbbbb",
     ),
     "unloadable": (unanswering("No file:\n weights"), "rejected", "'loads and answers': No file: weights;"),
     "NaN weights": (unanswering("weights hold NaN"), "rejected", "'loads and answers': weights hold NaN;"),
@@ -116,22 +116,22 @@ STAGED = {
     "copy-only": (
         changed(evidence(-28.0, 0.0001), behaviour=[check("copies", 40, 0)]),
         "rejected",
-        r"'minimum BLEU': 2.00; .*; fails besides: no loss, behaviour copies, slice all",
+        r"'minimum BLEU': 2.00; .*; also fails: no loss, behaviour copies, slice all",
     ),
     "other signature": (
         changed(evidence(4.0, 0.001), metrics__signatures__bleu="B|v:1"),
         "rejected",
-        r"'same signatures': bleu B\|v:1; score again: `dvc repro evaluate`.*; asked for: bleu B\|v:2",
+        r"'same signatures': bleu B\|v:1; evaluate again: `dvc repro evaluate`.*; required: bleu B\|v:2",
     ),
     "another model's answers": (
         evidence(4.0, 0.001, problem="3 of 1,000 answers differ", answers_as_evaluated=False),
         "rejected",
-        r"'answers as evaluated': 3 of 1,000 answers differ; asked for: yes",
+        r"'answers as evaluated': 3 of 1,000 answers differ; required: yes",
     ),
     "one slice lost": (
         changed(evidence(1.0, 0.01), slices=[{**evidence()["slices"][1], "delta": -3.4, "p": 0.02}]),
         "rejected",
-        r"'slice numbers': 80 sentences, BLEU 30.00, -3.40 BLEU, p = 0.020; asked for: loses at most 3.00",
+        r"'slice numbers': 80 sentences, BLEU 30.00, -3.40 BLEU, p = 0.020; required: loses at most 3.00",
     ),
     "a slice lost a little": (
         changed(evidence(1.0, 0.01), slices=[{**evidence()["slices"][1], "delta": -2.9, "p": 0.001}]),
@@ -146,7 +146,7 @@ STAGED = {
     "a broken champion": (
         changed(evidence(), champion__problem="its files are gone", tests=None),
         "kept",
-        "champion, version 1, cannot be compared: its files are gone; go back by `seq2seq rollback",
+        "champion, version 1, cannot be compared: its files are gone; go back by `seq2seq rollback --reason",
     ),
     "never tested": (changed(evidence(5.0, 0.001), tests=None), "kept", "not shown .*: not tested"),
 }
@@ -154,12 +154,12 @@ STAGED = {
 
 @pytest.mark.parametrize("name", STAGED)
 def test_staged_challengers(name: str) -> None:
-    told, what, reason = STAGED[name]
+    facts, what, reason = STAGED[name]
     policy = POLICY
     if name == "not the frozen set":
         policy = POLICY.model_copy(update={"frozen_digest": ELSEWHERE})
-    judgement = judge(told, policy)
-    assert judgement.what == what
+    judgement = judge(facts, policy)
+    assert judgement.outcome == what
     assert re.search(reason, judgement.reason), judgement.reason
 
 
@@ -173,9 +173,9 @@ def test_every_criterion_is_listed_with_figure_and_limit() -> None:
         ("loads and answers", True, "yes", "yes"),
         ("answers as evaluated", True, "yes", "yes, nearly every sentence"),
         ("same direction", True, "yes", "the champion's languages and kind of corpus"),
-        ("same evaluation set", True, f"evaluated on {HERE[:12]}", f"test as it lies here, {HERE[:12]}"),
+        ("same evaluation set", True, f"evaluated on {HERE[:12]}", f"test in this folder, {HERE[:12]}"),
         ("frozen set", None, HERE[:12], "any (promote.frozen_digest: null)"),
-        ("same signatures", True, "as here", "bleu B|v:2, chrf C|v:2, ter T|v:2"),
+        ("same signatures", True, "the same", "bleu B|v:2, chrf C|v:2, ter T|v:2"),
         ("minimum BLEU", True, "31.20", "at least 20.00"),
         ("contamination", True, "0 of 1,000 sentences of test are in train", "at most 0"),
         ("behaviour numbers", True, "40 of 40 cases (the champion: 100 %)", "at least 90 %"),
@@ -192,8 +192,8 @@ def test_every_criterion_is_listed_with_figure_and_limit() -> None:
         ),
         ("gain", True, "+1.20 BLEU, p = 0.010", "more BLEU with p < 0.05"),
     ]
-    for told, _, _ in STAGED.values():
-        for criterion in judge(told, POLICY).criteria:
+    for facts, _, _ in STAGED.values():
+        for criterion in judge(facts, POLICY).criteria:
             assert criterion.figure
             assert criterion.limit
             assert criterion.name.startswith((*DECISIVE, "gain"))
@@ -201,15 +201,15 @@ def test_every_criterion_is_listed_with_figure_and_limit() -> None:
 
 def test_a_margin_and_a_missing_suite() -> None:
     margin = POLICY.model_copy(update={"margin": 0.5})
-    assert judge(evidence(0.4, 0.001), margin).what == "kept"
-    assert judge(evidence(0.5, 0.001), margin).what == "promoted"
-    asked = changed(evidence(1.2, 0.01), behaviour=[])
-    assert by_name(judge(asked, POLICY))["behaviour"] == (False, "not checked", "suite.yaml")
-    nobody = judge(asked, POLICY.model_copy(update={"behaviour": None}))
-    assert (nobody.what, by_name(nobody)["behaviour"][0]) == ("promoted", None)
+    assert judge(evidence(0.4, 0.001), margin).outcome == "kept"
+    assert judge(evidence(0.5, 0.001), margin).outcome == "promoted"
+    no_checks = changed(evidence(1.2, 0.01), behaviour=[])
+    assert by_name(judge(no_checks, POLICY))["behaviour"] == (False, "not checked", "suite.yaml")
+    without = judge(no_checks, POLICY.model_copy(update={"behaviour": None}))
+    assert (without.outcome, by_name(without)["behaviour"][0]) == ("promoted", None)
 
 
-# --- what holds of every verdict -------------------------------------------------------------------
+# --- properties of every verdict -------------------------------------------------------------------
 
 chances = st.floats(0, 1)
 bleus = st.floats(0, 100) | st.just(math.nan)
@@ -218,13 +218,15 @@ bleus = st.floats(0, 100) | st.just(math.nan)
 @st.composite
 def anything(draw: st.DrawFn) -> dict[str, Any]:
     """Evidence of any kind, fit or not."""
-    told = evidence(draw(st.floats(-40, 40)), draw(chances))
-    told["challenger"]["scores"]["bleu"] = draw(bleus)
-    told["contaminated"] = draw(st.sampled_from([0, 0, 1]))
-    told["metrics"]["digest"] = draw(st.sampled_from([HERE, HERE, ELSEWHERE]))
-    told["metrics"]["signatures"]["ter"] = draw(st.sampled_from(["T|v:2", "T|v:2", "T|v:1"]))
-    told["behaviour"] = [check(f"check {n}", 10, k) for n, k in enumerate(draw(st.lists(st.integers(7, 10))))]
-    told["slices"] = [
+    facts = evidence(draw(st.floats(-40, 40)), draw(chances))
+    facts["challenger"]["scores"]["bleu"] = draw(bleus)
+    facts["contaminated"] = draw(st.sampled_from([0, 0, 1]))
+    facts["metrics"]["digest"] = draw(st.sampled_from([HERE, HERE, ELSEWHERE]))
+    facts["metrics"]["signatures"]["ter"] = draw(st.sampled_from(["T|v:2", "T|v:2", "T|v:1"]))
+    facts["behaviour"] = [
+        check(f"check {n}", 10, k) for n, k in enumerate(draw(st.lists(st.integers(7, 10))))
+    ]
+    facts["slices"] = [
         {"slice": f"s{n}", "sentences": size, "champion": 30.0, "challenger": 30 + d, "delta": d, "p": p}
         for n, (size, d, p) in enumerate(
             draw(st.lists(st.tuples(st.integers(1, 200), st.floats(-9, 9), chances), max_size=4))
@@ -232,64 +234,64 @@ def anything(draw: st.DrawFn) -> dict[str, Any]:
     ]
     match draw(st.integers(0, 6)):
         case 0:
-            told |= {"champion": None, "tests": None}
+            facts |= {"champion": None, "tests": None}
         case 1:
-            told["champion"]["problem"] = "gone"
-            told["tests"] = None
+            facts["champion"]["problem"] = "gone"
+            facts["tests"] = None
         case 2:
-            told["challenger"] |= {"problem": "does not load", "scores": None, "answers_as_evaluated": False}
+            facts["challenger"] |= {"problem": "does not load", "scores": None, "answers_as_evaluated": False}
         case 3:
-            told["challenger"] |= {"problem": "2 differ", "answers_as_evaluated": False}
-    return told
+            facts["challenger"] |= {"problem": "2 differ", "answers_as_evaluated": False}
+    return facts
 
 
 @given(anything())
-def test_never_promoted_unfit_or_unproven(told: dict[str, Any]) -> None:
-    judgement = judge(told, POLICY)
+def test_never_promoted_unfit_or_unproven(facts: dict[str, Any]) -> None:
+    judgement = judge(facts, POLICY)
     found = by_name(judgement)
     assert len(found) == len(judgement.criteria)
     fit = all(ok is not False for name, (ok, _, _) in found.items() if name != "gain")
-    assert (judgement.what == "rejected") == (not fit)
-    if judgement.what == "promoted":
+    assert (judgement.outcome == "rejected") == (not fit)
+    if judgement.outcome == "promoted":
         assert found[LOADS][0]
         assert found["answers as evaluated"][0]
         assert found["minimum BLEU"][0]
-        assert found["gain"][0] or told["champion"] is None
-    if judgement.what == "rejected":
+        assert found["gain"][0] or facts["champion"] is None
+    if judgement.outcome == "rejected":
         first = min(
             (name for name, (ok, _, _) in found.items() if ok is False and name != "gain"),
             key=lambda name: (next(n for n, d in enumerate(DECISIVE) if name.startswith(d)), name),
         )
-        assert f"fails {first!r}: {found[first][1]}; asked for: {found[first][2]}" in judgement.reason
+        assert f"fails {first!r}: {found[first][1]}; required: {found[first][2]}" in judgement.reason
 
 
 @given(anything(), st.randoms())
-def test_order_means_nothing(told: dict[str, Any], random: Any) -> None:
-    other = copy.deepcopy(told)
+def test_order_does_not_matter(facts: dict[str, Any], random: Any) -> None:
+    other = copy.deepcopy(facts)
     random.shuffle(other["slices"])
     random.shuffle(other["behaviour"])
     other = dict(random.sample(sorted(other.items()), len(other)))
-    before, after = judge(told, POLICY), judge(other, POLICY)
-    assert (before.what, before.reason) == (after.what, after.reason)
+    before, after = judge(facts, POLICY), judge(other, POLICY)
+    assert (before.outcome, before.reason) == (after.outcome, after.reason)
     assert by_name(before) == by_name(after)
 
 
 @pytest.mark.parametrize(
     ("lost", "gained", "p", "what"), [(14, 0, 0.0001, "rejected"), (0, 14, 0.0001, "promoted")]
 )
-def test_what_the_champion_could_must_not_be_lost_although_the_floor_is_held(lost, gained, p, what):
+def test_a_loss_against_the_champion_rejects_also_above_the_threshold(lost, gained, p, what):
     weaker = {**check("numbers", 100, 95), "champion_share": 1.0, "lost": lost, "gained": gained, "p": p}
     verdict = judge(changed(evidence(1.2, 0.01), behaviour=[weaker]), POLICY)
-    assert verdict.what == what
+    assert verdict.outcome == what
     by_chance = {**weaker, "p": 0.03}
     several = changed(evidence(1.2, 0.01), behaviour=[by_chance, check("names", 30, 29)])
-    assert judge(several, POLICY).what == "promoted"  # of two checks one may differ so
+    assert judge(several, POLICY).outcome == "promoted"  # of two checks one may differ so
 
 
 def test_a_champion_of_another_direction_is_compared_with_nothing_and_stays() -> None:
     other = "translates fr → en, learnt from natural b.tsv, the challenger translates de → en"
     facts = changed(evidence(), direction=other, champion__problem=other, champion__scores=None, tests=None)
     verdict = judge(facts, POLICY)
-    assert verdict.what == "rejected"
+    assert verdict.outcome == "rejected"
     assert "'same direction': the champion translates fr → en" in verdict.reason
     assert "register.name" in verdict.reason

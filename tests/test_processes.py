@@ -1,4 +1,4 @@
-"""What is run for somebody ends with him, also if he was gone before it could notice."""
+"""Child processes end with their parent, also if it ended before they started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def gone() -> int:
-    """The number of a process that has ended."""
+    """The pid of a process that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return ended.pid
@@ -40,15 +40,15 @@ def ended(pid: int) -> bool:
         return True
 
 
-def test_a_child_whose_parent_was_gone_before_it_began_does_nothing(tmp_path: Path) -> None:
+def test_a_child_whose_parent_has_ended_before_stops(tmp_path: Path) -> None:
     command = [sys.executable, "-P", processes.__file__, str(gone()), "json.tool", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "its parent process is gone" in done.stderr
+    assert "the parent process has ended" in done.stderr
 
 
 def stage(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A stage in an empty folder, where the first thing it can do is to miss params.yaml."""
+    """A stage in an empty folder, where it fails for params.yaml."""
     return subprocess.run(
         [sys.executable, "-m", "seq2seq", "ingest"],
         cwd=tmp_path,
@@ -59,18 +59,21 @@ def stage(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_stage_whose_dvc_was_gone_before_it_began_does_nothing(tmp_path: Path) -> None:
+def test_a_stage_whose_dvc_has_ended_before_stops(tmp_path: Path) -> None:
     assert "params.yaml is missing" in stage(tmp_path).stderr
     assert "params.yaml is missing" in stage(tmp_path, **{processes.RUNNER: str(os.getppid())}).stderr
-    assert "the DVC that ran this stage is gone" in stage(tmp_path, **{processes.RUNNER: str(gone())}).stderr
+    assert (
+        "the DVC process that ran this stage has ended"
+        in stage(tmp_path, **{processes.RUNNER: str(gone())}).stderr
+    )
 
 
-def test_a_stage_of_a_dvc_that_somebody_ran_by_hand_finds_it_in_dvcs_record(tmp_path: Path) -> None:
+def test_without_a_flow_a_stage_finds_dvc_in_dvcs_record(tmp_path: Path) -> None:
     record = tmp_path / processes.RWLOCK
     record.parent.mkdir(parents=True)
     for pid, text in (
         (os.getpid(), "params.yaml is missing"),
-        (gone(), "the DVC that ran this stage is gone"),
+        (gone(), "the DVC process that ran this stage has ended"),
     ):
         record.write_text(json.dumps({"write": {"/data/raw": {"pid": pid, "cmd": "dvc repro"}}, "read": {}}))
         assert text in stage(tmp_path, DVC_STAGE="ingest").stderr
@@ -80,12 +83,12 @@ def test_a_stage_of_a_dvc_that_somebody_ran_by_hand_finds_it_in_dvcs_record(tmp_
         "[]",
         '{"write": {"a": 1}}',
         "{}",
-    ):  # then nothing is known, and nothing is stopped
+    ):  # without a record nothing is stopped
         record.write_text(broken)
         assert "params.yaml is missing" in stage(tmp_path, DVC_STAGE="ingest").stderr
 
 
-ASKER = """
+GATE = """
 import sys
 from seq2seq.gate import isolated
 head = isolated.QUERY.partition("def short")[0]
@@ -95,10 +98,10 @@ isolated.query("models:/x/1", "sqlite:///x", ["a"])
 """
 
 
-def test_a_killed_asker_leaves_no_model_process(tmp_path: Path) -> None:
+def test_a_killed_gate_leaves_no_model_process(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     asker = subprocess.Popen(
-        [sys.executable, "-c", ASKER % str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", GATE % str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     try:
         wait(lambda: file.exists() and bool(file.read_text()), "the model's process")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate import Killed, World, aliases, kill_at, log, said
+from gate import Killed, World, aliases, kill_at, log, verdict_of
 from test_policy import changed
 from test_registry import project
 
@@ -58,10 +58,10 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
     world.make(0.3, 0.4)
     first = promote.promote()
     assert first.what == "kept"
-    asked = len(world.asked)
+    asked = len(world.calls)
     again = promote.promote()
     assert (again.what, again.reason, again.criteria) == ("kept", first.reason, first.criteria)
-    assert len(world.asked) == asked
+    assert len(world.calls) == asked
     assert aliases() == {"champion": "1", "challenger": "2"}
 
     rounds = 0
@@ -77,10 +77,10 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
         change()
         promote.promote()
         rounds += 1
-        assert len(world.asked_for_evidence()) == 2 + rounds
+        assert len(world.evidence_calls()) == 2 + rounds
         promote.promote()
-    assert len(world.asked_for_evidence()) == 2 + rounds
-    assert world.asked_for_evidence()[-1] == ["models:/m/2", "models:/m/1"]
+    assert len(world.evidence_calls()) == 2 + rounds
+    assert world.evidence_calls()[-1] == ["models:/m/2", "models:/m/1"]
 
 
 def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world: World) -> None:
@@ -146,7 +146,7 @@ def test_force_is_audited_and_has_its_limit(world: World) -> None:
     assert forced.reason.startswith("the old one swears; the policy says rejected: version 2 fails 'no loss'")
     assert any(c.ok is False for c in forced.criteria)
     assert aliases()["champion"] == "2"
-    assert (log()[-1], said("2")) == (("forced", "1", "2", "done"), "forced")
+    assert (log()[-1], verdict_of("2")) == (("forced", "1", "2", "done"), "forced")
     assert promotions.entries("m")[0].reason == forced.reason
     assert promote.promote().what == "unchanged"
 
@@ -166,7 +166,7 @@ def test_what_does_not_load_is_tried_again(world: World) -> None:
     again = promote.promote()
     assert (first.what, again.what) == ("kept", "kept")
     assert (first.is_told, again.is_told) == (False, True)
-    assert len(world.asked_for_evidence()) == 3
+    assert len(world.evidence_calls()) == 3
     assert len(log()) == 2  # there was nothing new to log
     world.evidence["champion"] |= {"problem": "", "scores": {"bleu": 30.0}}
     assert promote.promote().what == "promoted"
@@ -197,9 +197,9 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
     assert promote.promote().what == "unchanged"
     kept = {item.path for item in client.connect().list_artifacts(version.run_id, "promotion/m-1")}
     assert "promotion/m-1/report.html" in kept
-    asked = len(world.asked)
+    asked = len(world.calls)
     assert promote.promote().what == "unchanged"
-    assert len(world.asked) == asked
+    assert len(world.calls) == asked
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch:
         moved = aliases()["champion"] == version
         verdict = promote.promote()
         assert verdict.what == ("unchanged" if moved else what), done
-        assert said(version) == what
+        assert verdict_of(version) == what
         if what == "promoted":
             assert aliases() == {"champion": version, "previous": champion, "challenger": version}
             champion = version
@@ -280,8 +280,8 @@ def test_the_command_says_the_verdict_and_what_failed(
     lines = capsys.readouterr().out.splitlines()
     assert "version 3 fails 'contamination': 3 of 1,000 sentences" in lines[-3]
     assert lines[-2:] == [
-        "        contamination: 3 of 1,000 sentences of test are in train; asked for: at most 0",
-        "        no loss: -2.00 BLEU, p = 0.010; asked for: no loss of BLEU with p < 0.05",
+        "        contamination: 3 of 1,000 sentences of test are in train; required: at most 0",
+        "        no loss: -2.00 BLEU, p = 0.010; required: no loss of BLEU with p < 0.05",
     ]
     for arguments in (["--force"], ["--reason", "x"], ["--force", "--reason", " "]):
         assert main(["promote", *arguments]) == 2

@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch, empty_database) -> Path:
 
 
 def register(folder: Path, name: str, **tags: str) -> registry.Version:
-    """A version whose files hold nothing but a model folder with a note in it."""
+    """A version whose only file is a note in the model folder."""
     files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
     (files / registry.FOLDER).mkdir(parents=True)
     (files / registry.FOLDER / "note").write_text(name)
@@ -65,14 +65,14 @@ def test_an_alias_moves_and_tags_are_added(project):
     assert registry.get_version("a", "2").tags == {"bleu": "2", "promotion.verdict": "promoted"}
 
 
-def test_an_alias_that_somebody_else_moved_is_noticed(project, monkeypatch):
+def test_an_alias_moved_by_another_process_is_an_error(project, monkeypatch):
     first = register(project, "a")
     monkeypatch.setattr(registry, "version_by_alias", lambda name, alias: None)
     with pytest.raises(UserError, match=r"a@champion was set to version 1, but is None"):
         registry.set_alias("a", "champion", first.version)
 
 
-def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
+def test_the_direct_query_finds_the_same_files_as_mlflow(project):
     register(project, "a")
     register(project, "a")
     registry.set_alias("a", "champion", "1")
@@ -83,7 +83,7 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
     assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
     client.connect().delete_model_version("a", "2")
     assert registry._beside_the_project("a", None, "2") is None
-    with pytest.raises(UserError, match=r"models:/a/2 is not there: the versions of a are: 1 \(champion\)$"):
+    with pytest.raises(UserError, match=r"a/2 does not exist: the versions of a are: 1 \(champion\)$"):
         registry.download_model("models:/a/2")
 
 
@@ -91,12 +91,12 @@ def test_the_short_way_to_the_files_is_the_way_of_mlflow(project):
     ("name", "message"),
     [
         ("models:/grammer@champion", r"no such model \(did you mean grammar\?\); there are: grammar"),
-        ("models:/grammar@best", r"is not there: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
-        ("models:/grammar/9", r"is not there: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
+        ("models:/grammar@best", r"does not exist: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
+        ("models:/grammar/9", r"does not exist: the versions of grammar are: 1 \(champion\), 2 \(kept\)$"),
         ("models:/grammar", r"write models:/NAME@ALIAS or models:/NAME/VERSION"),
     ],
 )
-def test_a_wrong_name_lists_what_there_is(project, name, message):
+def test_a_wrong_name_lists_the_alternatives(project, name, message):
     register(project, "grammar")
     register(project, "grammar", **{registry.VERDICT: "kept"})
     registry.set_alias("grammar", "champion", "1")
@@ -104,27 +104,27 @@ def test_a_wrong_name_lists_what_there_is(project, name, message):
         registry.download_model(name)
 
 
-def test_where_nothing_serves_it_is_said_what_else_translates(project):
+def test_without_a_champion_the_error_names_the_model_folder(project):
     register(project, "m", **{registry.VERDICT: "rejected"})
     registry.set_alias("m", "challenger", "1")
     shutil.copyfile(Path(__file__).parents[1] / "params.yaml", "params.yaml")
     params.apply(None, ["register.name=m"])
-    told = r"models:/m@champion is not there: the versions of m are: 1 \(challenger, rejected\)"
-    with pytest.raises(UserError, match=f"{told}$"):
+    message = r"models:/m@champion does not exist: the versions of m are: 1 \(challenger, rejected\)"
+    with pytest.raises(UserError, match=f"{message}$"):
         translate._translator(None)
     Path("model").mkdir()
-    with pytest.raises(UserError, match=f"{told}; `--model model` translates with what was trained here"):
+    with pytest.raises(UserError, match=f"{message}; `--model model` translates with the model trained here"):
         translate._translator(None)
 
 
-def test_files_that_are_gone_are_missed(project):
+def test_missing_files_are_an_error(project):
     register(project, "a")
     shutil.rmtree(project / "mlruns")
-    with pytest.raises(UserError, match=r"models:/a/1: its files are gone from .*mlruns"):
+    with pytest.raises(UserError, match=r"models:/a/1: its files are missing in .*mlruns"):
         registry.download_model("models:/a/1")
 
 
-def test_asking_for_a_model_makes_no_registry(tmp_path, monkeypatch):
+def test_reading_creates_no_registry(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no model is registered yet, .*mlflow\.db does not exist"):
@@ -144,7 +144,7 @@ def server(project, monkeypatch):
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1"]
     command += ["--artifacts-destination", str(home / "files")]
-    environment.prepare()
+    environment.configure_process()
     with (project / "server.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -168,7 +168,7 @@ def server(project, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_server_keeps_the_files_and_they_are_fetched_once(server, project, monkeypatch):
+def test_files_of_a_server_are_downloaded_once(server, project, monkeypatch):
     version = register(project, "a", model_digest="1")
     registry.set_alias("a", "champion", version.version)
     assert registry.find_version("a", model_digest="1") == version
@@ -184,13 +184,13 @@ def test_a_server_keeps_the_files_and_they_are_fetched_once(server, project, mon
 
 
 @pytest.mark.slow
-def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp_path):
+def test_a_server_keeps_the_log_and_the_files_of_verdicts(server, project, tmp_path):
     first, second = register(project, "a"), register(project, "a")
     for number, (what, version) in enumerate([("promoted", first), ("rejected", second), ("forced", second)]):
         champion = "1" if number else None
         entry = promotions.Entry("a", what, champion, version.version, "why", *promotions.now_and_here())
-        promotions.carry_out(entry, {"what": what})
-    done = [(e.what, e.champion, e.version, e.state) for e in promotions.entries("a")]
+        promotions.apply(entry, {"what": what})
+    done = [(e.outcome, e.champion, e.version, e.state) for e in promotions.entries("a")]
     assert done == [
         ("forced", "1", "2", "done"),
         ("rejected", "1", "2", "done"),
@@ -201,6 +201,6 @@ def test_a_server_keeps_the_log_and_what_verdicts_rest_upon(server, project, tmp
     promotions.publish(second, [project / "verdict.json", project / "nothing.html"], "today")
     assert registry.get_version("a", "2").tags[promotions.PUBLISHED] == "today"
     (project / "back").mkdir()
-    promotions.bring_back(second, project / "back")
+    promotions.restore_files(second, project / "back")
     assert [path.name for path in (project / "back").iterdir()] == ["verdict.json"]
-    promotions.bring_back(first, project / "back")  # nothing was published for it
+    promotions.restore_files(first, project / "back")  # nothing was published for it

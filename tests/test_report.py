@@ -1,4 +1,4 @@
-"""The page: whole, harmless and readable, whatever lies on disk."""
+"""The page: complete, safe and readable for any files on disk."""
 
 import re
 import shutil
@@ -60,7 +60,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def check_harmless(shown):
+def check_safe(shown):
     assert not shown.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
     assert not [name for name, _ in shown.attributes if name.startswith("on")]
     loaded = [value for name, value in shown.attributes if name in ("src", "href", "srcset", "xlink:href")]
@@ -79,48 +79,55 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def test_figures_are_rounded_without_a_lie():
+def test_figures_are_rounded_without_hiding_a_difference():
     assert [page.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["−0.0", "+0.0", "−0.1", "+1.2"]
     assert [page.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
         *("0 %", "< 0.1 %", "92.5 %", "> 99.9 %", "100 %")
     ]
 
 
-def test_a_page_of_everything_is_whole():
+def test_a_page_with_all_files_has_all_sections():
     shown = written(record())
-    check_harmless(shown)
+    check_safe(shown)
     assert set(SECTIONS) | {"slices", "provenance"} <= set(shown.ids)
     assert len(shown.ids) == len(set(shown.ids))
-    for said in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
-        assert said in shown.text
+    for text in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
+        assert text in shown.text
     again = paths.REPORT.read_bytes(), paths.CARD.read_bytes()
     page.write()
     assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
 
 
 @pytest.mark.parametrize("missing", context.FILES.values(), ids=str)
-def test_what_is_not_there_leaves_its_section_out(missing):
+def test_a_missing_file_leaves_its_section_out(missing):
     files = record()
     del files[missing]
     shown = written(files)
-    check_harmless(shown)
+    check_safe(shown)
     gone = {section for section, path in SECTIONS.items() if path == missing}
-    if missing == paths.REGISTRATION:  # then nothing says which version was judged
+    if missing == paths.REGISTRATION:  # then the judged version is unknown
         gone = {"criteria", "regressions", "gains", "behaviour"}
     assert set(SECTIONS) - set(shown.ids) == gone
     assert ("Not judged yet" in shown.text) == ("criteria" in gone)
 
 
-def test_nothing_at_all_is_told_as_well():
+def test_a_verdict_of_an_earlier_release_has_its_outcome_as_what():
+    files = record()
+    page_of_now = written(files).source
+    files[paths.VERDICT]["what"] = files[paths.VERDICT].pop("outcome")
+    assert written(files).source == page_of_now
+
+
+def test_a_page_without_any_file():
     shown = written({})
     assert "Not judged yet" in shown.text
     assert shown.ids == ["contents", "provenance", "provenance-title"]
 
 
-def test_a_hostile_corpus_is_harmless():
+def test_a_hostile_corpus_is_escaped():
     shown = written(record(HOSTILE))
-    check_harmless(shown)
-    assert "<script>alert(1)</script>" in shown.text  # it is shown
+    check_safe(shown)
+    assert "<script>alert(1)</script>" in shown.text  # shown as text
     assert "␀" in shown.text
     assert "{{ 7 * 7 }}" in shown.text
 
@@ -130,7 +137,7 @@ def test_text_of_any_direction_stands_in_an_element_of_its_own():
     assert shown.source.count(f'<bdi dir="auto" lang="">{HEBREW}</bdi>') > 10
 
 
-def test_figures_that_are_none_are_said_and_not_drawn():
+def test_figures_that_are_nan_are_written_and_not_drawn():
     files = record()
     files[paths.METRICS]["test"] |= {"bleu": float("nan"), "bleu_low": float("nan"), "ter": float("inf")}
     files[paths.EVIDENCE]["challenger"]["scores"] = None
@@ -151,16 +158,16 @@ def test_a_first_version_has_nothing_to_compare():
 
 
 @pytest.mark.parametrize(("path", "key"), [(paths.VERDICT, "version"), (paths.VERDICT, "name")])
-def test_a_verdict_about_another_version_is_left_out_and_said_to_be(path, key):
+def test_a_verdict_about_another_version_is_left_out_with_a_note(path, key):
     files = record()
     files[path][key] = "7"
     shown = written(files)
     assert "criteria" not in shown.ids
     assert "Not judged yet" in shown.text
-    assert f"{path} judges" in shown.text
+    assert f"{path} is about" in shown.text
 
 
-def test_evidence_of_another_model_is_left_out_and_said_to_be():
+def test_evidence_of_another_model_is_left_out_with_a_note():
     files = record()
     files[paths.EVIDENCE]["metrics"]["model_digest"] = "another"
     shown = written(files)
@@ -173,7 +180,7 @@ def test_only_slices_large_enough_are_judged():
     assert [row["tone"] for row in rows] == ["good", ""]
 
 
-def test_of_many_slices_one_may_differ_by_chance_as_the_gate_has_it():
+def test_the_significance_of_slices_is_corrected_as_in_the_gate():
     policy = params.load().promote
     part = {"sentences": policy.smallest_slice, "challenger": 30.0, "champion": 40.0, "delta": -10.0}
     ten = [
@@ -195,13 +202,13 @@ def test_a_model_of_no_flow_has_no_row_for_one():
         assert "Prefect flow run" not in written(files).text
 
 
-def test_what_is_not_judged_yet_is_told_with_the_commit_of_now():
+def test_a_version_not_judged_yet_has_the_current_commit():
     files = record()
     assert "Not judged" not in written(files).text
     del files[paths.VERDICT]
     paths.VERDICT.unlink()
     assert (
-        "Not judged: commit, dvc.lock and flow run are told of this folder as it is now."
+        "Not judged yet: commit, dvc.lock and flow run below are those of this folder now."
         in written(files).text
     )
 
@@ -221,9 +228,9 @@ def test_a_file_that_is_cut_off_is_named(capsys):
     assert "metrics.json" in capsys.readouterr().err
 
 
-def test_metrics_of_older_code_are_named():
+def test_metrics_of_an_earlier_release_are_an_error():
     lay({paths.METRICS: {"test": {"bleu": 40.0}, "test_digest": "b"}})
-    with pytest.raises(UserError, match="older code wrote it"):
+    with pytest.raises(UserError, match="has no frozen set, an earlier release wrote it"):
         page.write()
 
 
@@ -242,7 +249,7 @@ def test_a_large_record_makes_a_small_page():
     assert paths.REPORT.stat().st_size < 1_000_000
 
 
-def test_every_text_stands_out_from_every_ground():
+def test_every_text_has_enough_contrast():
     """WCAG 2: 4.5 to 1 for text, in light and dark."""
 
     def luminance(colour):
@@ -272,7 +279,7 @@ def test_every_text_stands_out_from_every_ground():
 
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
-def test_a_browser_shows_it_without_a_complaint(tmp_path):
+def test_a_browser_shows_it_without_errors(tmp_path):
     def shown(shown):
         command = [
             BROWSER,
@@ -291,14 +298,14 @@ def test_a_browser_shows_it_without_a_complaint(tmp_path):
         return done.stdout, re.findall(".*CONSOLE.*", done.stderr)
 
     written(record(HOSTILE))
-    dom, complaints = shown(paths.REPORT.resolve())
-    assert complaints == []  # whatever it loaded from elsewhere would be one, see below
+    dom, errors = shown(paths.REPORT.resolve())
+    assert errors == []  # anything loaded from elsewhere would be one, see below
     assert dom.count("<section") == len(SECTIONS) + 2
     assert not re.search("<(script|img)", dom)
 
     other = tmp_path / "other.html"
     image = '<img src="http://127.0.0.1:9/x.png"><script>1</script>'
     other.write_text(paths.REPORT.read_text("utf-8").replace("<footer>", f"{image}<footer>"), "utf-8")
-    _, complaints = shown(other)
-    assert len(complaints) >= 2
-    assert all("Content Security Policy" in complaint for complaint in complaints)
+    _, errors = shown(other)
+    assert len(errors) >= 2
+    assert all("Content Security Policy" in error for error in errors)

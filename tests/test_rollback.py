@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate import Killed, World, aliases, kill_at, log, said
+from gate import Killed, World, aliases, kill_at, log, verdict_of
 from test_registry import project, register
 
 from flows import promote, rollback
@@ -33,17 +33,17 @@ def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         world.make(delta, 0.01)
         assert promote.promote().what == "promoted"
     assert aliases() == {"champion": "2", "previous": "1", "challenger": "2"}
-    world.asked.clear()
+    world.calls.clear()
     return world
 
 
 def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     entry = rollback.rollback("m", None, "it forgot numbers")
-    assert world.asked == [("seq2seq.gate.isolated", "models:/m/1")]
+    assert world.calls == [("seq2seq.gate.isolated", "models:/m/1")]
     assert (entry.champion, entry.version) == ("2", "1")
     assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
     assert log()[-1] == ("rolled back", "2", "1", "done")
-    assert (said("1"), said("2")) == ("restored", "rolled back")
+    assert (verdict_of("1"), verdict_of("2")) == ("restored", "rolled back")
     verdict = promote.promote()  # what was taken back is not promoted again by itself
     assert verdict.what == "kept"
     assert "version 2 was rolled back (it forgot numbers), now version 1 is; `seq2seq" in verdict.reason
@@ -138,7 +138,7 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
         monkeypatch.setattr(rollback.registry, "version_by_alias", dead)
         raise TransientError("no answer")
 
-    monkeypatch.setattr(promotions, "carry_out", dead)
+    monkeypatch.setattr(promotions, "apply", dead)
     with pytest.raises(UserError, match=r"no answer; whether m@champion has moved .*history m`.*--to 1"):
         rollback.rollback("m", None, "bad")
 
@@ -200,7 +200,7 @@ def test_a_rollback_while_a_challenger_is_judged(world: World, delta: float) -> 
     rollback.rollback("m", None, "now")  # does not wait for the promotion: it holds no lock
     going_on.set()
     promotion.join(60)
-    assert [arguments[-1] for arguments in world.asked_for_evidence()] == ["models:/m/2", "models:/m/1"]
+    assert [arguments[-1] for arguments in world.evidence_calls()] == ["models:/m/2", "models:/m/1"]
     [verdict] = verdicts
     assert verdict.champion == "1"
     what = "promoted" if delta > 0 else "rejected"
@@ -241,7 +241,7 @@ def test_killed_at_any_write_and_run_again(world: World, monkeypatch: pytest.Mon
             rollback.rollback("m", target, "again")
         promote.promote()  # anybody brings it to an end
         assert {**aliases(), "challenger": ""} == {"champion": target, "previous": left, "challenger": ""}
-        assert (said(target), said(left)) == ("restored", "rolled back")
+        assert (verdict_of(target), verdict_of(left)) == ("restored", "rolled back")
         ended = [entry for entry in log() if entry[3] == "done"]
         assert len(ended) == 3 + step, done
         assert all(entry[3] != "open" for entry in log())
@@ -258,7 +258,7 @@ def test_killed_and_the_same_command_again(world: World, monkeypatch: pytest.Mon
     entry = rollback.rollback("m", None, "x")  # `previous` may by now be the version that was left
     assert (entry.champion, entry.version) == ("2", "1")
     assert {**aliases(), "challenger": ""} == {"champion": "1", "previous": "2", "challenger": ""}
-    assert (said("1"), said("2")) == ("restored", "rolled back")
+    assert (verdict_of("1"), verdict_of("2")) == ("restored", "rolled back")
 
 
 def test_the_log_as_a_table(world: World) -> None:
@@ -266,7 +266,7 @@ def test_the_log_as_a_table(world: World) -> None:
     world.make(-2.0, 0.01)
     promote.promote()
     head, *rows = promotions.table(promotions.entries("m"))
-    assert head.split() == ["when", "what", "version", "who", "why"]
+    assert head.split() == ["when", "outcome", "version", "who", "reason"]
     assert "  rejected     3 (champion 1)  " in rows[0]
     assert "  rolled back  2 -> 1          " in rows[1]
     assert "  promoted     none -> 1       " in rows[3]
@@ -282,7 +282,7 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         kill_at(3, patch)
         with pytest.raises(Killed):
-            promotions.carry_out(entry, {})
+            promotions.apply(entry, {})
     registry.connect().delete_model_version("m", gone.version)
     assert promote.promote().what == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")
@@ -290,23 +290,23 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "told"),
+    ("answers", "status", "line"),
     [
         (["eins", "ein"], 0, "models:/m/1 answers: ['eins', 'ein']"),
-        (["eins", None], 2, "error: models:/m/1 refuses to answer: {'1': 'eins', 'a': None}"),
+        (["eins", None], 2, "error: models:/m/1 refuses to translate: {'1': 'eins', 'a': None}"),
         (RuntimeError("models:/m/1 does not load or answer: gone"), 2, "error: models:/m/1 does not load"),
         (TransientError("models:/m/1 was killed"), 75, "error: models:/m/1 was killed"),
     ],
 )
-def test_how_a_version_is_asked(
-    said: Any, status: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_version_is_run_on_two_texts(
+    answers: Any, status: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def ask(*_: Any) -> Any:
-        if isinstance(said, Exception):
-            raise said
-        return said
+    def query(*_: Any) -> Any:
+        if isinstance(answers, Exception):
+            raise answers
+        return answers
 
-    monkeypatch.setattr(isolated, "query", ask)
+    monkeypatch.setattr(isolated, "query", query)
     monkeypatch.setattr("sys.argv", ["query", "models:/m/1"])
     assert isolated.main() == status
-    assert "".join(capsys.readouterr()).startswith(told)
+    assert "".join(capsys.readouterr()).startswith(line)

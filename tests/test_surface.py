@@ -1,4 +1,4 @@
-"""What somebody who reaches a server, a registry or a page can make this project do."""
+"""Security: the effect of access to a server, a registry or a page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_run_does_not_choose_the_repository() -> None:
 
 
 def test_a_run_brings_no_command_environment_or_folder() -> None:
-    asked = {
+    job = {
         "env": {"SEQ2SEQ_REPOSITORY": "https://evil.example/x.git", "PYTHONPATH": "/tmp/evil"},
         "env.PATH": "/tmp/evil",
         "command": "touch /tmp/evil",
@@ -45,8 +45,8 @@ def test_a_run_brings_no_command_environment_or_folder() -> None:
     }
 
     async def configuration() -> ProcessJobConfiguration:
-        nobody: Any = object()  # no block is looked up
-        return await ProcessJobConfiguration.from_template_and_values(deploy.TEMPLATE, asked, client=nobody)
+        unused: Any = object()  # no block is looked up
+        return await ProcessJobConfiguration.from_template_and_values(deploy.TEMPLATE, job, client=unused)
 
     made = asyncio.run(configuration())
     assert (made.env, made.command, made.working_dir) == ({}, None, None)

@@ -1,4 +1,4 @@
-"""Threads are as many as processors are free; a checkpoint's number and the user's own come first."""
+"""The number of threads: free processors, unless a checkpoint or the user sets it."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from seq2seq.common.threads import Neighbours, choose_threads, keep_threads, quo
 
 @pytest.fixture(autouse=True)
 def four_processors(monkeypatch):
-    """A machine with as many, of which torch would use all and others use none."""
+    """A machine with this number of processors, none in use by others."""
     now = {"threads": 4}
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
@@ -41,7 +41,7 @@ def test_as_many_as_others_leave_free(monkeypatch, capsys, others, expected):
     )
 
 
-def test_what_the_user_has_set_is_not_looked_into(monkeypatch, capsys):
+def test_the_user_s_setting_is_kept(monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     use(monkeypatch, 3.0)
     choose_threads("train")
@@ -54,20 +54,20 @@ def test_a_control_group_s_share_is_the_limit(monkeypatch, capsys):
     monkeypatch.setattr(threads, "quota", lambda: 2.5)
     choose_threads("train")
     assert torch.get_num_threads() == 2
-    assert "this is what the control group may use" in capsys.readouterr().out
+    assert "this is the quota of the control group" in capsys.readouterr().out
 
 
 def test_a_checkpoint_s_number_is_kept_where_there_are_as_many_processors(capsys):
     keep_threads("train", 2)
     assert torch.get_num_threads() == 2
-    assert "train: threads: 2, not 4: as the checkpoint has it" in capsys.readouterr().out
+    assert "train: threads: 2, not 4: as in the checkpoint" in capsys.readouterr().out
     for kept in (None, 2, 64):
         keep_threads("train", kept)
     assert torch.get_num_threads() == 2
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.skipif(not threads.STAT.is_file(), reason="this system does not count what processes use")
+@pytest.mark.skipif(not threads.STAT.is_file(), reason="this system has no counters of processor time")
 def test_a_busy_process_is_counted(monkeypatch):
     monkeypatch.undo()
     loop = "import sys, time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
@@ -77,7 +77,7 @@ def test_a_busy_process_is_counted(monkeypatch):
 
 
 class Others:
-    """Stands for Usage."""
+    """A stub of Usage."""
 
     def __init__(self, *used: float) -> None:
         self.used = list(used)
@@ -87,18 +87,18 @@ class Others:
 
 
 @pytest.mark.parametrize(("own", "warned"), [(4, True), (3, False), (1, False)])
-def test_training_warns_once_that_threads_wait_for_others(monkeypatch, own, warned):
+def test_training_warns_once_that_threads_wait(monkeypatch, own, warned):
     torch.set_num_threads(own)
     monkeypatch.setattr(threads, "Usage", lambda: Others(0.2, 1.0, 1.0, 1.0))
     neighbours = Neighbours(interval=0.0)
     lines = [line for _ in range(3) if (line := neighbours.warning())]
     assert len(lines) == warned
     if warned:
-        assert "other processes use 1.0 of 4 processors, for which 4 threads wait" in lines[0]
-        assert "go on with OMP_NUM_THREADS=3" in lines[0]
+        assert "other processes use 1.0 of 4 processors, so 4 threads wait" in lines[0]
+        assert "continue with OMP_NUM_THREADS=3" in lines[0]
 
 
-def test_between_looks_nothing_is_read(monkeypatch):
+def test_between_measurements_nothing_is_read(monkeypatch):
     monkeypatch.setattr(threads, "Usage", lambda: Others())
     assert Neighbours(interval=1000.0).warning() is None
 

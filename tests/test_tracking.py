@@ -1,4 +1,4 @@
-"""The record of runs: what it holds, how it is resumed, and what a dead server does to it."""
+"""Runs in MLflow: content, resumption, unreachable servers."""
 
 import csv
 import errno
@@ -57,7 +57,7 @@ def write_curve(updates: int) -> None:
 
 
 def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = None) -> str:
-    """Stands for a training; returns the run's id."""
+    """A stub of a training; returns the run's id."""
     with runs.training_run(CHECKED, fingerprint) as run:
         for update in range(1, updates + 1):
             run.log_metrics({"validation_loss": 2.0 + update}, update)
@@ -74,7 +74,7 @@ def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(
     assert client.sqlite_file(client.uri()) is None
 
 
-def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
+def test_a_run_has_the_inputs_of_the_model(project, monkeypatch):
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
     run_id = train(3)
     run = client.connect().get_run(run_id)
@@ -108,7 +108,7 @@ def test_a_run_says_what_the_model_is_made_of(project, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (UserError("the loss is nan"), "FAILED")]
 )
-def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(project, error, status):
+def test_a_stopped_training_continues_its_run_and_records_no_point_twice(project, error, status):
     with pytest.raises(type(error)):
         train(3, error=error)
     stopped = json.loads(paths.RUN.read_text())["run_id"]
@@ -118,18 +118,18 @@ def test_a_stopped_training_goes_on_in_its_run_and_records_no_point_twice(projec
     assert client.connect().get_run(stopped).info.status == "FINISHED"
 
 
-def test_a_killed_training_that_could_say_nothing_goes_on_in_its_run(project):
+def test_a_killed_training_continues_its_run(project):
     run_id = train(2)
     client.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
     assert train(4) == run_id
 
 
-def test_what_is_finished_or_of_others_is_never_continued(project, monkeypatch):
+def test_a_finished_or_foreign_run_is_never_continued(project, monkeypatch):
     first = train(1)
     again = train(1)
     other = train(1, fingerprint="e" * 40)
     client.connect().update_run(again, status="RUNNING")
-    monkeypatch.setattr(workspace, "place", lambda: "elsewhere:/project")
+    monkeypatch.setattr(workspace, "workspace_id", lambda: "elsewhere:/project")
     elsewhere = train(1)
     assert len({first, again, other, elsewhere}) == 4
 
@@ -143,7 +143,7 @@ def test_a_resumed_run_keeps_the_parameters_it_has(project):
     assert client.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
 
 
-def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, monkeypatch, capsys):
+def test_a_dying_server_stops_no_training_and_the_record_is_completed(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
     monkeypatch.setattr(runs, "SECONDS_BETWEEN_BATCHES", 0.0)
@@ -157,9 +157,9 @@ def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, 
             if update == 3:
                 monkeypatch.setattr(client.connect(), "log_batch", dead)
             run.log_metrics({"validation_loss": 2.0 + update}, update)
-    said = capsys.readouterr().err
-    assert said.count("training goes on") == 1
-    assert "5 points" in said
+    output = capsys.readouterr().err
+    assert output.count("training continues") == 1
+    assert "5 points" in output
     assert client.connect().get_run(run.id).info.status == "RUNNING"
 
     monkeypatch.setattr(client.connect(), "log_batch", alive)
@@ -171,7 +171,7 @@ def test_a_server_that_dies_stops_no_training_and_the_record_is_healed(project, 
     assert client.connect().get_run(run.id).info.status == "FINISHED"
 
 
-def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsys):
+def test_a_returning_server_gets_the_kept_points(project, monkeypatch, capsys):
     from mlflow.exceptions import MlflowException
 
     monkeypatch.setattr(runs, "FIRST_WAIT", 0.0)
@@ -189,7 +189,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(project, monkeypatch, capsy
     assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
 
 
-def test_no_server_at_the_start_is_said_before_anything_is_trained(project, monkeypatch):
+def test_an_unreachable_server_at_the_start_stops_the_training(project, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -201,7 +201,7 @@ def test_no_server_at_the_start_is_said_before_anything_is_trained(project, monk
 
 @pytest.fixture
 def silent(monkeypatch):
-    """A server that takes connections and never answers; its address has a password."""
+    """A server that accepts connections and never answers; its address has a password."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(8)
@@ -213,15 +213,15 @@ def silent(monkeypatch):
         yield address
 
 
-def test_a_server_that_never_answers_is_named_and_given_up(project, silent, capsys):
-    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* takes connections and does not answer"):
+def test_a_server_that_never_answers_is_named_in_an_error(project, silent, capsys):
+    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* accepts connections and does not answer"):
         client.connect()
     text = capsys.readouterr().err
     assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")
     assert text.count("\n") == 1
 
 
-def test_a_server_that_falls_silent_later_is_named_as_well(project, silent, capsys):
+def test_a_server_that_stops_answering_later_is_named_too(project, silent, capsys):
     named = threading.Event()
 
     def ask():
@@ -229,22 +229,22 @@ def test_a_server_that_falls_silent_later_is_named_as_well(project, silent, caps
             if "waiting" in capsys.readouterr().err:
                 named.set()
 
-    with client.answering():
+    with client.translate_errors():
         ask()
-    with client.answering(is_long=True):
+    with client.translate_errors(is_long=True):
         time.sleep(0.3)
     assert capsys.readouterr().err == ""
 
 
-def test_what_fails_on_this_machine_is_no_fault_of_the_server(project, monkeypatch):
+def test_errors_of_this_machine_are_not_of_the_server(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    with pytest.raises(OSError, match="No space left"), client.answering():
+    with pytest.raises(OSError, match="No space left"), client.translate_errors():
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(TransientError, match="does not answer"), client.answering():
+    with pytest.raises(TransientError, match="does not answer"), client.translate_errors():
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
-def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, empty_database):
+def test_a_new_registry_gets_the_run_of_the_model_once(project, empty_database):
     train(3)
     record = paths.RUN.read_text()
     write_curve(3)
@@ -265,7 +265,7 @@ def test_a_registry_that_never_saw_the_model_gets_its_run_again_once(project, em
         assert made.info.status == "FINISHED"
     finally:
         del os.environ["MLFLOW_TRACKING_URI"]
-    assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC knows it"
+    assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC recorded it"
 
 
 def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
@@ -282,7 +282,7 @@ def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
         assert runs.is_evaluated(run)
 
 
-def test_a_deleted_run_is_made_again(project):
+def test_a_deleted_run_is_recreated(project):
     run_id = train(1)
     client.connect().delete_run(run_id)
     with runs.model_run() as run:
@@ -308,7 +308,7 @@ def damage_pages(database: Path) -> None:
         damage_pages,
     ],
 )
-def test_a_damaged_database_is_named_with_the_way_back(project, damage):
+def test_a_damaged_database_is_named_with_the_command_that_restores_it(project, damage):
     database = project / "mlflow.db"
     copy = project / "mlflow.db.copy-20260101-000000-abc"
     copy.write_bytes(b"")
@@ -317,7 +317,7 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
     with pytest.raises(UserError, match=back):
         client.connect()
     copy.unlink()
-    with pytest.raises(UserError, match=r"is damaged: .*put a copy of your own"):
+    with pytest.raises(UserError, match=r"is damaged: .*if you have a copy"):
         client.connect()
 
 
@@ -326,17 +326,17 @@ def test_a_damaged_database_is_named_with_the_way_back(project, damage):
     [
         ("database disk image is malformed", UserError, r"mlflow\.db is damaged"),
         ("database or disk is full", OSError, r"No space left on device: .*mlflow\.db"),
-        ("attempt to write a readonly database", UserError, r"mlflow\.db: .*readonly database; mend that"),
+        ("attempt to write a readonly database", UserError, r"mlflow\.db: .*readonly database; correct that"),
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_what_sqlite_answers_later_is_one_line_too(project, answer, kind, text, wrapped):
+def test_later_errors_of_sqlite_are_one_line_too(project, answer, kind, text, wrapped):
     error: Exception = DatabaseError("SELECT 1", {}, sqlite3.DatabaseError(answer))
-    with pytest.raises(kind, match=text), client.answering():
+    with pytest.raises(kind, match=text), client.translate_errors():
         raise MlflowException(str(error)) if wrapped else error
 
 
-def test_a_database_that_is_gone_is_not_made_anew_without_a_notice(project, capsys):
+def test_a_missing_database_is_not_recreated_without_a_warning(project, capsys):
     database = project / "mlflow.db"
     (project / "mlruns/1").mkdir(parents=True)
     with client._first_use(client.uri()):
@@ -344,7 +344,7 @@ def test_a_database_that_is_gone_is_not_made_anew_without_a_notice(project, caps
     for lose in (lambda path: os.truncate(path, 0), Path.unlink):
         lose(database)
         with client._first_use(client.uri()):
-            assert "without versions, aliases and promotion log is made" in capsys.readouterr().err
+            assert "a new, empty registry without promotion log is created" in capsys.readouterr().err
 
 
 def set_revision(database: Path, revision: str) -> None:
@@ -354,7 +354,7 @@ def set_revision(database: Path, revision: str) -> None:
 
 
 def earlier_copies(project: Path) -> list[str]:
-    """Makes one more copy than are kept; their names."""
+    """Make one copy more than the limit; returns their names."""
     names = [f"mlflow.db.copy-2020010{day}-000000-x" for day in range(1, client.COPIES + 2)]
     for name in names:
         (project / name).touch()
@@ -371,16 +371,16 @@ def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
     copies = sorted(project.glob("mlflow.db.copy-*"))
     assert [copy.name for copy in copies[:2]] == before[-2:]
     assert len(copies) == 3
-    said = capsys.readouterr().out
-    assert f"({earlier} -> {latest})" in said
-    assert f"cp {copies[-1]} {database}" in said
+    output = capsys.readouterr().out
+    assert f"({earlier} -> {latest})" in output
+    assert f"cp {copies[-1]} {database}" in output
     assert (client._check(database), client._check(copies[-1])) == (latest, earlier)
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "text"),
     [
-        (RuntimeError("no such column"), UserError, r"no such column\); it is left as it was"),
+        (RuntimeError("no such column"), UserError, r"no such column\) and is unchanged"),
         (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
     ],
 )
@@ -417,7 +417,7 @@ WRITE = """
 import sys
 from seq2seq.common import environment, params
 from seq2seq.tracking import runs
-environment.prepare()
+environment.configure_process()
 with runs.training_run(params.load(), sys.argv[1] * 40) as run:
     run.log_metrics({"validation_loss": 1.0}, 1)
 """

@@ -1,4 +1,4 @@
-"""Registered versions asked for real: a good one, and every way in which a challenger may be bad."""
+"""Real registered versions: a good one, and all kinds of bad challengers."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from seq2seq.tracking import client, registry, runs
 
 DECODING = Decoding(2, 1.0, 12)
 PAIRS = [Pair(text, "the dog sleeps") for text in (*SENTENCES, "Hund " * 900)]  # the last is too long for it
-# A model of somebody else's; `{}` are its predict's body and its signature's input.
+# A model with other code; `{}` is the body of its predict.
 FOREIGN = """
 import mlflow.pyfunc
 
@@ -49,7 +49,7 @@ def ours(run_id: str, folder: Path = paths.MODEL, decoding: Decoding = DECODING)
 
 
 def foreign(run_id: str, body: str, columns: list[str]) -> str:
-    """A version whose code is somebody else's."""
+    """A version with code that is not this project's."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -68,16 +68,16 @@ def foreign(run_id: str, body: str, columns: list[str]) -> str:
     return register(made.model_uri, run_id)
 
 
-def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F811
+def test_registered_versions_are_run_and_compared(project, capsys, monkeypatch):  # noqa: F811
     import mlflow
 
     mlflow.set_tracking_uri(client.uri())
     run_id = client.connect().create_run(runs.experiment("m")).info.run_id
-    said = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
-    lay(said, PAIRS)
+    evaluated = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
+    lay(evaluated, PAIRS)
     good, short = ours(run_id), ours(run_id, decoding=Decoding(2, 1.0, 2))
 
-    # As it was evaluated, against a champion that says less.
+    # As evaluated, against a champion with shorter translations.
     assert evidence.main([good, short]) == 0
     line = capsys.readouterr().out
     assert line.startswith("evidence: challenger version 1 BLEU ")
@@ -87,20 +87,20 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
     assert (found["challenger"]["problem"], found["challenger"]["answers_as_evaluated"]) == ("", True)
     assert found["tests"]["chrf"].keys() == {"delta", "p"}
 
-    # The other way round, both asked anew.
-    asked = []
+    # In exchanged roles, both are run again.
+    queried = []
     monkeypatch.setattr(
-        candidates, "query", lambda uri, *rest: asked.append(uri) or isolated.query(uri, *rest)
+        candidates, "query", lambda uri, *rest: queried.append(uri) or isolated.query(uri, *rest)
     )
     assert evidence.main([short, good]) == 0
-    assert sorted(asked) == sorted([short, good])
-    asked.clear()
-    told = json.loads(paths.EVIDENCE.read_text())
-    assert told["challenger"]["scores"] == found["champion"]["scores"]
-    assert told["champion"]["scores"] == found["challenger"]["scores"]
-    assert "3 of 4 sentences are translated otherwise than when evaluated" in told["challenger"]["problem"]
+    assert sorted(queried) == sorted([short, good])
+    queried.clear()
+    result = json.loads(paths.EVIDENCE.read_text())
+    assert result["challenger"]["scores"] == found["champion"]["scores"]
+    assert result["champion"]["scores"] == found["challenger"]["scores"]
+    assert "3 of 4 translations differ from the evaluated ones" in result["challenger"]["problem"]
 
-    # Weights that are no numbers answer anything, and are not even asked.
+    # A model with NaN among its weights is not run.
     poisoned = Path("poisoned")
     shutil.copytree(paths.MODEL, poisoned)
     weights = load_file(poisoned / "weights.safetensors")
@@ -108,12 +108,12 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
     save_file(weights, poisoned / "weights.safetensors")
     requests = [SENTENCES, ["", "Hund"]]
     nan = ours(run_id, poisoned)
-    voice, other = candidates.hear(nan, good, requests)
-    assert voice.problem == f"{nan}: NaN or infinity among the weights of decoder.embedding.weight"
-    assert other.said(requests)["Hund"]
-    assert asked == [good]
+    candidate, other = candidates.predict_both(nan, good, requests)
+    assert candidate.problem == f"{nan}: NaN or infinity among the weights of decoder.embedding.weight"
+    assert other.translations(requests)["Hund"]
+    assert queried == [good]
 
-    # A file that is gone, and code that is not ours.
+    # A missing file, and foreign code.
     unloadable = ours(run_id)
     (registry.download_model(unloadable) / "weights.safetensors").unlink()
     copies = foreign(run_id, "return texts", [])
@@ -123,20 +123,22 @@ def test_what_registered_versions_say(project, capsys, monkeypatch):  # noqa: F8
     expected = {
         unloadable: "UserError: ",
         raises: "KeyError: ",
-        numbers: "TypeError: it does not answer with a text for a text, but with [0]",
+        numbers: "TypeError: predict must return one text per text, not [0]",
         columns: "MlflowException: Failed to enforce schema",
     }
     for pair in ((unloadable, raises), (numbers, columns)):
-        for uri, voice in zip(pair, candidates.hear(*pair, requests), strict=True):
-            assert voice.problem.startswith(f"{uri} does not load or answer: {expected[uri]}")
-            assert voice.answers == []
-            assert len(voice.problem.splitlines()) == 1
-    assert candidates.hear(copies, None, requests)[0].said(requests) == {t: t for r in requests for t in r}
+        for uri, candidate in zip(pair, candidates.predict_both(*pair, requests), strict=True):
+            assert candidate.problem.startswith(f"{uri} does not load or answer: {expected[uri]}")
+            assert candidate.answers == []
+            assert len(candidate.problem.splitlines()) == 1
+    assert candidates.predict_both(copies, None, requests)[0].translations(requests) == {
+        t: t for r in requests for t in r
+    }
     with pytest.raises(UserError, match=r"models:/m/99: .*1, 2, 3"):
-        candidates.hear("models:/m/99", None, requests)
+        candidates.predict_both("models:/m/99", None, requests)
 
 
-def test_a_process_that_is_killed_is_no_verdict_on_the_model(project, monkeypatch):  # noqa: F811
+def test_a_killed_process_is_a_transient_failure(project, monkeypatch):  # noqa: F811
     monkeypatch.setattr(isolated, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(TransientError, match=r"models:/m/1 was killed by signal 9"):
         isolated.query("models:/m/1", client.uri(), ["a"])
@@ -162,7 +164,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("stores", [{}, {"AWS_ACCESS_KEY_ID": "planted"}])
-def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  # noqa: F811
+def test_a_version_gets_no_secrets(project, monkeypatch, stores):  # noqa: F811
     import mlflow
 
     mlflow.set_tracking_uri(client.uri())
@@ -172,13 +174,13 @@ def test_a_version_gets_no_secrets_of_who_asks(project, monkeypatch, stores):  #
         monkeypatch.setenv(name, value)
     [answer] = isolated.query(model, client.uri(), ["a"])
     assert "planted" not in answer
-    told = json.loads(answer)
-    assert not any(name.startswith("PREFECT") for name in told)
-    assert told["PATH"] == os.environ["PATH"]
-    assert told["OMP_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"]
-    assert told["HOME"] != os.environ["HOME"]
+    result = json.loads(answer)
+    assert not any(name.startswith("PREFECT") for name in result)
+    assert result["PATH"] == os.environ["PATH"]
+    assert result["OMP_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"]
+    assert result["HOME"] != os.environ["HOME"]
 
 
 def test_an_alias_is_no_version():
     with pytest.raises(UserError, match=r"'models:/m@champion' is no version"):
-        candidates.hear("models:/m/1", "models:/m@champion", [["a"]])
+        candidates.predict_both("models:/m/1", "models:/m@champion", [["a"]])

@@ -1,4 +1,4 @@
-"""What is said of the workspace: commit, differences, locks, packages."""
+"""Facts about the workspace: commit, differences, locks, packages."""
 
 import hashlib
 import json
@@ -50,12 +50,12 @@ def test_new_code_is_among_the_differences_and_a_new_corpus_is_not(repository):
         (repository / folder).mkdir()
         (repository / folder / name).write_text("a line\n")
     (repository / "params.yaml").write_text("a: 2\n")
-    told = workspace.diff()
-    assert "+a: 2" in told
-    assert "+++ b/seq2seq/new.py" in told
-    assert "mine.tsv" not in told
+    diff = workspace.diff()
+    assert "+a: 2" in diff
+    assert "+++ b/seq2seq/new.py" in diff
+    assert "mine.tsv" not in diff
     git("stash", "--include-untracked")
-    subprocess.run(["git", "apply"], input=told, text=True, check=True)  # it is all that is needed
+    subprocess.run(["git", "apply"], input=diff, text=True, check=True)  # it is complete
     assert (repository / "seq2seq/new.py").read_text() == "a line\n"
     assert (repository / "params.yaml").read_text() == "a: 2\n"
 
@@ -63,7 +63,7 @@ def test_new_code_is_among_the_differences_and_a_new_corpus_is_not(repository):
 TOKEN = "hf_" + "Qw" * 16
 
 
-def test_what_is_no_code_is_not_among_the_differences(repository):
+def test_other_files_are_not_among_the_differences(repository):
     (repository / "seq2seq").mkdir()
     for name in (".env", "notebook.ipynb", "seq2seq/.env", "notes.md", "seq2seq/secrets.yaml", ".dvc/config"):
         path = repository / name
@@ -82,20 +82,20 @@ def test_what_is_no_code_is_not_among_the_differences(repository):
 def test_a_token_in_code_is_masked_and_a_long_difference_cut(repository, monkeypatch):
     address = "https://me:hunter2secret@git.example/x.git"
     (repository / "params.yaml").write_text(f"a: 2 # {TOKEN}\n# {address}\n")
-    told = workspace.diff()
-    assert "+a: 2 # ***\n+# https://***@git.example/x.git\n" in told
+    diff = workspace.diff()
+    assert "+a: 2 # ***\n+# https://***@git.example/x.git\n" in diff
     monkeypatch.setattr(workspace, "LONGEST_DIFF", 100)
     assert workspace.diff().endswith("longer than 100 bytes\n")
 
 
-def test_nobodys_program_shows_the_differences(repository):
+def test_configured_diff_programs_are_not_used(repository):
     git("config", "diff.external", "touch evil;")
     (repository / "params.yaml").write_text("a: 2\n")
     assert "+a: 2" in workspace.diff()
     assert not (repository / "evil").exists()
 
 
-def test_the_commit_in_which_a_file_was_so_is_found(repository):
+def test_the_commit_with_a_content_of_a_file_is_found(repository):
     commits, contents = [], ["a: 2\n", "a: 3\r\nb: 1\r\n", "a: 4\n"]
     for content in contents:
         (repository / "params.yaml").write_bytes(content.encode())
@@ -109,7 +109,7 @@ def test_the_commit_in_which_a_file_was_so_is_found(repository):
     assert workspace.lines_changed("params.yaml", commits[2]) is None
 
 
-def test_the_closest_recipe_and_what_differs_from_it(tmp_path, monkeypatch):
+def test_the_closest_recipe_and_its_differences(tmp_path, monkeypatch):
     tiny = params.load(ROOT / "recipes/tiny.yaml")
     assert workspace.closest_recipe(tiny, ROOT / "recipes") == ("tiny", {})
     changed = tiny.model_copy(update={"train": tiny.train.model_copy(update={"seed": 7})})
@@ -128,7 +128,7 @@ def test_changes_too_long_for_the_record_are_named(monkeypatch):
     assert json.loads(tags["recipe.changes"]) == {"evaluate.negations": [workspace.TOO_LONG] * 2}
 
 
-def test_what_the_run_itself_writes_is_not_dirty(repository):
+def test_files_written_by_the_run_are_not_dirty(repository):
     (repository / "dvc.lock").write_text("stages: {train: {}}\n")
     (repository / "note.txt").touch()
     assert workspace.dirty() == "false"
@@ -166,7 +166,7 @@ def test_the_digest_of_params_is_of_their_values(tmp_path):
     )
 
 
-def test_packages_are_listed_as_pip_would():
+def test_packages_are_listed_in_pip_s_order():
     lines = workspace.packages().splitlines()
     assert any(line.startswith("torch==") for line in lines)
     assert lines == sorted(lines, key=lambda line: line.partition("==")[0].casefold())

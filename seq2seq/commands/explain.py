@@ -1,7 +1,7 @@
-"""`seq2seq explain`: for each stage, will it run, and what has changed since it last did.
+"""`seq2seq explain`: which stages will run, and the changes since their last run.
 
-Why: a stage takes hours, and whoever starts it should know beforehand what makes it run. What DVC
-finds is told with the values, files and lines behind it.
+Why: a stage can take hours, so its cause should be visible before it starts. The output adds values, files
+and lines to DVC's status.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ from seq2seq.commands.printing import show
 from seq2seq.common import dag, params, paths, workspace
 
 TRAINS = "train"  # the stage that keeps checkpoints
-DIGITS = 7  # shown of a hash
+DIGITS = 7  # of a hash, shown
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print what the command line asks for."""
+    """Run the command."""
     show(explain(options.stage), lines, options.json)
 
 
 def explain(stage: str | None = None) -> list[dict[str, Any]]:
-    """What will become of each stage, or of one, and why; raises UserError for an unknown stage."""
+    """The planned outcome of each stage or of one, with causes; raises UserError for an unknown stage."""
     checked = params.load()
-    nodes = dag.choose(dag.read(thoroughly=True), None, [stage] if stage else [])
+    nodes = dag.select(dag.read(thoroughly=True), None, [stage] if stage else [])
     return [
         {
             "stage": step.node.name,
-            "what": step.what,
+            "outcome": step.outcome,
             "after": list(step.after),
-            # What is missing of its inputs a stage before it brings.
+            # Missing inputs are written by an earlier stage.
             "changes": [
                 _with_lines(c) for c in step.node.changes if (c.kind, c.verb) != ("input", "missing")
             ],
             "goes_on_from": _checkpoint(checked, step),
         }
-        for step in dag.foresee(nodes)
+        for step in dag.plan(nodes)
         if stage in (None, step.node.name)
     ]
 
 
 def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """What `explain` found, for a person."""
+    """The result of `explain` as text."""
     found = list(found)
-    if all(step["what"] == dag.UNCHANGED for step in found):
+    if all(step["outcome"] == dag.UNCHANGED for step in found):
         yield f"nothing to do: {', '.join(step['stage'] for step in found)} up to date with dvc.lock"
         return
     width = max(len(step["stage"]) for step in found)
@@ -53,34 +53,34 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         note = ""
         if step["after"]:
             note = f", after {', '.join(step['after'])}"
-        if step["what"] == dag.MAY_RUN:
-            note += ": only if what it reads comes out otherwise"
-        elif step["what"] == dag.RESTORED:
-            note += ": DVC has what a run with these inputs wrote"
-        yield f"{step['stage']:<{width}}  {step['what']}{note}"
+        if step["outcome"] == dag.MAY_RUN:
+            note += ": only if its inputs change"
+        elif step["outcome"] == dag.RESTORED:
+            note += ": DVC has the outputs of a run with these inputs"
+        yield f"{step['stage']:<{width}}  {step['outcome']}{note}"
         for change in step["changes"]:
-            yield f"{'':<{width}}    {_told(change)}"
+            yield f"{'':<{width}}    {_format(change)}"
         if (checkpoint := step["goes_on_from"]) is not None:
-            yield f"{'':<{width}}    goes on from its checkpoint at update {checkpoint['update']:,}"
+            yield f"{'':<{width}}    continues from its checkpoint at update {checkpoint['update']:,}"
 
 
 def _with_lines(change: dag.Change) -> dict[str, Any]:
-    """A change as JSON; of a file that git knows, since which commit and by how many lines."""
-    told = {**change._asdict(), "files": change.files and change.files._asdict(), "git": None}
+    """A change as JSON; for a file in git with the commit and the numbers of changed lines."""
+    facts = {**change._asdict(), "files": change.files and change.files._asdict(), "git": None}
     if change.kind == "input" and change.verb == "changed" and change.files is None:
         commit = workspace.commit_with(change.name, str(change.before))
         counts = workspace.lines_changed(change.name, commit) if commit else None
         if commit and counts:
             added, removed = counts
             command = f"git diff {commit[:DIGITS]} -- {change.name}"
-            told["git"] = {"since": commit, "added": added, "removed": removed, "command": command}
-    return told
+            facts["git"] = {"since": commit, "added": added, "removed": removed, "command": command}
+    return facts
 
 
-def _told(change: Mapping[str, Any]) -> str:
+def _format(change: Mapping[str, Any]) -> str:
     text = str(dag.Change(**{name: change[name] for name in dag.Change._fields}))
     if change["files"]:
-        counts = [f"{count} {what}" for what, count in change["files"].items() if count]
+        counts = [f"{count} {kind}" for kind, count in change["files"].items() if count]
         text += f": files {', '.join(counts)}"
     if change["git"]:
         text += f": +{change['git']['added']} -{change['git']['removed']} lines, {change['git']['command']}"
@@ -90,9 +90,9 @@ def _told(change: Mapping[str, Any]) -> str:
 
 
 def _checkpoint(checked: params.Params, step: dag.Step) -> dict[str, Any] | None:
-    """Where a training that will run goes on; None if it begins anew, or nobody can tell yet."""
-    known = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
-    if step.node.name != TRAINS or step.what != dag.RUN or step.after or not known:
+    """The checkpoint that a training will continue from; None if there is none, or this is not certain."""
+    any_kept = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
+    if step.node.name != TRAINS or step.outcome != dag.RUN or step.after or not any_kept:
         return None
     from seq2seq.training import checkpoints  # imports torch
 

@@ -1,4 +1,4 @@
-"""`seq2seq history`: who made which version champion, when and why."""
+"""`seq2seq history`: the promotion log of a model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from seq2seq.tracking import promotions, registry
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the promotion log of a model, the newest entry first."""
+    """Print the promotion log of a model, newest entry first."""
     if options.name is None and not paths.PARAMS.is_file():
-        raise UserError(f"{paths.PARAMS} is not here, so say which model: seq2seq history NAME")
+        raise UserError(f"{paths.PARAMS} is missing, so name the model: seq2seq history NAME")
     name = options.name or params.load().register.name
     registry.check_exists()
     found = promotions.entries(name)
     if not found:
-        raise UserError(f"nothing was judged yet of {name}: {registry.what_there_is(name)}")
+        raise UserError(f"no version of {name} has been judged yet: {registry.list_alternatives(name)}")
     show([asdict(entry) for entry in found], lambda _: promotions.table(found), options.json)

@@ -1,4 +1,4 @@
-"""How commands print what they found or changed, for a person or a program."""
+"""Printing of results and changes, as text or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def show(found: Any, lines: Callable[[Any], Iterable[str]], as_json: bool) -> No
 
 
 def show_changes(changes: Iterable[tuple[str, Any, Any]], path: Path) -> None:
-    """Print (key, before, after) of what changed in a file."""
+    """Print the changes of a file, given as (key, before, after)."""
     changes = list(changes)
     for key, before, after in changes:
         print(f"{key}: {params.show(before)} -> {params.show(after)}")

@@ -1,6 +1,6 @@
 """`seq2seq translate`: text, lines of a file or stdin, a line of output for each.
 
-Why: heavy libraries are imported once the command line is known to be right, and no sooner.
+Why: heavy libraries are imported only after the command line is checked.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ T = TypeVar("T")
 class Line(NamedTuple):
     """A line to translate."""
 
-    name: str  # where it stands
+    name: str  # file and line, or argument
     text: str
-    problem: str = ""  # why it cannot be read
+    problem: str = ""  # the reason if it is unreadable
 
 
 def run(options: argparse.Namespace) -> int:
-    """Translate the arguments, a file or stdin, a line of output for each; warns of unknown words.
+    """Translate the arguments, a file or stdin, one line of output each; warns of unknown words.
 
     A line that cannot be translated is named on stderr, and its line of output is empty. Returns LEFT_OUT
-    if there was one.
+    if there is one.
     """
     lines = _lines(options)
     if options.attention is not None:
@@ -74,7 +74,7 @@ def _translator(model: str | None) -> Translator:
     """The translator of a registered model or a folder; the default is the champion of params.yaml."""
     if model is None:
         if not paths.PARAMS.is_file():
-            raise UserError(f"{paths.PARAMS} is not here, so say which model: --model models:/NAME@champion")
+            raise UserError(f"{paths.PARAMS} is missing, so name the model: --model models:/NAME@champion")
         folder = _champion(params.load().register.name)
     elif model.startswith("models:"):
         from seq2seq.tracking.registry import download_model
@@ -88,7 +88,7 @@ def _translator(model: str | None) -> Translator:
 
 
 def _champion(name: str) -> Path:
-    """The files of what serves; where nothing does, the error says what else there is to translate with."""
+    """The files of the champion; without one, the error names the model folder as an alternative."""
     from seq2seq.tracking.registry import download_model
 
     try:
@@ -97,12 +97,12 @@ def _champion(name: str) -> Path:
         if not paths.MODEL.is_dir():
             raise
         raise UserError(
-            f"{error}; `--model {paths.MODEL}` translates with what was trained here last"
+            f"{error}; `--model {paths.MODEL}` translates with the model trained here last"
         ) from None
 
 
 def _warn(translator: Translator, lines: Iterable[Line], warned: set[str]) -> None:
-    """Name the lines unlike those of training, and the words that training never saw, each once."""
+    """Name lines unlike those of training, and words not in training, each once."""
     words: dict[str, None] = {}
     for line in lines:
         words |= dict.fromkeys(translator.unknown_words(line.text))
@@ -110,7 +110,7 @@ def _warn(translator: Translator, lines: Iterable[Line], warned: set[str]) -> No
             print(f"{line.name}: {'; '.join(doubts)}", file=sys.stderr, flush=True)
     if new := [word for word in words if word not in warned]:
         warned.update(new)
-        print(f"never seen in training: {', '.join(new)}", file=sys.stderr, flush=True)
+        print(f"not seen in training: {', '.join(new)}", file=sys.stderr, flush=True)
 
 
 def _translate_and_draw(translator: Translator, text: str, options: argparse.Namespace) -> None:
@@ -120,22 +120,22 @@ def _translate_and_draw(translator: Translator, text: str, options: argparse.Nam
     [found] = translator.translate_fully([text], beam=options.beam, warn=False)
     print(found.text, flush=True)
     if not found.target_pieces:
-        raise UserError("--attention: an empty text has no picture")
+        raise UserError("--attention: an empty text has no attention")
     if found.attention_TS is None:
-        raise UserError("--attention: this model was trained with `attention: none`, there is none to draw")
+        raise UserError("--attention: this model was trained with `attention: none`")
     attention_map(options.attention, found.source_pieces, found.target_pieces, found.attention_TS)
     print(f"attention: {options.attention}", file=sys.stderr)
 
 
 def _check_picture(options: argparse.Namespace) -> None:
     if len(options.text) != 1:
-        raise UserError("--attention: one picture shows one sentence, give exactly one as an argument")
+        raise UserError("--attention: a picture shows one sentence: give exactly one argument")
     if options.attention.suffix not in PICTURES:
         raise UserError(f"--attention: {options.attention} must end in {', '.join(PICTURES)}")
 
 
 def _lines(options: argparse.Namespace) -> Iterator[list[Line]]:
-    """What there is to translate, in portions; raises UserError for a file that cannot be opened."""
+    """The lines to translate, in portions; raises UserError for a file that cannot be opened."""
     if options.text and options.file is not None:
         raise UserError("translate: give sentences or --file, not both")
     if options.text:
@@ -165,14 +165,14 @@ def _closing(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
-    """Portions of the lines that wait in a stream: a program that writes one and waits gets its answer."""
+    """The available lines of a stream, in portions: a writer that waits for each answer gets it."""
     try:
         descriptor = stream.fileno()
-    except OSError:  # a stream in memory: all of it is there
+    except OSError:  # a stream in memory
         yield from _portions(stream)
         return
     lines: list[bytes] = []
-    rest = bytearray()  # of a line that is not complete
+    rest = bytearray()  # of an incomplete line
     data = b"?"
     while data or lines:
         if data and len(lines) < BATCH and (not lines or select.select([descriptor], [], [], 0)[0]):
@@ -188,7 +188,7 @@ def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _argument(number: int, text: str) -> Line:
-    # Python reads bytes that are not UTF-8 as halves of surrogate pairs.
+    # Python decodes bytes that are not UTF-8 to surrogates.
     wrong = not text.isprintable() and any("\udc80" <= character <= "\udcff" for character in text)
     return Line(f"argument {number}", "" if wrong else text, f"not UTF-8: {text!r}" if wrong else "")
 

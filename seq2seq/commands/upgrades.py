@@ -1,7 +1,7 @@
 """Steps from one format of params.yaml to the next: `seq2seq use --upgrade`.
 
-Why: an old project goes on. A key that came later is added with the value that keeps the results of before
-it, a key or path that moved is mapped, and both are printed.
+Why: existing projects keep working. New keys are added with the value that keeps the earlier results, moved
+keys and paths are mapped, and both are printed.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ruamel.yaml.comments import CommentedMap
 from seq2seq.common import params
 from seq2seq.common.params import FORMAT
 
-MISSING = "(missing)"  # printed as the value before, of a key that is added
+MISSING = "(missing)"  # printed as the earlier value of an added key
 Document = Mapping[str, Any]
 
 
 class Added(NamedTuple):
-    """A key that came with a format."""
+    """A key that a format adds."""
 
     section: str
     key: str
-    value: Any | Callable[[Document], Any]  # that keeps the results of before
+    value: Any | Callable[[Document], Any]  # that keeps the earlier results
     comment: str
-    beside: str = ""  # the key that it bears upon: a recipe of a few keys gets it with that one alone
+    beside: str = ""  # the key that it modifies: a partial recipe gets it only together with that key
 
 
 class Renamed(NamedTuple):
-    """A key that a format calls otherwise; its value stays."""
+    """A key with a new name and its old value."""
 
     section: str
     before: str
@@ -38,7 +38,7 @@ class Renamed(NamedTuple):
     comment: str
 
 
-# By the format that a step leads to. `PATHS` maps moved files, in whatever key they stand.
+# By the format that a step leads to. `PATHS` maps moved files in the values of all keys.
 STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
     2: (
         Added("ingest", "source_language", None, "BCP 47, e.g. de; null: unknown, only the script is found"),
@@ -57,7 +57,7 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
             "clean",
             "min_kept",
             0.0,
-            "least share that has to be left, duplicates and contamination aside",
+            "minimal share that is left, not counting duplicates and contamination",
         ),
         Renamed("tokenize", "normalization", "source_normalization", "SentencePiece's rule, in its model"),
         Added(
@@ -71,11 +71,11 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("evaluate", "bleu_tokenizer", "13a", "sacreBLEU's; null: by the target's language or script"),
     ),
 }
-# What an upgrade cannot keep.
+# Results that an upgrade changes.
 NOTES: Mapping[int, str] = {
-    2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may change between "
-    "train and the splits that ingest makes: such characters do not count where sentences are compared; a "
-    "TSV that was written with quoted fields is read as such, where the quotes were text before",
+    2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may move between "
+    "train and the splits that ingest makes: comparisons of sentences now ignore such characters; a TSV with "
+    "quoted fields is read as such, where the quotes were text before",
 }
 PATHS: dict[int, Mapping[str, str]] = {
     3: {
@@ -89,9 +89,8 @@ PATHS: dict[int, Mapping[str, str]] = {
 def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
     """Bring a params file or recipe to the current format, comments kept.
 
-    A recipe of some keys alone gets no others than what bears upon those. Returns the changes as (key,
-    before, after), empty if there was nothing to do; raises ParamsError if the result is not valid, and
-    then writes nothing.
+    A partial recipe gets only keys that modify its own. Returns the changes as (key, before, after), empty
+    if the file is current; raises ParamsError if the result is not valid, and then writes nothing.
     """
     document = params.read_document(path)
     found = document.get("format", 1)
@@ -116,12 +115,12 @@ def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
 
 
 def notes(before: int) -> list[str]:
-    """What upgrading from a format changes all the same."""
+    """The changes of results when upgrading from a format."""
     return [NOTES[number] for number in range(before + 1, FORMAT + 1) if number in NOTES]
 
 
 def _take(step: Added | Renamed, document: CommentedMap, whole: bool) -> list[tuple[str, Any, Any]]:
-    """Take one step, in place; a section that is missing is left to the check of a `whole` file."""
+    """Take one step, in place; the check of a `whole` file reports missing sections."""
     section = document.get(step.section)
     if not isinstance(section, CommentedMap) or step.key in section:
         return []
@@ -140,7 +139,7 @@ def _take(step: Added | Renamed, document: CommentedMap, whole: bool) -> list[tu
 
 
 def _place(step: Added, section: CommentedMap) -> int:
-    """Where the schema has the key: behind the last of the keys before it that are there."""
+    """The position of a key by the schema: after the last present key that precedes it."""
     order = list(params.SECTIONS[step.section].model_fields)
     earlier = set(order[: order.index(step.key)])
     return 1 + max((place for place, key in enumerate(section) if key in earlier), default=-1)

@@ -11,24 +11,24 @@ from seq2seq.data import own_corpus
 
 
 def run(options: argparse.Namespace) -> None:
-    """Apply a recipe and single values to params.yaml; prints what changed."""
+    """Apply a recipe and single values to params.yaml; prints the changes."""
     if options.upgrade:
         upgrade(options)
         return
     if options.recipe is None and not options.set:
-        known = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
-        raise UserError(f"use: name a recipe ({known}) or give --set section.key=value")
+        names = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
+        raise UserError(f"use: name a recipe ({names}) or give --set section.key=value")
     recipe = params.recipe_path(options.recipe) if options.recipe else None
     changes = params.apply(recipe, options.set, complete=own_corpus.complete)
     show_changes(changes, paths.PARAMS)
 
 
 def upgrade(options: argparse.Namespace) -> None:
-    """Bring params.yaml, or a recipe, to the current format; prints what was added and mapped."""
+    """Bring params.yaml, or a recipe, to the current format; prints the changes."""
     from seq2seq.commands import upgrades
 
     if options.set:
-        raise UserError("use: --upgrade keeps the results of before; give --set in a call of its own")
+        raise UserError("use: --upgrade changes no results; give --set in a separate call")
     path = params.recipe_path(options.recipe) if options.recipe else paths.PARAMS
     changes = upgrades.upgrade(path)
     show_changes(changes, path)

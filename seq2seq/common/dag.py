@@ -1,7 +1,7 @@
-"""dvc.yaml as DVC sees it: the stages in order, what makes each not fresh, and what will become of it.
+"""DVC's graph of stages: their order, the changes that make each stale, and the planned outcomes.
 
-Why: DVC alone owns the graph and decides what is fresh; flows and `seq2seq explain` ask it through here
-and know no stage by name.
+Why: DVC alone owns the graph and decides which stages are fresh; flows and `seq2seq explain` read it here and
+contain no names of stages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.params import flatten, show
 
 Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
-# What DVC says of itself while it runs stages, and nobody waits for.
+# DVC's own messages while it runs stages, which are not shown.
 CHATTER = re.compile(
     r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
     r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
@@ -28,7 +28,7 @@ UNCHANGED, RESTORED, RUN, MAY_RUN = "unchanged", "would be restored", "would run
 
 
 class Files(NamedTuple):
-    """How the files of a folder differ from those that DVC knows."""
+    """Numbers of files of a folder that differ from DVC's record."""
 
     added: int
     changed: int
@@ -36,14 +36,14 @@ class Files(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One thing by which a stage is not fresh."""
+    """One reason why a stage is stale."""
 
     kind: str  # parameter | input | output | other
-    name: str  # section.key, a path, or what DVC says
+    name: str  # section.key, a path, or DVC's message
     verb: str = ""  # of a file: changed | missing
-    before: Any = None  # a parameter's value; a file's hash, if it was looked up
+    before: Any = None  # a parameter's value; a file's hash, if read
     after: Any = None
-    files: Files | None = None  # of a folder, if it was looked up and DVC still has the old list
+    files: Files | None = None  # of a folder, if read and DVC still has the old list
 
     def __str__(self) -> str:
         match self.kind:
@@ -62,11 +62,11 @@ class Node:
     name: str
     upstream: tuple[str, ...]
     outs: tuple[Path, ...]  # absolute
-    changes: tuple[Change, ...] = ()  # why it is not fresh by itself; stages before it are not named
+    changes: tuple[Change, ...] = ()  # of its own; stages before it are not included
     is_data: bool = False
-    # What DVC will bring it to without running it, if that was looked up: "fresh" or "restored", given
-    # that the stages before it need not run either. Empty if it has to run, or was not looked up.
-    kept: str = ""
+    # "fresh" or "restored": DVC needs not run it, provided that the stages before it need not run either.
+    # Empty if it must run, or if the graph was not read thoroughly.
+    restorable: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -75,19 +75,19 @@ class Node:
 
 
 class Step(NamedTuple):
-    """What will become of a stage."""
+    """The planned outcome of a stage."""
 
     node: Node
-    what: str  # UNCHANGED | RESTORED | RUN | MAY_RUN
-    after: tuple[str, ...]  # stages before it that will not stay as they are
+    outcome: str  # UNCHANGED | RESTORED | RUN | MAY_RUN
+    after: tuple[str, ...]  # stages before it that will not stay unchanged
 
 
 def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
     """The nodes of the project in the current folder, each after those it depends on.
 
-    `changes` of params.yaml are judged as if they had been made. `thoroughly`, for the params.yaml that is
-    there, looks up hashes, the files of folders, and what DVC has kept. Raises UserError for a graph that
-    cannot be read and for inputs that are nowhere.
+    `changes` of params.yaml count as if made. `thoroughly`, for params.yaml as it is, also reads hashes, the
+    files of folders, and the outputs in DVC's cache. Raises UserError for an unreadable graph and for missing
+    inputs.
     """
     assert not (changes and thoroughly)
     import networkx
@@ -103,13 +103,13 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
             restored: dict[str, Any] = {}
             for stage in order:
                 found = tuple(_changes(stage, status.get(stage.addressing, []), changes))
-                kept = ""
+                restorable = ""
                 if thoroughly:
                     found = tuple(_look_up(stage, change) for change in found)
-                    kept = _kept(repo, stage, found, restored)
+                    restorable = _restorable(repo, stage, found, restored)
                 before = tuple(sorted(s.addressing for s in index.graph.successors(stage)))
                 outs = tuple(Path(out.fs_path) for out in stage.outs)
-                nodes.append(Node(stage.addressing, before, outs, found, stage.is_data_source, kept))
+                nodes.append(Node(stage.addressing, before, outs, found, stage.is_data_source, restorable))
             return nodes
     except DvcException as error:
         causes: list[str] = []
@@ -119,14 +119,14 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
             cause = cause.__cause__
         text = "DVC cannot read this project: " + ": ".join(causes)
         if "dvc.lock" in text:
-            text += "; `git checkout dvc.lock`, or rm dvc.lock: results come back from the cache"
+            text += "; `git checkout dvc.lock`, or rm dvc.lock: outputs are restored from the cache"
         raise UserError(text) from None
 
 
 def settle_without_git() -> str:
-    """Let DVC work in a folder that no git repository holds; returns what was done about it, or nothing.
+    """Configure DVC for a folder outside of git; returns a message if the setting was changed, else "".
 
-    The setting is this machine's own (.dvc/config.local), so that `dvc repro` by hand works as well.
+    The setting is local to this machine (.dvc/config.local), so that `dvc repro` works as well.
     """
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -139,13 +139,13 @@ def settle_without_git() -> str:
     with _project() as repo, repo.config.edit("local") as local:
         local.setdefault("core", {})["no_scm"] = True
     return (
-        "no git repository holds this folder: DVC is set to do without (core.no_scm in .dvc/config.local); "
+        "this folder is in no git repository: core.no_scm is set in .dvc/config.local; "
         "after `git init`: dvc config --local --unset core.no_scm"
     )
 
 
 def _project() -> Any:
-    """DVC's view of the project in the current folder, in a git repository or in none."""
+    """DVC's Repo of the current folder, with or without git."""
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
@@ -156,13 +156,13 @@ def _project() -> Any:
 
 
 def cache_folder() -> Path:
-    """Where DVC's cache keeps the objects, each in a folder of the first two digits of its md5."""
+    """The folder of DVC's cache; each object is in a folder named after the first two digits of its md5."""
     with _project() as repo:
         return Path(os.path.relpath(repo.cache.local.path))
 
 
 def is_cached(path: Path) -> bool:
-    """Whether a file lies in DVC's cache, wherever DVC's settings put that; False outside of a project."""
+    """Whether a file is in DVC's cache; False outside of a project."""
     from dvc.exceptions import NotDvcRepoError
 
     try:
@@ -173,13 +173,13 @@ def is_cached(path: Path) -> bool:
 
 
 def is_taken_for(path: str, md5: str) -> bool:
-    """Whether DVC takes an output for one with that hash; it reads what changed in size, time or place."""
+    """Whether DVC assigns this hash to an output; it re-reads files with a new size, time or inode."""
     with _project() as repo:
         return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
 
 
-def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:
-    """The nodes that a run goes through: all that `until` needs, without files that are as DVC knows.
+def select(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:
+    """The nodes of a run: all that `until` needs, without unchanged data files.
 
     Raises UserError if `until` or one of `force` is no stage.
     """
@@ -198,37 +198,37 @@ def choose(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> li
     return [n for n in nodes if n.name in wanted and (n.changes or not n.is_data)]
 
 
-def foresee(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
-    """What will become of each node; `force` names stages to run although they are fresh.
+def plan(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
+    """The planned outcome of each node; `force` names stages to run although they are fresh.
 
-    After a stage that runs nobody knows what the next will read: it will run if something of its own has
-    changed, else it may. (DVC restores it instead if it has kept a run with just these inputs.)
+    The inputs of a stage after one that runs are unknown: it will run if it has changes of its own, else it
+    may. (DVC restores it instead if its cache has a run with the same inputs.)
     """
-    became: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
     made: set[Path] = set()
     for node in nodes:
-        after = tuple(name for name in node.upstream if became.get(name, UNCHANGED) != UNCHANGED)
-        certain = all(became[name] == RESTORED for name in after)
+        after = tuple(name for name in node.upstream if outcomes.get(name, UNCHANGED) != UNCHANGED)
+        certain = all(outcomes[name] == RESTORED for name in after)
         own = [
             change
             for change in node.changes
             if certain or (change.kind != "output" and Path(change.name).absolute() not in made)
         ]
         if node.name in force:
-            what = RUN
-        elif node.kept and certain:
-            what = UNCHANGED if node.kept == "fresh" else RESTORED
+            outcome = RUN
+        elif node.restorable and certain:
+            outcome = UNCHANGED if node.restorable == "fresh" else RESTORED
         elif own:
-            what = RUN
+            outcome = RUN
         else:
-            what = MAY_RUN if after or node.changes else UNCHANGED
-        became[node.name] = what
+            outcome = MAY_RUN if after or node.changes else UNCHANGED
+        outcomes[node.name] = outcome
         made.update(node.outs)
-        yield Step(node, what, after)
+        yield Step(node, outcome, after)
 
 
 def _check_inputs(stages: Iterable[Any], root: Path, changes: Changes) -> None:
-    """Raise UserError for a dependency that no stage writes and that does not exist."""
+    """Raise UserError for a missing dependency that no stage writes."""
     moved = {before: after for _, before, after in changes if isinstance(before, str)}
     written = [Path(out.fs_path) for stage in stages for out in stage.outs]
     for stage in stages:
@@ -239,27 +239,27 @@ def _check_inputs(stages: Iterable[Any], root: Path, changes: Changes) -> None:
                 shown = path.relative_to(root) if path.is_relative_to(root) else path
                 raise UserError(
                     f"{stage.addressing} needs {shown}, which does not exist in {root}: check the path; "
-                    "a clone has only what git knows, or what `dvc add` and `dvc push` have kept"
+                    "a clone has only files in git, or under `dvc add` and `dvc push`"
                 )
 
 
 def _changes(stage: Any, status: Iterable[Any], changes: Changes) -> Iterator[Change]:
-    """DVC's status of a stage, with old and new values of params."""
+    """DVC's status of a stage, with old and new values of parameters."""
     if status and not any(item.hash_info for item in (*stage.deps, *stage.outs)):
         yield Change("other", "never ran here")
         return
     params = [dep for dep in stage.deps if _is_params(dep)]
     for dep in params:
         yield from _changed_params(dep, changes)
-    told = {before for _, before, _ in changes if isinstance(before, str)}
-    told |= {paths.PARAMS.name} if params else set()
+    reported = {before for _, before, _ in changes if isinstance(before, str)}
+    reported |= {paths.PARAMS.name} if params else set()
     for entry in status:
         if isinstance(entry, str):
             yield Change("other", entry)  # e.g. "changed command"
             continue
         for kind, files in entry.items():
             for path, change in files.items():
-                if path not in told:
+                if path not in reported:
                     verb = "missing" if change == "deleted" else "changed"
                     yield Change("output" if kind == "changed outs" else "input", path, verb)
 
@@ -277,7 +277,7 @@ def _changed_params(dep: Any, changes: Changes) -> Iterator[Change]:
 
 
 def _look_up(stage: Any, change: Change) -> Change:
-    """A change with the hashes of the file before and now, and a folder's files compared."""
+    """A change with the old and the new hash of the file, and the counts of a folder's files."""
     found = {str(item): item for item in (stage.deps if change.kind == "input" else stage.outs)}
     if change.kind not in ("input", "output") or change.name not in found:
         return change
@@ -294,19 +294,19 @@ def _look_up(stage: Any, change: Change) -> Change:
     return change._replace(before=before, after=after, files=files)
 
 
-def _kept(repo: Any, stage: Any, changes: Iterable[Change], restored: dict[str, Any]) -> str:
-    """Whether DVC leaves a stage "fresh" or has it "restored" from an earlier run; empty if neither.
+def _restorable(repo: Any, stage: Any, changes: Iterable[Change], restored: dict[str, Any]) -> str:
+    """Whether a stage is "fresh" or DVC can have it "restored" from an earlier run; empty if neither.
 
-    `restored` are the outputs that come back before this stage's turn, by path; its own are added.
+    `restored` are the outputs restored for earlier stages, by path; this stage's are added.
     """
     own = [change for change in changes if str(Path(change.name).absolute()) not in restored]
     if stage.is_data_source and any(change.verb != "missing" for change in own):
-        return ""  # DVC takes what lies there
+        return ""  # DVC takes the files as they are
     then = [dep.hash_info for dep in stage.deps]
     for dep in stage.deps:
         if (out := restored.get(dep.fs_path)) is not None:
             dep.hash_info, dep.meta = out.hash_info, out.meta
-            dep.get_hash = lambda out=out: out.hash_info  # what lies there now does not matter
+            dep.get_hash = lambda out=out: out.hash_info  # the current file does not matter
         elif dep.exists:
             dep.save()  # into this object only
         else:

@@ -1,6 +1,6 @@
-"""Which device torch computes on, chosen once per stage with the reason said, and whether memory is kept.
+"""The device of torch, chosen once per stage and printed with the reason; the policy for freed memory.
 
-Why: both change how fast a result comes, and the result by rounding at most, so that they are no parameters.
+Why: both affect speed, and results only by rounding, so they are not parameters.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ GRAPHS = "SEQ2SEQ_CUDA_GRAPHS"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
-def choose_device(who: str) -> torch.device:
-    """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; says which and why.
+def choose_device(stage: str) -> torch.device:
+    """SEQ2SEQ_DEVICE if set, else a CUDA device if there is one, else the CPU; prints device and reason.
 
-    On the CPU it chooses the number of threads as well.
-
-    Raises UserError for a device that this machine or this build of torch does not have.
+    On the CPU it also chooses the number of threads. Raises UserError for a device that this machine or this
+    build of torch does not have.
     """
     wanted = os.environ.get("SEQ2SEQ_DEVICE")
     name = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
-        choose_threads(who)
+        choose_threads(stage)
     if wanted:
-        reason = "SEQ2SEQ_DEVICE says so"
+        reason = "set by SEQ2SEQ_DEVICE"
     elif name == "cuda":
         reason = f"found {torch.cuda.get_device_name()}"
     else:
@@ -41,26 +40,26 @@ def choose_device(who: str) -> torch.device:
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("cpu, cuda and cuda:N can be")
+            raise RuntimeError("allowed are cpu, cuda and cuda:N")
         torch.empty(1, device=device)
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"{name} ({reason}) cannot be used: {str(error).splitlines()[0]}") from None
-    print(f"{who}: on {name} ({reason})", flush=True)
+    print(f"{stage}: on {name} ({reason})", flush=True)
     return device
 
 
 def wants_graphs(device: torch.device) -> bool:
-    """Whether SEQ2SEQ_CUDA_GRAPHS=1 asks for CUDA graphs, on a device that has them.
+    """Whether SEQ2SEQ_CUDA_GRAPHS=1 enables CUDA graphs, on a CUDA device.
 
-    Raises UserError for another value, and for several processes: whether a recording gets on with
-    NCCL's own work beside it nobody has tried.
+    Raises UserError for another value, and for several processes: CUDA graphs together with NCCL are not
+    tested.
     """
-    asked = os.environ.get(GRAPHS) or "0"
-    if asked not in ("0", "1"):
-        raise UserError(f"{GRAPHS}={asked}: must be 1, for CUDA graphs, or 0")
-    if asked == "0" or device.type != "cuda":
+    value = os.environ.get(GRAPHS) or "0"
+    if value not in ("0", "1"):
+        raise UserError(f"{GRAPHS}={value}: must be 1, for CUDA graphs, or 0")
+    if value == "0" or device.type != "cuda":
         return False
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UserError(f"{GRAPHS}=1: for one process only")
@@ -68,11 +67,10 @@ def wants_graphs(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Have a process keep what it frees for what it needs next, where the C library is glibc.
+    """Configure glibc to reuse freed memory instead of returning it to the system.
 
-    By default large tensors are taken from the system and given back each time, with a page fault for
-    every 4 KB of them: that was a seventh of a training's time on a CPU. The process then grows until what
-    is freed fits what is needed, and never shrinks: this is for those that do one thing and end.
+    By default each large tensor is mapped and unmapped, with a page fault per 4 KB, which took a seventh of
+    the time of a training on a CPU. The process then never shrinks, so use this in stages only.
     """
     if os.name == "posix" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_MMAP_MAX, 0)

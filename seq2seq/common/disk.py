@@ -1,6 +1,6 @@
-"""What the system answered about a file, in one line: which, why, and for a full disk where to free space.
+"""An OSError in one line: file, reason, and for a full disk the places to free space.
 
-Why: libraries raise a full disk as an error of their own kind, most often without the file.
+Why: libraries report a full disk by errors of their own, mostly without the file.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "disk is full")
-# Where this project writes, below the current folder.
+# Folders that this project writes to, below the current one.
 PLACES = (".", "data", "model", "reports", ".checkpoints", ".cache", ".dvc/cache", ".prefect", "mlruns")
-NOTHING = 2**20  # bytes: a disk with less is full
+NOTHING = 2**20  # bytes: a disk with less counts as full
 
 
 def explain(error: OSError) -> str:
-    """What the system answered and about which file; with a remedy for a full disk."""
+    """The reason and the file; for a full disk with a remedy."""
     text = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if error.errno in FULL or is_full(text):
         return f"{text}; {remedy(error.filename)}"
@@ -27,12 +27,12 @@ def explain(error: OSError) -> str:
 
 
 def is_full(text: str) -> bool:
-    """Whether a library's message is about a full disk."""
+    """Whether a library's message means a full disk."""
     return any(words in text for words in FULL_TEXTS)
 
 
 def remedy(file: str | bytes | int | None = None) -> str:
-    """Where space has to be freed: at the file, or else in the places that have least."""
+    """The instruction to free space: at the file, or in the folders with the least space."""
     if isinstance(file, str) and file:
         where: Iterable[str] = [file]
     else:
@@ -42,7 +42,7 @@ def remedy(file: str | bytes | int | None = None) -> str:
 
 
 def full() -> list[str]:
-    """Of the places that are written to those whose disk is full, one for each disk."""
+    """The folders on full disks, one per disk."""
     found: dict[int, str] = {}
     for place in (*PLACES, tempfile.gettempdir()):
         if Path(place).exists() and _free(place) < NOTHING:
@@ -51,7 +51,7 @@ def full() -> list[str]:
 
 
 def _free(place: str) -> int:
-    """Bytes that this user can still write there."""
+    """Bytes available to this user."""
     try:
         status = os.statvfs(place)
     except OSError:

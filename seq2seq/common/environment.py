@@ -1,8 +1,8 @@
-"""Process-wide settings that change no result: telemetry off, libraries quiet, caches inside, no proxy
-before this machine's own servers.
+"""Process-wide settings that change no result: no telemetry, quiet libraries, caches in the project, no proxy
+for servers on this machine.
 
-Why: every entry (command line, stage under DVC, flow, test) calls `prepare` first, before any of the
-libraries is imported, so that all of them are equally quiet and none talks to the outside unasked.
+Why: every entry (command line, stage under DVC, flow, test) calls `configure_process` before it imports the
+libraries, so that all behave alike and none opens connections on its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-MARKER = "SEQ2SEQ_MARKER"  # names the file in which a stage leaves how it ended, for who runs it
+OUTCOME_FILE = (
+    "SEQ2SEQ_MARKER"  # the variable with the path of the file for a stage's outcome, read by its caller
+)
 
 SETTINGS = {
     "DO_NOT_TRACK": "true",
@@ -27,19 +29,19 @@ SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_OFFLINE": "1",  # only what downloads a corpus lifts this
+    "HF_HUB_OFFLINE": "1",  # only downloads of a corpus lift this
     "USE_TORCH": "0",  # or `datasets` imports it to read text
     "GIT_PYTHON_REFRESH": "quiet",
-    "GOMP_SPINCOUNT": "20000",  # libgomp's default spin ruins speed when another process needs a core
-    # PyTorch and oneDNN keep a thousand products ready each, one for every shape ever seen; batches come
-    # in thousands of shapes, and that took 3 GB. What one update needs, and no slower:
+    "GOMP_SPINCOUNT": "20000",  # libgomp's default spin count is slow when another process uses a core
+    # PyTorch and oneDNN each cache a thousand compiled products, one per shape; batches have thousands of
+    # shapes, which took 3 GB. These sizes are enough for one update, at the same speed:
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "32",
 }
 
-# This machine, as the lists of requests, httpx, urllib, websockets and curl can name it.
+# Names of this machine, in the forms that requests, httpx, urllib, websockets and curl accept.
 LOCAL = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1", "0.0.0.0")
-# Variables that may name a server of this machine by another of its addresses.
+# Variables that may contain another address of this machine.
 SERVERS = (
     "PREFECT_API_URL",
     "MLFLOW_TRACKING_URI",
@@ -49,8 +51,8 @@ SERVERS = (
 )
 
 
-def prepare(root: Path | None = None) -> None:
-    """Set what the user has not set; `root` is the project's folder (default: the current one)."""
+def configure_process(root: Path | None = None) -> None:
+    """Set all variables that are not set yet; `root` is the project's folder (default: the current one)."""
     root = (root or Path.cwd()).resolve()
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -68,7 +70,7 @@ def is_local(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         if host.partition(".")[0] != own.partition(".")[0]:
-            return False  # only what may be this machine's full name is worth a look-up
+            return False  # only a possible full name of this machine is looked up
         try:
             found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
         except OSError:
@@ -79,7 +81,7 @@ def is_local(host: str) -> bool:
 
 
 def local_server(url: str) -> str:
-    """The host of an address, if it is this machine's own; else empty."""
+    """The host of an address if it is this machine, else empty."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -94,11 +96,11 @@ def _addresses() -> set[str]:
 
 
 def _keep_proxies_away() -> None:
-    """Add this machine to the list of hosts that are asked without a proxy, and keep what is in it."""
+    """Add this machine to the hosts without a proxy, and keep the existing entries."""
     ours = [*LOCAL, socket.gethostname(), *(local_server(os.environ.get(name, "")) for name in SERVERS)]
     lists = {name: os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")}
-    either = lists["no_proxy"] or lists["NO_PROXY"]  # clients read the first where there is one
+    either = lists["no_proxy"] or lists["NO_PROXY"]  # clients prefer the first
     for name, listed in lists.items():
         entries = [entry.strip() for entry in (listed or either).split(",") if entry.strip()]
-        # A star is all hosts, and some clients understand it only where it stands alone.
+        # A star means all hosts; some clients accept it only alone.
         os.environ[name] = "*" if "*" in entries else ",".join(dict.fromkeys([*entries, *filter(None, ours)]))

@@ -1,21 +1,21 @@
-"""The kinds of failure that somebody outside a stage has to tell apart.
+"""The two kinds of failure that callers of a stage distinguish.
 
-Why: a scheduler retries what may pass by itself and wakes a person for the rest. Their texts go to logs,
-pages and chats and often repeat an address or what another library wrote: secrets are masked here, once.
+Why: a scheduler retries transient failures and alerts a person for the others. The texts go to logs, pages
+and chats and often contain an address or the message of a library, so secrets are masked here.
 """
 
 from seq2seq.common.masking import mask
 
 
 class UserError(ValueError):
-    """Input, parameters or a name that cannot be used; the text names it and the remedy."""
+    """Invalid input, parameters or names; the text has the value and the remedy."""
 
     def __init__(self, text: object = "") -> None:
         super().__init__(mask(str(text)))
 
 
 class TransientError(RuntimeError):
-    """The network, a server or the hub did not answer: the same run may succeed later."""
+    """The network, a server or the hub is unreachable: the same run may succeed later."""
 
     def __init__(self, text: object = "") -> None:
         super().__init__(mask(str(text)))

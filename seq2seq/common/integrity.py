@@ -1,10 +1,9 @@
-"""Whether the outputs that lie here are those that dvc.lock records; removes damaged ones.
+"""Compares outputs with the hashes in dvc.lock, and removes damaged ones.
 
-Of data under `dvc add`, which no stage makes again, damaged objects are renamed and never removed.
+Damaged objects of data under `dvc add`, which no stage can recreate, are renamed and never removed.
 
-Why: DVC restores an object of its cache without reading it and takes the object's name for its hash, so
-that a stage would read damaged bytes, and fail in words of its own or go on with them. Reading costs
-about a second for 500 MB, and only for stages that run or are restored.
+Why: DVC restores an object of its cache without reading it and takes its name for its hash, so a stage would
+read damaged bytes. The check takes about a second per 500 MB, only for stages that run or are restored.
 """
 
 from __future__ import annotations
@@ -26,39 +25,39 @@ SHOWN = 3  # objects named in a message
 
 
 class Output(NamedTuple):
-    """An output as dvc.lock records it."""
+    """An output in dvc.lock."""
 
     stage: str
     path: str
-    md5: str  # hex digits; of a folder's list of files, and then with `.dir` at the end
+    md5: str  # hex digits; for a folder that of its list of files, with the suffix `.dir`
 
 
 class Damage(NamedTuple):
-    """An output that was damaged, and is removed."""
+    """A damaged output, now removed."""
 
     output: Output
-    objects: tuple[Path, ...]  # of DVC's cache, removed as well
+    objects: tuple[Path, ...]  # of DVC's cache, also removed
 
     def __str__(self) -> str:
         names = [str(path) for path in self.objects[:SHOWN]]
         if (more := len(self.objects) - SHOWN) > 0:
             names.append(f"{more} more")
-        also = f" and the damaged {', '.join(names)} of DVC's cache" if names else ""
+        also = f" and the damaged {', '.join(names)} in DVC's cache" if names else ""
         return (
-            f"{self.output.path} is damaged: its bytes are not those that {LOCK} records; "
-            f"removed it{also}, stage {self.output.stage} makes it again"
+            f"{self.output.path} is damaged: its hash differs from {LOCK}; "
+            f"removed it{also}, stage {self.output.stage} will recreate it"
         )
 
 
 class Aside(NamedTuple):
-    """A file under `dvc add`, and the damaged object that was to be it, under its new name."""
+    """A file under `dvc add`, and its damaged object, renamed."""
 
-    path: str  # of a folder whose list of files is damaged: the folder
+    path: str  # the folder, if its list of files is damaged
     object: Path
 
 
 class DamagedError(Exception):
-    """What a stage was to read is damaged; `stages` make it again."""
+    """Inputs of a stage are damaged; running `stages` recreates them."""
 
     def __init__(self, found: Iterable[Damage]) -> None:
         damage = list(found)
@@ -67,7 +66,7 @@ class DamagedError(Exception):
 
 
 def check_inputs(stage: str) -> None:
-    """Raise DamagedError unless what a stage reads of others is what dvc.lock records."""
+    """Raise DamagedError unless a stage's inputs from other stages match dvc.lock."""
     deps = read(DAG).get("stages", {}).get(stage, {}).get("deps", [])
     names = [str(next(iter(dep)) if isinstance(dep, dict) else dep) for dep in deps]
     others = [out for out in recorded() if out.stage != stage]
@@ -76,15 +75,15 @@ def check_inputs(stage: str) -> None:
 
 
 def check_outputs(stage: str) -> list[Damage]:
-    """The damaged outputs of a stage that was just restored; they are removed."""
+    """Remove and return the damaged outputs of a stage that was just restored."""
     return _mend([out for out in recorded() if out.stage == stage], just_restored=True)
 
 
 def set_aside(file: Path) -> list[Aside]:
     """Rename the damaged objects of DVC's cache that hold the data of a .dvc file to *.damaged.
 
-    They may be the last copy. Objects are looked at before DVC restores them, because DVC removes a
-    damaged one that is not write-protected.
+    They may be the last copy. This runs before DVC restores them, because DVC removes a damaged object that
+    is not write-protected.
     """
     found = []
     for path, object_ in _objects(file):
@@ -95,7 +94,7 @@ def set_aside(file: Path) -> list[Aside]:
 
 
 def aside(file: Path) -> list[Aside]:
-    """What was set aside of the data of a .dvc file, and has not come back."""
+    """The renamed objects of a .dvc file that have no sound replacement yet."""
     return [
         Aside(path, _damaged(object_))
         for path, object_ in _objects(file)
@@ -104,14 +103,14 @@ def aside(file: Path) -> list[Aside]:
 
 
 def remove_aside(file: Path) -> None:
-    """Remove what was set aside of the data of a .dvc file, once sound objects have taken its place."""
+    """Remove the renamed objects of a .dvc file that have sound replacements."""
     for _, object_ in _objects(file):
         if object_.is_file() and _is_sound(object_):
             _damaged(object_).unlink(missing_ok=True)
 
 
 def _objects(file: Path) -> list[tuple[str, Path]]:
-    """Each file of the data of a .dvc file, with its object in DVC's cache; a folder's list comes first."""
+    """The files of a .dvc file with their objects in DVC's cache; a folder's list comes first."""
     outs = _hashed(file, read(file))
     if not outs:
         return []
@@ -126,9 +125,9 @@ def _objects(file: Path) -> list[tuple[str, Path]]:
 
 
 def _hashed(file: Path, entry: Any) -> list[Output]:
-    """The outputs of a .dvc file's content whose hash is that of their bytes.
+    """The outputs of a .dvc file whose hash is that of their bytes.
 
-    DVC 2 took it of text with other line ends, and keeps such objects elsewhere.
+    DVC 2 hashed text with converted line ends, and stores such objects elsewhere.
     """
     folder = file.parent / entry.get("wdir", ".")
     return [
@@ -143,14 +142,14 @@ def _is_hash_of_bytes(out: Any) -> bool:
 
 
 def is_cached(path: Path) -> bool:
-    """Whether a file lies in DVC's cache, wherever that is."""
+    """Whether a file is in DVC's cache."""
     from seq2seq.common import dag
 
     return dag.is_cached(path)
 
 
 def recorded() -> list[Output]:
-    """The outputs of all stages that dvc.lock records with a hash of their bytes."""
+    """The outputs in dvc.lock with a hash of their bytes."""
     return [
         Output(stage, out["path"], out["md5"])
         for stage, entry in read(LOCK).get("stages", {}).items()
@@ -179,10 +178,9 @@ def state(name: str) -> tuple[Any, list[tuple[str, int, int]]]:
 
 
 def _mend(outputs: Iterable[Output], *, just_restored: bool = False) -> list[Damage]:
-    """Those outputs that hold other bytes than DVC takes them to hold, removed with their damaged objects.
+    """Remove and return outputs with other bytes than DVC assumes, together with their damaged objects.
 
-    Not what somebody has changed after it was restored: DVC sees that by itself. What is missing is not
-    damaged.
+    Outputs edited after they were restored stay: DVC detects those itself. Missing outputs are not damaged.
     """
     suspects = [out for out in outputs if Path(out.path).exists() and _md5(Path(out.path)) != out.md5]
     if not suspects:
@@ -201,7 +199,7 @@ def _mend(outputs: Iterable[Output], *, just_restored: bool = False) -> list[Dam
 
 
 def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
-    """The objects of DVC's cache that make up an output and do not hold what their name says."""
+    """The objects of an output in DVC's cache whose hash differs from their name."""
     for name in dict.fromkeys((md5, *listed(cache, md5).values())):
         path = _object(cache, name)
         if path.is_file() and not _is_sound(path):
@@ -209,16 +207,16 @@ def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
 
 
 def declared(path: Path = DAG) -> list[Path]:
-    """The outputs that dvc.yaml declares, whether or not they exist."""
+    """The outputs declared in dvc.yaml, existing or not."""
     stages = read(path).get("stages", {}).values()
     kinds = [entry.get(kind, []) for entry in stages for kind in ("outs", "metrics", "plots")]
     return [Path(next(iter(out)) if isinstance(out, dict) else out) for outs in kinds for out in outs]
 
 
 def listed(cache: Path, md5: str) -> dict[str, str]:
-    """The files of a folder with that hash, each with the name of its object.
+    """The files of a folder with this hash, with the names of their objects.
 
-    Empty for a file, and if the list is missing or damaged.
+    Empty for a file, or if the list is missing or damaged.
     """
     path = _object(cache, md5)
     if not md5.endswith(".dir") or not path.is_file():
@@ -230,7 +228,7 @@ def listed(cache: Path, md5: str) -> dict[str, str]:
 
 
 def remove_bad_lists(stage: str) -> list[Path]:
-    """Remove the damaged lists of files among a stage's objects; DVC then runs the stage, and writes them."""
+    """Remove damaged lists of files of a stage's folders; DVC then runs the stage and writes them again."""
     folders = [out.md5 for out in recorded() if out.stage == stage and out.md5.endswith(".dir")]
     if not folders:
         return []
@@ -249,7 +247,7 @@ def _object(cache: Path, md5: str) -> Path:
 
 
 def _is_sound(path: Path) -> bool:
-    """Whether an object of DVC's cache holds the bytes that its name is the hash of."""
+    """Whether the hash of an object of DVC's cache is its name."""
     return _md5(path) == path.parent.name + path.name.removesuffix(".dir")
 
 
@@ -258,7 +256,7 @@ def _damaged(path: Path) -> Path:
 
 
 def _md5(path: Path) -> str:
-    """The hash that DVC gives a file or folder, from the bytes that lie there."""
+    """DVC's hash of a file or folder, computed from its bytes."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         entries = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
@@ -275,19 +273,19 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a file of DVC's, nothing if it is missing; raises UserError for one that is no YAML."""
+    """The content of one of DVC's YAML files, empty if missing; raises UserError if it is not valid."""
     if not path.is_file():
         return {}
     back = f"`git checkout {path}`"
     if path == LOCK:
-        back += f", or rm {path}: results come back from the cache"
+        back += f", or rm {path}: outputs are restored from the cache"
     try:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
     except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where} is no YAML (conflict marks, or damage): {back}") from None
+        raise UserError(f"{path}{where} is not valid YAML (conflict marks, or damage): {back}") from None
     stages = content.setdefault("stages", {}) or {} if isinstance(content, dict) else None
     if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
-        raise UserError(f"{path} is no file of DVC's: {back}")
+        raise UserError(f"{path} is not a file of DVC: {back}")
     return {**content, "stages": stages}

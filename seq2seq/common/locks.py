@@ -1,7 +1,7 @@
-"""File locks that no other user can hold, and that nobody waits for in silence or without end.
+"""File locks that only one user can hold, with a timeout and a message while waiting.
 
-Why: MLflow cannot compare and swap an alias, and a fresh SQLite file is corrupted by two that create its
-tables. A lock covers one user's processes on this host.
+Why: MLflow has no compare-and-swap for aliases, and two processes that create the tables of one SQLite file
+corrupt it. A lock covers the processes of one user on this host.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from seq2seq.common import masking
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.progress import duration
 
-PATIENCE = 600.0  # seconds; a lock is held for moments, but a registry that is away holds its holder up
-SILENCE = 5.0  # seconds of waiting before a line shows what for
+PATIENCE = 600.0  # seconds; locks are held briefly, unless an unreachable registry delays the holder
+SILENCE = 5.0  # seconds of waiting before a line names the lock
 STEP = 0.1  # seconds between two tries
 
 
 @contextmanager
 def exclusive(path: Path, what: str, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock of a file, named `what` to who waits; TransientError after `patience` seconds.
+    """Hold the lock of a file, called `what` in messages; TransientError after `patience` seconds.
 
-    Raises UserError for a file of another user. Hold it for moments only.
+    Raises UserError for a file of another user. Hold it only briefly.
     """
     with _open(path) as file:
         _wait(file, f"{what} ({path})", patience)
@@ -40,11 +40,11 @@ def exclusive(path: Path, what: str, patience: float = PATIENCE) -> Iterator[Non
         try:
             yield
         finally:
-            file.truncate(0)  # or who waits next would be shown a former holder
+            file.truncate(0)  # or the next waiting process would print a former holder
 
 
 def sign(file: TextIO) -> None:
-    """Record this process as a lock file's holder."""
+    """Record this process as the holder of a lock file."""
     file.seek(0)
     file.truncate(0)
     since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
@@ -54,7 +54,7 @@ def sign(file: TextIO) -> None:
 
 
 def holder(file: TextIO) -> str:
-    """Who holds a lock file: process, since when, command."""
+    """The holder of a lock file: process, time, command."""
     file.seek(0)
     try:
         found = json.loads(file.read())
@@ -83,8 +83,8 @@ def _wait(file: TextIO, what: str, patience: float) -> None:
 
 
 def private_folder() -> Path:
-    """A folder that only this user can open, the same for all of this user's processes."""
-    try:  # not XDG_RUNTIME_DIR: a schedule's process has none, and would find another lock
+    """A folder with access for this user only, the same for all of the user's processes."""
+    try:  # not XDG_RUNTIME_DIR: scheduled processes have none, and would use another lock
         folder = Path.home() / ".cache/seq2seq/locks"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, RuntimeError):  # a container's user may have no home
@@ -99,14 +99,15 @@ def private_folder() -> Path:
 
 @contextmanager
 def _open(path: Path) -> Iterator[TextIO]:
-    """The lock file, which nobody but its owner can open: who can open a file can hold its lock."""
+    """Open the lock file with access for its owner only, because anybody with access can hold the lock."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except PermissionError:
         raise UserError(
-            f"{path} belongs to another user, who alone may change this registry: remove it if that is wrong"
+            f"{path} belongs to another user, and only that user may change this registry; if that is "
+            "wrong, remove it"
         ) from None
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         if os.fstat(descriptor).st_uid == os.getuid():
-            os.fchmod(descriptor, 0o600)  # one that an earlier release left open to all
+            os.fchmod(descriptor, 0o600)  # earlier releases created it with access for all
         yield file

@@ -1,7 +1,7 @@
-"""What is secret in a text is replaced before the text is printed or kept.
+"""Replaces secrets in a text before it is printed or stored.
 
-Why: addresses carry passwords, and errors of other libraries repeat addresses; both end in logs, on
-Prefect's and MLflow's pages and in notices, which more people read than may use the secret.
+Why: addresses contain passwords, and errors of libraries repeat addresses; both go to logs, to Prefect's and
+MLflow's pages and to notices, whose readers must not get the secrets.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import os
 import re
 
 MASK = "***"
-SHORTEST = 8  # characters of an environment variable's value that is searched for
-# Variables whose value is secret; one that names a file or a socket is not.
+SHORTEST = 8  # minimal length of an environment variable's value to be masked
+# Variables with secret values; paths of files or sockets are not secret.
 SECRET_NAME = re.compile(
     r"(TOKEN(?!I[SZ])|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|AUTH_STRING|WEBHOOK|CREDENTIALS?)(?!.*(FILE|PATH|DIR))",
     re.I,
 )
-# The name of a key in a query, which ends in one of these words: access_token, apiKey, X-Amz-Signature.
+# Names of keys in a query end in one of these words: access_token, apiKey, X-Amz-Signature.
 KEY_WORD = (
     r"(?i:(?:access|api|auth|bearer|client|private|refresh|secret|session|shared)*"
     r"(?:token|key|secret|passw(?:or)?d|passphrase|pwd|signature|sig|auth|credentials?)(?:[_.-]?(?:id|string))?)"
 )
 PATTERNS = (
-    # Userinfo before a host, also where the password holds a slash; `http://host:80/a@b` has none, and
-    # neither has a path with a doubled slash.
+    # Userinfo before a host, also with a slash in the password; `http://host:80/a@b` and paths with a double
+    # slash have none.
     (re.compile(r"""((?<![^\s"'`=:;,|(\[{<>])//)[^\s/?#"'<>]*@"""), rf"\1{MASK}@"),
     (re.compile(r"(://)[^\s/@:?#]+:(?!\d+(?:[/?#\s]|$))[^\s@\"'<>]*@"), rf"\1{MASK}@"),
     # Keys and signatures in a query.
@@ -31,7 +31,7 @@ PATTERNS = (
         re.compile(rf"""([?&;](?:[\w.-]*(?:[_.-]|[a-z0-9](?=[A-Z])))?{KEY_WORD}=)[^&\s"'<>#]+"""),
         rf"\1{MASK}",
     ),
-    # The header, also quoted in a dict or a pair; a first word of up to 16 characters is its scheme.
+    # The header, also quoted in a dict or a pair; a first word of up to 16 characters is the scheme.
     (
         re.compile(
             r"""(authorization(?:[\s"'\\]{0,3}[:=][\s"'\\]{0,4}|["'],\s*)(?:b?["'])?"""
@@ -40,7 +40,7 @@ PATTERNS = (
         ),
         rf"\1{MASK}",
     ),
-    # The paths of chat services' webhooks, and tokens that are known by their form.
+    # Paths of webhooks of chat services, and tokens with a known format.
     (
         re.compile(r"(//hooks\.slack\.com/|//discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", re.I),
         rf"\1{MASK}",
@@ -61,8 +61,8 @@ PATTERNS = (
 
 
 def mask(text: str) -> str:
-    """The text with `***` for userinfo of addresses, keys in their queries, tokens known by their form, and
-    the values of this process's secret environment variables. Doing it twice changes nothing."""
+    """The text with `***` for userinfo of addresses, keys in queries, tokens with a known format, and values
+    of this process's secret environment variables. Idempotent."""
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and SECRET_NAME.search(name):
             text = text.replace(value, MASK)

@@ -1,7 +1,7 @@
-"""The one schema of params.yaml: reads it, checks it, applies recipes to it.
+"""The schema of params.yaml: reads and checks the file, applies recipes to it.
 
-Why: every entry validates the whole file before any work, so that a slip in `train:` does not wait
-for `clean`. Nothing heavy is imported here, and nothing has a default: the file says it all.
+Why: every entry validates the whole file before any work, so that an error in `train:` does not surface after
+`clean`. The module imports nothing heavy. No key has a default: the file is complete.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ from ruamel.yaml.error import YAMLError
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 
-BESIDE = ("frozen_set", "digests", "signatures", "model_digest")  # what metrics.json holds beside the sets
-FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` holds the steps from one to the next
-# What runs empty before they write, and `make clean` empties.
+RESERVED_METRIC_KEYS = (
+    "frozen_set",
+    "digests",
+    "signatures",
+    "model_digest",
+)  # keys of metrics.json beside the sets
+FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+# Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
     *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
     *(paths.PROVENANCE, paths.CHECKPOINTS),
@@ -40,7 +45,7 @@ BleuTokenizer = Literal[
 Column = str | Annotated[int, Field(ge=0)]
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
-# BCP 47: a language, and what else matters of script, region and variant: de, pt-BR, zh-Hant
+# BCP 47: a language, optionally with script, region and variant: de, pt-BR, zh-Hant
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
 
@@ -49,7 +54,7 @@ Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[st
 
 
 class ParamsError(UserError):
-    """A params file, recipe or `--set` that cannot be used; the text names key, value and remedy."""
+    """An invalid params file, recipe or `--set`; the text has key, value and remedy."""
 
 
 class Section(BaseModel):
@@ -59,7 +64,7 @@ class Section(BaseModel):
 
 
 class Ingest(Section):
-    """Where the corpus comes from and how it is split."""
+    """The source of the corpus and its splits."""
 
     path: Annotated[str, Field(min_length=1)]
     source_column: Column
@@ -76,7 +81,7 @@ class Ingest(Section):
 
 
 class Clean(Section):
-    """Which pairs are fit to train on."""
+    """The filters of pairs."""
 
     unicode_form: Literal["NFC", "NFKC", "none"]
     tidy_evaluation: bool
@@ -134,7 +139,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """How translations are searched for and what is shown of them."""
+    """Search for translations, and evaluation."""
 
     beam: Annotated[int, Field(ge=1, le=100)]
     length_penalty: Annotated[float, Field(ge=0, le=10)]
@@ -142,7 +147,7 @@ class Evaluate(Section):
     precision: Precision
     split_sentences: bool
     batch_size: Positive
-    length_bins: Annotated[int, Field(ge=1, le=40)]  # each a slice: see Promote.significance
+    length_bins: Annotated[int, Field(ge=1, le=40)]  # each is a slice: see Promote.significance
     pictures: Annotated[int, Field(ge=0)]
     frozen_set: SetName
     bleu_tokenizer: BleuTokenizer | None
@@ -157,11 +162,13 @@ class Register(Section):
 
 
 class Promote(Section):
-    """The policy by which a registered version becomes champion."""
+    """The gate's policy."""
 
     frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     minimum_bleu: Annotated[float, Field(ge=0)]
-    significance: Annotated[float, Field(ge=0.005, lt=1)]  # all slices share it; no test tells p < 0.0001
+    significance: Annotated[
+        float, Field(ge=0.005, lt=1)
+    ]  # divided among all slices; no test reaches p < 0.0001
     margin: Annotated[float, Field(ge=0)]
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive
@@ -170,7 +177,7 @@ class Promote(Section):
 
 
 with warnings.catch_warnings():
-    # pydantic warns that the section `register` hides a method of the metaclass; nobody calls that.
+    # pydantic warns that the section `register` hides a method of the metaclass, which is not used.
     warnings.simplefilter("ignore", UserWarning)
 
     class Params(Section):
@@ -203,7 +210,7 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def check(values: Mapping[str, Any], path: Path) -> Params:
-    """Check parsed values; `path` is named in the error."""
+    """Check parsed values; the error names `path`."""
     _check_format(values, path)
     try:
         checked = Params.model_validate(values)
@@ -223,10 +230,9 @@ def apply(
 ) -> list[tuple[str, Any, Any]]:
     """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
 
-    `complete` gets the keys that were overridden, the values before and the values now, by section, and
-    returns values of further keys that follow from them; what was overridden stays. Comments stay.
-    Nothing is written unless the result is valid. Returns the changes as (key, before, after). Raises
-    ParamsError.
+    `complete` takes the overridden keys, the values before and after, by section, and returns values of
+    further keys that depend on them; overridden keys stay. Comments stay. Nothing is written unless the
+    result is valid. Returns the changes as (key, before, after). Raises ParamsError.
     """
     document = read_document(path)
     _check_format(document, path)
@@ -247,7 +253,7 @@ def apply(
             if section == "format":
                 continue
             if not isinstance(keys, Mapping):
-                raise ParamsError(f"{recipe}: {section} holds no keys")
+                raise ParamsError(f"{recipe}: {section} has no keys")
             for key, value in keys.items():
                 assign(section, key, value, str(recipe))
     assigned = set()
@@ -272,7 +278,7 @@ def apply(
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:
-    """Replace `path` by a document, whole or not at all."""
+    """Replace `path` by a document atomically."""
     rewritten = StringIO()
     round_trip_yaml().dump(document, rewritten)
     draft = path.with_name(path.name + ".new")
@@ -292,12 +298,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def show(value: Any) -> str:
-    """A value as params.yaml has it."""
+    """A value in the notation of params.yaml."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
-    """The file of a recipe given by name or by path; raises ParamsError naming those there are."""
+    """The file of a recipe given by name or path; raises ParamsError with the names of all recipes."""
     for candidate in (folder / f"{name}.yaml", Path(name)):
         if candidate.is_file():
             return candidate
@@ -330,7 +336,7 @@ def read_document(path: Path) -> CommentedMap:
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ParamsError(f"{path}{line} is not valid YAML: {reason}") from None
     if not isinstance(document, CommentedMap):
-        raise ParamsError(f"{path} holds no sections")
+        raise ParamsError(f"{path} has no sections")
     return document
 
 
@@ -339,17 +345,17 @@ def _check_format(document: Mapping[str, Any], path: Path) -> None:
     if found != FORMAT and isinstance(found, int):
         remedy = (
             f"`seq2seq use --upgrade{'' if path.name == paths.PARAMS.name else f' {path}'}` adds the missing "
-            "keys with the values that keep its results, and maps paths that moved"
+            "keys with the values that keep its results, and maps moved paths"
             if found < FORMAT
-            else "it was written by newer code: update this checkout"
+            else "a newer release wrote it: update this checkout"
         )
-        raise ParamsError(f"{path} is of format {found}, this code reads format {FORMAT}: {remedy}")
+        raise ParamsError(f"{path} has format {found}, this release reads format {FORMAT}: {remedy}")
 
 
 def _parse(section: str, key: str, text: str, origin: str) -> Any:
-    """The value of an override: as given where the key takes text, as YAML elsewhere or if quoted.
+    """The value of an override: literal if the key takes text, YAML otherwise or if quoted.
 
-    A path may hold `#`, `: `, brackets and blanks, which are syntax in YAML.
+    A path may contain `#`, `: `, brackets and spaces, which are syntax in YAML.
     """
     kinds = _kinds(section, key)
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
@@ -367,7 +373,7 @@ def _parse(section: str, key: str, text: str, origin: str) -> Any:
 
 
 def _kinds(section: str, key: str) -> set[Any]:
-    """The types that a key of params.yaml takes, e.g. str and NoneType; empty for an unknown key."""
+    """The types of a key of params.yaml, e.g. str and NoneType; empty for an unknown key."""
     part: Any = Params.model_fields.get(section)
     field = getattr(part and part.annotation, "model_fields", {}).get(key)
 
@@ -387,18 +393,20 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _disagreement(checked: Params) -> str:
-    """What one key says against another; empty if they agree."""
+    """The contradiction between two keys; empty if there is none."""
     sets = checked.ingest.evaluation_sets
-    if taken := [name for name in sets if name in (*paths.SPLITS, *BESIDE) or sets.count(name) > 1]:
-        return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is taken"
+    if taken := [
+        name for name in sets if name in (*paths.SPLITS, *RESERVED_METRIC_KEYS) or sets.count(name) > 1
+    ]:
+        return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is in use"
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])
-        return f"evaluate.frozen_set: {frozen!r} is none of the evaluation sets: {known}"
+        return f"evaluate.frozen_set: {frozen!r} is not an evaluation set; there are: {known}"
     for key in ("path", "evaluation_folder"):
         if output := _output_over(getattr(checked.ingest, key)):
             return (
-                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it lies in {output} or "
-                "holds it: runs and `make clean` remove what is there; move the corpus, e.g. into corpora/"
+                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it is in {output} or "
+                "contains it: runs and `make clean` remove files there; move the corpus, e.g. into corpora/"
             )
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
@@ -406,7 +414,7 @@ def _disagreement(checked: Params) -> str:
 
 
 def _output_over(corpus: str) -> Path | None:
-    """The folder of outputs in which a corpus lies, or which lies in it; None if there is none."""
+    """The folder of outputs that contains a corpus or is contained in it; None if there is none."""
     place = Path(corpus).resolve()
     for output in OUTPUTS:
         folder = output.resolve()
@@ -416,7 +424,7 @@ def _output_over(corpus: str) -> Path | None:
 
 
 def _explain(error: Any) -> str:
-    """One line for one pydantic error: key, value, what is allowed."""
+    """One line for one pydantic error: key, value, allowed values."""
     location = [str(part) for part in error["loc"]]
     key = ".".join(location[:2])
     match error["type"]:

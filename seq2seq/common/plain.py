@@ -1,7 +1,7 @@
-"""Text of a corpus, a model, a name or an error, made harmless where it is shown: Markdown, chat.
+"""Escapes texts of a corpus, a model, a name or an error for Markdown and chats.
 
-Why: on a page it could fetch an image from any server or show a link with another target, and in a chat it
-could notify all members. HTML is escaped by Jinja.
+Why: on a page such a text could load an image from any server or show a link with another target, and in a
+chat it could notify all members. Jinja escapes HTML.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import unicodedata
 
 HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
-BLOCK = re.compile(r"^(\d*)([-+=.)])(?=\s|$|[-=])")  # what begins a list or underlines a heading
-APART = "\u200b"  # zero width space: it is not seen, and what it parts is no command
+BLOCK = re.compile(r"^(\d*)([-+=.)])(?=\s|$|[-=])")  # a list item, or the underline of a heading
+APART = "\u200b"  # zero width space: invisible, and it breaks up a command
 ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|tel|file|data|javascript)(:)|\b(www)(\.)")
 MENTION = re.compile(r"@(?=\w)")
-LINK = re.compile(r"\](?=[(\[:])")  # in chats that read Markdown
-CHAT = str.maketrans({"<": "‹", ">": "›"})  # in Slack, commands are in angle brackets
+LINK = re.compile(r"\](?=[(\[:])")  # in chats with Markdown
+CHAT = str.maketrans({"<": "‹", ">": "›"})  # Slack's commands are in angle brackets
 
 
 def line(text: str) -> str:
-    """The text on one line, without characters that steer a terminal or turn the direction of writing."""
+    """The text on one line, without characters that control a terminal or the direction of text."""
     kept = (" " if sign.isspace() else sign for sign in text)
-    return " ".join("".join(sign for sign in kept if not _steers(sign)).split())
+    return " ".join("".join(sign for sign in kept if not _is_control(sign)).split())
 
 
 def markdown(text: str) -> str:
-    """One line that Markdown shows as it is: no markup, no HTML, no address that becomes a link."""
+    """One line escaped for Markdown: no markup, no HTML, no automatic links."""
     text = re.sub("[&<>]", lambda sign: HTML[sign[0]], _apart(line(text)))
     return BLOCK.sub(r"\1\\\2", MARKDOWN.sub(r"\\\1", text))
 
 
 def chat(text: str) -> str:
-    """Lines that Slack, Teams and Discord show as they are: no mentions, no links, no images."""
+    """Lines escaped for Slack, Teams and Discord: no mentions, no links, no images."""
     return "\n".join(_apart(LINK.sub(f"]{APART}", line(one).translate(CHAT))) for one in text.split("\n"))
 
 
@@ -41,6 +41,6 @@ def _apart(text: str) -> str:
     return MENTION.sub(f"@{APART}", text)
 
 
-def _steers(sign: str) -> bool:
-    # Direction marks within a word (U+200E, U+200F) and joiners are spelling; overrides and isolates are not.
+def _is_control(sign: str) -> bool:
+    # Direction marks (U+200E, U+200F) and joiners belong to spelling; overrides and isolates do not.
     return unicodedata.category(sign) == "Cc" or "\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069"

@@ -1,8 +1,7 @@
 """Processes that end with their parent: `python -P processes.py PARENT MODULE ARGS` runs a module as one.
 
-Why: who is killed by force must leave nothing behind that still writes into the workspace or holds memory.
-It is run by path, so that it is the same file whatever the working directory holds, and imports the
-standard library alone.
+Why: after a SIGKILL no child process may go on writing into the workspace or holding memory. The file is run
+by its path, independent of the working directory, and imports the standard library only.
 """
 
 import ctypes
@@ -15,25 +14,25 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 INTERRUPTED = 130  # exit status
-RUNNER = "SEQ2SEQ_RUNNER"  # the process that a stage must not outlive, by its number: DVC's
-RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's own record of which of its processes reads and writes what
+RUNNER = "SEQ2SEQ_RUNNER"  # the pid of DVC, which a stage must not outlive
+RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's record of the processes that read and write each path
 
 
 def die_with(parent: int | None = None) -> None:
-    """Get SIGTERM when the parent dies; exit at once if `parent` is named and is the parent no more.
+    """Request SIGTERM at the parent's death; exit if `parent` is given and is no longer the parent.
 
-    On Linux. Elsewhere a child of a killed process runs on, and holds its lock.
+    Linux only. On other systems the child of a killed process keeps running, with its lock.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if parent is not None and os.getppid() != parent:  # it died before the signal was asked for
-        sys.exit("its parent process is gone")
+    if parent is not None and os.getppid() != parent:  # it died before the request
+        sys.exit("the parent process has ended")
 
 
 def die_with_dvc() -> None:
-    """For a stage: as `die_with`, where DVC does not pass its number on.
+    """For a stage: like `die_with`, for DVC, which does not pass its pid on.
 
-    It stands in the environment if a flow runs DVC; else DVC's record of its locks has it.
+    If a flow runs DVC, the environment has the pid; otherwise DVC's record of its locks.
     """
     die_with()
     if sys.platform != "linux":
@@ -42,11 +41,11 @@ def die_with_dvc() -> None:
     if not runners and "DVC_STAGE" in os.environ:
         runners = _writers()
     if runners and not runners & set(_ancestors()):
-        sys.exit("the DVC that ran this stage is gone: it does nothing")
+        sys.exit("the DVC process that ran this stage has ended: the stage stops")
 
 
 def _writers() -> set[int]:
-    """The processes that write outputs by DVC's record; empty if there is none."""
+    """The pids that write outputs, from DVC's record; empty if there is none."""
     try:
         return {int(info["pid"]) for info in json.loads(RWLOCK.read_text("utf-8"))["write"].values()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -67,16 +66,16 @@ def _ancestors() -> list[int]:
 
 
 def main() -> None:
-    """Tie this process to its parent, then become the module."""
+    """Bind this process to its parent, then run the module."""
     parent, module = int(sys.argv[1]), sys.argv[2]
     die_with(parent)
     os.environ[RUNNER] = str(os.getpid())
-    # A shell's background job ignores SIGINT and hands that down; stages stop by it.
+    # Background jobs of a shell inherit an ignored SIGINT, but stages need it to stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = sys.argv[2:]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except KeyboardInterrupt:  # while it imports, say; asked for, and so no traceback
+    except KeyboardInterrupt:  # e.g. during imports; no traceback
         sys.exit(INTERRUPTED)
 
 

@@ -1,6 +1,6 @@
-"""Progress of long work: a bar on a terminal, plain lines with rate and ETA when piped.
+"""Progress of long work: a bar on a terminal, lines with rate and remaining time otherwise.
 
-Why: the same loop runs under `dvc repro` on a terminal and under a scheduler that keeps lines.
+Why: the same loop runs on a terminal and under a scheduler that stores lines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
+    """Seconds as text: 0.4 s, 12 s, 3 min 05 s, 2 h 05 min."""
     if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:
@@ -28,12 +28,12 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts work of a known or unknown total; `note` is shown behind the figures."""
+    """Counts work with a known or unknown total; `note` is shown after the figures."""
 
     def __init__(self, label: str, unit: str, total: int | None = None, start: int = 0) -> None:
         self.label, self.unit, self.total = label, unit, total
         self.done, self.start, self.note = start, start, ""
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
         self._bar = (
             tqdm(total=total, initial=start, desc=label, unit=unit, leave=False, dynamic_ncols=True)
             if sys.stdout.isatty()
@@ -41,15 +41,15 @@ class Progress:
         )
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more; says so at most every few seconds."""
+        """Add `count`; prints a line at most every few seconds."""
         self.done += count
         self.note = note or self.note
         if self._bar is not None:
             self._bar.update(count)
             if note:
                 self._bar.set_postfix_str(note)
-        elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
             print(self.line(), flush=True)
 
     def line(self) -> str:
@@ -61,7 +61,7 @@ class Progress:
         figure = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return f"  {self.label} {self.done:,}{share} {self.unit}, {figure}/s{left}{note}"
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Print a line without breaking the bar."""
         if self._bar is not None:
             self._bar.write(text)
@@ -69,7 +69,7 @@ class Progress:
             print(text, flush=True)
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
-        """Pass items through and count them."""
+        """Yield the items and count them."""
         for item in items:
             yield item
             self.advance()

@@ -1,8 +1,8 @@
-"""How many threads torch computes with, by what other processes leave free; a warning if that changes.
+"""The number of threads of torch, by the processors that other processes leave free; a warning on changes.
 
-Why: OpenMP's threads wait for each other at the end of every product. Where another process has the
-processor of one of them, all wait: two threads then train at a tenth to a third of the speed of one. The
-number of threads changes a result by rounding at most, so that it is no parameter; a checkpoint keeps it.
+Why: OpenMP's threads wait for each other at the end of every product. If another process uses the processor
+of one of them, all wait: two threads then train at a tenth to a third of the speed of one. The number of
+threads changes results only by rounding, so it is not a parameter; a checkpoint stores it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)  # of its first line: user, nice, system, irq, softirq, steal
 GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 VARIABLE = "OMP_NUM_THREADS"
-# Seconds, and how many times at most: what ends within a moment, e.g. the start of a program, is no reason.
+# Seconds, and the maximal number: short load, e.g. the start of a program, is ignored.
 WINDOW, WINDOWS = 0.2, 5
-QUIET = 0.3  # processors in use by others that nobody notices
-INTERVAL = 30.0  # seconds between looks at what others use
-SPARE = 0.4  # processors that threads and others may ask for beyond those there are
+QUIET = 0.3  # processors in use by others that make no difference
+INTERVAL = 30.0  # seconds between measurements of the usage by others
+SPARE = 0.4  # processors by which threads and others may exceed the number available
 
 
 class Usage:
-    """What other processes use of the processors, from its making or its last reading on."""
+    """Processor usage of other processes since creation or the last reading."""
 
     def __init__(self) -> None:
         self._before = _seconds()
 
     def read(self) -> float:
-        """Processors in use by others, on average; 0 where the system does not count."""
+        """Average number of processors in use by others; 0 on systems without the counters."""
         (began, busy_before, own_before), now = self._before, _seconds()
         self._before = now
         others = (now[1] - busy_before) - (now[2] - own_before)
@@ -40,7 +40,7 @@ class Usage:
 
 
 def _seconds() -> tuple[float, float, float]:
-    """A clock, and processor time of everybody and of this process."""
+    """A clock, and the processor time of all processes and of this one."""
     busy = 0.0
     if STAT.is_file():
         ticks = STAT.read_text().split("\n", 1)[0].split()[1:]
@@ -49,7 +49,7 @@ def _seconds() -> tuple[float, float, float]:
 
 
 class Neighbours:
-    """Looks now and then, while work goes on, at whether other processes have taken its processors."""
+    """Checks at intervals, during work, whether other processes use its processors."""
 
     def __init__(self, interval: float = INTERVAL) -> None:
         self._interval = interval
@@ -57,7 +57,7 @@ class Neighbours:
         self._warned = False
 
     def warning(self) -> str | None:
-        """One line with the remedy, the first time that threads wait for each other; else None."""
+        """One line with the remedy, the first time that threads have to wait; else None."""
         if self._warned or time.monotonic() < self._due:
             return None
         self._due = time.monotonic() + self._interval
@@ -67,21 +67,21 @@ class Neighbours:
         self._warned = True
         fewer = max(1, round(processors - others))
         return (
-            f"warning: other processes use {others:.1f} of {processors} processors, for which {threads} "
-            f"threads wait: this is slow. Stop with Ctrl-C and go on with {VARIABLE}={fewer}"
+            f"warning: other processes use {others:.1f} of {processors} processors, so {threads} threads "
+            f"wait for each other: this is slow. Stop with Ctrl-C and continue with {VARIABLE}={fewer}"
         )
 
 
-def choose_threads(who: str) -> None:
-    """Have torch use fewer threads than it would, where processors are taken or rationed; prints why.
+def choose_threads(stage: str) -> None:
+    """Reduce torch's threads if processors are in use or limited by a quota; prints the reason.
 
-    Waits for 0.2 seconds, or up to a second where others are at work. OMP_NUM_THREADS, if set, decides.
+    Takes 0.2 seconds, or up to a second if others are busy. OMP_NUM_THREADS, if set, overrides this.
     """
     if os.environ.get(VARIABLE):
         return
     most = torch.get_num_threads()
     allowed = int(min(most, max(1.0, quota())))
-    reason = "this is what the control group may use"
+    reason = "this is the quota of the control group"
     count = os.cpu_count() or 1
     if allowed > 1:
         others = least_usage()
@@ -89,23 +89,23 @@ def choose_threads(who: str) -> None:
             allowed, reason = free, f"other processes use {others:.1f} of {count} processors"
     if allowed < most:
         torch.set_num_threads(allowed)
-        print(f"{who}: threads: {allowed}, not {most}: {reason} ({VARIABLE} decides otherwise)", flush=True)
+        print(f"{stage}: threads: {allowed}, not {most}: {reason} ({VARIABLE} overrides this)", flush=True)
 
 
-def keep_threads(who: str, kept: int | None) -> None:
-    """Go on with the number of threads that a checkpoint has, if there are as many processors; prints it."""
+def keep_threads(stage: str, kept: int | None) -> None:
+    """Set the number of threads of a checkpoint, if there are enough processors; prints it."""
     now = torch.get_num_threads()
     if kept is None or kept == now or os.environ.get(VARIABLE) or kept > (os.cpu_count() or 1):
         return
     torch.set_num_threads(kept)
     print(
-        f"{who}: threads: {kept}, not {now}: as the checkpoint has it ({VARIABLE} decides otherwise)",
+        f"{stage}: threads: {kept}, not {now}: as in the checkpoint ({VARIABLE} overrides this)",
         flush=True,
     )
 
 
 def least_usage() -> float:
-    """Processors that others use all the time: the least of a few windows, of which a quiet one ends it."""
+    """The smallest usage by others in a few time windows; stops at a quiet one."""
     least = math.inf
     usage = Usage()
     for _ in range(WINDOWS):
@@ -117,7 +117,7 @@ def least_usage() -> float:
 
 
 def quota() -> float:
-    """Processors' worth of time that the control group of this process may use; infinite without a limit."""
+    """The quota of this process's control group, in processors; infinite without a limit."""
     if not GROUP.is_file():
         return math.inf
     limits = [math.inf]
@@ -128,7 +128,7 @@ def quota() -> float:
             continue
         root = GROUPS if version2 else GROUPS / "cpu"
         folder = root / path.lstrip("/")
-        # Within a container the path may be the host's, and the group itself lies at the root.
+        # In a container the path may be the host's, and the group itself is at the root.
         for place in (folder, *folder.parents):
             if not place.is_relative_to(root):
                 break
@@ -141,7 +141,7 @@ def _limit(folder: Path, version2: bool) -> float:
         if version2:
             time_, period = (folder / "cpu.max").read_text().split()
         else:
-            time_, period = ((folder / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+            time_, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return math.inf if time_.strip() in ("max", "-1") else int(time_) / int(period)
     except (OSError, ValueError):
         return math.inf

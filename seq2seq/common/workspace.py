@@ -1,7 +1,6 @@
-"""What this workspace is: its commit, what differs from it, its locks, its packages, its machine.
+"""Facts about this workspace: commit, differences from it, dvc.lock, packages, machine.
 
-Why: a model must be traceable to the code, data and parameters it came from, also where somebody
-trains in a folder that is no git repository.
+Why: every model must be traceable to its code, data and parameters, also without a git repository.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from seq2seq.common import integrity, params, paths
 from seq2seq.common.masking import mask
 from seq2seq.common.params import Params, ParamsError, flatten
 
-UNKNOWN, NONE = "unknown", "none"  # in a tag, which must say something
+UNKNOWN, NONE = "unknown", "none"  # in a tag, which must not be empty
 LOCK = Path("dvc.lock")
-# Code and parameters: what of the tree decides a result. dvc.lock is written by the run itself.
-# Of these only text of known kinds is kept in a record, and never what may hold keys, committed or not.
+# Code and parameters: the files that determine a result. The run itself writes dvc.lock. Of these, only text
+# files of known types are stored in a record, and never files that may contain keys, committed or not.
 CODE = ("seq2seq", "flows", "corpora", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
 TEXTS = (".py", ".yaml", ".yml", ".toml")
 SEARCHED = 50  # commits of a file
-FILES, DIGITS = "corpus.files", 16  # a run's tag, and how much of each file's sha256 is in it
-DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")  # whatever the user has configured
+FILES, DIGITS = "corpus.files", 16  # a run's tag, and the digits of each file's sha256 in it
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")  # independent of the user's configuration
 LONGEST_DIFF = 1_000_000  # bytes
 SECRETS = re.compile(r"(^|/)\.|secret|credential|token(?!ize|s\.py)|password|\.local\.", re.I)  # of a name
 LONGEST_TAG = 8000  # characters, MLflow's own limit
-TOO_LONG = "too long to be told"  # instead of a recipe's value and ours
-ELSEWHERE = "in provenance.json"  # of the run's files: said instead of a list that is too long for MLflow
+TOO_LONG = "too long for a tag"  # replaces a recipe's value and ours
+ELSEWHERE = "in provenance.json"  # of the run's files: replaces a list that is too long for MLflow
 
 
 def commit() -> str:
@@ -44,7 +43,7 @@ def commit() -> str:
 
 
 def dirty() -> str:
-    """Whether code or parameters differ from HEAD or are not tracked: true, false or unknown."""
+    """Whether code or parameters differ from HEAD or are untracked: true, false or unknown."""
     status = _git("status", "--porcelain", "--", *CODE)
     if status is None or commit() == UNKNOWN:
         return UNKNOWN
@@ -52,10 +51,10 @@ def dirty() -> str:
 
 
 def diff() -> str:
-    """How code and parameters differ from HEAD, new files of both among them, secrets masked.
+    """The diff of code and parameters against HEAD, with new files, secrets masked.
 
-    Nothing else of the tree: a notebook, a corpus or an `.env` that somebody has changed is no part of what
-    is run. Empty without difference or repository; one of more than LONGEST_DIFF bytes ends with a note.
+    Other files (notebooks, corpora, `.env`) are not included. Empty without difference or repository; longer
+    than LONGEST_DIFF bytes, it is cut, with a note.
     """
     changed = (_git("diff", "HEAD", "--name-only", "-z", "--relative", "--", *CODE) or "").split("\0")
     new = (_git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or "").split("\0")
@@ -75,16 +74,16 @@ def _texts(names: Iterable[str]) -> list[str]:
 
 
 def commit_with(path: str, md5: str) -> str | None:
-    """The newest of the last commits in which a file had this content; None if in none of them."""
-    for known in (_git("log", f"-{SEARCHED}", "--format=%H", "--", path) or "").split():
-        content = _run("show", f"{known}:./{path}")
+    """The newest of the last commits with this content of a file; None if there is none."""
+    for revision in (_git("log", f"-{SEARCHED}", "--format=%H", "--", path) or "").split():
+        content = _run("show", f"{revision}:./{path}")
         if content is not None and hashlib.md5(content.stdout, usedforsecurity=False).hexdigest() == md5:
-            return known
+            return revision
     return None
 
 
 def lines_changed(path: str, commit: str) -> tuple[int, int] | None:
-    """How many lines of a file were added and removed since a commit; None if git counts none."""
+    """The numbers of lines added and removed in a file since a commit; None if git has none."""
     counts = (_git("diff", "--numstat", commit, "--", path) or "").split()
     return (int(counts[0]), int(counts[1])) if counts and counts[0].isdigit() else None
 
@@ -92,9 +91,9 @@ def lines_changed(path: str, commit: str) -> tuple[int, int] | None:
 def closest_recipe(
     current: Params, recipes: Path = paths.RECIPES
 ) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
-    """The recipe the parameters differ from least, and what differs: key -> (the recipe's, ours).
+    """The recipe with the fewest differences, and these: key -> (the recipe's value, ours).
 
-    None if there is no recipe that can be used.
+    None without a valid recipe.
     """
     mine = flatten(current.model_dump())
     found = []
@@ -102,7 +101,7 @@ def closest_recipe(
         try:
             theirs = flatten(params.load(path).model_dump())
         except ParamsError:
-            continue  # not what is run; `seq2seq use` complains about it
+            continue  # `seq2seq use` reports the error
         differing = {key: (theirs[key], mine[key]) for key in mine if mine[key] != theirs[key]}
         found.append((path.stem, differing))
     return min(found, key=lambda one: len(one[1]), default=None)
@@ -119,7 +118,7 @@ def recipe_tags(current: Params) -> dict[str, str]:
 
 
 def files(facts: Any) -> Iterator[Mapping[str, Any]]:
-    """Every file that a provenance names, wherever in it: of the corpus and of evaluation sets."""
+    """All files in a provenance: of the corpus and of evaluation sets."""
     if isinstance(facts, Mapping):
         if "sha256" in facts:
             yield facts
@@ -130,7 +129,7 @@ def files(facts: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def file_tags() -> dict[str, str]:
-    """The beginnings of the files' sha256, each after a space, as a tag by which a run is found."""
+    """The first digits of the files' sha256, separated by spaces, as a tag to find runs by."""
     if not paths.PROVENANCE.is_file():
         return {}
     named = files(json.loads(paths.PROVENANCE.read_text(encoding="utf-8")))
@@ -139,29 +138,29 @@ def file_tags() -> dict[str, str]:
 
 
 def flow_run() -> str:
-    """The id of the Prefect flow run this process belongs to; empty if there is none."""
+    """The id of this process's Prefect flow run; empty if there is none."""
     return os.environ.get("PREFECT__FLOW_RUN_ID", "")
 
 
 def known_tag(tag: str | None) -> str:
-    """What a tag tells; empty if that is nothing."""
+    """The value of a tag; empty for a missing, unknown or "none" value."""
     return "" if tag is None or tag in (UNKNOWN, NONE) else tag
 
 
-def place() -> str:
-    """Host and folder: two workspaces that use one tracking server must not share a run."""
+def workspace_id() -> str:
+    """Host and folder: two workspaces with the same tracking server must not share a run."""
     return f"{socket.gethostname()}:{Path.cwd()}"
 
 
 def lock_digest() -> str:
-    """sha256 of dvc.lock as it lies there; "unknown" if DVC has not run here."""
+    """sha256 of the current dvc.lock; "unknown" without one."""
     return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else UNKNOWN
 
 
 def data_hash(path: Path) -> str:
-    """DVC's own hash of a stage's output, as dvc.lock has it; "unknown" if it has none.
+    """DVC's hash of a stage's output, from dvc.lock; "unknown" if it has none.
 
-    Raises UserError for a lock that cannot be read.
+    Raises UserError for an unreadable lock.
     """
     for stage in integrity.read(LOCK).get("stages", {}).values():
         for out in stage.get("outs", []):
@@ -171,12 +170,12 @@ def data_hash(path: Path) -> str:
 
 
 def params_digest(params: Params) -> str:
-    """sha256 of the values in params.yaml: comments and order do not count."""
+    """sha256 of the values in params.yaml, independent of comments and order."""
     return hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
 def packages() -> str:
-    """The installed packages, one `name==version` a line, as pip would list them."""
+    """The installed packages, one `name==version` per line, in pip's order."""
     found = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
     return "".join(f"{name}=={found[name]}\n" for name in sorted(found, key=str.casefold))
 
@@ -193,7 +192,7 @@ def machine() -> dict[str, str]:
 
 
 def _git(*arguments: str, differs: bool = False) -> str | None:
-    """The output of a git command; None if it fails (1, if it `differs`, is no failure) or without git."""
+    """The output of a git command; None if it fails or without git. With `differs`, 1 is no failure."""
     done = _run(*arguments)
     if done is None or done.returncode > differs:
         return None

@@ -1,8 +1,8 @@
-"""Suites of checks on what a translator does: numbers survive, names are copied, nothing is said twice.
+"""Suites of behaviour checks: numbers are kept, names are copied, no phrase is repeated.
 
-Why: a model whose BLEU has risen may have lost something that no average shows. A suite is data, a YAML
-file: which checks, and what share of the cases of each has to pass. All its sources are translated at
-once, by whatever translates; here they are made, and the translations judged.
+Why: a model with a higher BLEU may have lost an ability that no average shows. A suite is a YAML file: the
+checks, and the share of cases of each that must pass. This module builds the cases and judges the
+translations; the caller translates all sources at once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from seq2seq.common.params import Seed, round_trip_yaml
 from seq2seq.data.corpus import Pair
 from seq2seq.gate.checks import AnyCheck, Case, Check, Strict
 
-OWN = "cases"  # what the check of the team's own sentences is called
-FAILURES = 5  # shown of a check
+TEAM_CASES = "cases"  # name of the check of the team's own sentences
+FAILURES = 5  # shown per check
 
 
 class Failure(TypedDict):
-    """A case that did not pass, for people to read."""
+    """A case that failed, as the report shows it."""
 
     source: str
     translation: str
@@ -35,11 +35,10 @@ class Failure(TypedDict):
 
 
 class Result(TypedDict):
-    """How a check went; `ok`, whether the floor is held, is None where there are too few cases.
+    """The result of a check; `ok` is None where there are too few cases for the threshold.
 
-    Beside a champion: the sentences of which this model fails more cases than that one are `lost`, the
-    other way round `gained` (most checks make one case of a sentence), and p says how often chance alone
-    parts them as unevenly (exact sign test, both ways).
+    With a champion: `lost` counts the groups of cases of which this model fails more than the champion,
+    `gained` those of which it fails fewer; p is that of the exact two-sided sign test.
     """
 
     check: str
@@ -56,7 +55,7 @@ class Result(TypedDict):
 
 
 class Expected(Strict):
-    """A sentence of the team's own, and one thing that is asked of its translation."""
+    """A sentence of the team's own, and one condition on its translation."""
 
     source: str
     equals: str | None = None
@@ -78,8 +77,8 @@ class Expected(Strict):
             raise ValueError("should have one of equals, contains, matches")
         return self
 
-    def fault(self, translation: str) -> str:
-        """Why a translation does not pass; empty if it does."""
+    def failure(self, translation: str) -> str:
+        """The reason why a translation fails; empty if it passes."""
         if self.equals is not None:
             return "" if translation == self.equals else f"it should be {self.equals!r}"
         if self.contains is not None:
@@ -87,23 +86,23 @@ class Expected(Strict):
         return "" if re.search(str(self.matches), translation) else f"it should match {self.matches!r}"
 
 
-class Own(Check):
-    """The team's own sentences become what they should."""
+class TeamCases(Check):
+    """The team's own sentences, with the translations that they must get."""
 
     sentences: list[Expected]
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         yield from map(Case, dict.fromkeys(sentence.source for sentence in self.sentences))
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        asked = (sentence for sentence in self.sentences if sentence.source == case.source)
-        return "; ".join(filter(None, (sentence.fault(said[case.source]) for sentence in asked)))
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        expected = (sentence for sentence in self.sentences if sentence.source == case.source)
+        return "; ".join(filter(None, (one.failure(translations[case.source]) for one in expected)))
 
 
 class Suite(Strict):
-    """Checks with cases from an evaluation set, and sentences of the team's own, which must all pass."""
+    """Checks with cases from an evaluation set, and the team's own sentences, which must all pass."""
 
-    seed: Seed  # of what is drawn and changed
+    seed: Seed  # of the random choice of cases and changes
     checks: list[AnyCheck]
     cases: list[Expected]
 
@@ -112,34 +111,36 @@ class Suite(Strict):
     def _each_once(cls, value: list[AnyCheck]) -> list[AnyCheck]:
         names = [check.check for check in value]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"names {twice} twice: a verdict knows a check by its name")
+            raise ValueError(f"names {twice} twice: a verdict identifies a check by its name")
         return value
 
-    def on(self, pairs: Sequence[Pair]) -> Trial:
-        """The suite with the cases that an evaluation set gives it: always the same."""
+    def build_cases(self, pairs: Sequence[Pair]) -> SuiteRun:
+        """The checks with their cases from an evaluation set; deterministic."""
         size = max(len(self.cases), 1)
-        own = Own(check=OWN, threshold=1.0, most=size, fewest=1, sentences=self.cases)
-        checks: list[Check] = [*self.checks, *([own] if self.cases else [])]
-        return Trial([(c, c.cases(pairs, random.Random(f"{self.seed} {c.check}"))) for c in checks])
+        team = TeamCases(
+            check=TEAM_CASES, threshold=1.0, max_cases=size, min_sentences=1, sentences=self.cases
+        )
+        checks: list[Check] = [*self.checks, *([team] if self.cases else [])]
+        return SuiteRun([(c, c.cases(pairs, random.Random(f"{self.seed} {c.check}"))) for c in checks])
 
 
-class Trial(NamedTuple):
+class SuiteRun(NamedTuple):
     """The checks of a suite, each with its cases."""
 
-    asked: list[tuple[Check, list[Case]]]
+    checks: list[tuple[Check, list[Case]]]
 
     def sources(self) -> list[str]:
-        """What has to be translated, each source once."""
-        wanted = (text for _, cases in self.asked for case in cases for text in sorted(case.sources))
+        """All sources that must be translated, each once."""
+        wanted = (text for _, cases in self.checks for case in cases for text in sorted(case.sources))
         return list(dict.fromkeys(wanted))
 
-    def judge(self, said: Mapping[str, str], champion: Mapping[str, str] | None) -> list[Result]:
-        """How each check goes by the translations of `sources`; one that is missing fails its cases."""
-        return [_result(check, cases, said, champion) for check, cases in self.asked]
+    def judge(self, translations: Mapping[str, str], champion: Mapping[str, str] | None) -> list[Result]:
+        """The result of each check; a case whose translation is missing fails."""
+        return [_result(check, cases, translations, champion) for check, cases in self.checks]
 
 
 def load(path: Path) -> Suite:
-    """Read a suite; raises UserError that names file, key, value and what is allowed."""
+    """Read a suite; raises UserError with file, key, value and allowed values."""
     try:
         document = round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -154,27 +155,27 @@ def load(path: Path) -> Suite:
 
 
 def sign_test(lost: int, gained: int) -> float:
-    """How often a fair coin, thrown so many times, parts as unevenly as this or more (two-sided)."""
+    """The p-value of the exact two-sided sign test."""
     throws, fewer = lost + gained, min(lost, gained)
     return float(min(1.0, sum(comb(throws, k) for k in range(fewer + 1)) / 2 ** (throws - 1)))
 
 
 def _result(
-    check: Check, cases: Sequence[Case], said: Mapping[str, str], champion: Mapping[str, str] | None
+    check: Check, cases: Sequence[Case], translations: Mapping[str, str], champion: Mapping[str, str] | None
 ) -> Result:
-    faults = [check.fault(case, said) for case in cases]
-    units = _by_unit(cases, faults)
-    passed = faults.count("")
+    failures = [check.failure(case, translations) for case in cases]
+    groups = _by_group(cases, failures)
+    passed = failures.count("")
     result = Result(
         check=check.check,
         cases=len(cases),
         passed=passed,
-        share=_share(faults),
+        share=_share(failures),
         threshold=check.threshold,
-        ok=passed / len(cases) >= check.threshold if len(units) >= check.fewest else None,
+        ok=passed / len(cases) >= check.threshold if len(groups) >= check.min_sentences else None,
         failures=[
-            Failure(source=case.source, translation=said.get(case.source, ""), why=why)
-            for case, why in zip(cases, faults, strict=True)
+            Failure(source=case.source, translation=translations.get(case.source, ""), why=why)
+            for case, why in zip(cases, failures, strict=True)
             if why
         ][:FAILURES],
         champion_share=None,
@@ -183,29 +184,29 @@ def _result(
         p=None,
     )
     if champion is not None:
-        theirs = [check.fault(case, champion) for case in cases]
-        before = _by_unit(cases, theirs)
-        lost = sum(units[unit] > before[unit] for unit in units)
-        gained = sum(units[unit] < before[unit] for unit in units)
+        theirs = [check.failure(case, champion) for case in cases]
+        before = _by_group(cases, theirs)
+        lost = sum(groups[group] > before[group] for group in groups)
+        gained = sum(groups[group] < before[group] for group in groups)
         p = sign_test(lost, gained)
         result |= {"champion_share": _share(theirs), "lost": lost, "gained": gained, "p": p}
     return result
 
 
-def _by_unit(cases: Sequence[Case], faults: Sequence[str]) -> dict[str, int]:
-    """How many cases fail of each sentence that they come from."""
-    failed = dict.fromkeys((case.unit for case in cases), 0)
-    for case, fault in zip(cases, faults, strict=True):
-        failed[case.unit] += bool(fault)
+def _by_group(cases: Sequence[Case], failures: Sequence[str]) -> dict[str, int]:
+    """The number of failed cases per group."""
+    failed = dict.fromkeys((case.group for case in cases), 0)
+    for case, failure in zip(cases, failures, strict=True):
+        failed[case.group] += bool(failure)
     return failed
 
 
-def _share(faults: Sequence[str]) -> float | None:
-    return round(faults.count("") / len(faults), 4) if faults else None
+def _share(failures: Sequence[str]) -> float | None:
+    return round(failures.count("") / len(failures), 4) if failures else None
 
 
 def _explain(error: Any) -> str:
-    """One line for one pydantic error: where, what is there, what is allowed."""
+    """One line for one pydantic error: the place, the value, the allowed values."""
     where = ""
     for part in error["loc"]:
         where += f"[{part + 1}]" if isinstance(part, int) else f".{part}"

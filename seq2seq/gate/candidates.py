@@ -1,7 +1,7 @@
-"""What registered versions answer to the same texts, each asked once.
+"""Translations of the same texts by challenger and champion, as MLflow loads them.
 
-Why: challenger and champion are judged by what they say when MLflow loads them. Translating is what a gate
-spends its time on, so that both are asked at once.
+Why: the gate re-runs both versions; stored scores are not trusted. Translation takes most of the gate's
+time, so the two run in parallel.
 """
 
 from __future__ import annotations
@@ -22,47 +22,49 @@ from seq2seq.tracking.registry import Version
 Requests = Sequence[Sequence[str]]
 
 
-class Witness(NamedTuple):
-    """What a version answers, None to a text that it refuses; nothing where `problem` says why."""
+class Candidate(NamedTuple):
+    """A version and its answers: None for a text it refuses; no answers if `problem` is set."""
 
     version: Version
     answers: Sequence[str | None]
     problem: str
 
     def first(self, count: int) -> list[str]:
-        """Its translations of the first texts, if there are any; empty for one that it refuses."""
+        """The translations of the first texts, empty for refused ones; no items without answers."""
         return [answer or "" for answer in self.answers[:count]]
 
-    def said(self, requests: Requests) -> dict[str, str]:
-        """Its translation of each text that it does not refuse."""
+    def translations(self, requests: Requests) -> dict[str, str]:
+        """The translation of each text that was not refused."""
         texts = (text for request in requests for text in request)
         found = zip(texts, self.answers, strict=True)
         return {text: answer for text, answer in found if answer is not None}
 
 
-def hear(challenger: str, champion: str | None, requests: Requests) -> tuple[Witness, Witness | None]:
-    """Ask versions, given as models:/NAME/VERSION, all requests.
+def predict_both(
+    challenger: str, champion: str | None, requests: Requests
+) -> tuple[Candidate, Candidate | None]:
+    """Translate all requests by both versions, given as models:/NAME/VERSION.
 
-    Raises UserError for what is no version, TransientError for a server that does not answer.
+    Raises UserError for an unknown version, TransientError for an unreachable server.
     """
     for uri in filter(None, (challenger, champion)):
         _named(uri)
     with ThreadPoolExecutor() as pool:
-        # Begun before MLflow is imported here: that takes as long as in the other process.
-        first = pool.submit(_ask, challenger, requests)
-        second = pool.submit(_ask, champion, requests) if champion else None
+        # Started before MLflow is imported here, because the import is slow in both processes.
+        first = pool.submit(_predict, challenger, requests)
+        second = pool.submit(_predict, champion, requests) if champion else None
         one = _version(challenger)
         other = _version(champion) if champion else None
-    ours = Witness(one, *first.result())
-    theirs = Witness(other, *second.result()) if other and second else None
-    for witness in filter(None, (ours, theirs)):
-        if witness.problem:
-            _version(witness.version.uri)  # that a server has gone is no fault of the model: this raises
+    ours = Candidate(one, *first.result())
+    theirs = Candidate(other, *second.result()) if other and second else None
+    for candidate in filter(None, (ours, theirs)):
+        if candidate.problem:
+            _version(candidate.version.uri)  # raises if the cause is an unreachable server
     return ours, theirs
 
 
-def _ask(uri: str, requests: Requests) -> tuple[Sequence[str | None], str]:
-    """The answers of a version, or why there are none."""
+def _predict(uri: str, requests: Requests) -> tuple[Sequence[str | None], str]:
+    """The answers of a version, or the reason why there are none."""
     if broken := _broken_weights(uri):
         return [], broken
     try:
@@ -74,12 +76,12 @@ def _ask(uri: str, requests: Requests) -> tuple[Sequence[str | None], str]:
 
 
 def _broken_weights(uri: str) -> str:
-    """Which weights are no numbers: a model with such answers anything, but never fails."""
+    """The names of weights with NaN or infinity: a model with such weights translates without an error."""
     try:
         files = registry.download_model(uri).glob("*.safetensors")
         weights = [item for file in files for item in load_file(file).items()]
     except (UserError, SafetensorError):
-        return ""  # what is wrong with its files the model will say itself
+        return ""  # loading the model reports what is wrong with its files
     broken = [name for name, values in weights if not np.isfinite(values).all()]
     return f"{uri}: NaN or infinity among the weights of {', '.join(broken)}"[:300] if broken else ""
 
@@ -88,12 +90,12 @@ def _version(uri: str) -> Version:
     name, number = _named(uri)
     version = registry.get_version(name, number)
     if version is None:
-        raise UserError(f"{uri}: {registry.what_there_is(name)}")
+        raise UserError(f"{uri}: {registry.list_alternatives(name)}")
     return version
 
 
 def _named(uri: str) -> tuple[str, str]:
     match = registry.NAME.fullmatch(uri)
     if match is None or match["version"] is None:
-        raise UserError(f"{uri!r} is no version: write models:/NAME/VERSION, for an alias may move")
+        raise UserError(f"{uri!r} is no version: write models:/NAME/VERSION (an alias may move)")
     return match["name"], match["version"]

@@ -1,8 +1,8 @@
-"""The kinds of checks a suite may hold: where their cases come from, and what a translation must not do.
+"""The kinds of checks of a suite: how each finds its cases, and when a translation fails.
 
-Why: the cases are made from an evaluation set's own sentences, so that no check knows a language; one that
-needs sentences of a kind has no case where the set has none. Their options have no defaults: a suite's file
-says them all.
+Why: the cases are made from the sentences of an evaluation set, so that no check depends on a language; a
+check without suitable sentences has no cases. The options have no defaults: a suite's file lists all of
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from seq2seq.common.params import Positive, Share
 from seq2seq.data import words
@@ -25,28 +25,28 @@ from seq2seq.evaluation.scores import sentence_chrf
 
 BLANKS = ("", "   ", "\t")
 SHORTEST_MISSPELT = 5  # letters: with two swapped, a shorter word is often another word
-LONGEST_PHRASE = 60  # characters that are looked for again
+LONGEST_PHRASE = 60  # characters of a repeated phrase, at most
 CHARACTERS_IN_WORD = 4  # at most, where the translation is written without spaces
 NO_ANSWER = "the model fails on it"
 
 
 class Case(NamedTuple):
-    """A source, and what its translation is held against."""
+    """A source and the data to judge its translation by."""
 
     source: str
     reference: str = ""
-    wanted: frozenset[str] = frozenset()  # numbers or words that must be in it
-    clean: str | None = None  # a source whose translation it should resemble
-    origin: str = ""  # the sentence of the set that it is one of several variants of
+    wanted: frozenset[str] = frozenset()  # numbers or words that the translation must contain
+    clean: str | None = None  # the unchanged source, whose translation it should resemble
+    origin: str = ""  # the sentence of the set, if the source is one of several variants of it
 
     @property
-    def unit(self) -> str:
-        """What stands for itself: variants of a sentence are no evidence independent of each other."""
+    def group(self) -> str:
+        """The sentence that the case comes from: variants of one sentence are not independent."""
         return self.origin or self.source
 
     @property
     def sources(self) -> set[str]:
-        """What has to be translated to judge it."""
+        """The texts whose translations the check needs."""
         return {self.source} if self.clean is None else {self.source, self.clean}
 
 
@@ -57,37 +57,39 @@ class Strict(BaseModel):
 
 
 class Check(Strict):
-    """One kind of check, with what all of them have."""
+    """The options and methods that all kinds of checks share."""
 
     check: str  # its name
-    threshold: Share  # of the cases, that has to pass
-    most: Positive  # cases taken, evenly drawn
-    fewest: Positive  # sentences without which it decides nothing
+    threshold: Share  # of the cases, which must pass
+    # Cases drawn at random; fewer sentences than `min_sentences` decide nothing. Suites of earlier releases
+    # have the second names.
+    max_cases: Annotated[Positive, Field(validation_alias=AliasChoices("max_cases", "most"))]
+    min_sentences: Annotated[Positive, Field(validation_alias=AliasChoices("min_sentences", "fewest"))]
 
     def cases(self, pairs: Sequence[Pair], rng: random.Random) -> list[Case]:
-        """What a model is asked, made from the pairs of an evaluation set and in their order."""
+        """The cases, made from the pairs of an evaluation set and in their order."""
         found = list(self._find(pairs, rng))
-        chosen = sorted(rng.sample(range(len(found)), min(self.most, len(found))))
+        chosen = sorted(rng.sample(range(len(found)), min(self.max_cases, len(found))))
         return [found[i] for i in chosen]
 
-    def fault(self, case: Case, said: Mapping[str, str]) -> str:
-        """Why a case does not pass, empty if it does; `said` has the translations there are."""
-        return self._fault(case, said) if case.sources <= said.keys() else NO_ANSWER
+    def failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        """The reason why a case fails, empty if it passes; `translations` maps sources to translations."""
+        return self._failure(case, translations) if case.sources <= translations.keys() else NO_ANSWER
 
     @abstractmethod
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         """All cases that the pairs hold, in their order."""
 
     @abstractmethod
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        """Why a case that was answered does not pass, empty if it does."""
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        """The reason why a translated case fails, empty if it passes."""
 
 
 class Numbers(Check):
-    """Numbers, in digits, that source and reference share are in the translation.
+    """The translation contains the numbers, in digits, that source and reference share.
 
-    `new_numbers` puts others in their place, again and again until it has `most` cases: what was learnt
-    by heart is no help there. Single digits are left out: they may rightly be spelt as words.
+    `new_numbers` replaces them by others, in several variants up to `max_cases`, so that memorised
+    sentences do not help. `numbers` leaves out single digits, which may correctly be spelt as words.
     """
 
     check: Literal["numbers", "new_numbers"]
@@ -98,14 +100,14 @@ class Numbers(Check):
             long = (case._replace(wanted=frozenset(n for n in case.wanted if len(n) > 1)) for case in either)
             yield from (case for case in long if case.wanted)
         elif having := [case for case in either if case.wanted]:
-            yield from (other_numbers(case, rng) for case in islice(cycle(having), self.most))
+            yield from (other_numbers(case, rng) for case in islice(cycle(having), self.max_cases))
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        return _missing(case.wanted - numbers(said[case.source]))
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        return _missing(case.wanted - numbers(translations[case.source]))
 
 
 class Names(Check):
-    """Names are copied: capitalised words, not at the beginning, that source and reference share."""
+    """The translation contains the names: capitalised words, not first, that source and reference share."""
 
     check: Literal["names"]
 
@@ -115,12 +117,12 @@ class Names(Check):
             if shared := capitalised.intersection(_spelt(pair.target)):
                 yield Case(pair.source, wanted=frozenset(shared))
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        return _missing(case.wanted.difference(_spelt(said[case.source])))
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        return _missing(case.wanted.difference(_spelt(translations[case.source])))
 
 
 class OneWord(Check):
-    """Each of the most frequent words, alone, is translated, and shortly."""
+    """Each of the most frequent words, alone, gets a short translation."""
 
     check: Literal["one_word"]
     longest: Positive  # words of a translation
@@ -128,10 +130,10 @@ class OneWord(Check):
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         count = Counter(word for pair in pairs for word in set(_spelt(pair.source)))
         frequent = sorted((word for word in count if count[word] > 1), key=lambda word: (-count[word], word))
-        yield from map(Case, frequent[: self.most])
+        yield from map(Case, frequent[: self.max_cases])
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        answer = said[case.source]
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        answer = translations[case.source]
         if not answer.strip():
             return "it is empty"
         unit = words.unit([answer])
@@ -141,19 +143,19 @@ class OneWord(Check):
 
 
 class Empty(Check):
-    """Nothing is made of nothing."""
+    """The translation of a blank text is empty."""
 
     check: Literal["empty"]
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         yield from map(Case, BLANKS)
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        return "something is made of nothing" if said[case.source] else ""
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        return "the translation of a blank text is not empty" if translations[case.source] else ""
 
 
 class Changed(Check):
-    """A source with two letters swapped, or in another case, is translated nearly as it was."""
+    """A source with two letters swapped, or in another case, gets nearly the same translation."""
 
     check: Literal["typos", "lowercase", "uppercase"]
     similarity: Annotated[float, Field(ge=0, le=100)]  # chrF of the two translations, case folded
@@ -168,19 +170,19 @@ class Changed(Check):
             if (source := changes[self.check](pair.source)) != pair.source:
                 yield Case(source, clean=pair.source)
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        clean = said[str(case.clean)]
-        one, other = said[case.source].casefold(), clean.casefold()
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        clean = translations[str(case.clean)]
+        one, other = translations[case.source].casefold(), clean.casefold()
         chrf = 100.0 if one == other else sentence_chrf(one, other)
         return "" if chrf >= self.similarity else f"chrF {chrf:.0f} to {clean!r}, as {case.clean!r} gives"
 
 
 class Repetition(Check):
-    """Nothing is said over and over that is not so in source or reference; and something is said."""
+    """The translation repeats no phrase that source and reference do not repeat, and is not empty."""
 
     check: Literal["repetition", "long"]
     times: Annotated[int, Field(ge=2)]  # in a row
-    characters: Positive  # sentences are strung together to sources of as many; 1 leaves each by itself
+    characters: Positive  # sentences are joined to sources of at least this length; 1 joins none
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         strung: list[Pair] = []
@@ -192,10 +194,10 @@ class Repetition(Check):
                     yield Case(source)
                 strung = []
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        if not said[case.source]:
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        if not translations[case.source]:
             return "it is empty"
-        phrase = repetition(said[case.source], self.times)
+        phrase = repetition(translations[case.source], self.times)
         return f"{phrase!r} {self.times} times in a row" if phrase else ""
 
 
@@ -210,13 +212,13 @@ class Length(Check):
         full = (pair for pair in pairs if pair.source.strip() and pair.target.strip())
         yield from (Case(pair.source, pair.target) for pair in full)
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        ratio = len(said[case.source]) / len(case.reference)
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        ratio = len(translations[case.source]) / len(case.reference)
         return "" if self.low <= ratio <= self.high else f"{ratio:.2f} times as long as the reference"
 
 
 class Copy(Check):
-    """What is translated otherwise in the reference is not left as it is."""
+    """The translation is not a copy of the source, where the reference differs from it."""
 
     check: Literal["copy"]
 
@@ -225,12 +227,14 @@ class Copy(Check):
         different = (pair for pair in full if normalise(pair.source) != normalise(pair.target))
         yield from (Case(pair.source) for pair in different)
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
-        return "the source again" if normalise(said[case.source]) == normalise(case.source) else ""
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
+        return (
+            "a copy of the source" if normalise(translations[case.source]) == normalise(case.source) else ""
+        )
 
 
 class Ending(Check):
-    """Where source and reference end with a punctuation mark, the translation ends as the reference."""
+    """Where source and reference end with a punctuation mark, the translation ends with the reference's."""
 
     check: Literal["ending"]
 
@@ -238,9 +242,9 @@ class Ending(Check):
         both = (pair for pair in pairs if mark(pair.source) and mark(pair.target))
         yield from (Case(pair.source, pair.target) for pair in both)
 
-    def _fault(self, case: Case, said: Mapping[str, str]) -> str:
+    def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
         wanted = mark(case.reference)
-        return "" if mark(said[case.source]) == wanted else f"it should end with {wanted!r}"
+        return "" if mark(translations[case.source]) == wanted else f"it should end with {wanted!r}"
 
 
 AnyCheck = Annotated[
@@ -250,7 +254,7 @@ AnyCheck = Annotated[
 
 
 def numbers(text: str) -> frozenset[str]:
-    """The runs of digits in a text, of whatever script, in ASCII."""
+    """The runs of digits in a text, of any script, in ASCII."""
     return frozenset(map(in_ascii, re.findall(r"\d+", text)))
 
 
@@ -260,7 +264,7 @@ def in_ascii(text: str) -> str:
 
 
 def other_numbers(case: Case, rng: random.Random) -> Case:
-    """A case with other numbers of as many digits, or of two, in place of those that are wanted."""
+    """A case with its wanted numbers replaced by others of as many digits, at least two."""
     new = {}
     for old in sorted(case.wanted):
         least = 10 ** max(len(old) - 1, 1)
@@ -273,9 +277,9 @@ def other_numbers(case: Case, rng: random.Random) -> Case:
 
 
 def misspelt(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters inside a word swapped; the text itself where no word is long enough.
+    """The text with two neighbouring letters inside a word swapped; unchanged if no word is long enough.
 
-    A letter that has a mark stays where it is: the mark would go to another letter.
+    Letters with a combining mark stay: the mark would move to another letter.
     """
     places = [
         i
@@ -293,7 +297,7 @@ def misspelt(text: str, rng: random.Random) -> str:
 
 
 def repetition(text: str, times: int) -> str:
-    """The first phrase, or piece of a word, said so many times in a row; empty if there is none."""
+    """The first phrase, or piece of a word, that occurs so many times in a row; empty if there is none."""
     spaced, again = " ".join(text.split()) + " ", times - 1
     phrases = rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{again}}}"
     pieces = rf"(\S{{2,{LONGEST_PHRASE}}}?)\2{{{again}}}"
@@ -311,7 +315,7 @@ def mark(text: str) -> str:
 
 
 def _spelt(text: str) -> list[str]:
-    """The words of a text, without its digits, in NFC: both sides may spell a name in different forms."""
+    """The words of a text, without digits, in NFC: both sides may encode a name in different forms."""
     return [word[0] for word in words.in_letters(unicodedata.normalize("NFC", text))]
 
 

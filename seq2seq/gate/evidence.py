@@ -1,10 +1,10 @@
 """Facts about a challenger and a champion: `python -m seq2seq.gate.evidence models:/NAME/3 [models:/NAME/2]`.
 
-Why: a verdict stands on figures that are found here and now, and all in one way: what the registered
-versions themselves answer to the frozen evaluation set and to the suite of behaviour, scored as `evaluate`
-scores. They go to reports/evidence.json; nothing is decided here.
+Why: a verdict rests on measurements made at the time of the decision: both registered versions translate the
+frozen evaluation set and the behaviour suite, scored as in `evaluate`. The results go to
+reports/evidence.json; seq2seq/gate/policy.py decides.
 
-exit status: 0 the evidence is written, whatever it says; 2 a mistake to mend; 75 a server did not answer
+exit status: 0 the evidence is written; 2 an error to correct; 75 a server is unreachable
 """
 
 from __future__ import annotations
@@ -27,49 +27,50 @@ from seq2seq.data import direction
 from seq2seq.data.corpus import Pair, read_split, split_path
 from seq2seq.evaluation import bleu_tokenizer, scores
 from seq2seq.gate import behaviour
-from seq2seq.gate.candidates import Witness, hear
+from seq2seq.gate.candidates import Candidate, predict_both
 from seq2seq.tracking import client
 from seq2seq.tracking.registry import Version
 
-CHUNK = 1000  # sentences a request, as `evaluate` asks: in other company the last bits of sums differ
-# Share of translations that may differ from those evaluated, but for one. On the machine that evaluated none
-# should; on another processor, or in batches of another size, ties fall otherwise, by precision. In bf16 an
-# encoder stays in float32 on CUDA: by that alone 3 % of Multi30k's test sentences came out otherwise.
+CHUNK = 1000  # sentences per request, as in `evaluate`: other batches change the last bits of sums
+# Share of translations that may differ from those of `evaluate` (one may always). On the same machine none
+# should; on another processor, or with another batch size, ties are broken differently, depending on the
+# precision. With bf16 the encoder stays in float32 on CUDA, which alone changed 3 % of Multi30k's test set.
 DIFFERING = {"fp32": 0.01, "bf16": 0.1}
 SHOWN = 10  # regressions and gains
 
 
-def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, Any]:
+def compare_versions(checked: Params, challenger: str, champion: str | None) -> dict[str, Any]:
     """The evidence on versions given as models:/NAME/VERSION; raises UserError, TransientError.
 
-    A version that does not load or answer, or not as it was evaluated, is evidence and no error.
+    A version that does not load or answer, or answers differently than when evaluated, is evidence, not an
+    error.
     """
     frozen, suite = checked.evaluate.frozen_set, checked.promote.behaviour
     metrics, pairs = _metrics(frozen), list(read_split(paths.CORPUS, frozen))
-    trial = behaviour.load(Path(suite)).on(pairs) if suite else behaviour.Trial([])
+    run = behaviour.load(Path(suite)).build_cases(pairs) if suite else behaviour.SuiteRun([])
     sources = [pair.source for pair in pairs]
     requests = [sources[begin : begin + CHUNK] for begin in range(0, len(sources), CHUNK)]
-    requests.append(sorted(set(trial.sources()) - set(sources)))
+    requests.append(sorted(set(run.sources()) - set(sources)))
 
     tokenizer = bleu_tokenizer.choose(checked.evaluate.bleu_tokenizer, direction.read(paths.CORPUS).target)
-    ours, theirs = hear(challenger, champion, requests)
+    ours, theirs = predict_both(challenger, champion, requests)
     difference = _other_direction(ours.version, theirs.version) if theirs else ""
-    if theirs and difference:  # its scores on these sentences would mean nothing
-        theirs = Witness(theirs.version, [], difference)
+    if theirs and difference:  # its scores on these sentences are meaningless
+        theirs = Candidate(theirs.version, [], difference)
     references = [pair.target for pair in pairs]
     new = ours.first(len(pairs))
     old = theirs.first(len(pairs)) if theirs else []
     segments = _segments(pairs)
-    problem = ours.problem or _unlike(new, segments, checked.evaluate)
+    problem = ours.problem or _deviation(new, segments, checked.evaluate)
     evidence = {
         "set": {"name": frozen, "digest": scores.set_digest(pairs), "sentences": len(pairs)},
         "signatures": scores.signatures(tokenizer),
         "direction": difference,
         "challenger": {
-            **_standing(ours._replace(problem=problem), new, references, tokenizer),
+            **_scored(ours._replace(problem=problem), new, references, tokenizer),
             "answers_as_evaluated": not problem,
         },
-        "champion": theirs and _standing(theirs, old, references, tokenizer),
+        "champion": theirs and _scored(theirs, old, references, tokenizer),
         "tests": None,
         "slices": _slices(segments, new, old, references, tokenizer),
         "behaviour": [],
@@ -83,8 +84,8 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
         "gains": [],
     }
     if new:
-        said = theirs.said(requests) if theirs and old else None
-        evidence["behaviour"] = trial.judge(ours.said(requests), said)
+        other = theirs.translations(requests) if theirs and old else None
+        evidence["behaviour"] = run.judge(ours.translations(requests), other)
     if new and old:
         tests = scores.paired_test(old, new, references, tokenizer=tokenizer)
         evidence["tests"] = {name: test._asdict() for name, test in tests.items()}
@@ -93,9 +94,10 @@ def gather(checked: Params, challenger: str, champion: str | None) -> dict[str, 
 
 
 def _other_direction(challenger: Version, champion: Version) -> str:
-    """Why two versions are not to be compared; empty if they may be.
+    """The reason why two versions are not comparable; empty if they are.
 
-    A version registered before there were tags of the direction is known by the columns that its run records.
+    Versions without tags of the direction (earlier releases) are compared by the columns that their runs
+    record.
     """
     if "source.language" not in champion.tags:
         ours, theirs = _columns(challenger), _columns(champion)
@@ -105,8 +107,8 @@ def _other_direction(challenger: Version, champion: Version) -> str:
 
 
 def _columns(version: Version) -> list[str] | None:
-    """Source and target column of the run that made a version; None if it is not there."""
-    run = client.known(lambda: client.connect().get_run(version.run_id))
+    """Source and target column of the run that made a version; None without a record."""
+    run = client.get_or_none(lambda: client.connect().get_run(version.run_id))
     if run is None:
         return None
     names = [run.data.params.get(f"ingest.{side}_column", "") for side in direction.SIDES]
@@ -114,49 +116,49 @@ def _columns(version: Version) -> list[str] | None:
 
 
 def _metrics(frozen: str) -> Any:
-    """What evaluate said of the model that lies here; raises UserError where that is missing."""
+    """The results of `evaluate` for the model in this folder; raises UserError if they are missing."""
     for path in (split_path(paths.CORPUS, frozen), paths.METRICS, paths.SEGMENTS, paths.SLICES):
         if not path.is_file():
             raise UserError(f"{path} is missing: `dvc repro evaluate`")
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     if frozen not in metrics.get("digests", {}):
-        raise UserError(f"{paths.METRICS} knows no evaluation set {frozen!r}: `dvc repro evaluate`")
+        raise UserError(f"{paths.METRICS} has no evaluation set {frozen!r}: `dvc repro evaluate`")
     return metrics
 
 
 def _segments(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """What evaluate said of each sentence; nothing if it was of other sentences."""
+    """The results of `evaluate` per sentence; empty if they are for other sentences."""
     with paths.SEGMENTS.open(encoding="utf-8") as file:
         segments = [json.loads(line) for line in file]
-    told = [(segment["source"], segment["reference"]) for segment in segments]
-    return segments if told == [(pair.source, pair.target) for pair in pairs] else []
+    evaluated = [(segment["source"], segment["reference"]) for segment in segments]
+    return segments if evaluated == [(pair.source, pair.target) for pair in pairs] else []
 
 
-def _unlike(answers: Sequence[str], segments: Sequence[Mapping[str, Any]], how: Evaluate) -> str:
-    """How answers differ from those that were evaluated; empty if they do not."""
+def _deviation(answers: Sequence[str], segments: Sequence[Mapping[str, Any]], how: Evaluate) -> str:
+    """How answers differ from the evaluated translations; empty if they agree."""
     if not segments:
-        lies = split_path(paths.CORPUS, how.frozen_set)
-        return f"{paths.SEGMENTS} is of other sentences than {lies}: `dvc repro evaluate`"
-    said = [segment["hypothesis"] for segment in segments]
-    differing = [i for i, (one, other) in enumerate(zip(answers, said, strict=True)) if one != other]
-    if len(differing) <= max(1, DIFFERING[how.precision] * len(said)):
+        file = split_path(paths.CORPUS, how.frozen_set)
+        return f"{paths.SEGMENTS} has other sentences than {file}: `dvc repro evaluate`"
+    evaluated = [segment["hypothesis"] for segment in segments]
+    differing = [i for i, (one, other) in enumerate(zip(answers, evaluated, strict=True)) if one != other]
+    if len(differing) <= max(1, DIFFERING[how.precision] * len(evaluated)):
         return ""
-    source, then = segments[differing[0]]["source"], said[differing[0]]
+    source, then = segments[differing[0]]["source"], evaluated[differing[0]]
     return (
-        f"{len(differing):,} of {len(said):,} sentences are translated otherwise than when evaluated: "
-        f"{source!r:.80} as {answers[differing[0]]!r:.80}, and then as {then!r:.80}"
+        f"{len(differing):,} of {len(evaluated):,} translations differ from the evaluated ones: "
+        f"{source!r:.80} gives {answers[differing[0]]!r:.80}, evaluated was {then!r:.80}"
     )
 
 
-def _standing(
-    witness: Witness, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str
+def _scored(
+    candidate: Candidate, hypotheses: Sequence[str], references: Sequence[str], tokenizer: str
 ) -> dict[str, Any]:
     """A version and its scores."""
     found = None
     if hypotheses:
         found = {name: scores.score(name, hypotheses, references, tokenizer) for name in scores.METRICS}
-    version = witness.version
-    return {"uri": version.uri, "version": version.version, "problem": witness.problem, "scores": found}
+    version = candidate.version
+    return {"uri": version.uri, "version": version.version, "problem": candidate.problem, "scores": found}
 
 
 def _slices(
@@ -174,7 +176,7 @@ def _slices(
     found = []
     for name in names:
         rows = [i for i, segment in enumerate(segments) if name in segment["slices"]]
-        if not rows:  # of all sentences the scores tell
+        if not rows:  # the slice of all sentences: see `scores`
             continue
         ours, wanted = [new[i] for i in rows], [references[i] for i in rows]
         row: dict[str, Any] = {"slice": name, "sentences": len(rows)}
@@ -195,7 +197,7 @@ def _slices(
 def _changes(
     pairs: Sequence[Pair], old: Sequence[str], new: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The sentences that have lost most, and those that have gained most, by chrF."""
+    """The sentences with the largest losses and with the largest gains in chrF."""
     changed = []
     for pair, one, other in zip(pairs, old, new, strict=True):
         if one != other:
@@ -211,8 +213,8 @@ def _gain(row: Mapping[str, Any]) -> float:
     return float(row["challenger_chrf"] - row["champion_chrf"])
 
 
-def _told(evidence: Mapping[str, Any]) -> str:
-    """One line about it all."""
+def _format(evidence: Mapping[str, Any]) -> str:
+    """The evidence in one line."""
     frozen, parts = evidence["set"], []
     for role in ("challenger", "champion"):
         if one := evidence[role]:
@@ -227,21 +229,21 @@ def _told(evidence: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write reports/evidence.json; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m seq2seq.gate.evidence", description="What two versions do."
+        prog="python -m seq2seq.gate.evidence", description="Compare two versions."
     )
     parser.add_argument("challenger", help="models:/NAME/VERSION")
     parser.add_argument("champion", nargs="?", help="models:/NAME/VERSION")
     options = parser.parse_args(arguments)
-    environment.prepare()
+    environment.configure_process()
     began = time.monotonic()
     try:
-        evidence = gather(params.load(), options.challenger, options.champion)
+        evidence = compare_versions(params.load(), options.challenger, options.champion)
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL if isinstance(error, TransientError) else 2
     text = json.dumps(evidence, indent=1, ensure_ascii=False) + "\n"
     paths.EVIDENCE.write_text(text, encoding="utf-8")
-    print(f"evidence: {_told(evidence)}, {duration(time.monotonic() - began)}")
+    print(f"evidence: {_format(evidence)}, {duration(time.monotonic() - began)}")
     return 0
 
 

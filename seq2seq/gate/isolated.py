@@ -1,11 +1,11 @@
-"""What a registered model answers, asked in a process of its own.
+"""Runs a registered model in a process of its own.
 
-`python -m seq2seq.gate.isolated models:/NAME/VERSION` loads a version and asks it something: before one
-serves again it must have answered, by the code it was registered with, and a flow loads no model itself.
+`python -m seq2seq.gate.isolated models:/NAME/VERSION` loads a version and translates two short texts; a
+rollback runs it before the version serves again.
 
-Why: a version is what it does when MLflow loads it, by the code it was registered with, and two versions in
-one process would share one `seq2seq`. That code may be of anybody who can write to the registry: its process
-gets none of the secrets in this environment. Nothing heavy is imported here: who asks may do so at once.
+Why: each version runs with the code it was registered with, and two versions in one process would share one
+`seq2seq`. Anybody with write access to the registry can change that code, so its process gets none of this
+environment's secrets. The module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.tracking import client, registry
 
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # any other is the model's own doing
-# What of the environment the other process gets: where programs and languages are, how it computes. Nothing
-# that lets it act for somebody: no login of a server, no webhook, no keys of an artifact store, no proxy.
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # other signals are failures of the model
+# The variables that the other process gets: locations of programs, locale, settings of computation. No
+# logins of servers, no webhook, no keys of an artifact store, no proxy.
 GIVEN = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH"),
     *(
@@ -46,15 +46,15 @@ GIVEN_KINDS = (
     *("LC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_"),
     *("ATEN_", "ONEDNN_", "DNNL_", "PYTORCH_"),
 )
-# Variables by which MLflow opens an artifact store: where one is set, a version's files may lie there.
+# Credentials of artifact stores: if one is set, the files of a version may be in such a store.
 STORES = (
     *("AWS_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE", "AWS_WEB_IDENTITY", "MLFLOW_S3_"),
     *("AZURE_STORAGE", "GOOGLE_APPLICATION"),
 )
-TEXTS = ["1", "a"]  # any model has something to say to these
-# The other process; it sees none of this project's code. A model may refuse single texts, one that is too
-# long for it: it answers None for them, or fails, and the others are asked for without it. One that refuses
-# the shortest answers nothing.
+TEXTS = ["1", "a"]  # every model can translate these
+# The other process; it imports none of this project's code. A model may refuse single texts, e.g. one that is
+# too long, by None or by an exception: the request is then halved until only that text is left out. A model
+# that refuses the shortest text fails.
 QUERY = """
 import json, runpy, sys, traceback
 runpy.run_path(sys.argv[2])["die_with"](int(sys.argv[3]))
@@ -66,17 +66,17 @@ def short(error):
 def predict(texts):
     found = list(model.predict(texts))
     if len(found) != len(texts) or not all(isinstance(text, str | None) for text in found):
-        raise TypeError(f"it does not answer with a text for a text, but with {found!r:.200}")
+        raise TypeError(f"predict must return one text per text, not {found!r:.200}")
     return found
 
-def ask(texts):
+def predict_each(texts):
     try:
         return predict(texts) if texts else []
     except Exception:
         if len(texts) == 1:
             return [None]
         half = len(texts) // 2
-        return ask(texts[:half]) + ask(texts[half:])
+        return predict_each(texts[:half]) + predict_each(texts[half:])
 
 requests = json.load(sys.stdin)
 try:
@@ -85,35 +85,35 @@ try:
     shortest = min(filter(str.strip, sum(requests, [])), key=len)
     if predict([shortest]) == [None]:
         raise ValueError(f"it refuses {shortest!r:.200}")
-    said = {"answers": sum(map(ask, requests), [])}
+    result = {"answers": sum(map(predict_each, requests), [])}
 except Exception as error:
     traceback.print_exc()
-    said = {"problem": short(error)}
+    result = {"problem": short(error)}
 print()
-print(json.dumps(said))
+print(json.dumps(result))
 """
 
 
 def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[str | None]:
-    """What a logged model answers to the texts of all requests, which it gets one after another.
+    """The answers of a logged model to the texts of all requests, run one after another.
 
-    None stands for a text that it refuses. Raises RuntimeError, in one line, if it does not load or refuses
-    all; TransientError if the process was killed or the server does not answer.
+    None stands for a text that it refuses. Raises RuntimeError, in one line, if the model does not load or
+    refuses all; TransientError if the process was killed or the server is unreachable.
     """
-    with tempfile.TemporaryDirectory() as elsewhere:
-        given = _environment(elsewhere)
+    with tempfile.TemporaryDirectory() as scratch:
+        given = _environment(scratch)
         place = model_uri
         if client.sqlite_file(tracking_uri) and not any(name.startswith(STORES) for name in os.environ):
             given["MLFLOW_TRACKING_URI"] = tracking_uri
         else:
-            place = _fetch(model_uri, elsewhere)
+            place = _fetch(model_uri, scratch)
         done = subprocess.run(
             [sys.executable, "-c", QUERY, place, processes.__file__, str(os.getpid())],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
             encoding="utf-8",
-            errors="replace",  # what libraries write there besides
-            cwd=elsewhere,
+            errors="replace",  # libraries may write other bytes
+            cwd=scratch,
             env=given,
             check=False,
         )
@@ -122,63 +122,63 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
             f"{model_uri} was killed by signal {-done.returncode}: is there too little memory?"
         )
     ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
-    said: dict[str, Any] = {"problem": f"it ended with {ended}"}
+    result: dict[str, Any] = {"problem": f"it ended with {ended}"}
     if done.returncode == 0:
-        said = json.loads(done.stdout.splitlines()[-1])
-    if "problem" in said:
-        error = RuntimeError(mask(f"{model_uri} does not load or answer: {said['problem']}"))
+        result = json.loads(done.stdout.splitlines()[-1])
+    if "problem" in result:
+        error = RuntimeError(mask(f"{model_uri} does not load or answer: {result['problem']}"))
         error.add_note(mask(done.stderr.strip()[-2000:]))
         raise error
-    answers: list[str | None] = said["answers"]
+    answers: list[str | None] = result["answers"]
     return answers
 
 
 def _environment(home: str) -> dict[str, str]:
-    """What the other process gets of this environment; its home is not the one with keys in it."""
+    """The environment of the other process; its home is an empty folder."""
     given = {
         name: value for name, value in os.environ.items() if name in GIVEN or name.startswith(GIVEN_KINDS)
     }
-    # The version's files stay as they were registered: no compiled code is put beside them.
+    # No compiled code is written beside the version's files.
     own = {"HOME": home, "PYTHONUSERBASE": site.getuserbase(), "PYTHONDONTWRITEBYTECODE": "1"}
     return given | own
 
 
-def _fetch(model_uri: str, elsewhere: str) -> str:
-    """The files of a version that only who has a login or keys can fetch: this process does."""
+def _fetch(model_uri: str, scratch: str) -> str:
+    """Download the files of a version, because only this process has the login or keys."""
     try:
-        return str(registry.fetch(model_uri, Path(elsewhere, "model")))
+        return str(registry.fetch(model_uri, Path(scratch, "model")))
     except UserError as error:
         raise RuntimeError(f"{model_uri} does not load or answer: {error}") from None
 
 
 def answers_of(model: str) -> list[str]:
-    """What a version answers; raises UserError if it does not, TransientError for memory or a server."""
+    """The answers of a version; raises UserError if it fails, TransientError for memory or a server."""
     try:
         found = query(model, client.uri(), TEXTS)
     except RuntimeError as error:
         if isinstance(error, TransientError):
             raise
-        with client.answering():  # a server that is away is no fault of the model
+        with client.translate_errors():  # an unreachable server is no failure of the model
             client.connect().search_registered_models(max_results=1)
         raise UserError(str(error)) from None
-    said = [answer for answer in found if answer is not None]
-    if len(said) != len(TEXTS):
-        raise UserError(f"{model} refuses to answer: {dict(zip(TEXTS, found, strict=True))}")
-    return said
+    answers = [answer for answer in found if answer is not None]
+    if len(answers) != len(TEXTS):
+        raise UserError(f"{model} refuses to translate: {dict(zip(TEXTS, found, strict=True))}")
+    return answers
 
 
 def main() -> int:
-    """Ask the model named on the command line; returns the exit status."""
-    environment.prepare()
+    """Run the model named on the command line; returns the exit status."""
+    environment.configure_process()
     try:
-        said = answers_of(sys.argv[1])
+        answers = answers_of(sys.argv[1])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except TransientError as error:
         print(f"error: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL
-    print(f"{sys.argv[1]} answers: {said}")
+    print(f"{sys.argv[1]} answers: {answers}")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The gate's policy: facts about a challenger and its champion in, a verdict with every figure out.
+"""The gate's policy: evidence about challenger and champion in, a verdict with all figures out.
 
-Why: what may serve is decided by one pure function over the limits written in params.yaml (section
-`promote`), so that every verdict can be read, tested and come to again without a model.
+Why: one pure function of the evidence and the limits in params.yaml (section `promote`) decides, so that a
+verdict can be tested and reproduced without a model.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from seq2seq.common.params import Promote
 
-LOADS = "loads and answers"  # the one criterion that nobody can overrule
-GAIN = "gain"  # and the one that rejects nobody: without it a challenger is kept
-# Of several criteria that fail, the first of these is named first: it explains the others.
+LOADS = "loads and answers"  # the only criterion that --force does not override
+GAIN = "gain"  # a challenger that fails only this one is kept, not rejected
+# The first of these that fails is named first in the reason: it explains the others.
 DECISIVE = (
     *(
         LOADS,
@@ -32,7 +32,7 @@ Facts = Mapping[str, Any]  # reports/evidence.json, or a part of it
 
 @dataclass(frozen=True)
 class Criterion:
-    """A line of a verdict; `ok` is None where nothing could be judged or nothing depends on it."""
+    """A line of a verdict; `ok` is None if it cannot be judged or does not decide."""
 
     name: str
     ok: bool | None
@@ -42,9 +42,9 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Judgement:
-    """promoted | kept | rejected, the reason with its decisive figures, and all criteria."""
+    """The outcome (promoted | kept | rejected), the reason with the decisive figures, and all criteria."""
 
-    what: str
+    outcome: str
     reason: str
     criteria: tuple[Criterion, ...]
 
@@ -52,10 +52,10 @@ class Judgement:
 def judge(evidence: Facts, policy: Promote) -> Judgement:
     """The verdict on a challenger.
 
-    Rejected: it is not fit to serve, or significantly worse than the champion as a whole or on a
-    slice. Kept (the champion stays): fit, but not shown to be better. Promoted: fit, and better or first.
+    Rejected: not fit to serve, or significantly worse than the champion, overall or on a slice. Kept (the
+    champion stays): fit, but not shown to be better. Promoted: fit, and better or the first.
     """
-    asked = [
+    criteria = [
         *_answers(evidence["challenger"]),
         *_same_direction(evidence),
         *_measured_alike(evidence, policy),
@@ -65,43 +65,43 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
         *_slices(evidence, policy),
     ]
     gain = _gain(evidence, policy)
-    failed = sorted((c for c in asked if c.ok is False), key=lambda c: (_rank(c), c.name))
+    failed = sorted((c for c in criteria if c.ok is False), key=lambda c: (_rank(c), c.name))
     version, champion = f"version {evidence['challenger']['version']}", evidence["champion"]
     if failed:
-        what, reason = "rejected", f"{version} fails {_because(failed)}"
+        outcome, reason = "rejected", f"{version} fails {_because(failed)}"
     elif champion is None:
         bleu = evidence["challenger"]["scores"]["bleu"]
-        what, reason = "promoted", f"{version} is fit, BLEU {bleu:.2f}, and there is no champion"
+        outcome, reason = "promoted", f"{version} is fit, BLEU {bleu:.2f}, and there is no champion"
     elif champion["problem"]:
-        what = "kept"
+        outcome = "kept"
         reason = (
             f"{version} is fit, but the champion, version {champion['version']}, cannot be compared: "
-            f"{_line(champion['problem'])}; go back by `seq2seq rollback --reason ...`, or "
-            "replace it by `seq2seq promote --force --reason ...`"
+            f"{_line(champion['problem'])}; go back by `seq2seq rollback --reason ...`, or replace it "
+            "by `seq2seq promote --force --reason ...`"
         )
     else:
-        what = "promoted" if gain.ok else "kept"
+        outcome = "promoted" if gain.ok else "kept"
         better = "is better than" if gain.ok else "is not shown to be better than"
         reason = f"{version} {better} the champion, version {champion['version']}: {gain.figure}"
-        reason += "" if gain.ok else f"; asked for: {gain.limit}"
-    return Judgement(what, reason, (*asked, gain))
+        reason += "" if gain.ok else f"; required: {gain.limit}"
+    return Judgement(outcome, reason, (*criteria, gain))
 
 
 def _answers(challenger: Facts) -> Iterator[Criterion]:
     problem = _line(challenger["problem"])
-    # A model that answers, but not as it was evaluated, has a problem too: it is told once.
+    # A model that answers, but not as evaluated, has a problem too: only one criterion shows it.
     differs = bool(problem) and challenger["scores"] is not None
     loads = not problem or differs
     yield Criterion(LOADS, loads, "yes" if loads else problem, "yes")
     same = bool(challenger["answers_as_evaluated"]) if loads else None
-    figure = "yes" if same else problem or ("no" if loads else "not asked")
+    figure = "yes" if same else problem or ("no" if loads else "not tested")
     yield Criterion(
-        "answers as evaluated", same, figure if loads else "not asked", "yes, nearly every sentence"
+        "answers as evaluated", same, figure if loads else "not tested", "yes, nearly every sentence"
     )
 
 
 def _same_direction(evidence: Facts) -> Iterator[Criterion]:
-    """A champion of other languages, or of another kind of corpus, is nothing to be compared with."""
+    """A champion of other languages, or of another kind of corpus, is not comparable."""
     if evidence["champion"] is None:
         return
     other = evidence.get("direction", "")  # evidence of earlier code has none
@@ -109,17 +109,16 @@ def _same_direction(evidence: Facts) -> Iterator[Criterion]:
     if other:
         figure += (
             "; name the languages in ingest.source_language and target_language, or give this model a "
-            "register.name of its own; `seq2seq promote --force --reason ...` promotes it all "
-            "the same"
+            "register.name of its own; `seq2seq promote --force --reason ...` promotes it anyway"
         )
     yield Criterion("same direction", not other, figure, "the champion's languages and kind of corpus")
 
 
 def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
-    """The scores that came with the model, and the policy, mean the set and counting of here and now."""
+    """The model's scores and the policy refer to the evaluation set and signatures in this folder."""
     frozen, metrics = evidence["set"], evidence["metrics"]
-    here = f"{frozen['name']} as it lies here, {_short(frozen['digest'])}"
-    again = "score again: `dvc repro evaluate`"
+    here = f"{frozen['name']} in this folder, {_short(frozen['digest'])}"
+    again = "evaluate again: `dvc repro evaluate`"
     same = metrics["digest"] == frozen["digest"]
     figure = f"evaluated on {_short(metrics['digest'])}"
     yield Criterion("same evaluation set", same, figure if same else f"{figure}; {again}", here)
@@ -128,13 +127,15 @@ def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
     named = wanted is None or frozen["digest"] == wanted
     figure = _short(frozen["digest"])
     if not named:
-        figure += ": bring that set back, or name this one in promote.frozen_digest, and `dvc repro evaluate`"
+        figure += (
+            ": restore the named set, or set promote.frozen_digest to this one, then `dvc repro evaluate`"
+        )
     limit = "any (promote.frozen_digest: null)" if wanted is None else _short(wanted)
     yield Criterion("frozen set", named if wanted else None, figure, limit)
 
     now, then = evidence["signatures"], metrics["signatures"]
     other = sorted(name for name in now if then.get(name) != now[name])
-    figure = ", ".join(f"{name} {then.get(name)}" for name in other) or "as here"
+    figure = ", ".join(f"{name} {then.get(name)}" for name in other) or "the same"
     limit = ", ".join(f"{name} {now[name]}" for name in other or sorted(now))
     if other:
         figure += f"; {again} (with --force --single-item)"
@@ -143,7 +144,7 @@ def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
 
 def _good_enough(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
     scores, limit = evidence["challenger"]["scores"], f"at least {policy.minimum_bleu:.2f}"
-    if scores is None:  # why is told by the first criterion; without a reason it is none to promote
+    if scores is None:  # the first criterion shows the reason; without a reason it fails here
         unknown = None if evidence["challenger"]["problem"] else False
         yield Criterion("minimum BLEU", unknown, "not scored", limit)
     else:
@@ -166,7 +167,7 @@ def _behaves(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
         unknown = None if evidence["challenger"]["problem"] else False
         yield Criterion("behaviour", unknown, "not checked", policy.behaviour)
     else:
-        chance = policy.significance / len(checks)  # so many are looked at, one will differ by chance
+        chance = policy.significance / len(checks)  # corrected for the number of checks
         for check in checks:
             figure, ok = f"{check['passed']} of {check['cases']} cases", check["ok"]
             limit = f"at least {_percent(check['threshold'])}"
@@ -214,12 +215,12 @@ def _slices(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
 
 
 def significance_of_one(policy: Promote, sizes: Iterable[int]) -> float:
-    """What a slice's p must be below, given the sizes of all: of many looked at, one differs by chance."""
+    """The significance level of one slice, corrected for the number of slices that are large enough."""
     return policy.significance / max(1, sum(size >= policy.smallest_slice for size in sizes))
 
 
 def _untested(evidence: Facts) -> str | None:
-    """Why challenger and champion are not compared; None if they are."""
+    """The reason why challenger and champion are not compared; None if they are."""
     champion = evidence["champion"]
     if champion is None:
         return "there is no champion"
@@ -231,8 +232,8 @@ def _untested(evidence: Facts) -> str | None:
 def _because(failed: Sequence[Criterion]) -> str:
     """The decisive criterion with its figures, and the others by name."""
     first, *others = failed
-    more = f"; fails besides: {', '.join(c.name for c in others)}" if others else ""
-    return f"{first.name!r}: {first.figure}; asked for: {first.limit}{more}"
+    more = f"; also fails: {', '.join(c.name for c in others)}" if others else ""
+    return f"{first.name!r}: {first.figure}; required: {first.limit}{more}"
 
 
 def _rank(criterion: Criterion) -> int:

@@ -1,7 +1,7 @@
-"""What the report and the card show: the files of a run, read, checked against one another, put in order.
+"""The context of the report and card templates: the files of a run, read, checked against each other, sorted.
 
-Why: a page is only as honest as its facts. What is about another version than the one that is registered
-here is left out and said to be; what the corpus holds is made harmless before anything else sees it.
+Why: files about another version than the registered one must not be shown as facts about it; they are left
+out, with a note. Texts of the corpus are sanitized on reading.
 """
 
 from __future__ import annotations
@@ -38,71 +38,77 @@ FILES = {
 }
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 PACKAGES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
-LONGEST_TEXT = 1000  # characters shown of any text
+LONGEST_TEXT = 1000  # characters shown per text
 
-# What would steer a terminal or a browser, or turn the order of others' letters, is shown as a sign.
-UNSAFE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
-UNSAFE |= dict.fromkeys(
+# Characters that control a terminal, a browser or the direction of text are replaced by visible signs.
+CONTROL_CHARACTERS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
+CONTROL_CHARACTERS |= dict.fromkeys(
     [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)], 0xFFFD
 )
-UNSAFE |= dict.fromkeys([0xFFFE, 0xFFFF], 0xFFFD)
+CONTROL_CHARACTERS |= dict.fromkeys([0xFFFE, 0xFFFF], 0xFFFD)
 
 
-def gather(checked: Params) -> dict[str, Any]:
-    """All that lies on disk, as the templates want it; raises UserError for a file that is not readable."""
+def build_context(checked: Params) -> dict[str, Any]:
+    """The context from the files on disk; raises UserError for an unreadable file."""
     return view({name: read(path) for name, path in FILES.items()}, checked)
 
 
 def read(path: Path) -> Any:
-    """What a report's file holds, its texts made harmless to look at; None if it is not there."""
+    """The content of a report's file, its texts sanitized; None if it is missing."""
     if not path.is_file():
         return None
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".csv":
-            return harmless(list(csv.DictReader(text.splitlines())))
-        return harmless(json.loads(text))
+            return sanitize(list(csv.DictReader(text.splitlines())))
+        return sanitize(json.loads(text))
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error}): delete it and make it again") from None
+        raise UserError(f"{path} is not UTF-8 ({error}): delete it and run the stage again") from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): delete it and make it again") from None
+        raise UserError(f"{path} is not valid JSON ({error}): delete it and run the stage again") from None
 
 
-def harmless(value: Any) -> Any:
-    """The same value with every text in it cut at a length, its control characters shown as signs."""
+def sanitize(value: Any) -> Any:
+    """The same value with every text in it cut to a length and control characters made visible."""
     if isinstance(value, str):
-        return (value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…").translate(UNSAFE)
+        return (value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…").translate(
+            CONTROL_CHARACTERS
+        )
     if isinstance(value, Mapping):
-        return {harmless(key): harmless(item) for key, item in value.items()}
-    return [harmless(item) for item in value] if isinstance(value, list) else value
+        return {sanitize(key): sanitize(item) for key, item in value.items()}
+    return [sanitize(item) for item in value] if isinstance(value, list) else value
 
 
 def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
-    """What the templates show, None for what there is nothing to show of."""
+    """The templates' variables; None or empty where data is missing."""
     metrics, evidence, verdict, notes = found["metrics"], found["evidence"], found["verdict"], []
     if metrics and "frozen_set" not in metrics:
-        raise UserError(f"{paths.METRICS} names no frozen set, older code wrote it: `dvc repro evaluate`")
+        raise UserError(
+            f"{paths.METRICS} has no frozen set, an earlier release wrote it: `dvc repro evaluate`"
+        )
     registration = found["registration"] or {"name": checked.register.name, "version": None}
     mine = (registration["name"], registration["version"])
+    if verdict:
+        verdict = {"outcome": verdict.get("what"), **verdict}  # `what` in files of earlier releases
     if metrics and metrics["model_digest"] != registration.get("model_digest", metrics["model_digest"]):
-        notes.append(f"{paths.METRICS} scores another model than the one that is registered.")
+        notes.append(f"{paths.METRICS} is about another model than the registered one.")
     if verdict and (verdict["name"], verdict["version"]) != mine:
-        notes.append(f"{paths.VERDICT} judges {verdict['name']} version {verdict['version']}: left out.")
+        notes.append(f"{paths.VERDICT} is about {verdict['name']} version {verdict['version']}: left out.")
         verdict = None
     if evidence and not _about(evidence, registration, metrics):
         notes.append(f"{paths.EVIDENCE} is about {evidence['challenger']['uri']} on other scores: left out.")
         evidence = None
     if evidence and verdict:
-        # A check that holds its floor may have lost against the champion: the verdict says so.
+        # A check above its threshold may have lost against the champion: only the verdict has that.
         judged = {one["name"]: one["ok"] for one in verdict["criteria"]}
         checks = [{**c, "ok": judged.get(f"behaviour {c['check']}", c["ok"])} for c in evidence["behaviour"]]
         evidence = {**evidence, "behaviour": checks}
     registered_with = verdict and verdict["origin"].get("params.sha256")
     if registered_with and registered_with != workspace.params_digest(checked):
         then = f"version {registration['version']} was registered"
-        notes.append(f"{paths.PARAMS} has changed since {then}: parameters are told as they are now.")
+        notes.append(f"{paths.PARAMS} has changed since {then}: the parameters below are the current ones.")
     if registration["version"] and not verdict:
-        notes.append("Not judged: commit, dvc.lock and flow run are told of this folder as it is now.")
+        notes.append("Not judged yet: commit, dvc.lock and flow run below are those of this folder now.")
     origin = (verdict and verdict["origin"]) or {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),
@@ -113,7 +119,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "name": registration["name"],
         "version": registration["version"],
         "params": checked,
-        "flat_params": harmless(flatten(checked.model_dump())),
+        "flat_params": sanitize(flatten(checked.model_dump())),
         "notes": notes,
         "verdict": verdict,
         "evidence": evidence,
@@ -143,7 +149,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
 
 
 def _about(evidence: Mapping[str, Any], registration: Mapping[str, Any], metrics: Any) -> bool:
-    """Whether the evidence is of the registered version and of the scores that lie here."""
+    """Whether the evidence is about the registered version and the scores in this folder."""
     same = str(evidence["challenger"]["version"]) == str(registration["version"])
     return same and (metrics is None or evidence["metrics"]["model_digest"] == metrics["model_digest"])
 
@@ -155,7 +161,7 @@ def evaluation_sets(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def panels(metrics: Mapping[str, Any], evidence: Any) -> list[dict[str, Any]]:
-    """For each metric an axis and, set by set, the score with its interval and the champion's score."""
+    """Per metric: an axis and, for each set, the score with its interval and the champion's score."""
     drawn = []
     theirs = _scores(evidence, "champion")
     for key, name in METRICS.items():
@@ -176,13 +182,13 @@ def panels(metrics: Mapping[str, Any], evidence: Any) -> list[dict[str, Any]]:
 
 
 def comparison(evidence: Any, policy: Promote) -> list[dict[str, Any]]:
-    """For each metric both versions' scores, the difference, its p and whether it is good or bad."""
+    """Per metric: both versions' scores, the difference, its p, and its tone."""
     if not (evidence and evidence["tests"]):
         return []
     rows = []
     for key, name in METRICS.items():
         test = evidence["tests"][key]
-        gain = -test["delta"] if key == "ter" else test["delta"]  # of errors, fewer are better
+        gain = -test["delta"] if key == "ter" else test["delta"]  # lower is better
         scores = {side: _scores(evidence, side).get(key) for side in ("challenger", "champion")}
         rows.append(
             {"key": key, "name": name, **scores, **test, "tone": tone(gain, test["p"], policy.significance)}
@@ -191,7 +197,7 @@ def comparison(evidence: Any, policy: Promote) -> list[dict[str, Any]]:
 
 
 def tone(gain: float | None, p: float | None, significance: float) -> str:
-    """A difference is good or bad if it hardly came about by chance; else it is neither ("")."""
+    """The tone of a difference: "good" or "bad" if it is significant, else ""."""
     if gain is None or p is None or not p < significance:
         return ""
     return "good" if gain > 0 else "bad"
@@ -202,7 +208,7 @@ def _scores(evidence: Any, side: str) -> dict[str, float]:
 
 
 def slices(evidence: Any, table: Any, policy: Promote) -> dict[str, Any] | None:
-    """BLEU by slice, against the champion's if there is evidence, and chrF, with an axis for all rows."""
+    """BLEU per slice, with the champion's if there is evidence, and chrF, with one axis for all rows."""
     chrf = {row["slice"]: float(row["chrf"]) for row in table or []}
     if evidence and evidence["slices"]:
         rows = [{**row, "chrf": chrf.get(row["slice"])} for row in evidence["slices"]]
@@ -228,7 +234,7 @@ def slices(evidence: Any, table: Any, policy: Promote) -> dict[str, Any] | None:
 
 
 def changes(evidence: Any) -> dict[str, list[dict[str, Any]]]:
-    """The worst regressions and the best gains with their differing words marked."""
+    """The worst regressions and the best gains, with differing words marked."""
     shown: dict[str, list[dict[str, Any]]] = {"regressions": [], "gains": []}
     for kind, rows in shown.items():
         for row in (evidence or {}).get(kind, []):
@@ -239,7 +245,7 @@ def changes(evidence: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def grouped(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[str, ...], list[Any]]:
-    """Rows by their values of `keys`, in the order they come in."""
+    """Rows grouped by their values of `keys`, in order of appearance."""
     groups: defaultdict[tuple[str, ...], list[Any]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[key] for key in keys)].append(row)

@@ -1,7 +1,7 @@
-"""The model card's parts that are no prose: metadata as the hub reads it, text escaped for Markdown.
+"""The model card's metadata in the hub's format, and escaping of texts for Markdown.
 
-Why: hubs find, filter and compare models by the metadata on top of a card (`model-index`), and what a
-corpus or a user wrote must stay text in it.
+Why: hubs find, filter and compare models by the metadata at the top of a card (`model-index`), and texts of a
+corpus or a user must not become markup.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}")  # ISO 639
 
 
 def front_matter(facts: Mapping[str, Any]) -> str:
-    """The metadata between its two lines of dashes."""
+    """The metadata between two lines of dashes."""
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 10_000
@@ -34,11 +34,11 @@ def front_matter(facts: Mapping[str, Any]) -> str:
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the hub's conventions name; what is not known is left out."""
+    """The metadata by the hub's conventions; unknown values are left out."""
     provenance, metrics = facts["provenance"] or {}, facts["metrics"]
     found: dict[str, Any] = {}
-    if known := languages(provenance):
-        found["language"] = known
+    if codes := languages(provenance):
+        found["language"] = codes
     if provenance.get("licence"):
         several = provenance["licence"].lower().split(", ")
         found["license"] = several if len(several) > 1 else several[0]
@@ -66,20 +66,20 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def languages(provenance: Mapping[str, Any]) -> list[str]:
-    """Both languages' codes where params.yaml, a grammar or the columns' names state them."""
+    """Both languages' codes, if params.yaml, a grammar or the names of the columns contain them."""
     named = provenance.get("languages", {})
     sides = ("source", "target")
     tags = (named.get(side, {}).get("language") or provenance.get(f"{side}_language") for side in sides)
-    stated = [tag and tag.split("-")[0].lower() for tag in tags]  # the hub has languages, no regions
+    stated = [tag and tag.split("-")[0].lower() for tag in tags]  # the hub has languages without regions
     columns = provenance.get("columns", {})
     pair = stated if all(stated) else [columns.get("source"), columns.get("target")]
-    # A column of texts that is called `de` says so; `src`, `text`, `en_text` say nothing.
+    # A column named `de` states its language; `src`, `text`, `en_text` do not.
     found = [name for name in pair if isinstance(name, str) and LANGUAGE.fullmatch(name)]
     return found if len(found) == 2 and (pair is stated or all(len(name) == 2 for name in found)) else []
 
 
 def _dataset(label: str, provenance: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """A set as the hub names it: a split of the corpus, or a set of its own."""
+    """A set in the hub's terms: a split of the corpus, or a data set of its own."""
     found: dict[str, Any] = {"name": label, "type": label}
     if label in SPLITS:
         name = provenance.get("id") or Path(provenance.get("path", "unknown")).stem
@@ -91,12 +91,12 @@ def _dataset(label: str, provenance: Mapping[str, Any], metrics: Mapping[str, An
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text escaped for Markdown, on one line."""
     return plain.markdown(text)
 
 
 def code(text: str) -> str:
-    """A code span of that text, however many backticks it holds."""
+    """A code span of a text that may contain backticks."""
     text = " ".join(text.split())
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if "`" in text else ""
@@ -104,7 +104,7 @@ def code(text: str) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    """The same with every text in quotes: YAML 1.1, which the hub reads, takes a bare no for false."""
+    """The same with every text in quotes: in YAML 1.1, which the hub reads, a bare `no` is false."""
     if isinstance(value, Mapping):
         return {key: _quoted(item) for key, item in value.items()}
     if isinstance(value, list):

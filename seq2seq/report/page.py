@@ -1,9 +1,8 @@
-"""`python -m seq2seq.report.page`: the page and the card about a model, reports/{report.html,card.md}.
+"""`python -m seq2seq.report.page`: writes report and model card, reports/{report.html,card.md}.
 
-Why: a verdict is believed by those who see what it rests on: each criterion's figure, the sentences
-that got worse, and where data and code came from. Both are written from what lies on disk, so that
-they tell of an old run as of the last one; what is not there leaves its section out. The page asks
-the network for nothing and runs no script, and any text of the corpus is harmless in it.
+Why: readers can check a verdict by each criterion's figure, the sentences that got worse, and the origin of
+data and code. Both documents are written from the files on disk; a section without data is left out. The
+page loads nothing from the network, runs no script, and escapes all texts of the corpus.
 """
 
 from __future__ import annotations
@@ -23,28 +22,28 @@ from seq2seq.common.errors import UserError
 from seq2seq.report import charts, context, model_card
 
 TEMPLATES = Path(__file__).with_name("templates")
-SHOWN_HITS, SHOWN_DROPPED = 10, 5  # of each set and kind; of each reason
+SHOWN_HITS, SHOWN_DROPPED = 10, 5  # per set and kind; per reason
 SHOWN_FILES, LISTED_FILES = 100, 20  # on the page; in the card
 
 
 def write() -> None:
-    """Write the page and the card; raises UserError for params.yaml or a file that cannot be read."""
-    known = context.gather(params.load())
+    """Write page and card; raises UserError for an unreadable params.yaml or report file."""
+    found = context.build_context(params.load())
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
-    paths.REPORT.write_text(html(known), encoding="utf-8")
-    paths.CARD.write_text(markdown(known), encoding="utf-8")
+    paths.REPORT.write_text(html(found), encoding="utf-8")
+    paths.CARD.write_text(markdown(found), encoding="utf-8")
     print(f"report: {paths.REPORT} ({paths.REPORT.stat().st_size / 1024:,.0f} KB), {paths.CARD}")
 
 
-def html(known: Mapping[str, Any]) -> str:
-    """The page; everything that templates insert is escaped."""
-    return _templates().get_template("report.html.j2").render(known)
+def html(found: Mapping[str, Any]) -> str:
+    """The page; all inserted values are escaped."""
+    return _templates().get_template("report.html.j2").render(found)
 
 
-def markdown(known: Mapping[str, Any]) -> str:
-    """The card: metadata as YAML, then Markdown; what is inserted there is escaped for Markdown."""
-    room = _templates().overlay(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    return model_card.front_matter(known) + room.get_template("card.md.j2").render(known)
+def markdown(found: Mapping[str, Any]) -> str:
+    """The card: metadata as YAML, then Markdown; all inserted values are escaped for Markdown."""
+    jinja = _templates().overlay(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
+    return model_card.front_matter(found) + jinja.get_template("card.md.j2").render(found)
 
 
 def _escaped(value: Any) -> Any:
@@ -53,22 +52,22 @@ def _escaped(value: Any) -> Any:
 
 @cache
 def _templates() -> Environment:
-    """The folder of templates with what all of them use; an unknown name in one is an error."""
-    room = Environment(
+    """The environment of the templates, with their filters; an undefined name is an error."""
+    jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
     )
-    room.filters |= {one.__name__: one for one in (figure, signed, chance, percent, told, moment, code)}
-    room.globals |= {"charts": charts, "SHOWN_HITS": SHOWN_HITS, "SHOWN_DROPPED": SHOWN_DROPPED}
-    room.globals |= {"SHOWN_FILES": SHOWN_FILES, "LISTED_FILES": LISTED_FILES}
-    return room
+    jinja.filters |= {one.__name__: one for one in (figure, signed, chance, percent, words, moment, code)}
+    jinja.globals |= {"charts": charts, "SHOWN_HITS": SHOWN_HITS, "SHOWN_DROPPED": SHOWN_DROPPED}
+    jinja.globals |= {"SHOWN_FILES": SHOWN_FILES, "LISTED_FILES": LISTED_FILES}
+    return jinja
 
 
 def figure(value: float | None, digits: int = 1) -> str:
-    """A number as people read it; what is not known is a dash."""
+    """A number with separators; a dash for None."""
     if value is None:
         return "–"
     if not charts.is_number(value):
@@ -78,7 +77,7 @@ def figure(value: float | None, digits: int = 1) -> str:
 
 
 def signed(value: float | None, digits: int = 1) -> str:
-    """A difference: always with its sign."""
+    """A difference, always with a sign."""
     if value is None or not charts.is_number(value):
         return figure(value)
     return f"{'−' if value < 0 else '+'}{figure(abs(value), digits)}"
@@ -92,7 +91,7 @@ def chance(p: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.925 as "92.5 %"; only all of them are 100 %, and only none are 0 %."""
+    """0.925 as "92.5 %"; only 1.0 is "100 %", and only 0.0 is "0 %"."""
     if share is None or not charts.is_number(share):
         return figure(share)
     text = f"{100 * share:.1f}".removesuffix(".0")
@@ -103,13 +102,13 @@ def percent(share: float | None) -> str:
     return f"{text} %"
 
 
-def told(name: str) -> str:
-    """The name of a column or reason as words."""
+def words(name: str) -> str:
+    """The name of a column, reason or check as words."""
     return name.replace("_", " ")
 
 
 def moment(when: str) -> str:
-    """An ISO 8601 time as people write it, in UTC."""
+    """An ISO 8601 time as a date and time in UTC."""
     return f"{datetime.fromisoformat(when).astimezone(UTC):%-d %B %Y, %H:%M} UTC"
 
 
@@ -119,8 +118,8 @@ def code(text: str) -> Markup:
 
 
 def main() -> int:
-    """Write both; returns the exit status."""
-    environment.prepare()
+    """Write page and card; returns the exit status."""
+    environment.configure_process()
     try:
         write()
     except UserError as error:

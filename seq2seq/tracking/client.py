@@ -1,10 +1,10 @@
-"""The MLflow door: where the record and the registry lie, and what goes wrong on the way there.
+"""MLflow's client: the address of the server, setup and upgrade of a database, and translation of errors.
 
-Why: here alone it is decided which server is asked, how a fresh database is made, and which of its
-errors may pass by themselves; tracking.py keeps the runs, registry.py the models.
+Why: only this module chooses the server, creates a new database, and decides which errors are transient;
+runs.py handles runs, registry.py models.
 
 The default is SQLite beside the project (`mlflow.db`, files in `mlruns`); MLFLOW_TRACKING_URI names
-any other server. MLflow takes seconds to import, so that nothing here does before it is needed.
+another server. Importing MLflow takes seconds, so it is imported on first use.
 """
 
 from __future__ import annotations
@@ -32,33 +32,39 @@ from seq2seq.common.masking import mask
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-# MLflow would hold a training up for minutes when its server is gone. The timeout is of silence: an upload
-# that goes on may take longer.
+# With MLflow's defaults an unreachable server blocks a training for minutes. The timeout applies to each wait
+# for data: an upload in progress may take longer.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-FIRST_ANSWER = (
-    15.0  # seconds in which a server has to answer at all, before it is asked anything that matters
-)
-SILENCE = 5.0  # seconds of waiting before a line shows what for
+FIRST_ANSWER = 15.0  # seconds in which a server must answer a first check
+SILENCE = 5.0  # seconds of waiting before a line names the server
 LINES_APART = 10.0  # seconds between two such lines about one server
-_shown: dict[str, float] = {}  # when the last one was written
-MAY_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
-# An OSError that is this machine's own, whatever server is asked: its disk or its permissions.
-OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+_shown: dict[str, float] = {}  # time of the last line, by server
+TRANSIENT_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+# Errors of this machine's disk or permissions, not of a server.
+LOCAL_ERRNOS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+}
 SQLITE_ERROR = re.compile(r"\(sqlite3\.\w*Error\) ")
-COPY, COPIES = "copy-%Y%m%d-%H%M%S", 3  # of a database before its schema changes: name, and how many are kept
-UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for "no such"
+COPY, COPIES = "copy-%Y%m%d-%H%M%S", 3  # of a database before an upgrade: the name, and the number kept
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for a missing object
 
 
 def uri() -> str:
-    """Where the record is kept: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
+    """The address of the server: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
     named = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
-    database = sqlite_file(named)  # absolute, because it is handed to processes in other folders
+    database = sqlite_file(named)  # absolute, for processes in other folders
     return f"{SQLITE}{database}" if database else named
 
 
 def connect() -> Any:
     """MLflow's client for `uri()`, opened once."""
-    environment.prepare()
+    environment.configure_process()
     return _open(uri())
 
 
@@ -68,9 +74,9 @@ def _open(address: str) -> Any:
         os.environ.setdefault(name, value)
     _check_answering(address)
     loud = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # alembic tells of every migration
+    logging.disable(logging.WARNING)  # alembic logs every migration
     try:
-        with _first_use(address), answering():
+        with _first_use(address), translate_errors():
             from mlflow import MlflowClient
 
             opened = MlflowClient(tracking_uri=address)
@@ -81,9 +87,9 @@ def _open(address: str) -> Any:
 
 
 def _check_answering(address: str) -> None:
-    """Raise TransientError for a server that takes a connection and never answers.
+    """Raise TransientError for a server that accepts a connection and never answers.
 
-    Any answer will do, and what else is wrong MLflow finds out by itself.
+    Any answer counts; MLflow reports other errors itself.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https"):
@@ -100,7 +106,9 @@ def _check_answering(address: str) -> None:
                 return
         if limit == SILENCE:
             _wait_for(address, f"{FIRST_ANSWER:.0f} s")
-    raise TransientError(f"MLflow at {address} takes connections and does not answer in {FIRST_ANSWER:.0f} s")
+    raise TransientError(
+        f"MLflow at {address} accepts connections and does not answer within {FIRST_ANSWER:.0f} s"
+    )
 
 
 def _wait_for(address: str, limit: str) -> None:
@@ -113,13 +121,13 @@ def _wait_for(address: str, limit: str) -> None:
 
 @contextmanager
 def _lines_of_waiting(is_long: bool) -> Iterator[None]:
-    """After a moment a line names the server that is waited for, unless it is for work that takes long."""
+    """Print a line that names the server after some seconds of waiting, unless the call `is_long`."""
     address = uri()
     if is_long or not address.startswith("http"):
         yield
         return
     tries = 1 + int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 1)
-    limit = f"{tries} times {os.environ.get('MLFLOW_HTTP_REQUEST_TIMEOUT') or 30} s for each question"
+    limit = f"{tries} times {os.environ.get('MLFLOW_HTTP_REQUEST_TIMEOUT') or 30} s per request"
     timer = threading.Timer(SILENCE, _wait_for, (address, limit))
     timer.daemon = True
     timer.start()
@@ -131,7 +139,7 @@ def _lines_of_waiting(is_long: bool) -> Iterator[None]:
 
 @contextmanager
 def _first_use(address: str) -> Iterator[None]:
-    """One process at a time: several that create the tables of a fresh SQLite file corrupt it."""
+    """Lock the first use: processes that create the tables of one SQLite file at the same time corrupt it."""
     database = sqlite_file(address)
     if database is None:
         yield
@@ -143,28 +151,28 @@ def _first_use(address: str) -> Iterator[None]:
         if revision is not None and revision != (revisions := _revisions())[0]:
             if revision not in revisions:
                 raise UserError(
-                    f"{database} has tables that this MLflow does not have (revision {revision}): a newer "
-                    f"MLflow wrote it; install that MLflow; {_way_back(database)}"
+                    f"{database} has a schema that this MLflow does not have (revision {revision}): a newer "
+                    f"MLflow wrote it; install that MLflow; {_restore_hint(database)}"
                 )
             _upgrade(address, database, revision, revisions[0])
         yield
 
 
 def _warn_if_gone(database: Path) -> None:
-    """Print a notice if an empty database is about to be made where a registry has been before."""
+    """Print a warning if a registry was here before and an empty database is about to replace it."""
     files = database.parent / "mlruns"
     empty = not database.exists() or database.stat().st_size == 0
     if empty and files.is_dir() and any(files.iterdir()):
         print(
             f"warning: {database} is {'empty' if database.exists() else 'gone'} although {files} holds runs: "
-            f"a new registry without versions, aliases and promotion log is made; {_way_back(database)}",
+            f"a new, empty registry without promotion log is created; {_restore_hint(database)}",
             file=sys.stderr,
             flush=True,
         )
 
 
 def _check(database: Path) -> str | None:
-    """The revision of a database's schema, None if it has none yet; raises UserError for a damaged one."""
+    """The revision of a database's schema, None for an empty one; raises UserError for a damaged one."""
     try:
         with closing(sqlite3.connect(database)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -183,7 +191,7 @@ def _check(database: Path) -> str | None:
 
 
 def _revisions() -> list[str]:
-    """The revisions of the schema that this MLflow has, newest first."""
+    """The schema revisions of this MLflow, newest first."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config
 
@@ -192,10 +200,9 @@ def _revisions() -> list[str]:
 
 
 def _upgrade(address: str, database: Path, revision: str, latest: str) -> None:
-    """Bring a database to this MLflow's schema, and keep a copy of it as it was.
+    """Upgrade a database to this MLflow's schema, and keep a copy of the old one.
 
-    A failed upgrade leaves the database as it was and no copy: MLflow's migrations are no transactions.
-    Raises UserError.
+    MLflow's migrations are not transactions: after a failed upgrade the copy is put back. Raises UserError.
     """
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
 
@@ -215,14 +222,14 @@ def _upgrade(address: str, database: Path, revision: str, latest: str) -> None:
         if not isinstance(error, Exception):
             raise
         raise UserError(
-            f"{database} cannot be brought to the tables of this MLflow ({_first_line(error)}); it is left "
-            f"as it was ({revision}): install the earlier MLflow; if it is damaged, {_way_back(database)}"
+            f"{database} cannot be upgraded to the schema of this MLflow ({_first_line(error)}) and is "
+            f"unchanged ({revision}): install the earlier MLflow; if it is damaged, {_restore_hint(database)}"
         ) from error
     for old in _copies(database)[COPIES:]:
         old.unlink()
     print(
-        f"MLflow: {database} has the tables of this MLflow now ({revision} -> {latest}); as it was it is "
-        f"kept in {copy.name}; to go back install the earlier MLflow and: cp {copy} {database}",
+        f"MLflow: {database} is upgraded to the schema of this MLflow ({revision} -> {latest}); a copy of "
+        f"the old one is {copy.name}; to go back install the earlier MLflow and: cp {copy} {database}",
         flush=True,
     )
 
@@ -233,32 +240,32 @@ def _copy(database: Path, copy: Path) -> None:
 
 
 def _copies(database: Path) -> list[Path]:
-    """The copies of a database that schema changes have left, newest first."""
+    """The copies made before upgrades of a database, newest first."""
     return sorted(database.parent.glob(f"{database.name}.copy-*"), reverse=True)
 
 
-def _way_back(database: Path) -> str:
-    """How to get a database's content back, as a command."""
+def _restore_hint(database: Path) -> str:
+    """The command that restores a database's content."""
     if copies := _copies(database):
         return f"to go back to the newest copy: cp {copies[0]} {database}"
-    return f"put a copy of your own at {database} if there is one"
+    return f"if you have a copy, put it at {database}"
 
 
 def _damaged(database: Path, reason: str) -> UserError:
     return UserError(
-        f"{database} is damaged: {reason}; {_way_back(database)}, or move it away: then a new registry "
-        "without versions and promotion log is made"
+        f"{database} is damaged: {reason}; {_restore_hint(database)}, or move it away: a new registry "
+        "without versions and promotion log is then created"
     )
 
 
 def _explained(error: BaseException, database: Path) -> Exception:
-    """What SQLite answered as an error of ours: damage, a full disk, or its own words."""
+    """An error of SQLite as one of this project: damage, a full disk, or SQLite's text."""
     text = _first_line(error)
     if re.search("malformed|not a database", text):
         return _damaged(database, text)
     if "disk is full" in text:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(database))
-    return UserError(f"{database}: {text}; mend that, or name another place by MLFLOW_TRACKING_URI")
+    return UserError(f"{database}: {text}; correct that, or set MLFLOW_TRACKING_URI to another place")
 
 
 def sqlite_file(address: str) -> Path | None:
@@ -267,10 +274,10 @@ def sqlite_file(address: str) -> Path | None:
 
 
 @contextmanager
-def answering(*, is_long: bool = False) -> Iterator[None]:
-    """Turns MLflow's errors into ours: TransientError if a server failed, UserError for the rest.
+def translate_errors(*, is_long: bool = False) -> Iterator[None]:
+    """Turn MLflow's errors into TransientError if a server failed, and UserError otherwise.
 
-    A server that is silent for a while is named on stderr, unless what it is asked `is_long`.
+    A line on stderr names a slow server, unless the call `is_long`.
     """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import DatabaseError
@@ -286,18 +293,18 @@ def answering(*, is_long: bool = False) -> Iterator[None]:
         if (database := sqlite_file(uri())) and SQLITE_ERROR.search(str(error)):
             raise _explained(error, database) from error
         remote = sqlite_file(uri()) is None
-        if error.error_code in MAY_PASS and (remote or error.error_code != "INTERNAL_ERROR"):
+        if error.error_code in TRANSIENT_CODES and (remote or error.error_code != "INTERNAL_ERROR"):
             raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
-        # None: a log that shows causes would show the address with its password.
+        # from None: a log of causes would show the address with its password.
         raise UserError(f"MLflow at {uri()}: {_first_line(error)}") from None
     except OSError as error:
-        if sqlite_file(uri()) is not None or error.errno in OWN:
+        if sqlite_file(uri()) is not None or error.errno in LOCAL_ERRNOS:
             raise
         raise TransientError(f"MLflow at {uri()} does not answer: {_innermost(error)}") from None
 
 
 def _innermost(error: BaseException) -> str:
-    """What really happened, e.g. `[Errno 111] Connection refused`, without the tale around it."""
+    """The text of the innermost cause, e.g. `[Errno 111] Connection refused`."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return _first_line(error)
@@ -307,13 +314,13 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
-def known(ask: Callable[[], T]) -> T | None:
-    """What `ask` gets from MLflow; None if MLflow says that there is no such thing."""
+def get_or_none(get: Callable[[], T]) -> T | None:
+    """The result of a call of MLflow; None if the object does not exist."""
     from mlflow.exceptions import MlflowException
 
-    with answering():
+    with translate_errors():
         try:
-            return ask()
+            return get()
         except MlflowException as error:
             if error.error_code in UNKNOWN:
                 return None

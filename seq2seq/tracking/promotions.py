@@ -1,8 +1,8 @@
-"""The promotion log: what was promoted, kept, rejected, forced or rolled back, by whom and why.
+"""The promotion log: versions promoted, kept, rejected, forced or rolled back, with author and reason.
 
-Why: an alias shows only what serves now. Each decision is an entry, a run of the experiment
-NAME-promotions on the MLflow server, written before anything moves and closed afterwards. Who is killed
-in between leaves an open entry, which the next one brings to its end or strikes out. Nothing is deleted.
+Why: an alias shows only the version that serves now. Each decision is an entry, a run of the experiment
+NAME-promotions on the MLflow server, written before the aliases move and closed afterwards. If the process
+dies in between, the entry stays open; the next decision completes or cancels it. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -22,54 +22,55 @@ from typing import Any
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import registry, runs
-from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
 
-ROLLED_BACK, RESTORED = "rolled back", "restored"  # the version left, and the one gone back to
-MOVES = ("promoted", "forced", ROLLED_BACK)  # what changes the champion
+ROLLED_BACK, RESTORED = "rolled back", "restored"  # the former champion, and the version that replaces it
+MOVES = ("promoted", "forced", ROLLED_BACK)  # outcomes that change the champion
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
-# Tags of a version beside the verdict. JUDGED: digest of its grounds; PUBLISHED and TOLD: `when` of the
-# verdict that was kept with the model's run, and of the one that people were told of.
+# Tags of a version beside the verdict. JUDGED: digest of the verdict's inputs; PUBLISHED and NOTIFIED: `when`
+# of the verdict that is published with the model's run, and of the one that was sent as a notice.
 REASON, WHEN = "promotion.reason", "promotion.when"
-JUDGED, PUBLISHED, TOLD = "promotion.judged", "promotion.published", "promotion.told"
-NOBODY = "none"  # in the log, for no champion
-LONGEST = 1000  # characters of a reason: some of MLflow's databases hold no more than 8,000 in a tag
-FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: what the version's verdict rested upon
-STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other: struck out, it never came to be
+JUDGED, PUBLISHED, NOTIFIED = "promotion.judged", "promotion.published", "promotion.told"
+NOBODY = "none"  # in the log: no champion
+LONGEST = 1000  # characters of a reason: a tag has at most 8,000 in some of MLflow's databases
+FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: the files of the version's verdict
+STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other is CANCELLED
+CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A decision: `version` was judged against `champion`, or took its place."""
+    """A decision: `version` was judged against `champion`, or replaced it."""
 
     name: str
-    what: str
+    outcome: str
     champion: str | None
     version: str
     reason: str
     when: str  # ISO 8601, UTC
     who: str  # user@host
-    judged: str = ""  # digest of what the verdict rested upon; empty: to be judged again
-    state: str = "open"  # open | done | struck out
+    judged: str = ""  # digest of the verdict's inputs; empty: judge again
+    state: str = "open"  # open | done | cancelled
     run_id: str = ""
 
 
 def checked(reason: str) -> str:
-    """Somebody's reason as one line; raises UserError if it says nothing, too much, or is no text."""
+    """A reason as one line; raises UserError if it is empty, too long or not UTF-8."""
     line = " ".join(reason.split())
     if not line:
-        raise UserError("a reason must say something: it is kept in the log")
+        raise UserError("the reason is empty: it is required for the log")
     if len(line) > LONGEST:
-        raise UserError(f"the reason is of {len(line):,} characters: say it in {LONGEST:,}")
+        raise UserError(f"the reason has {len(line):,} characters, at most {LONGEST:,} are allowed")
     try:
         line.encode()
     except UnicodeEncodeError:
-        raise UserError(f"the reason {reason!r} is no UTF-8 text") from None
+        raise UserError(f"the reason {reason!r} is not valid UTF-8") from None
     return line
 
 
 def now_and_here() -> tuple[str, str]:
-    """When and who, as an entry has them."""
+    """The fields `when` and `who` of an entry."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
@@ -77,50 +78,55 @@ def now_and_here() -> tuple[str, str]:
     return datetime.now(UTC).isoformat(timespec="seconds"), f"{user}@{socket.gethostname()}"
 
 
-def carry_out(decision: Entry, verdict: Mapping[str, Any]) -> None:
-    """Log a decision and do what it says; `verdict` is kept with it. The caller holds the promotion lock.
+def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
+    """Log a decision and apply it; `verdict` is kept with it. The caller holds the promotion lock.
 
-    Raises TransientError if the server fails: `settle` then knows what was under way.
+    Raises TransientError if the server fails: `recover` then completes or cancels the entry.
     """
     tags = {
-        **{"name": decision.name, "what": decision.what, "to": decision.version, "reason": decision.reason},
+        **{
+            "name": decision.name,
+            "what": decision.outcome,
+            "to": decision.version,
+            "reason": decision.reason,
+        },
         **{"from": decision.champion or NOBODY, "when": decision.when, "who": decision.who},
         "judged": decision.judged,
-        "mlflow.runName": f"{decision.version} {decision.what}",
+        "mlflow.runName": f"{decision.version} {decision.outcome}",
     }
-    with answering():
+    with translate_errors():
         experiment = runs.experiment(_log(decision.name))
         run_id = str(connect().create_run(experiment, tags=tags).info.run_id)
         connect().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
-    _apply(decision)
+    _set_aliases_and_tags(decision)
     _close(run_id, "FINISHED")
 
 
-def settle(name: str) -> list[Entry]:
-    """Bring open entries to an end: what has moved the champion is completed, what has not is struck out.
+def recover(name: str) -> list[Entry]:
+    """Close open entries: complete those that moved the champion, cancel the others.
 
-    Returns those completed. The caller holds the promotion lock.
+    Returns the completed ones. The caller holds the promotion lock.
     """
     completed = []
-    for left in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
+    for entry in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
         champion = registry.version_by_alias(name, CHAMPION)
-        gone = registry.get_version(name, left.version) is None
-        if gone or (left.what in MOVES and (champion is None or champion.version != left.version)):
-            _close(left.run_id, "KILLED")
+        gone = registry.get_version(name, entry.version) is None
+        if gone or (entry.outcome in MOVES and (champion is None or champion.version != entry.version)):
+            _close(entry.run_id, "KILLED")
         else:
-            _apply(left)
-            _close(left.run_id, "FINISHED")
-            completed.append(left)
+            _set_aliases_and_tags(entry)
+            _close(entry.run_id, "FINISHED")
+            completed.append(entry)
     return completed
 
 
 def entries(name: str) -> list[Entry]:
-    """All entries of a model, the newest first."""
+    """All entries of a model, newest first."""
     return list(_find(name))
 
 
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
-    """Keep what a verdict rested upon with the run that made the version; a tag tells that it is there."""
+    """Upload the files of a verdict to the run that made the version, and tag the version."""
     run = runs.Run(version.run_id)
     for path in files:
         if path.is_file():
@@ -128,11 +134,13 @@ def publish(version: registry.Version, files: Iterable[Path], when: str) -> None
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
-def bring_back(version: registry.Version, folder: Path) -> None:
-    """Put what was published for a version back into `folder`."""
-    with tempfile.TemporaryDirectory() as scratch, answering():
-        got = known(lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch))
-        # The verdict last: where it lies, the rest does.
+def restore_files(version: registry.Version, folder: Path) -> None:
+    """Download the published files of a version's verdict into `folder`."""
+    with tempfile.TemporaryDirectory() as scratch, translate_errors():
+        got = get_or_none(
+            lambda: connect().download_artifacts(version.run_id, FOLDER.format(version), scratch)
+        )
+        # The verdict last: its presence means that the files are complete.
         for path in sorted(
             Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
         ):
@@ -142,30 +150,30 @@ def bring_back(version: registry.Version, folder: Path) -> None:
 
 
 def table(found: Iterable[Entry]) -> Iterator[str]:
-    """The log for a person: when, what, which version, who, why."""
-    rows = [("when", "what", "version", "who", "why")]
+    """The log as a table: time, outcome, version, author, reason."""
+    rows = [("when", "outcome", "version", "who", "reason")]
     for e in found:
         moved = f"{e.champion or NOBODY} -> {e.version}"
         against = f"champion {e.champion}" if e.champion else "no champion"
-        version = moved if e.what in MOVES else f"{e.version} ({against})"
-        what = e.what if e.state == "done" else f"{e.what} ({e.state})"
-        rows.append((e.when, what, version, e.who, e.reason))
+        version = moved if e.outcome in MOVES else f"{e.version} ({against})"
+        outcome = e.outcome if e.state == "done" else f"{e.outcome} ({e.state})"
+        rows.append((e.when, outcome, version, e.who, e.reason))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for *cells, why in rows:
-        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), why])
+    for *cells, reason in rows:
+        yield "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)), reason])
 
 
-def _apply(decision: Entry) -> None:
-    """The aliases, then the tags; doing it twice changes nothing."""
+def _set_aliases_and_tags(decision: Entry) -> None:
+    """Set the aliases, then the tags; idempotent."""
     name, version = decision.name, decision.version
     left = registry.get_version(name, decision.champion) if decision.champion else None
-    if decision.what in MOVES:
+    if decision.outcome in MOVES:
         registry.set_alias(name, CHAMPION, version)
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
-    told = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
-    if decision.what != ROLLED_BACK:
-        registry.tag_version(name, version, {**told, VERDICT: decision.what})
+    tags = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
+    if decision.outcome != ROLLED_BACK:
+        registry.tag_version(name, version, {**tags, VERDICT: decision.outcome})
         return
     registry.tag_version(name, version, {REASON: decision.reason, VERDICT: RESTORED})
     if left is not None:
@@ -173,7 +181,7 @@ def _apply(decision: Entry) -> None:
 
 
 def _close(run_id: str, status: str) -> None:
-    with answering():
+    with translate_errors():
         connect().set_terminated(run_id, status)
 
 
@@ -182,7 +190,7 @@ def _log(name: str) -> str:
 
 
 def _find(name: str, wanted: str = "") -> Iterator[Entry]:
-    with answering():
+    with translate_errors():
         experiment = connect().get_experiment_by_name(_log(name))
         token = None
         while experiment is not None:
@@ -203,7 +211,7 @@ def _find(name: str, wanted: str = "") -> Iterator[Entry]:
                     tags["when"],
                     tags["who"],
                     tags["judged"],
-                    STATES.get(run.info.status, "struck out"),
+                    STATES.get(run.info.status, CANCELLED),
                     run.info.run_id,
                 )
             if not (token := page.token):

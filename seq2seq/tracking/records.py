@@ -1,6 +1,6 @@
-"""A training and a version as MLflow keeps them, as JSON: what they were made from, and how.
+"""MLflow's records of a training and of a version, as JSON: their inputs and their environment.
 
-Why: whoever tells of a model's origin reads the same tags, inputs and files, whichever server keeps them.
+Why: all commands that show a model's origin read the same tags, inputs and files, on any server.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 from seq2seq.common import paths, workspace
 from seq2seq.tracking import runs
-from seq2seq.tracking.client import answering, connect
+from seq2seq.tracking.client import connect, translate_errors
 
 CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
-# Of a run's files: how things stood when it was trained, or when a server that did not know it got it again.
+# Folders of a run's files: the state when it was trained, or when the run was recreated on another server.
 TRAINED, RECREATED = "train", "recreated"
 
 Facts = dict[str, Any]
 
 
 def of_run(run: Any, versions: Iterable[Any], *, short: bool = False) -> Facts:
-    """A run as JSON; not `short`: with its parameters and what lies among its files."""
+    """A run as JSON; unless `short`, with its parameters and the content of its files."""
     tags, info = run.data.tags, run.info
     facts: Facts = {
         "run_id": info.run_id,
@@ -50,7 +50,7 @@ def of_run(run: Any, versions: Iterable[Any], *, short: bool = False) -> Facts:
 
 
 def of_corpus(run: Any) -> Facts:
-    """What the run was trained on: DVC's hash of data/corpus, and what provenance.json said."""
+    """The corpus of a run: DVC's hash of data/corpus, and the content of provenance.json."""
     facts: Facts = {"hash": run.data.tags.get(CORPUS)}
     for used in run.inputs.dataset_inputs:
         facts |= json.loads(used.dataset.source)
@@ -61,7 +61,7 @@ def of_corpus(run: Any) -> Facts:
 
 
 def _kept(run_id: str) -> Facts:
-    """What a training has left among its run's files: packages, machine, dvc.lock, changes to the code."""
+    """The files of a training: packages, machine, dvc.lock, changes to the code."""
     folder, texts = _described(run_id)
     packages = (line.partition("==") for line in texts.get("packages.txt", "").splitlines())
     lock = texts.get("dvc.lock")
@@ -75,8 +75,8 @@ def _kept(run_id: str) -> Facts:
 
 
 def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
-    """The folder with what was written down about a training, and its files; None if there is none."""
-    with answering(), tempfile.TemporaryDirectory() as scratch:
+    """The folder with the description of a training, and its files; None if there is none."""
+    with translate_errors(), tempfile.TemporaryDirectory() as scratch:
         for folder in (TRAINED, RECREATED):
             if connect().list_artifacts(run_id, folder):
                 got = Path(connect().download_artifacts(run_id, folder, scratch))
@@ -85,7 +85,7 @@ def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
 
 
 def of_version(made: Any) -> Facts:
-    """A version of the registry as JSON, without what has become of it."""
+    """A version of the registry as JSON, without aliases and log."""
     return {
         "name": made.name,
         "version": str(made.version),

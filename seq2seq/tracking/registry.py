@@ -1,7 +1,7 @@
-"""Registered models: their versions, tags and aliases, and a version's files.
+"""Registered models: versions, tags, aliases, and the files of a version.
 
-Why: which version serves is decided by tags and aliases alone; who registers, promotes or translates
-goes by these few functions.
+Why: tags and aliases alone decide which version serves; registration, promotion and translation all use these
+few functions.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from urllib.parse import unquote, urlsplit
 from seq2seq.common import locks, masking
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client
-from seq2seq.tracking.client import answering, connect, known
+from seq2seq.tracking.client import connect, get_or_none, translate_errors
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-VERDICT = "promotion.verdict"  # tag of a version: what the gate, or a rollback, said last
+VERDICT = "promotion.verdict"  # tag of a version: the last outcome of gate or rollback
 FOLDER = "artifacts/model"  # of a version's files: the model folder
 DOWNLOADS = Path(".cache/models")
 NAME = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -48,17 +48,17 @@ class Version:
 
 @contextmanager
 def promotions(patience: float = locks.PATIENCE) -> Iterator[None]:
-    """One promotion, registration or rollback at a time: wait for one's turn to move an alias.
+    """The lock of promotions, registrations and rollbacks, for moving an alias.
 
-    Raises TransientError after `patience` seconds. Nothing is to be loaded or counted under it.
+    Raises TransientError after `patience` seconds. Do no slow work while holding it.
     """
     address = client.uri().rstrip("/")
-    with locks.exclusive(_lock_file(address), f"the promotions' lock of {masking.mask(address)}", patience):
+    with locks.exclusive(_lock_file(address), f"the promotion lock of {masking.mask(address)}", patience):
         yield
 
 
 def _lock_file(address: str) -> Path:
-    """Beside a SQLite database, whose users it then serves; else in a folder of this user's alone."""
+    """The lock file: beside a SQLite database; for a server in a private folder of this user."""
     if database := client.sqlite_file(address):
         database.parent.mkdir(parents=True, exist_ok=True)
         return database.with_name(f"{database.name}.promotion")
@@ -66,56 +66,58 @@ def _lock_file(address: str) -> Path:
 
 
 def register_version(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
-    """Make a logged model (`models:/ID`) the next version of `name`; its tags come to be with it."""
+    """Make a logged model (`models:/ID`) the next version of `name`, created with its tags."""
     model_id = model_uri.removeprefix("models:/")
-    if known(lambda: connect().get_registered_model(name)) is None:
-        with answering():
+    if get_or_none(lambda: connect().get_registered_model(name)) is None:
+        with translate_errors():
             connect().create_registered_model(name)
-    with answering():
+    with translate_errors():
         made = connect().create_model_version(name, model_uri, run_id, dict(tags), model_id=model_id)
     return Version(name, str(made.version), run_id, dict(tags))
 
 
 def get_version(name: str, version: str) -> Version | None:
-    """A version by its number; None if this registry has no such version."""
-    return _version(known(lambda: connect().get_model_version(name, version)))
+    """A version by its number; None if it does not exist."""
+    return _version(get_or_none(lambda: connect().get_model_version(name, version)))
 
 
 def version_by_alias(name: str, alias: str) -> Version | None:
-    """The version an alias points to; None if there is no such model or alias."""
-    return _version(known(lambda: connect().get_model_version_by_alias(name, alias)))
+    """The version of an alias; None if model or alias does not exist."""
+    return _version(get_or_none(lambda: connect().get_model_version_by_alias(name, alias)))
 
 
 def find_version(name: str, **tags: str) -> Version | None:
-    """The newest version of a model that has all these tags, e.g. `model_digest=...`."""
+    """The newest version of a model with all these tags, e.g. `model_digest=...`."""
     wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
-    with answering():
+    with translate_errors():
         found = connect().search_model_versions(" and ".join(wanted))
     return _version(max(found, key=lambda v: int(v.version), default=None))
 
 
 def set_alias(name: str, alias: str, version: str) -> None:
-    """Point an alias at a version and read it back; raises UserError if somebody moved it at once."""
-    with answering():
+    """Point an alias at a version and read it back; raises UserError if it has been moved meanwhile."""
+    with translate_errors():
         connect().set_registered_model_alias(name, alias, version)
     now = version_by_alias(name, alias)
     if now is None or now.version != str(version):
         there = now and now.version
-        raise UserError(f"{name}@{alias} was set to version {version}, but is {there}: somebody moved it")
+        raise UserError(
+            f"{name}@{alias} was set to version {version}, but is {there}: another process moved it"
+        )
 
 
 def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a version; others stay."""
-    with answering():
+    """Set tags of a version; other tags stay."""
+    with translate_errors():
         for key, value in tags.items():
             connect().set_model_version_tag(name, version, key, value)
 
 
 def download_model(name: str) -> Path:
-    """The model folder of `models:/NAME@ALIAS` or `models:/NAME/VERSION`, on this disk.
+    """The local model folder of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
-    Files that lie on this disk are used where they are, others kept in .cache/models. Raises UserError
-    for an unknown model, version or alias, listing those there are; TransientError for a dead server.
+    Local files are used in place, others are downloaded to .cache/models. Raises UserError, with a list of
+    alternatives, for an unknown model, version or alias; TransientError for an unreachable server.
     """
     match = NAME.fullmatch(name)
     if match is None:
@@ -123,37 +125,36 @@ def download_model(name: str) -> Path:
     model, alias, number = match.group("name", "alias", "version")
     folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
     if not folder.is_dir():
-        remedy = "`seq2seq run --force register` registers it anew"
-        raise UserError(f"{name}: its files are gone from {folder}: {remedy}")
+        remedy = "`seq2seq run --force register` registers it again"
+        raise UserError(f"{name}: its files are missing in {folder}: {remedy}")
     return folder
 
 
 def fetch(uri: str, folder: Path) -> Path:
-    """Copy all files of a logged model or version (`models:/...`) into a folder; returns where they are.
+    """Copy all files of a logged model or version (`models:/...`) into a folder; returns their path.
 
-    Raises UserError if there is no such model or its files are gone, TransientError for a dead server.
+    Raises UserError if the model or its files are missing, TransientError for an unreachable server.
     """
     import mlflow
     from mlflow.artifacts import download_artifacts
 
     folder.mkdir(parents=True)
-    with answering(is_long=True):
-        mlflow.set_tracking_uri(client.uri())  # what it is told by an argument it forgets for `models:/...`
+    with translate_errors(is_long=True):
+        mlflow.set_tracking_uri(client.uri())  # the argument tracking_uri is ignored for `models:/...`
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
 
 def check_exists() -> None:
-    """Raise UserError where there is no registry yet: who only asks must not make one."""
+    """Raise UserError if there is no registry yet: read-only commands must not create one."""
     database = client.sqlite_file(client.uri())
     if database is not None and not database.is_file():
         raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
 
 
 def _beside_the_project(model: str, alias: str | None, number: str | None) -> Path | None:
-    """The folder by a look into the SQLite registry; None if MLflow has to be asked.
+    """The folder, read from the SQLite registry directly; None if MLflow is needed.
 
-    Importing MLflow takes longer than all the rest of a translation. What is not found this way, for
-    whatever reason, is looked for by MLflow itself.
+    Importing MLflow takes longer than the rest of a translation. MLflow handles all cases that fail here.
     """
     database = client.sqlite_file(client.uri())
     if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
@@ -164,10 +165,10 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
         which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
         values = [model, model, alias]
     values.append("Deleted_Internal")  # MLflow keeps the rows of deleted versions
-    question = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
+    query = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            row = connection.execute(f"{question} AND current_stage != ?", values).fetchone()
+            row = connection.execute(f"{query} AND current_stage != ?", values).fetchone()
     except sqlite3.DatabaseError:
         return None
     location = urlsplit(row[0] or "") if row else None
@@ -175,24 +176,24 @@ def _beside_the_project(model: str, alias: str | None, number: str | None) -> Pa
 
 
 def _through_mlflow(name: str, model: str, alias: str | None, number: str | None) -> Path:
-    """The folder as MLflow finds it, fetched if it lies elsewhere."""
+    """The folder by MLflow's API, downloaded if it is not local."""
     version = version_by_alias(model, alias) if alias else get_version(model, str(number))
     if version is None:
-        raise UserError(f"{name} is not there: {what_there_is(model)}")
-    with answering():
+        raise UserError(f"{name} does not exist: {list_alternatives(model)}")
+    with translate_errors():
         location = connect().get_model_version_download_uri(version.name, version.version)
         parts = urlsplit(location)
         if parts.scheme == "file":
             return Path(unquote(parts.path)) / FOLDER
         source = connect().get_model_version(version.name, version.version).source
-        folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # MLflow gives no id twice
+        folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # the id in it is unique
         if not folder.is_dir():
             from mlflow.artifacts import download_artifacts
 
             draft = folder.with_name(f"{folder.name}.{os.getpid()}.new")
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            # By its place: by the name `models:/...` MLflow ignores which server it is told to ask.
+            # By its location: with the name `models:/...` MLflow ignores tracking_uri.
             got = download_artifacts(f"{location}/{FOLDER}", dst_path=str(draft), tracking_uri=client.uri())
             with suppress(OSError):  # another process may have been faster
                 Path(got).rename(folder)
@@ -200,10 +201,10 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
     return folder
 
 
-def what_there_is(model: str) -> str:
-    """What to say to who asked for a model, version or alias that is not there."""
-    with answering():
-        found = known(lambda: connect().get_registered_model(model))
+def list_alternatives(model: str) -> str:
+    """A message with the existing models or versions, for an error about a missing one."""
+    with translate_errors():
+        found = get_or_none(lambda: connect().get_registered_model(model))
         if found is None:
             models = sorted(m.name for m in connect().search_registered_models())  # a hundred at most
             close = difflib.get_close_matches(model, models, n=1)
@@ -220,7 +221,7 @@ def what_there_is(model: str) -> str:
 
 
 def _version(found: Any) -> Version | None:
-    """MLflow's version as ours."""
+    """MLflow's version as a Version."""
     if found is None:
         return None
     return Version(found.name, str(found.version), found.run_id or "", dict(found.tags))
