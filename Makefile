@@ -17,7 +17,7 @@ ONLY ?=
 KINDS ?=
 IN_PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
-# What pip is told by PIP_INDEX_URL, PIP_FIND_LINKS or its configured find-links is for uv too, so that a
+# PIP_INDEX_URL, PIP_FIND_LINKS and pip's configured find-links hold for uv too, so that a
 # machine whose pip finds a CPU build of torch uses it.
 UV = $${PIP_INDEX_URL:+env UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $(BIN)/uv
 define INSTALL

@@ -1,4 +1,4 @@
-"""What acts on the world: runs dvc.yaml under Prefect, promotes, retrains on schedule, tells people.
+"""Flows: run dvc.yaml under Prefect, promote, roll back, retrain on schedule, send alerts.
 
-Why: stages only turn files into files; when, where, retries, locks and alerts are decided here.
+Why: stages only turn files into files; schedules, retries, locks and alerts are here.
 """

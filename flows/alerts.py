@@ -1,7 +1,7 @@
-"""Tell people that a run failed, or that a model was rejected, by JSON posted to ALERT_WEBHOOK.
+"""Alerts: JSON posted to ALERT_WEBHOOK when a run failed or a model was rejected.
 
-Why: a schedule that fails unheard is worse than none. The body has the key `text`, which chat
-services show, and the parts for programs.
+Why: a schedule must not fail unnoticed. The body has the key `text`, which chat services show, and the parts
+for programs.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ PATIENCE = 10.0  # seconds
 KINDS: dict[type[BaseException], str] = {UserError: "user", TransientError: "transient"}
 
 
-def tell(flow: Any, flow_run: Any, state: Any) -> None:
-    """A hook for on_failure and on_crashed; never raises, and says so if nobody could be told."""
-    post_if_asked(lambda: notice(flow.name, flow_run, state))
+def notify_failure(flow: Any, flow_run: Any, state: Any) -> None:
+    """A hook for on_failure and on_crashed; never raises: an alert that cannot be sent is logged."""
+    send_alert(lambda: notice(flow.name, flow_run, state))
 
 
-def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
-    """Post what `make` returns where somebody wants to be told; returns whether it was taken.
+def send_alert(make: Callable[[], dict[str, str]]) -> bool:
+    """Post what `make` returns if an address is set; returns whether it was accepted.
 
-    Never raises, but says so.
+    Never raises: an alert that cannot be sent is logged.
     """
     from prefect.logging import get_logger
     from prefect.variables import Variable
@@ -48,7 +48,7 @@ def post_if_asked(make: Callable[[], dict[str, str]]) -> bool:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Why a notice was not sent, without the address: its path or userinfo is the receiver's password."""
+    """The reason why an alert was not sent, without the address, whose path or userinfo is a password."""
     import httpx
 
     try:
@@ -65,7 +65,7 @@ def _reason(error: Exception, url: str) -> str:
 
 
 def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
-    """What is posted of a run that failed."""
+    """The alert about a failed run."""
     failure = None
     if state.is_failed():
         failure = state.result(raise_on_failure=False)

@@ -98,6 +98,6 @@ def _git(folder: Path, *arguments: str, error: str = "", optional: bool = False)
         return done.stdout.strip()
     if optional:
         return None
-    said = done.stderr.strip().splitlines() or ["no reason given"]
-    reason = next((line for line in said if line.startswith(("fatal: ", "error: "))), said[-1])
+    lines = done.stderr.strip().splitlines() or ["no reason given"]
+    reason = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
     raise TransientError(masking.mask(f"{error or what + ' failed'}: {reason}"))

@@ -31,9 +31,9 @@ def command(options: argparse.Namespace) -> int:
     with locks.workspace():
         left = clean()
     for path, reason in left[:SHOWN]:
-        display.line(f"left: {path} ({reason})")
+        display.print(f"left: {path} ({reason})")
     if left[SHOWN:]:
-        display.line(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
+        display.print(f"left: {len(left) - SHOWN} more; remove them yourself if nobody needs them")
     return Exit.DONE
 
 

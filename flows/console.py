@@ -28,7 +28,7 @@ COLOURS = {
 }
 
 
-class Screen:
+class Console:
     """Writes lines to a stream (None: nowhere) and each also to `log` while that is set."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -38,7 +38,7 @@ class Screen:
         self._colours = self._is_terminal and not os.environ.get("NO_COLOR")
         self._passing = False  # the last line is one that the next may overwrite
 
-    def line(self, text: str = "") -> None:
+    def print(self, text: str = "") -> None:
         """One line; on a terminal a line of progress gives way to the next line."""
         if self.log and text:
             self.log(text)
@@ -50,11 +50,11 @@ class Screen:
         self.stream.write(text + ("" if self._passing else "\n"))
         self.stream.flush()
 
-    def closing(self, position: str, name: str, what: str, seconds: float, note: str = "") -> None:
+    def stage_line(self, position: str, name: str, what: str, seconds: float, note: str = "") -> None:
         """The line that ends a stage, e.g. `[3/6] tokenize   ran          2.1 s`."""
         time = duration(seconds) if seconds else ""
         line = f"{position:<5} {name:<10} {self.paint(what, f'{what:<10}')} {time:>9}"
-        self.line(f"{line}  {note}".rstrip())
+        self.print(f"{line}  {note}".rstrip())
 
     def paint(self, colour: str, text: str) -> str:
         """`text` in the colour of a word of COLOURS, where colours are wanted."""
@@ -64,9 +64,9 @@ class Screen:
 
 # Ambient, because flow parameters are stored by Prefect and a terminal cannot be. By default a run
 # is silent and only logs: a worker shows the logs.
-current: ContextVar[Screen] = ContextVar("current", default=Screen(None))  # noqa: B039
+current: ContextVar[Console] = ContextVar("current", default=Console(None))  # noqa: B039
 
 
-def terminal() -> Screen:
+def terminal() -> Console:
     """The screen of somebody who started a run by hand."""
-    return Screen(sys.stdout)
+    return Console(sys.stdout)

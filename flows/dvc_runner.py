@@ -38,17 +38,17 @@ CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by
 
 REMEDIES = {
     "user": "mend that and run again; finished stages are kept",
-    "transient": "it may pass by itself: run again later; finished stages are kept",
+    "transient": "this may be temporary: run again later; finished stages are kept",
     "system": "see to the disk, memory or permissions named above and run again",
     "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
-    "timeout": "give it more time, or less work; a training goes on from its last checkpoint",
-    "interrupted": "run again: finished stages are kept, a training goes on from its last checkpoint",
+    "timeout": "give it more time, or less work; a training resumes from its last checkpoint",
+    "interrupted": "run again: finished stages are kept, a training resumes from its last checkpoint",
     "damaged": "run again: what is damaged is removed and made again; see to the disk if it comes back",
     "dvc": "`dvc status` and `dvc repro` show more",
     "bug": "the traceback is above; please report it",
 }
 
-TOLD = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # by StageError
+REPEATED = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # StageError has them
 KINDS: dict[int, str] = {
     Exit.MISTAKE: "user",
     Exit.TRANSIENT: "transient",
@@ -95,7 +95,7 @@ class Outcome:
     """What happened to a stage (ran, restored, unchanged, ...) and in how many seconds."""
 
     stage: str
-    what: str
+    outcome: str
     seconds: float = 0.0
 
 
@@ -123,7 +123,7 @@ def run(
         for other in failure.again:
             run(other, say, **how)
         return _run(name, say, force=force, **how)
-    if outcome.what == "restored" and (found := integrity.check_outputs(name)):
+    if outcome.outcome == "restored" and (found := integrity.check_outputs(name)):
         say(f"{name}: {'; '.join(map(str, found))}")
         return _run(name, say, **how)
     return outcome
@@ -314,7 +314,7 @@ class _Child:
             self._last = line.strip() or self._last
             if line.lower().startswith("error: "):
                 self.error = line[len("error: ") :]
-            if not CHATTER.match(line) and not TOLD.match(line):
+            if not CHATTER.match(line) and not REPEATED.match(line):
                 self._say(line)
 
 

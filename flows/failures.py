@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from flows.console import Screen
+from flows.console import Console
 from flows.dvc_runner import StageError
 from seq2seq.common import disk, environment, masking
 from seq2seq.common.errors import TransientError, UserError
@@ -20,7 +20,7 @@ from seq2seq.common.exits import Exit
 STATUS = {"user": Exit.MISTAKE, "transient": Exit.TRANSIENT}  # by the class of a stage's error
 
 
-def status_of(body: Callable[[], int], display: Screen, interrupted: str) -> int:
+def status_of(body: Callable[[], int], display: Console, interrupted: str) -> int:
     """The exit status of a command: that of `body`, or of its failure.
 
     `interrupted` is the remedy printed after Ctrl-C.
@@ -30,9 +30,9 @@ def status_of(body: Callable[[], int], display: Screen, interrupted: str) -> int
     try:
         return body()
     except StageError as failure:
-        display.line()
-        said = f"{failure.stage} failed ({failure.kind}): {failure.message}"
-        return _fail(said, failure.remedy, STATUS.get(failure.kind, Exit.FAILED))
+        display.print()
+        message = f"{failure.stage} failed ({failure.kind}): {failure.message}"
+        return _fail(message, failure.remedy, STATUS.get(failure.kind, Exit.FAILED))
     except TransientError as error:
         if disk.full():
             return _fail(str(error), disk.remedy(), Exit.FAILED)

@@ -39,13 +39,13 @@ FLOW_RUN = Path(".dvc/tmp/flow_run")  # names the flow run that works here
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
 
-@flow(name="pipeline", on_failure=[alerts.tell], on_crashed=[alerts.tell])
+@flow(name="pipeline", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
 def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outcome]:
     """Bring the workspace in the current folder up to date and promote what comes out."""
     return bring_up_to_date(until, force)
 
 
-@flow(name="rollback", on_failure=[alerts.tell], on_crashed=[alerts.tell])
+@flow(name="rollback", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
 def rollback(name: str, reason: str, to: str | int | None = None) -> str:
     """Make an older version of a model the champion again: `to`, or the one before; returns its number.
 
@@ -100,7 +100,7 @@ def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float 
         registering = [node for node in run.nodes if paths.REGISTRATION.resolve() in node.outs]
         if registering:
             if reason := patiently(promote.missing_from_registry):
-                console.current.get().line(f"{reason}: registering it there")
+                console.current.get().print(f"{reason}: registering it there")
                 run.do(registering[0], force=True)
             run.promote()
     except BaseException:
@@ -135,7 +135,7 @@ def _mark_killed(killed: str) -> None:
             if run.id != flow_run.id and not (run.state and run.state.is_final()):
                 state: State[Any] = Crashed(message="killed by force; marked by the next run here")
                 client.set_flow_run_state(run.id, state, force=True)
-                console.current.get().line(f"flow run {run.name} was killed by force: marked as crashed")
+                console.current.get().print(f"flow run {run.name} was killed by force: marked as crashed")
     except (ObjectNotFound, ValueError):
         pass  # of another server
     except Exception as error:
@@ -168,13 +168,13 @@ class _Run:
                 attempt = int(task_run.run_count)
                 again = _is_transient(failure) and attempt <= len(RETRY_DELAYS)
                 note = f"{failure}; again in {RETRY_DELAYS[attempt - 1]:.0f} s" if again else ""
-                screen_.closing(position, node.name, what, time.monotonic() - began, note)
+                screen_.stage_line(position, node.name, what, time.monotonic() - began, note)
                 raise
             finally:
                 screen_.log = None
             self.outcomes.append(outcome)
-            screen_.closing(position, node.name, outcome.what, outcome.seconds)
-            return Completed(name=outcome.what.capitalize(), message=f"{outcome.seconds:.1f} s")
+            screen_.stage_line(position, node.name, outcome.outcome, outcome.seconds)
+            return Completed(name=outcome.outcome.capitalize(), message=f"{outcome.seconds:.1f} s")
 
         before = [self._states[name] for name in node.upstream if name in self._states]
         state: State[Any] = _as_task(node.name, body)(return_state=True, wait_for=before)
@@ -182,11 +182,11 @@ class _Run:
             self.outcomes.append(Outcome(node.name, str(state.name).lower()))
         state.result()
         self._states[node.name] = state
-        if self.outcomes[-1].what != "unchanged":
+        if self.outcomes[-1].outcome != "unchanged":
             self._changed.add(node.name)
 
     def _attempt(self, node: Node, force: bool) -> Outcome:
-        say = console.current.get().line
+        say = console.current.get().print
         if node.is_data and not all(out.exists() for out in node.outs):
             return dvc_runner.fetch(node.name, say, timeout=self.timeout)
         # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
@@ -204,27 +204,29 @@ class _Run:
                 verdict.show(screen_)
             finally:
                 screen_.log = None
-            untold = verdict.what == "rejected" and not verdict.is_told
-            if untold and alerts.post_if_asked(lambda: notice(flow_run.flow_name, flow_run, verdict)):
+            unsent = verdict.outcome == "rejected" and not verdict.notified
+            if unsent and alerts.send_alert(lambda: notice(flow_run.flow_name, flow_run, verdict)):
                 try:
-                    promote.told(verdict)
+                    promote.mark_notified(verdict)
                 except (TransientError, UserError) as error:
-                    get_run_logger().warning(f"that it was told is not noted, so it is told again: {error}")
-            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.what)
+                    get_run_logger().warning(
+                        f"the alert is not recorded as sent and will be sent again: {error}"
+                    )
+            create_markdown_artifact(markdown(verdict), key="promotion", description=verdict.outcome)
             if paths.REPORT.is_file():
                 create_link_artifact(paths.REPORT.resolve().as_uri(), "report", key="report")
-            if verdict.what in ("promoted", "forced"):
+            if verdict.outcome in ("promoted", "forced"):
                 champion_changed(verdict.name, verdict.champion, verdict.version, verdict.reason)
-            self.outcomes.append(Outcome("promote", verdict.what, verdict.seconds))
-            return Completed(name=verdict.what.capitalize(), message=verdict.reason)
+            self.outcomes.append(Outcome("promote", verdict.outcome, verdict.seconds))
+            return Completed(name=verdict.outcome.capitalize(), message=verdict.reason)
 
         _as_task("promote", body)()
 
     def publish(self) -> None:
         """Tables for Prefect's pages: what happened to each stage, and the metrics."""
-        rows = [{"stage": o.stage, "what": o.what, "seconds": round(o.seconds, 1)} for o in self.outcomes]
+        rows = [{"stage": o.stage, "what": o.outcome, "seconds": round(o.seconds, 1)} for o in self.outcomes]
         create_table_artifact(rows, key="stages", description="what happened to each stage")
-        names = {outcome.stage for outcome in self.outcomes if outcome.what != "failed"}
+        names = {outcome.stage for outcome in self.outcomes if outcome.outcome != "failed"}
         scored = any(paths.METRICS.resolve() in n.outs for n in self.nodes if n.name in names)
         if scored and paths.METRICS.is_file():
             metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))

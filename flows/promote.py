@@ -35,26 +35,29 @@ STATUS = {
 }
 # What finds out and judges, below seq2seq/. All but the policy is run from the tree, which need not be this
 # code's own.
-JUDGES = (
+VERDICT_CODE = (
     *("gate/*.py", "evaluation/scores.py", "evaluation/bleu_tokenizer.py"),
     *("data/direction.py", "data/words.py"),
 )
 
 
-class Contest(NamedTuple):
+class Candidates(NamedTuple):
     """Who stands against whom."""
 
     challenger: Version
     champion: Version | None
 
     @property
-    def incumbent(self) -> str | None:
+    def champion_version(self) -> str | None:
         """The champion's number."""
         return self.champion.version if self.champion else None
 
-    def is_as(self, other: Contest) -> bool:
+    def unchanged_since(self, other: Candidates) -> bool:
         """Whether nobody has promoted, judged or rolled back between the two."""
-        return (self.incumbent, *_said(self)) == (other.incumbent, *_said(other))
+        return (self.champion_version, *_verdict_tags(self)) == (
+            other.champion_version,
+            *_verdict_tags(other),
+        )
 
 
 def promote(force: str | None = None, flow_run_id: str = "", timeout: float | None = None) -> Verdict:
@@ -69,35 +72,37 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     force = force if force is None else promotions.checked(force)
     for _ in range(TRIES):
         with registry.promotions():
-            contest = _contest()
-        if standing := _standing(contest, current, force):
-            verdict = _verdict(contest, *standing, flow_run_id, began)
-            return replace(verdict, criteria=verdict_files.keep_company(contest.challenger, verdict))
-        grounds = _grounds(contest, current)
-        evidence = gather(contest, timeout)
+            candidates = _candidates()
+        if standing := _cached_verdict(candidates, current, force):
+            verdict = _verdict(candidates, *standing, flow_run_id, began)
+            return replace(verdict, criteria=verdict_files.ensure_consistent(candidates.challenger, verdict))
+        key = _verdict_key(candidates, current)
+        evidence = gather(candidates, timeout)
         what, reason, criteria = _judge(evidence, current, force)
         with registry.promotions():
-            if contest.is_as(_contest()):
+            if candidates.unchanged_since(_candidates()):
                 # What does not load today may load tomorrow: then it is judged again, and again logged
-                # and told only if there is something new to tell.
-                heard = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
-                stands = not heard and _told_before(contest.challenger) == (what, reason)
-                verdict = _verdict(contest, what, reason, flow_run_id, began, criteria, stands=stands)
+                # and alerted only if the verdict is another.
+                complete = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
+                stands = not complete and _previous_verdict(candidates.challenger) == (what, reason)
+                verdict = _verdict(candidates, what, reason, flow_run_id, began, criteria, stands=stands)
                 verdict_files.write(verdict)
                 if not stands:
-                    promotions.apply(verdict.entry(grounds if heard else ""), verdict.facts())
+                    promotions.apply(verdict.entry(key if complete else ""), verdict.facts())
                 break
-        _say("somebody promoted, judged or rolled back meanwhile: judging again")
+        _print("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
-        raise TransientError(f"{contest.challenger.name}@{CHAMPION} moved {TRIES} times while being compared")
-    verdict_files.publish(contest.challenger, verdict.when)
+        raise TransientError(
+            f"{candidates.challenger.name}@{CHAMPION} moved {TRIES} times while being compared"
+        )
+    verdict_files.publish(candidates.challenger, verdict.when)
     return verdict
 
 
-def told(verdict: Verdict) -> None:
-    """Remember that those who want to know have this verdict; until then each flow run tells them."""
+def mark_notified(verdict: Verdict) -> None:
+    """Record that the alert about this verdict was sent; until then each flow run sends it."""
     version = registry.get_version(verdict.name, verdict.version)
-    if version is not None and not verdict.is_told:
+    if version is not None and not verdict.notified:
         when = version.tags.get(promotions.WHEN, verdict.when)
         registry.tag_version(version.name, version.version, {promotions.NOTIFIED: when})
 
@@ -121,13 +126,13 @@ def missing_from_registry() -> str:
     return f"{masking.mask(client.uri())} does not know {version} of this tree"
 
 
-def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:
+def gather(candidates: Candidates, timeout: float | None = None) -> dict[str, Any]:
     """What challenger and champion do, as reports/evidence.json; raises StageError, UserError."""
     paths.EVIDENCE.unlink(missing_ok=True)
-    uris = [version.uri for version in contest if version]
-    call("promote", "seq2seq.gate.evidence", uris, _say, timeout)
+    uris = [version.uri for version in candidates if version]
+    call("promote", "seq2seq.gate.evidence", uris, _print, timeout)
     evidence: dict[str, Any] = json.loads(paths.EVIDENCE.read_text(encoding="utf-8"))
-    challenger = contest.challenger
+    challenger = candidates.challenger
     if evidence["metrics"]["model_digest"] != challenger.tags["model_digest"]:
         raise UserError(
             f"{paths.METRICS} is of another model than {challenger.name} version {challenger.version} of "
@@ -136,7 +141,7 @@ def gather(contest: Contest, timeout: float | None = None) -> dict[str, Any]:
     return evidence
 
 
-def _contest() -> Contest:
+def _candidates() -> Candidates:
     """Who stands against whom now, with all that was left half done brought to an end."""
     if not paths.REGISTRATION.is_file():
         raise UserError(f"{paths.REGISTRATION} is missing: `make run` or `dvc repro` registers a model")
@@ -148,58 +153,62 @@ def _contest() -> Contest:
     candidate = registry.version_by_alias(challenger.name, CHALLENGER)
     if candidate is None or candidate.version != challenger.version:
         registry.set_alias(challenger.name, CHALLENGER, challenger.version)
-    return Contest(registered() or challenger, registry.version_by_alias(challenger.name, CHAMPION))
+    return Candidates(registered() or challenger, registry.version_by_alias(challenger.name, CHAMPION))
 
 
-def _said(contest: Contest) -> tuple[str | None, ...]:
-    tags = contest.challenger.tags
-    return contest.challenger.version, tags.get(VERDICT), tags.get(promotions.WHEN)
+def _verdict_tags(candidates: Candidates) -> tuple[str | None, ...]:
+    tags = candidates.challenger.tags
+    return candidates.challenger.version, tags.get(VERDICT), tags.get(promotions.WHEN)
 
 
-def _told_before(version: Version) -> tuple[str | None, str | None]:
+def _previous_verdict(version: Version) -> tuple[str | None, str | None]:
     return version.tags.get(VERDICT), version.tags.get(promotions.REASON)
 
 
-def _standing(contest: Contest, current: params.Params, force: str | None) -> tuple[str, str] | None:
+def _cached_verdict(
+    candidates: Candidates, current: params.Params, force: str | None
+) -> tuple[str, str] | None:
     """The verdict, and its reason, that needs no evidence; None if there is none."""
-    challenger, champion = contest
-    number, said = challenger.version, challenger.tags.get(VERDICT)
+    challenger, champion = candidates
+    number, given = challenger.version, challenger.tags.get(VERDICT)
     if champion is not None and champion.version == number:
         return "unchanged", f"version {number} is {challenger.name}@{CHAMPION} already"
-    if force is not None or said is None:
+    if force is not None or given is None:
         return None
-    if said == promotions.ROLLED_BACK or (said in promotions.SERVED and champion is not None):
-        told = challenger.tags.get(promotions.REASON, "")
-        left = f"was rolled back ({told})" if said == promotions.ROLLED_BACK else "was champion before"
+    if given == promotions.ROLLED_BACK or (given in promotions.SERVED and champion is not None):
+        reason = challenger.tags.get(promotions.REASON, "")
+        left = f"was rolled back ({reason})" if given == promotions.ROLLED_BACK else "was champion before"
         now = f"now version {champion.version} is" if champion else "and there is no champion"
         back = f"seq2seq rollback --to {number} --reason ..."
         return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
-    if said in ("kept", "rejected") and challenger.tags.get(promotions.JUDGED) == _grounds(contest, current):
-        return said, challenger.tags[promotions.REASON]
+    if given in ("kept", "rejected") and challenger.tags.get(promotions.JUDGED) == _verdict_key(
+        candidates, current
+    ):
+        return given, challenger.tags[promotions.REASON]
     return None
 
 
-def _grounds(contest: Contest, current: params.Params) -> str:
+def _verdict_key(candidates: Candidates, current: params.Params) -> str:
     """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores, who judges."""
-    told = [contest.incumbent, current.promote.model_dump()]
-    grounds = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    inputs = [candidates.champion_version, current.promote.model_dump()]
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     suite = current.promote.behaviour
     frozen = paths.CORPUS / f"{current.evaluate.frozen_set}.parquet"
     facts = (paths.METRICS, paths.SEGMENTS, paths.SLICES, frozen, *([Path(suite)] if suite else []))
-    for path in (*facts, *_judges()):
+    for path in (*facts, *_verdict_code()):
         if not path.is_file():
             raise UserError(f"{path} is missing: `dvc checkout` or `dvc repro` brings it")
-        grounds.update(hashlib.sha256(path.read_bytes()).digest())
-    return grounds.hexdigest()
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
-def _judges() -> Iterator[Path]:
-    """The files of JUDGES as `call` finds them, the tree's if it has any, and the policy."""
+def _verdict_code() -> Iterator[Path]:
+    """The files of VERDICT_CODE as `call` finds them, the tree's if it has any, and the policy."""
     policy_file = Path(policy.__file__)
     tree = Path("seq2seq")
     package = tree if (tree / "gate").is_dir() else policy_file.parents[1]
     yield policy_file
-    for pattern in JUDGES:
+    for pattern in VERDICT_CODE:
         yield from sorted(package.glob(pattern))
 
 
@@ -212,12 +221,12 @@ def _judge(
         return judgement.outcome, judgement.reason, judgement.criteria
     if not next(c.ok for c in judgement.criteria if c.name == policy.LOADS):
         raise UserError(f"what does not load and answer is not promoted by force either: {judgement.reason}")
-    said = "would have promoted it" if judgement.outcome == "promoted" else f"says {judgement.outcome}"
-    return "forced", f"{force}; the policy {said}: {judgement.reason}", judgement.criteria
+    opinion = "would promote it too" if judgement.outcome == "promoted" else f"decides {judgement.outcome}"
+    return "forced", f"{force}; the policy {opinion}: {judgement.reason}", judgement.criteria
 
 
 def _verdict(
-    contest: Contest,
+    candidates: Candidates,
     what: str,
     reason: str,
     flow_run_id: str,
@@ -227,16 +236,20 @@ def _verdict(
     stands: bool = True,
 ) -> Verdict:
     """A verdict, which `stands` if it was given earlier."""
-    name, version, tags = contest.challenger.name, contest.challenger.version, contest.challenger.tags
-    is_told = stands and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
+    name, version, tags = (
+        candidates.challenger.name,
+        candidates.challenger.version,
+        candidates.challenger.tags,
+    )
+    notified = stands and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
-    about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, is_told)
-    return Verdict(what, reason, name, version, contest.incumbent, *about)
+    about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, notified)
+    return Verdict(what, reason, name, version, candidates.champion_version, *about)
 
 
-def _say(text: str) -> None:
-    console.current.get().line(text)
+def _print(text: str) -> None:
+    console.current.get().print(text)
 
 
 def command(options: argparse.Namespace) -> int:
@@ -246,4 +259,4 @@ def command(options: argparse.Namespace) -> int:
     with locks.workspace():
         verdict = promote(options.reason)
     verdict.show(console.current.get())
-    return STATUS[verdict.what]
+    return STATUS[verdict.outcome]

@@ -25,7 +25,7 @@ REPOSITORY = "SEQ2SEQ_REPOSITORY"  # environment variable of the worker: a URL o
 CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
 
 
-@flow(name="retrain", on_failure=[alerts.tell], on_crashed=[alerts.tell])
+@flow(name="retrain", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
 def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | None = None) -> list[Outcome]:
     """Run the pipeline as it is at `ref` of SEQ2SEQ_REPOSITORY (default: the deployment's own folder).
 

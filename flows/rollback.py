@@ -37,7 +37,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
                 return done
         champion, target = _choose(name, to)
     try:
-        call("rollback", "seq2seq.gate.isolated", [target.uri], console.current.get().line)
+        call("rollback", "seq2seq.gate.isolated", [target.uri], console.current.get().print)
     except StageError as failure:
         if failure.kind != "user":
             raise
@@ -97,5 +97,5 @@ def command(options: argparse.Namespace) -> int:
     """`seq2seq rollback`; returns the exit status."""
     display = console.current.get()
     done = rollback(options.name or model_of_the_tree(), options.to, options.reason)
-    display.line(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
+    display.print(f"{done.name}@{CHAMPION}: version {done.champion} -> {done.version}")
     return Exit.DONE

@@ -39,26 +39,26 @@ def command(options: argparse.Namespace) -> int:
         return run(options, display)
 
 
-def run(options: argparse.Namespace, display: console.Screen) -> int:
+def run(options: argparse.Namespace, display: console.Console) -> int:
     """Apply, run, show; the caller holds the workspace."""
     clear_stale_locks()
-    plan(options)  # a slip is told before anything is written or started
+    plan(options)  # raises for a mistake before anything is written or started
     if note := dag.settle_without_git():
-        display.line(note)
+        display.print(note)
     changes = apply(options.recipe, options.set)
     _announce(display, params.load(), changes)
     with _prefect():
         outcomes = _flow(options, display)
-    done = {outcome.stage: outcome.what for outcome in outcomes}
+    done = {outcome.stage: outcome.outcome for outcome in outcomes}
     if "promote" in done:
         facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
         changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
         for line in summary.last_screen(facts, done["promote"], full=changed):
-            display.line(line)
+            display.print(line)
     return Exit.REJECTED if done.get("promote") == "rejected" else Exit.DONE
 
 
-def dry(options: argparse.Namespace, display: console.Screen) -> int:
+def dry(options: argparse.Namespace, display: console.Console) -> int:
     """Say what would run and why; changes nothing, not even for a recipe."""
     wanted, changes, shown = plan(options)
     _announce(display, wanted, changes)
@@ -66,7 +66,7 @@ def dry(options: argparse.Namespace, display: console.Screen) -> int:
         reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
         after = f"after {', '.join(step.after)}" if step.after else ""
         note = "; ".join(reasons) or after
-        display.closing(f"[{number}/{len(shown)}]", step.node.name, step.outcome, 0, note)
+        display.stage_line(f"[{number}/{len(shown)}]", step.node.name, step.outcome, 0, note)
     return Exit.DONE
 
 
@@ -84,10 +84,10 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[
     return wanted, changes, dag.select(dag.read(changes), options.until, options.force)
 
 
-def _announce(display: console.Screen, current: params.Params, changes: dag.Changes) -> None:
-    display.line(summary.first_line(current))
+def _announce(display: console.Console, current: params.Params, changes: dag.Changes) -> None:
+    display.print(summary.first_line(current))
     for key, before, after in changes:
-        display.line(f"  {key}: {params.show(before)} -> {params.show(after)}")
+        display.print(f"  {key}: {params.show(before)} -> {params.show(after)}")
 
 
 def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> dag.Changes:
@@ -127,7 +127,7 @@ def _prefect() -> Any:
         server.stop()
 
 
-def _flow(options: argparse.Namespace, display: console.Screen) -> list[Outcome]:
+def _flow(options: argparse.Namespace, display: console.Console) -> list[Outcome]:
     from flows import pipeline
 
     return pipeline.pipeline(until=options.until, force=tuple(options.force))

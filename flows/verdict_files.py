@@ -1,7 +1,7 @@
-"""What lies in reports/ about a verdict: evidence, verdict, page and card, which belong together.
+"""The files of a verdict in reports/: evidence, verdict, page and card, which belong together.
 
-Why: DVC does not know them, but puts other models' outputs beside them; and who gave a verdict may have been
-killed before all of it was written, or kept with the model's run.
+Why: DVC does not track them, but restores other models' outputs beside them, and a process that is killed may
+leave some of them unwritten, or not yet in the model's MLflow run.
 """
 
 from __future__ import annotations
@@ -21,56 +21,55 @@ from seq2seq.tracking.registry import Version
 FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
 
-def keep_company(version: Version, standing: Verdict) -> tuple[policy.Criterion, ...]:
-    """See to it that what lies in reports/ about a verdict is about this version, and published.
+def ensure_consistent(version: Version, standing: Verdict) -> tuple[policy.Criterion, ...]:
+    """Make the files of a verdict those of this version, and publish them; returns the verdict's criteria.
 
-    DVC may have put another model's outputs back, and who gave the verdict may have been killed. Returns
-    the criteria by which it was given.
+    DVC may have restored another model's outputs, and the process that judged may have been killed.
     """
-    _put_right(version, standing)
-    return tuple(policy.Criterion(**criterion) for criterion in _told().get("criteria", ()))
+    _repair(version, standing)
+    return tuple(policy.Criterion(**criterion) for criterion in _read_verdict().get("criteria", ()))
 
 
-def _told() -> dict[str, Any]:
-    """What lies in reports/ as verdict; nothing if that is damaged."""
+def _read_verdict() -> dict[str, Any]:
+    """reports/verdict.json; empty if it is missing or damaged."""
     try:
         found: dict[str, Any] = json.loads(paths.VERDICT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return found
+    return {"outcome": found.get("what"), **found}  # `what` in files of earlier releases
 
 
-def _put_right(version: Version, standing: Verdict) -> None:
-    told = _told()
+def _repair(version: Version, standing: Verdict) -> None:
+    found = _read_verdict()
     given = {version.tags.get(tag) for tag in (promotions.WHEN, promotions.PUBLISHED)} - {None}
-    ours = (told.get("name"), told.get("version")) == (version.name, version.version)
+    ours = (found.get("name"), found.get("version")) == (version.name, version.version)
     lost = promotions.PUBLISHED in version.tags and not paths.EVIDENCE.is_file()
-    if not ours or told["when"] not in given or lost:
+    if not ours or found["when"] not in given or lost:
         for path in FILES:
             path.unlink(missing_ok=True)
         try:
             if promotions.PUBLISHED in version.tags:
                 promotions.restore_files(version, paths.REPORTS)
         except (TransientError, UserError, OSError) as error:
-            _warn(f"what was found out about version {version.version} is not fetched: {error}")
+            _warn(f"the evidence about version {version.version} is not fetched: {error}")
             return
         if not paths.VERDICT.is_file():
             write(standing)
             publish(version, standing.when)
-    elif (standing.what == "unchanged") != (told["what"] in ("unchanged", *promotions.MOVES)):
-        # Rolled back or brought back since: the figures are those of then, what they led to is not.
-        write(standing, criteria=told["criteria"], seconds=told["seconds"])
+    elif (standing.outcome == "unchanged") != (found["outcome"] in ("unchanged", *promotions.MOVES)):
+        # Rolled back or promoted since: the figures stay, the outcome is another.
+        write(standing, criteria=found["criteria"], seconds=found["seconds"])
         publish(version, standing.when)
-    elif version.tags.get(promotions.PUBLISHED) != told["when"]:
-        publish(version, told["when"])
+    elif version.tags.get(promotions.PUBLISHED) != found["when"]:
+        publish(version, found["when"])
 
 
 def publish(version: Version, when: str) -> None:
-    """Page and card, and all of it into the model's MLflow run; a verdict does not fail by its report."""
+    """Write page and card, and log all files to the model's MLflow run; failures are warnings."""
     for path in (paths.REPORT, paths.CARD):
         path.unlink(missing_ok=True)
     try:
-        call("promote", "seq2seq.report.page", [], console.current.get().line)
+        call("promote", "seq2seq.report.page", [], console.current.get().print)
     except StageError as error:
         _warn(f"there is no report: {error.message}")
     try:
@@ -80,7 +79,7 @@ def publish(version: Version, when: str) -> None:
 
 
 def write(verdict: Verdict, **kept: Any) -> None:
-    """reports/verdict.json, with some of its facts `kept` from the one before; whole or not at all."""
+    """Replace reports/verdict.json, with some facts `kept` from the one before."""
     facts = verdict.facts() | kept
     draft = paths.VERDICT.with_suffix(".new")
     draft.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -88,4 +87,4 @@ def write(verdict: Verdict, **kept: Any) -> None:
 
 
 def _warn(text: str) -> None:
-    console.current.get().line(f"warning: {text}")
+    console.current.get().print(f"warning: {text}")

@@ -79,7 +79,7 @@ def run_stage(name: str) -> int:
     """Run a stage with the whole of params.yaml checked first; returns the exit status.
 
     How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
-    for every failure, and a caller must tell those worth a retry from those that are not.
+    for every failure, and a caller retries only some.
     """
     from seq2seq.common import integrity, params
 

@@ -104,7 +104,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_stage(name: str, **options: Any) -> tuple[str, list[str]]:
     said: list[str] = []
-    return dvc_runner.run(name, said.append, **options).what, said
+    return dvc_runner.run(name, said.append, **options).outcome, said
 
 
 # --- the graph ------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def test_data_that_dvc_2_has_added_is_not_taken_for_damaged(toy: Path) -> None:
     legacy.parent.mkdir(parents=True)
     legacy.write_bytes(content)
     (toy / "old.txt.dvc").write_text(f"outs:\n- md5: {folder}{name}\n  size: 6\n  path: old.txt\n")
-    assert dvc_runner.fetch("old.txt.dvc", print).what == "restored"
+    assert dvc_runner.fetch("old.txt.dvc", print).outcome == "restored"
     assert (toy / "old.txt").read_bytes() == content
     assert legacy.read_bytes() == content
 
@@ -484,7 +484,7 @@ def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Pa
     node = dag.read()[0]
     assert (node.name, node.is_data) == ("input.txt.dvc", True)
     assert node.reasons == ("output input.txt missing",)
-    assert dvc_runner.fetch(node.name, print).what == "restored"
+    assert dvc_runner.fetch(node.name, print).outcome == "restored"
     assert (toy / "input.txt").read_text() == "input "
     (toy / "input.txt").write_text("more")
     assert run_stage(node.name) == ("ran", [])
@@ -544,10 +544,10 @@ class Terminal(io.StringIO):
 
 def test_a_pipe_gets_plain_lines() -> None:
     out = io.StringIO()
-    display = console.Screen(out)
-    display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
-    display.closing("[3/6]", "tokenize", "ran", 2.13)
-    display.closing("[4/6]", "train", "unchanged", 0)
+    display = console.Console(out)
+    display.print("  train 120/1,200 updates, 9.1/s, 2 min left")
+    display.stage_line("[3/6]", "tokenize", "ran", 2.13)
+    display.stage_line("[4/6]", "train", "unchanged", 0)
     assert out.getvalue().splitlines() == [
         "  train 120/1,200 updates, 9.1/s, 2 min left",
         "[3/6] tokenize   ran            2.1 s",
@@ -558,13 +558,13 @@ def test_a_pipe_gets_plain_lines() -> None:
 def test_a_terminal_gets_colours_and_progress_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     out = Terminal()
-    display = console.Screen(out)
-    display.line("  train 120/1,200 updates, 9.1/s, 2 min left")
-    display.closing("[4/6]", "train", "ran", 2)
+    display = console.Console(out)
+    display.print("  train 120/1,200 updates, 9.1/s, 2 min left")
+    display.stage_line("[4/6]", "train", "ran", 2)
     assert "left\r\033[K[4/6] train      \033[32mran" in out.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
     plain = Terminal()
-    console.Screen(plain).closing("[4/6]", "train", "ran", 2)
+    console.Console(plain).stage_line("[4/6]", "train", "ran", 2)
     assert plain.getvalue() == "[4/6] train      ran            2.0 s\n"
 
 
@@ -636,10 +636,10 @@ def a_run(failure: BaseException | None) -> tuple[Any, Any, Any]:
 def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with listener() as (posted, url):
         monkeypatch.setenv(alerts.URL, url)
-        alerts.tell(*a_run(StageError("train", "system", "No space left on device: model")))
-        alerts.tell(*a_run(TransientError("no answer")))
-        alerts.tell(*a_run(None))
-        alerts.tell(*a_run(params.ParamsError("params.yaml cannot be used")))
+        alerts.notify_failure(*a_run(StageError("train", "system", "No space left on device: model")))
+        alerts.notify_failure(*a_run(TransientError("no answer")))
+        alerts.notify_failure(*a_run(None))
+        alerts.notify_failure(*a_run(params.ParamsError("params.yaml cannot be used")))
     told = "retrain failed: stage train (system) No space left on device: model"
     assert posted[0]["text"] == f"{told}; {REMEDIES['system']}"
     assert posted[0]["remedy"].startswith("see to the disk")
@@ -669,7 +669,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     )
     assert body["text"].count("challenger: A dog") == 3
     assert (body["class"], body["flow_run_id"], body["message"]) == ("rejected", "42", "it lost")
-    assert body["remedy"].startswith(f"{tmp_path}/reports/report.html says more; ")
+    assert body["remedy"].startswith(f"{tmp_path}/reports/report.html has the details; ")
     assert body.keys() == alerts.notice(*a_run(UserError("x"))).keys()
 
     page = markdown(verdict).splitlines()
@@ -679,7 +679,7 @@ def test_a_rejection_is_told_with_the_sentences_that_got_worse(
     assert page.count("- source: Drei \\| Hunde") == 3
     with listener() as (posted, url):
         monkeypatch.setenv(alerts.URL, url)
-        assert alerts.post_if_asked(lambda: body)
+        assert alerts.send_alert(lambda: body)
     assert posted == [body]
 
 
@@ -702,15 +702,15 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
     monkeypatch.setenv(alerts.URL, "http://127.0.0.1:1/")
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
-        assert not alerts.post_if_asked(lambda: alerts.notice(*a_run(UserError("x"))))
+        assert not alerts.send_alert(lambda: alerts.notice(*a_run(UserError("x"))))
         assert "the notice could not be sent" in caplog.text
         with listener(302) as (_, url):  # a login page is nobody who was told
             monkeypatch.setenv(alerts.URL, url)
-            assert not alerts.post_if_asked(lambda: {"text": "x"})
+            assert not alerts.send_alert(lambda: {"text": "x"})
     assert "answers with status 302" in caplog.text
     monkeypatch.delenv(alerts.URL)
     monkeypatch.setattr("prefect.variables.Variable.get", lambda *_, **__: None)
-    assert not alerts.post_if_asked(lambda: {"text": "x"})
+    assert not alerts.send_alert(lambda: {"text": "x"})
 
 
 def test_an_answer_that_trickles_in_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
     with listener() as (posted, url):
         monkeypatch.setenv(alerts.URL, url)
         world.make()
-        assert [outcome.what for outcome in judging()] == ["promoted"]
+        assert [outcome.outcome for outcome in judging()] == ["promoted"]
         assert task_states() == {"promote": ("Promoted", 1)}
         assert "| minimum BLEU | met | 30.00 | at least 20.00 |" in artifact("promotion")
         assert events == [(changed, None, "1")]

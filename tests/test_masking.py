@@ -120,7 +120,7 @@ def test_an_alert_never_shows_its_address(
     monkeypatch.delenv(alerts.URL, raising=False)
     with caplog.at_level("ERROR", "prefect.flow_runs"):
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)
-        assert not alerts.post_if_asked(lambda: {"text": "x"})
+        assert not alerts.send_alert(lambda: {"text": "x"})
     assert "the notice could not be sent" in caplog.text
     assert SECRET not in caplog.text
 

@@ -283,7 +283,7 @@ def told(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             return False
 
     lines = Lines()
-    token = console.current.set(console.Screen(lines))  # type: ignore[arg-type]
+    token = console.current.set(console.Console(lines))  # type: ignore[arg-type]
     yield lines
     console.current.reset(token)
 

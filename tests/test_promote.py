@@ -30,7 +30,7 @@ def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) -> None:
     version = world.make()
     verdict = promote.promote(flow_run_id="flow 1")
-    assert (verdict.what, verdict.champion) == ("promoted", None)
+    assert (verdict.outcome, verdict.champion) == ("promoted", None)
     assert aliases() == {"champion": "1", "challenger": "1"}
     assert log() == [("promoted", None, "1", "done")]
     tags = registry.get_version("m", "1").tags
@@ -54,13 +54,13 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
 def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> None:
     world.make()
     promote.promote()
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
     world.make(0.3, 0.4)
     first = promote.promote()
-    assert first.what == "kept"
+    assert first.outcome == "kept"
     asked = len(world.calls)
     again = promote.promote()
-    assert (again.what, again.reason, again.criteria) == ("kept", first.reason, first.criteria)
+    assert (again.outcome, again.reason, again.criteria) == ("kept", first.reason, first.criteria)
     assert len(world.calls) == asked
     assert aliases() == {"champion": "1", "challenger": "2"}
 
@@ -87,17 +87,17 @@ def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world:
     world.make()
     promote.promote()
     world.make(1.0, 0.01)
-    assert promote.promote().what == "promoted"
+    assert promote.promote().outcome == "promoted"
     world.make(-2.0, 0.01)
     rejected = promote.promote()
-    assert (rejected.what, rejected.champion) == ("rejected", "2")
+    assert (rejected.outcome, rejected.champion) == ("rejected", "2")
     assert "fails 'no loss': -2.00 BLEU" in rejected.reason
     assert aliases() == {"champion": "2", "previous": "1", "challenger": "3"}
     assert log()[1:] == [("promoted", "1", "2", "done"), ("rejected", "2", "3", "done")]
 
     world.restore("1")  # DVC puts an earlier model back
     verdict = promote.promote()
-    assert verdict.what == "kept"
+    assert verdict.outcome == "kept"
     assert "version 1 was champion before, now version 2 is; `seq2seq rollback --to 1" in verdict.reason
     assert aliases() == {"champion": "2", "previous": "1", "challenger": "1"}
     assert len(log()) == 3
@@ -111,7 +111,7 @@ def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:
     promote.promote()
     assert "about 2" in paths.REPORT.read_text()
     world.restore("1")
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
     assert paths.VERDICT.read_text() == first
     assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
     assert "about 1" in paths.REPORT.read_text()
@@ -140,15 +140,15 @@ def test_force_is_audited_and_has_its_limit(world: World) -> None:
     world.make()
     promote.promote()
     world.make(-2.0, 0.01)
-    assert promote.promote().what == "rejected"
+    assert promote.promote().outcome == "rejected"
     forced = promote.promote("the old one swears")
-    assert forced.what == "forced"
-    assert forced.reason.startswith("the old one swears; the policy says rejected: version 2 fails 'no loss'")
+    assert forced.outcome == "forced"
+    assert forced.reason.startswith("the old one swears; the policy decides rejected: version 2 fails 'no loss'")
     assert any(c.ok is False for c in forced.criteria)
     assert aliases()["champion"] == "2"
     assert (log()[-1], verdict_of("2")) == (("forced", "1", "2", "done"), "forced")
     assert promotions.entries("m")[0].reason == forced.reason
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
 
     broken = {"problem": "its weights are gone", "scores": None, "answers_as_evaluated": False}
     world.make(challenger=changed(world.evidence, **broken)["challenger"] | broken, tests=None)
@@ -162,14 +162,14 @@ def test_what_does_not_load_is_tried_again(world: World) -> None:
     promote.promote()
     world.make(1.0, 0.01, champion__problem="no route to the files", champion__scores=None)
     first = promote.promote()
-    promote.told(first)
+    promote.mark_notified(first)
     again = promote.promote()
-    assert (first.what, again.what) == ("kept", "kept")
-    assert (first.is_told, again.is_told) == (False, True)
+    assert (first.outcome, again.outcome) == ("kept", "kept")
+    assert (first.notified, again.notified) == (False, True)
     assert len(world.evidence_calls()) == 3
     assert len(log()) == 2  # there was nothing new to log
     world.evidence["champion"] |= {"problem": "", "scores": {"bleu": 30.0}}
-    assert promote.promote().what == "promoted"
+    assert promote.promote().outcome == "promoted"
 
 
 def test_a_champion_that_keeps_moving_is_given_up(world: World) -> None:
@@ -191,14 +191,14 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
     world.failing = "seq2seq.report.page"
     with monkeypatch.context() as away:
         away.setattr(promotions, "publish", lambda *_: (_ for _ in ()).throw(away_by))
-        assert promote.promote().what == "promoted"
+        assert promote.promote().outcome == "promoted"
     assert not paths.REPORT.exists()
     world.failing = ""
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
     kept = {item.path for item in client.connect().list_artifacts(version.run_id, "promotion/m-1")}
     assert "promotion/m-1/report.html" in kept
     asked = len(world.calls)
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
     assert len(world.calls) == asked
 
 
@@ -252,7 +252,7 @@ def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch:
                 break
         moved = aliases()["champion"] == version
         verdict = promote.promote()
-        assert verdict.what == ("unchanged" if moved else what), done
+        assert verdict.outcome == ("unchanged" if moved else what), done
         assert verdict_of(version) == what
         if what == "promoted":
             assert aliases() == {"champion": version, "previous": champion, "challenger": version}

@@ -31,7 +31,7 @@ def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(monkeypatch)
     for delta in (0.0, 1.0):
         world.make(delta, 0.01)
-        assert promote.promote().what == "promoted"
+        assert promote.promote().outcome == "promoted"
     assert aliases() == {"champion": "2", "previous": "1", "challenger": "2"}
     world.calls.clear()
     return world
@@ -45,21 +45,21 @@ def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     assert log()[-1] == ("rolled back", "2", "1", "done")
     assert (verdict_of("1"), verdict_of("2")) == ("restored", "rolled back")
     verdict = promote.promote()  # what was taken back is not promoted again by itself
-    assert verdict.what == "kept"
+    assert verdict.outcome == "kept"
     assert "version 2 was rolled back (it forgot numbers), now version 1 is; `seq2seq" in verdict.reason
     assert rollback.rollback("m", None, "and forth").version == "2"
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
 
 
 def test_a_rejected_version_serves_all_the_same_if_somebody_says_so(world: World) -> None:
     world.make(-2.0, 0.01)
     verdict = promote.promote()
-    assert verdict.what == "rejected"
+    assert verdict.outcome == "rejected"
     module, *arguments = shlex.split(to_serve(verdict))
     assert module == "seq2seq"
     assert main(arguments) == 0
     assert aliases() == {"champion": "3", "previous": "2", "challenger": "3"}
-    assert promote.promote().what == "unchanged"
+    assert promote.promote().outcome == "unchanged"
 
 
 def test_it_needs_nothing_of_a_workspace(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +127,7 @@ def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
         assert rollback.rollback("m", None, "bad").version == "1"
     elif lost == "set_registered_model_alias":  # half done, and completed by the next, however it is asked
         assert rollback.rollback("m", "", "bad").version == "1"
-    assert promote.promote().what == "kept"
+    assert promote.promote().outcome == "kept"
     assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
 
 
@@ -147,7 +147,7 @@ def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None
     rollback.rollback("m", None, "it forgot numbers")
     client.connect().delete_registered_model_alias("m", "champion")
     verdict = promote.promote()
-    assert verdict.what == "kept"
+    assert verdict.outcome == "kept"
     assert "version 2 was rolled back (it forgot numbers), and there is no champion; `se" in verdict.reason
     assert "champion" not in aliases()
 
@@ -174,7 +174,7 @@ def test_a_promotion_slips_in_while_the_older_version_is_tried(
     def slow(*arguments: Any) -> None:
         real(*arguments)
         world.make(1.0, 0.01)
-        assert promote.promote().what == "promoted"
+        assert promote.promote().outcome == "promoted"
 
     monkeypatch.setattr(rollback, "call", slow)
     with pytest.raises(UserError, match=r"changed from version 2 to 3 while version 1 was tried: .*--to"):
@@ -215,11 +215,11 @@ def test_the_challenger_itself_is_rolled_back_meanwhile(world: World) -> None:
 
     def meanwhile() -> None:
         world.during = lambda: None
-        assert promote.promote().what == "promoted"
+        assert promote.promote().outcome == "promoted"
         rollback.rollback("m", "2", "it is bad")
 
     world.during = meanwhile
-    assert promote.promote().what == "kept"
+    assert promote.promote().outcome == "kept"
     assert aliases() == {"champion": "2", "previous": "3", "challenger": "3"}
     assert [what for what, *_ in log()[2:]] == ["promoted", "rolled back"]
 
@@ -284,7 +284,7 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
         with pytest.raises(Killed):
             promotions.apply(entry, {})
     registry.connect().delete_model_version("m", gone.version)
-    assert promote.promote().what == "kept"
+    assert promote.promote().outcome == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")
     assert aliases()["champion"] == "1"
 
