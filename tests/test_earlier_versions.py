@@ -35,6 +35,10 @@ def adopt(folder: Path) -> registry.Version:
     return registry.register_version(KNOWN["name"], f"models:/{model.model_id}", run_id, KNOWN["tags"])
 
 
+def test_its_run_is_found_by_the_tags_of_today() -> None:
+    assert {runs.FINGERPRINT, runs.PLACE} <= KNOWN["run"]["tags"].keys()
+
+
 @pytest.mark.slow
 def test_it_answers_is_judged_and_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects.make(tmp_path)
