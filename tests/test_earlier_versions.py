@@ -49,6 +49,10 @@ def test_today_s_code_reads_its_model_folder_and_writes_the_same_weights(tmp_pat
     assert model_folder.digest(folder) == KNOWN["run"]["tags"]["model_digest"]
 
 
+def test_its_run_is_found_by_the_tags_of_today() -> None:
+    assert {runs.FINGERPRINT, runs.PLACE} <= KNOWN["run"]["tags"].keys()
+
+
 @pytest.mark.slow
 def test_it_translates_is_judged_and_rolled_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects.make(tmp_path)

@@ -145,9 +145,7 @@ def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> 
     run_stage("first")
     text = (toy / "dvc.lock").read_text()
     (toy / "dvc.lock").write_text(text.replace("  first:", "<<<<<<< HEAD\n  first:\n=======\n  first:"))
-    with pytest.raises(
-        UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: results come"
-    ):
+    with pytest.raises(UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: outputs are"):
         dag.read()
 
 
@@ -900,7 +898,7 @@ def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
     (toy / ".dvc/config").write_text("[core]\n    analytics = false\n")
     assert [node.name for node in dag.read()] == ["first", "second", "third"]
     assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
-    assert "core.no_scm in .dvc/config.local" in dag.settle_without_git()
+    assert "core.no_scm is set in .dvc/config.local" in dag.settle_without_git()
     assert run_stage("first")[0] == "ran"
     assert dag.settle_without_git() == ""
 

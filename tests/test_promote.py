@@ -37,7 +37,7 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     assert (tags["promotion.verdict"], tags["promotion.reason"]) == ("promoted", verdict.reason)
 
     told = json.loads(paths.VERDICT.read_text())
-    assert (told["what"], told["version"], told["champion"]) == ("promoted", "1", None)
+    assert (told["outcome"], told["version"], told["champion"]) == ("promoted", "1", None)
     assert (told["flow_run_id"], told["who"].count("@"), told["when"][-6:]) == ("flow 1", 1, "+00:00")
     assert {"name": "minimum BLEU", "ok": True, "figure": "30.00", "limit": "at least 20.00"} in told[
         "criteria"
@@ -143,7 +143,9 @@ def test_force_is_audited_and_has_its_limit(world: World) -> None:
     assert promote.promote().outcome == "rejected"
     forced = promote.promote("the old one swears")
     assert forced.outcome == "forced"
-    assert forced.reason.startswith("the old one swears; the policy decides rejected: version 2 fails 'no loss'")
+    assert forced.reason.startswith(
+        "the old one swears; the policy decides rejected: version 2 fails 'no loss'"
+    )
     assert any(c.ok is False for c in forced.criteria)
     assert aliases()["champion"] == "2"
     assert (log()[-1], verdict_of("2")) == (("forced", "1", "2", "done"), "forced")

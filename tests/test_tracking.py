@@ -214,7 +214,7 @@ def silent(monkeypatch):
 
 
 def test_a_server_that_never_answers_is_named_in_an_error(project, silent, capsys):
-    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* accepts connections and does not answer"):
+    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* accepts connections, but does not answer"):
         client.connect()
     text = capsys.readouterr().err
     assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")

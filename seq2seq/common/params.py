@@ -22,12 +22,7 @@ from ruamel.yaml.error import YAMLError
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 
-RESERVED_METRIC_KEYS = (
-    "frozen_set",
-    "digests",
-    "signatures",
-    "model_digest",
-)  # keys of metrics.json beside the sets
+RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
 FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
@@ -166,9 +161,7 @@ class Promote(Section):
 
     frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     minimum_bleu: Annotated[float, Field(ge=0)]
-    significance: Annotated[
-        float, Field(ge=0.005, lt=1)
-    ]  # divided among all slices; no test reaches p < 0.0001
+    significance: Annotated[float, Field(ge=0.005, lt=1)]  # for all slices together; p is at least 0.0001
     margin: Annotated[float, Field(ge=0)]
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive
@@ -395,9 +388,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def _disagreement(checked: Params) -> str:
     """The contradiction between two keys; empty if there is none."""
     sets = checked.ingest.evaluation_sets
-    if taken := [
-        name for name in sets if name in (*paths.SPLITS, *RESERVED_METRIC_KEYS) or sets.count(name) > 1
-    ]:
+    if taken := [s for s in sets if s in (*paths.SPLITS, *RESERVED_METRIC_KEYS) or sets.count(s) > 1]:
         return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is in use"
     if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
         known = ", ".join(["test", *sets])

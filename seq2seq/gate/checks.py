@@ -1,8 +1,7 @@
 """The kinds of checks of a suite: how each finds its cases, and when a translation fails.
 
 Why: the cases are made from the sentences of an evaluation set, so that no check depends on a language; a
-check without suitable sentences has no cases. The options have no defaults: a suite's file lists all of
-them.
+check without suitable sentences has no cases. Options have no defaults: a suite's file is complete.
 """
 
 from __future__ import annotations
@@ -61,8 +60,7 @@ class Check(Strict):
 
     check: str  # its name
     threshold: Share  # of the cases, which must pass
-    # Cases drawn at random; fewer sentences than `min_sentences` decide nothing. Suites of earlier releases
-    # have the second names.
+    # `most` and `fewest` are the names in suites of earlier releases.
     max_cases: Annotated[Positive, Field(validation_alias=AliasChoices("max_cases", "most"))]
     min_sentences: Annotated[Positive, Field(validation_alias=AliasChoices("min_sentences", "fewest"))]
 
@@ -228,9 +226,8 @@ class Copy(Check):
         yield from (Case(pair.source) for pair in different)
 
     def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
-        return (
-            "a copy of the source" if normalise(translations[case.source]) == normalise(case.source) else ""
-        )
+        copied = normalise(translations[case.source]) == normalise(case.source)
+        return "a copy of the source" if copied else ""
 
 
 class Ending(Check):

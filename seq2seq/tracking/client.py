@@ -3,8 +3,8 @@
 Why: only this module chooses the server, creates a new database, and decides which errors are transient;
 runs.py handles runs, registry.py models.
 
-The default is SQLite beside the project (`mlflow.db`, files in `mlruns`); MLFLOW_TRACKING_URI names
-another server. Importing MLflow takes seconds, so it is imported on first use.
+The default is SQLite beside the project (`mlflow.db`, files in `mlruns`), unless MLFLOW_TRACKING_URI is set.
+Importing MLflow takes seconds, so it is imported on first use.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from seq2seq.common.masking import mask
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-# With MLflow's defaults an unreachable server blocks a training for minutes. The timeout applies to each wait
-# for data: an upload in progress may take longer.
+# MLflow's defaults block a training for minutes. The timeout is for each wait for data, not for an upload.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 FIRST_ANSWER = 15.0  # seconds in which a server must answer a first check
 SILENCE = 5.0  # seconds of waiting before a line names the server
@@ -42,13 +41,7 @@ _shown: dict[str, float] = {}  # time of the last line, by server
 TRANSIENT_CODES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 # Errors of this machine's disk or permissions, not of a server.
 LOCAL_ERRNOS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOENT,
-    errno.ENOTDIR,
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
 }
 SQLITE_ERROR = re.compile(r"\(sqlite3\.\w*Error\) ")
 COPY, COPIES = "copy-%Y%m%d-%H%M%S", 3  # of a database before an upgrade: the name, and the number kept
@@ -107,7 +100,7 @@ def _check_answering(address: str) -> None:
         if limit == SILENCE:
             _wait_for(address, f"{FIRST_ANSWER:.0f} s")
     raise TransientError(
-        f"MLflow at {address} accepts connections and does not answer within {FIRST_ANSWER:.0f} s"
+        f"MLflow at {address} accepts connections, but does not answer: {FIRST_ANSWER:.0f} s"
     )
 
 
