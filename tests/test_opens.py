@@ -109,7 +109,7 @@ class Trace(NamedTuple):
 
 
 class World(NamedTuple):
-    """A finished project, what each of its stages read, and the record as it was before `register`."""
+    """A finished project, the inputs that each stage read, and the MLflow record before `register`."""
 
     project: Path
     traces: dict[str, Trace]
@@ -135,7 +135,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def opened(log: Path, project: Path) -> Iterator[str]:
-    """What of the project was read, without its code, which test_architecture holds against dvc.yaml."""
+    """The files of the project that were read, without code, which test_architecture compares with dvc.yaml."""
     for line in log.read_text("utf-8").splitlines():
         event, _, name = line.partition("\t")
         path = Path(name).relative_to(project)
@@ -147,7 +147,7 @@ def opened(log: Path, project: Path) -> Iterator[str]:
 
 
 def read_keys(log: Path) -> Iterator[str]:
-    """Parameters read by modules that decide bytes."""
+    """Parameters read by modules that affect results."""
     for line in log.read_text("utf-8").splitlines():
         caller, _, key = line.partition("\t")
         if not caller.removeprefix("seq2seq.").startswith(DECIDES_NOTHING):
@@ -182,7 +182,7 @@ def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_opens_what_it_declares(world: World, name: str) -> None:
+def test_a_stage_opens_only_declared_inputs(world: World, name: str) -> None:
     assert undeclared(name, declared(world.project)[name], world.traces[name]) == set()
 
 
@@ -242,7 +242,7 @@ def alone(
 
 
 def digests(folder: Path, names: list[str]) -> dict[str, str]:
-    """sha256 of files, and of all in folders."""
+    """sha256 of files, also of those in folders."""
     found = [path for name in names for path in (folder / name, *(folder / name).rglob("*"))]
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
