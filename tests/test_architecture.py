@@ -24,8 +24,8 @@ FLOWS = {path.stem: path for path in (ROOT / "flows").glob("*.py")}
 DAG = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 README = (ROOT / "README.md").read_text("utf-8")
 
-# Modules that stages import but that do not affect their outputs: paths, display, errors, records. A change of
-# them must not cause a new training.
+# Modules that stages import but that do not affect their outputs: paths, display, errors, records. A change
+# of them must not cause a new training.
 DECIDES_NOTHING = ("common.", "tracking.")
 
 

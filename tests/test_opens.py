@@ -135,7 +135,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def opened(log: Path, project: Path) -> Iterator[str]:
-    """The files of the project that were read, without code, which test_architecture compares with dvc.yaml."""
+    """The files of the project that were read, without code (test_architecture compares that)."""
     for line in log.read_text("utf-8").splitlines():
         event, _, name = line.partition("\t")
         path = Path(name).relative_to(project)
