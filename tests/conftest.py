@@ -11,7 +11,7 @@ from seq2seq.common import environment
 from seq2seq.tracking import client
 
 USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-# What a user has set for real runs is not for tests, of which some fail on purpose.
+# Settings of a user for real runs are removed, because some tests fail on purpose.
 for name in [*os.environ]:
     if name.startswith(("SEQ2SEQ_", "MLFLOW_", "PREFECT_")) or name in USERS:
         del os.environ[name]
@@ -26,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
-    """An MLflow database with its tables: making them takes longer than most tests with one."""
+    """An MLflow database with its tables, because creating them takes longer than most tests."""
     database = tmp_path_factory.mktemp("registry") / "mlflow.db"
     client._open(f"{client.SQLITE}{database}")
     return database
@@ -34,7 +34,7 @@ def empty_database(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _forget_the_server():
-    """Who logs a model names its server for the whole process; the next test has another."""
+    """Logging a model sets the server of the whole process; reset it after each test."""
     yield
     if mlflow := sys.modules.get("mlflow"):
         mlflow.set_tracking_uri(None)

@@ -33,7 +33,7 @@ def make(folder: Path, overrides: list[str] | None = None) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's, without what would send a run elsewhere."""
+    """The environment of this process, without variables that direct a run to other servers."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "PYTEST"))}
     return {**kept, "OMP_NUM_THREADS": "1", **more}
 
@@ -53,7 +53,7 @@ def call(project: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 
 def git(project: Path, *arguments: str) -> str:
-    """Run git there as nobody in particular."""
+    """Run git there with a neutral author."""
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     done = subprocess.run(
         ["git", *identity, *arguments], cwd=project, capture_output=True, text=True, check=True
@@ -62,7 +62,7 @@ def git(project: Path, *arguments: str) -> str:
 
 
 def commit(project: Path) -> None:
-    """Commit all there is."""
+    """Commit all files."""
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "as it is")
 

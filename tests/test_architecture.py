@@ -54,7 +54,7 @@ DOORS = {
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Every module a file imports, wherever in it, by full name."""
+    """All modules that a file imports, at any level, by full name."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -72,7 +72,7 @@ def ours(path: Path) -> set[str]:
 
 
 def reach(module: str) -> set[str]:
-    """A module and all of ours it needs to decide its bytes."""
+    """A module and all modules of the project that affect its outputs."""
     seen, todo = set(), {module}
     while todo:
         name = todo.pop()
@@ -119,7 +119,7 @@ def test_one_name_everywhere():
 
 
 @pytest.mark.parametrize("stage", DAG)
-def test_the_code_a_stage_depends_on_is_what_it_imports(stage):
+def test_the_code_deps_of_a_stage_are_its_imports(stage):
     declared = {dep for dep in DAG[stage]["deps"] if dep.startswith("seq2seq/")}
     needed = {MODULES[name] for name in reach(stage)}
     if stage == "register":  # a version carries what serves it, by file
@@ -137,11 +137,11 @@ def test_a_stage_declares_the_parameters_it_uses(stage):
 
 @pytest.mark.parametrize("stage", DAG)
 def test_a_stage_declares_the_paths_it_uses(stage):
-    """Every path constant in a stage's module is an out of it, or a dep, or explained here."""
+    """Every path constant in a stage's module is an out, a dep, or an exception listed here."""
     by_name = {name: value.as_posix() for name, value in vars(paths).items() if isinstance(value, Path)}
     undeclared = {
-        "RUN",  # which MLflow run made the model: no result depends on it
-        "CURVE",  # only to heal that run's record
+        "RUN",  # the MLflow run of the model: no result depends on it
+        "CURVE",  # only to complete the record of that run
         "CHECKPOINTS",
         "REPORTS",
         "PARAMS",

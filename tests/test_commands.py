@@ -224,7 +224,7 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_use_prints_what_changed_and_nothing_twice(project, capsys):
+def test_use_prints_changes_once(project, capsys):
     assert main(["use", "grammar", "--set", "train.seed=2", "--set", "ingest.train_size=null"]) == 0
     assert capsys.readouterr().out == "ingest.train_size: 32000 -> null\ntrain.seed: 1 -> 2\n"
     assert main(["use", "--set", "train.seed=2"]) == 0
@@ -236,7 +236,7 @@ def test_use_needs_something_to_use(project, capsys):
     assert "name a recipe (grammar, local, multi30k, " in failure(capsys, "use")
 
 
-def test_pin_prints_what_changed(monkeypatch, capsys):
+def test_pin_prints_changes(monkeypatch, capsys):
     monkeypatch.setattr(hub, "pin", lambda path: [("revision", "main", "0" * 40)])
     assert main(["pin", "corpora/x.yaml"]) == 0
     assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"

@@ -132,7 +132,7 @@ EDITS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_is_foretold_is_what_dvc_does(toy: Path, edit: str) -> None:
+def test_the_plan_is_the_behaviour_of_dvc(toy: Path, edit: str) -> None:
     EDITS[edit]()
     planned = {step["stage"]: step["outcome"] for step in explain.explain()}
     became = repro()
@@ -203,7 +203,7 @@ def test_earlier_outputs_are_restored_and_missing_ones_named(toy: Path) -> None:
     ]
 
 
-def test_a_training_says_where_it_goes_on_and_only_if_it_does(toy: Path) -> None:
+def test_a_training_that_will_continue_is_shown_with_its_checkpoint(toy: Path) -> None:
     import torch
 
     use(train_updates=61)

@@ -149,7 +149,7 @@ def test_a_run_is_shown_in_both_directions(trainings: dict[str, str]) -> None:
     assert "promoted by" in text(subject)
 
 
-def test_all_that_came_of_a_corpus_is_found(trainings: dict[str, str]) -> None:
+def test_all_runs_of_a_corpus_are_found(trainings: dict[str, str]) -> None:
     came = {trainings["plain"]: ["1"], trainings["changed"]: ["2"], trainings["other file"]: ["2"]}
     for subject in (FIRST, FIRST.removesuffix(".dir"), FIRST[:7]):
         found = lineage.trace(subject)
@@ -236,7 +236,7 @@ def test_a_deleted_run_is_still_shown(trainings: dict[str, str]) -> None:
         client.connect().restore_run(trainings["changed"])
 
 
-def test_a_version_whose_run_is_gone_still_says_what_its_tags_do(project: Path) -> None:
+def test_a_version_with_a_deleted_run_is_shown_by_its_tags(project: Path) -> None:
     run_id = train(FIRST, "aa" * 32, "1")
     version = register(run_id, "d1", **{"corpus.id": "a/x", "corpus.revision": "7" * 40})
     with sqlite3.connect("mlflow.db") as database:  # as `mlflow gc` does

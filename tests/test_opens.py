@@ -147,7 +147,7 @@ def opened(log: Path, project: Path) -> Iterator[str]:
 
 
 def read_keys(log: Path) -> Iterator[str]:
-    """Parameters read by modules that decide bytes."""
+    """Parameters read by modules that affect results."""
     for line in log.read_text("utf-8").splitlines():
         caller, _, key = line.partition("\t")
         if not caller.removeprefix("seq2seq.").startswith(DECIDES_NOTHING):
@@ -242,7 +242,7 @@ def alone(
 
 
 def digests(folder: Path, names: list[str]) -> dict[str, str]:
-    """sha256 of files, and of all in folders."""
+    """sha256 of files, also of those in folders."""
     found = [path for name in names for path in (folder / name, *(folder / name).rglob("*"))]
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

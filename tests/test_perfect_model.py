@@ -94,4 +94,4 @@ def test_sentences_rewritten_by_a_rule_are_counted_and_reported(tmp_path, monkey
     train = sum(1 for _ in read_split(paths.CORPUS, "train"))
     coverage = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]["target"]
     assert coverage["rewritten"] == train
-    assert f"{train:,} target sentences of train hold characters" in capsys.readouterr().out
+    assert f"{train:,} target sentences of train contain characters" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.params import show
 from seq2seq.common.workspace import DIGITS as TAGGED
-from seq2seq.common.workspace import ELSEWHERE, FILES, files, known_tag
+from seq2seq.common.workspace import ELSEWHERE, FILES, files, tag_value
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
@@ -219,7 +219,7 @@ def _rows(run: Facts) -> Iterator[tuple[str, list[str]]]:
     else:
         yield "run", [f"{run['run_id']} is deleted from the server, with its record"]
         [version] = run["versions"]
-        about = (known_tag(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
+        about = (tag_value(version["tags"].get(f"corpus.{key}")) for key in ("id", "revision"))
         yield "corpus", [", revision ".join(filter(None, about))]
     for version in run["versions"]:
         first, *more = _format_version(version)

@@ -142,7 +142,7 @@ def flow_run() -> str:
     return os.environ.get("PREFECT__FLOW_RUN_ID", "")
 
 
-def known_tag(tag: str | None) -> str:
+def tag_value(tag: str | None) -> str:
     """The value of a tag; empty for a missing, unknown or "none" value."""
     return "" if tag is None or tag in (UNKNOWN, NONE) else tag
 

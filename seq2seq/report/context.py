@@ -142,7 +142,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "commit": origin["git.commit"],
         "dirty": origin["git.dirty"],
         "lock": origin["dvc.lock.sha256"],
-        "flow_run": workspace.known_tag(origin["prefect.flow_run_id"]),
+        "flow_run": workspace.tag_value(origin["prefect.flow_run_id"]),
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "METRICS": METRICS,
     }
