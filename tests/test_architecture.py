@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from flows.__main__ import parser
 from seq2seq.__main__ import STAGES
 from seq2seq.common import params, paths
+from seq2seq.common.exits import Exit
 from seq2seq.inference import packaging
 
 ROOT = Path(__file__).parents[1]
@@ -266,3 +267,9 @@ def test_the_diagram_shows_the_stages_in_order():
     diagram = next(block for block in re.findall(r"```.*?```", README, re.DOTALL) if "ingest ─" in block)
     positions = [diagram.index(stage) for stage in STAGES]
     assert positions == sorted(positions)
+
+
+def test_the_page_of_exit_statuses_is_the_table():
+    page = (ROOT / "docs/promotion.md").read_text("utf-8")
+    documented = {int(status) for status in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert documented == {*Exit} - {Exit.PIPE_CLOSED}
