@@ -81,7 +81,7 @@ def project(tmp_path, monkeypatch) -> Path:
     """A project with a small corpus that git does not track."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    for name in ("seq2seq", "recipes"):
+    for name in ("seq2seq", "benchmarks", "recipes"):
         shutil.copytree(ROOT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copyfile(ROOT / name, name)

@@ -63,10 +63,10 @@ def test_a_command_ends_in_two_lines_on_a_full_disk(
 
     fill(".prefect")
     assert failures.status_of(body, console.terminal(), "") == 1
-    said = capsys.readouterr().err
-    assert said.startswith(line)
-    assert "free space on the disk of .prefect and run again" in said
-    assert len(said.splitlines()) <= 2
+    output = capsys.readouterr().err
+    assert output.startswith(line)
+    assert "free space on the disk of .prefect and run again" in output
+    assert len(output.splitlines()) <= 2
 
 
 def test_other_errors_keep_their_traceback(fill: Any) -> None:

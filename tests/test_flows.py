@@ -49,9 +49,9 @@ from collections.abc import Iterator
 from pathlib import Path
 name = sys.argv[1]
 out = {"first": "one", "second": "two", "third": "three"}[name] + ".txt"
-said = Path(name + ".do").read_text().split() if Path(name + ".do").exists() else []
-print(name + ": says this", flush=True)
-match said:
+order = Path(name + ".do").read_text().split() if Path(name + ".do").exists() else []
+print(name + ": works", flush=True)
+match order:
     case ["sleep"]:
         Path("started").write_text(str(os.getpid()))
         try:
@@ -65,7 +65,7 @@ match said:
         os.kill(os.getpid(), signal.SIGKILL)
     case ["once", kind]:
         Path(name + ".do").unlink()
-        said = ["fail", kind]
+        order = ["fail", kind]
     case ["damaged", again]:  # as a stage of ours that finds its input damaged
         Path(name + ".do").unlink()
         Path("one.txt").unlink()
@@ -75,8 +75,8 @@ match said:
         record = {"status": "failed", "class": "damaged", "message": "one.txt is damaged", "again": [again]}
         Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
         sys.exit(1)
-if said[:1] == ["fail"]:
-    record = {"stage": name, "status": "failed", "class": said[1], "message": "it did not work"}
+if order[:1] == ["fail"]:
+    record = {"stage": name, "status": "failed", "class": order[1], "message": "it did not work"}
     Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
     print("error: " + name + ": it did not work", file=sys.stderr)
     sys.exit(1)
@@ -103,8 +103,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_stage(name: str, **options: Any) -> tuple[str, list[str]]:
-    said: list[str] = []
-    return dvc_runner.run(name, said.append, **options).outcome, said
+    printed: list[str] = []
+    return dvc_runner.run(name, printed.append, **options).outcome, printed
 
 
 # --- the graph ------------------------------------------------------------------------------------
@@ -179,12 +179,12 @@ def with_python() -> dict[str, str]:
 
 
 def test_ran_unchanged_restored(toy: Path) -> None:
-    assert run_stage("first") == ("ran", ["first: says this"])  # and nothing of DVC's own talk
+    assert run_stage("first") == ("ran", ["first: works"])  # and nothing of DVC's own talk
     assert run_stage("first") == ("unchanged", [])
     (toy / "one.txt").unlink()
     assert run_stage("first") == ("restored", [])
     assert (toy / "one.txt").read_text() == "input first"
-    assert run_stage("first", force=True) == ("ran", ["first: says this"])
+    assert run_stage("first", force=True) == ("ran", ["first: works"])
 
 
 @pytest.mark.slow
@@ -235,11 +235,11 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     bad = cached(toy / "one.txt")
     damage(bad)
     (toy / "one.txt").unlink()
-    what, said = run_stage("first")
+    what, printed = run_stage("first")
     assert what == "ran"
     assert (
         f"first: one.txt is damaged: its hash differs from dvc.lock; removed it and the "
-        f"damaged {bad} in DVC's cache, stage first will recreate it" in said
+        f"damaged {bad} in DVC's cache, stage first will recreate it" in printed
     )
     assert (toy / "one.txt").read_text() == "input first"
     assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()
@@ -249,10 +249,10 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
 def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
     run_stage("first")
     (toy / "second.do").write_text("damaged first")
-    what, said = run_stage("second")
+    what, printed = run_stage("second")
     assert what == "ran"
-    assert "second: one.txt is damaged" in said
-    assert "first: says this" in said[1:]  # it was missing in the cache too
+    assert "second: one.txt is damaged" in printed
+    assert "first: works" in printed[1:]  # it was missing in the cache too
 
 
 def dvc(*arguments: str) -> None:
@@ -269,10 +269,10 @@ def test_data_under_dvc_add_with_a_damaged_object_comes_from_the_remote(toy: Pat
     flip(bad)
     bad.chmod(mode)
     (toy / "input.txt").unlink()
-    said: list[str] = []
-    dvc_runner.fetch("input.txt.dvc", said.append)
+    printed: list[str] = []
+    dvc_runner.fetch("input.txt.dvc", printed.append)
     renamed = f"renamed to {bad}.damaged"
-    assert said[0] == f"input.txt is damaged in DVC's cache: {renamed}, looking in the DVC remote"
+    assert printed[0] == f"input.txt is damaged in DVC's cache: {renamed}, looking in the DVC remote"
     assert (toy / "input.txt").read_text() == "input "
     assert [path.name for path in bad.parent.iterdir()] == [bad.name]
 
@@ -286,10 +286,10 @@ def test_a_folder_under_dvc_add_whose_list_is_damaged_too_comes_from_the_remote(
     flip(bad)
     flip(listing)
     shutil.rmtree("corpus")
-    said: list[str] = []
-    dvc_runner.fetch("corpus.dvc", said.append)
+    printed: list[str] = []
+    dvc_runner.fetch("corpus.dvc", printed.append)
     assert (toy / "corpus/a.txt").read_text() == "a file"
-    named = [line.split(" is damaged")[0] for line in said if "damaged" in line]
+    named = [line.split(" is damaged")[0] for line in printed if "damaged" in line]
     assert named == ["corpus", "corpus/a.txt"]
 
 
@@ -407,19 +407,19 @@ def test_a_full_disk_under_dvc_is_the_systems_with_the_remedy(
 def test_an_interrupted_module_leaves_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow.py").write_text("raise KeyboardInterrupt  # as if it came while this imports torch")
     monkeypatch.chdir(tmp_path)
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(StageError) as caught:
-        dvc_runner.call("promote", "slow", [], said.append)
-    assert (caught.value.kind, said) == ("interrupted", [])
+        dvc_runner.call("promote", "slow", [], printed.append)
+    assert (caught.value.kind, printed) == ("interrupted", [])
 
 
 def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
     (toy / "first.do").write_text("sleep")
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(StageError) as caught:
-        dvc_runner.run("first", said.append, timeout=15.0)
+        dvc_runner.run("first", printed.append, timeout=15.0)
     assert caught.value.kind == "timeout"
-    assert said == ["first: says this", "first: saved"]  # asked first, killed only if it does not end
+    assert printed == ["first: works", "first: saved"]  # asked first, killed only if it does not end
     assert_gone(int((toy / "started").read_text()))
 
 
@@ -432,10 +432,10 @@ def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        dvc_runner.run("first", said.append)
-    assert said[-1] == "first: saved"
+        dvc_runner.run("first", printed.append)
+    assert printed[-1] == "first: saved"
     assert_gone(int((toy / "started").read_text()))
 
 
@@ -631,15 +631,15 @@ def a_run(failure: BaseException | None) -> tuple[Any, Any, Any]:
     return SimpleNamespace(name="retrain"), SimpleNamespace(name="grey-owl", id="42"), state
 
 
-def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alert_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with listener() as (posted, url):
         monkeypatch.setenv(alerts.URL, url)
         alerts.notify_failure(*a_run(StageError("train", "system", "No space left on device: model")))
         alerts.notify_failure(*a_run(TransientError("no answer")))
         alerts.notify_failure(*a_run(None))
         alerts.notify_failure(*a_run(params.ParamsError("params.yaml cannot be used")))
-    told = "retrain failed: stage train (system) No space left on device: model"
-    assert posted[0]["text"] == f"{told}; {REMEDIES['system']}"
+    line = "retrain failed: stage train (system) No space left on device: model"
+    assert posted[0]["text"] == f"{line}; {REMEDIES['system']}"
     assert posted[0]["remedy"].startswith("see to the disk")
     assert (posted[0]["flow_run_id"], posted[0]["stage"], posted[0]["class"]) == ("42", "train", "system")
     assert posted[1]["text"] == f"retrain failed: (transient) no answer; {REMEDIES['transient']}"
@@ -647,7 +647,7 @@ def test_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert posted[3]["text"] == f"retrain failed: (user) params.yaml cannot be used; {REMEDIES['user']}"
 
 
-def test_a_rejection_is_told_with_the_sentences_that_got_worse(
+def test_a_rejection_is_sent_with_the_sentences_that_got_worse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -702,7 +702,7 @@ def test_an_alert_that_cannot_be_sent_breaks_nothing(
         logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)  # Prefect's do not propagate
         assert not alerts.send_alert(lambda: alerts.notice(*a_run(UserError("x"))))
         assert "the notice could not be sent" in caplog.text
-        with listener(302) as (_, url):  # a login page is nobody who was told
+        with listener(302) as (_, url):  # a login page accepts no alert
             monkeypatch.setenv(alerts.URL, url)
             assert not alerts.send_alert(lambda: {"text": "x"})
     assert "answers with status 302" in caplog.text
@@ -880,7 +880,9 @@ def test_a_broken_params_file_is_named_by_its_own_path_and_line(
     assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
 
 
-def test_a_slip_is_told_before_anything_starts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_reported_before_anything_starts(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for arguments, message in {
         ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
         ("--set", "train.seeed=1"): "no key train.seeed (did you mean train.seed?)",

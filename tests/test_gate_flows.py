@@ -1,4 +1,4 @@
-"""What Prefect, its pages and the webhook are told of verdicts and of going back."""
+"""Verdicts and rollbacks in Prefect, on its pages and as alerts."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
             judging()
         assert task_states() == {"promote": ("Rejected", 1)}
         assert "| no loss | **not met** | -2.00 BLEU, p = 0.010 |" in artifact("promotion")
-        judging()  # nobody could be told then
+        judging()  # the alert could not be sent before
         assert "- challenger: three" in artifact("promotion")
         [notice] = posted
         assert notice["text"].startswith("judging: m is rejected, version 1 stays: version 2 fails 'no loss'")
         assert notice["text"].endswith("champion: two\nchallenger: three")
-        judging()  # nobody is told twice
+        judging()  # an alert is sent once
         assert task_states() == {"promote": ("Rejected", 1)}
         assert len(posted) == len(events) == 1
 

@@ -272,7 +272,7 @@ def test_it_is_the_same_from_any_folder(
 
 
 @pytest.mark.slow
-def test_a_server_tells_it_without_the_workspace(
+def test_a_server_reports_it_without_the_workspace(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_runs(monkeypatch)

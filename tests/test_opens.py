@@ -48,7 +48,6 @@ EXPLAINED = {
         "reports/curve.csv": "points that the run lacks are logged",
     },
     "register": {
-        "seq2seq": "logged with the model",
         "reports/run.json": "names the MLflow run of the model",
         "reports/curve.csv": "points that the run lacks are logged",
     },

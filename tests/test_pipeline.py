@@ -166,7 +166,7 @@ def test_killed_in_each_stage_and_run_again(by_hand: dict[str, str], tmp_path: P
                 running.kill()
                 _, alive = psutil.wait_procs(victims[:-1], timeout=60)
                 assert alive == []
-            else:  # the stage alone: it is said what happened
+            else:  # the stage alone, with its outcome
                 process.kill()
                 text, _ = running.communicate(timeout=60)
                 assert f"{stage} (killed)" in text
@@ -258,7 +258,7 @@ def test_damaged_objects_of_the_cache_are_made_again(by_hand: dict[str, str], tm
     assert results(project) == by_hand
 
 
-# --- what Prefect is told, on the toy project -----------------------------------------------------
+# --- states in Prefect, on the toy project --------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def prefect() -> Iterator[None]:
 
 
 @pytest.fixture
-def told(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def printed(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The lines of the screen."""
     monkeypatch.setattr(pipeline, "RETRY_DELAYS", [0.1, 0.1])
 
@@ -305,7 +305,7 @@ def task_states() -> dict[str, tuple[str, int]]:
         return {run.name: (run.state_name or "", run.run_count) for run in runs}
 
 
-def test_states_are_what_happened(toy: Path, told: list[str]) -> None:
+def test_states_are_what_happened(toy: Path, printed: list[str]) -> None:
     pipeline.pipeline()
     assert task_states() == dict.fromkeys(("first", "second", "third"), ("Ran", 1))
     (toy / "two.txt").unlink()
@@ -315,21 +315,21 @@ def test_states_are_what_happened(toy: Path, told: list[str]) -> None:
     assert task_states() == {"first": ("Unchanged", 1), "second": ("Ran", 1)}
 
 
-def test_what_may_pass_is_tried_again(toy: Path, told: list[str]) -> None:
+def test_what_may_pass_is_tried_again(toy: Path, printed: list[str]) -> None:
     (toy / "second.do").write_text("once transient")
     pipeline.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Ran", 2), "third": ("Ran", 1)}
-    assert any("failed" in line and line.endswith("it did not work; again in 0 s") for line in told)
+    assert any("failed" in line and line.endswith("it did not work; again in 0 s") for line in printed)
 
 
-def test_what_will_not_pass_is_not(toy: Path, told: list[str]) -> None:
+def test_what_will_not_pass_is_not(toy: Path, printed: list[str]) -> None:
     (toy / "second.do").write_text("once user")
     with pytest.raises(StageError, match="second \\(user\\): it did not work"):
         pipeline.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Failed", 1)}
 
 
-def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, told: list[str]) -> None:
+def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, printed: list[str]) -> None:
     with get_client(sync_client=True) as client:
         killed = client.create_flow_run(pipeline.pipeline, state=Running())
         ended = client.create_flow_run(pipeline.pipeline, state=Completed())
@@ -342,4 +342,4 @@ def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, told:
     for unknown in (str(uuid4()), "", "half a num"):  # of another server, or cut short
         pipeline.FLOW_RUN.write_text(unknown)
         pipeline.pipeline(until="first")
-    assert "was killed by force: marked as crashed" in "\n".join(told)
+    assert "was killed by force: marked as crashed" in "\n".join(printed)

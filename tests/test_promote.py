@@ -36,16 +36,21 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     tags = registry.get_version("m", "1").tags
     assert (tags["promotion.verdict"], tags["promotion.reason"]) == ("promoted", verdict.reason)
 
-    told = json.loads(paths.VERDICT.read_text())
-    assert (told["outcome"], told["version"], told["champion"]) == ("promoted", "1", None)
-    assert (told["flow_run_id"], told["who"].count("@"), told["when"][-6:]) == ("flow 1", 1, "+00:00")
-    assert {"name": "minimum BLEU", "ok": True, "figure": "30.00", "limit": "at least 20.00"} in told[
+    written = json.loads(paths.VERDICT.read_text())
+    assert (written["outcome"], written["version"], written["champion"]) == ("promoted", "1", None)
+    assert (written["flow_run_id"], written["who"].count("@"), written["when"][-6:]) == (
+        "flow 1",
+        1,
+        "+00:00",
+    )
+    assert {"name": "minimum BLEU", "ok": True, "figure": "30.00", "limit": "at least 20.00"} in written[
         "criteria"
     ]
     mlflow_client = client.connect()
     [entry] = promotions.entries("m")
     assert (
-        json.loads(Path(mlflow_client.download_artifacts(entry.run_id, "verdict.json")).read_text()) == told
+        json.loads(Path(mlflow_client.download_artifacts(entry.run_id, "verdict.json")).read_text())
+        == written
     )
     kept = {item.path for item in mlflow_client.list_artifacts(version.run_id, "promotion/m-1")}
     assert kept == {f"promotion/m-1/{name}" for name in ("evidence.json", "verdict.json", "report.html")}

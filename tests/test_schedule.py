@@ -56,8 +56,8 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         )
         start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
-        told = projects.call(project, "-m", "flows", "deploy", **variables).stdout
-        assert "retrain/retrain and rollback/rollback are deployed" in told
+        printed = projects.call(project, "-m", "flows", "deploy", **variables).stdout
+        assert "retrain/retrain and rollback/rollback are deployed" in printed
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         schedule = f"{api}/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
         send("PATCH", schedule, {"active": False})
@@ -102,7 +102,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
             **dict.fromkeys([*STAGES, "promote"], "Unchanged"),
         }
 
-        # A commit that cannot run: the run fails and somebody is told.
+        # A commit that cannot run: the run fails, with an alert.
         params = project / "params.yaml"
         params.write_text(params.read_text().replace("de-en.yaml", "xx.yaml"))
         projects.commit(project)
