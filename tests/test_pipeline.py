@@ -171,7 +171,7 @@ def test_killed_in_each_stage_and_run_again(by_hand: dict[str, str], tmp_path: P
                 text, _ = running.communicate(timeout=60)
                 assert f"{stage} (killed)" in text
         done = projects.call(project, "-c", ONE_STAGE, stage)
-        assert "what='ran'" in done.stdout
+        assert "outcome='ran'" in done.stdout
     assert results(project) == by_hand
 
 
