@@ -16,14 +16,14 @@ from seq2seq import __main__ as package
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status, a member of seq2seq.common.exits.Exit."""
     options = parser().parse_args(arguments)
-    if "act" not in options:
+    if "interrupted" not in options:  # a command of the package
         return package.run(options)
     from flows import console, failures
 
     display = console.terminal()
     token = console.current.set(display)
     try:
-        return failures.status_of(lambda: int(options.act(options)), display, options.interrupted)
+        return failures.status_of(lambda: _act(options), display, options.interrupted)
     finally:
         console.current.reset(token)
 
@@ -48,63 +48,36 @@ def add_commands(commands: Any) -> None:
         "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
     )
     run.add_argument("--dry", action="store_true", help="print what would run and why, change nothing")
-    run.set_defaults(act=_run, interrupted="run again: finished stages are kept, a training goes on")
+    run.set_defaults(interrupted="run again: finished stages are kept, a training goes on")
 
     promote = commands.add_parser("promote", help="make the tree's version champion if it is fit and better")
     promote.add_argument("--force", action="store_true", help="promote it whatever the policy decides")
     promote.add_argument("--reason", help="why it is forced; kept in the log")
-    promote.set_defaults(act=_promote, interrupted="run again: nothing is left half done")
+    promote.set_defaults(interrupted="run again: nothing is left half done")
 
     rollback = commands.add_parser("rollback", help="make an older version champion again")
     rollback.add_argument("--to", metavar="VERSION", help="default: the version that served before this one")
     rollback.add_argument("--name", help="registered model; default: register.name of params.yaml")
     rollback.add_argument("--reason", required=True, help="why; kept in the log")
-    rollback.set_defaults(act=_rollback, interrupted="run it again")
+    rollback.set_defaults(interrupted="run it again")
 
     deploy = commands.add_parser("deploy", help="put infra/prefect.yaml on the Prefect server")
-    deploy.set_defaults(act=_deploy, interrupted="run it again: deploying twice changes nothing")
+    deploy.set_defaults(interrupted="run it again: deploying twice changes nothing")
 
     worker = commands.add_parser("worker", help="run what that server schedules, until Ctrl-C")
-    worker.set_defaults(act=_worker, interrupted="")
+    worker.set_defaults(interrupted="")
 
     cleanup = commands.add_parser("cleanup", help="remove what runs have written, and nothing else")
-    cleanup.set_defaults(act=_cleanup, interrupted="run again: it goes on where it was")
+    cleanup.set_defaults(interrupted="run again: it goes on where it was")
 
 
-def _run(options: argparse.Namespace) -> int:
-    from flows import run
+def _act(options: argparse.Namespace) -> int:
+    from flows import cleanup, deploy, promote, rollback, run, worker
 
-    return run.command(options)
-
-
-def _promote(options: argparse.Namespace) -> int:
-    from flows import promote
-
-    return promote.command(options)
-
-
-def _rollback(options: argparse.Namespace) -> int:
-    from flows import rollback
-
-    return rollback.command(options)
-
-
-def _deploy(options: argparse.Namespace) -> int:
-    from flows import deploy
-
-    return deploy.command(options)
-
-
-def _worker(options: argparse.Namespace) -> int:
-    from flows import worker
-
-    return worker.command(options)
-
-
-def _cleanup(options: argparse.Namespace) -> int:
-    from flows import cleanup
-
-    return cleanup.command(options)
+    modules = {"run": run, "promote": promote, "rollback": rollback}
+    modules |= {"deploy": deploy, "worker": worker, "cleanup": cleanup}
+    status: int = modules[options.command].command(options)
+    return status
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -113,35 +114,28 @@ def run(
     Stops the whole process group on a timeout (seconds) and on any exception, Ctrl-C included.
     Raises StageError.
     """
-    how: dict[str, Any] = {"timeout": timeout, "environment": environment}
+    attempt = partial(_run, name, say, timeout, environment or {})
     for path in integrity.remove_bad_lists(name):
         say(f"{name}: {path} of DVC's cache is damaged: removed, the stage makes it again")
     try:
-        outcome = _run(name, say, force=force, **how)
+        outcome = attempt(force)
     except DamagedInputError as failure:
         say(f"{name}: {failure.message}")
         for other in failure.again:
-            run(other, say, **how)
-        return _run(name, say, force=force, **how)
+            run(other, say, timeout=timeout, environment=environment)
+        return attempt(force)
     if outcome.outcome == "restored" and (found := integrity.check_outputs(name)):
         say(f"{name}: {'; '.join(map(str, found))}")
-        return _run(name, say, **how)
+        return attempt(force=False)
     return outcome
 
 
-def _run(
-    name: str,
-    say: Say,
-    *,
-    force: bool = False,
-    timeout: float | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Outcome:
+def _run(name: str, say: Say, timeout: float | None, environment: Mapping[str, str], force: bool) -> Outcome:
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     before = integrity.state(name)
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
-        call = _Child("dvc", arguments, say, timeout, {**(environment or {}), OUTCOME_FILE: str(marker)})
+        call = _Child("dvc", arguments, say, timeout, {**environment, OUTCOME_FILE: str(marker)})
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
         if record or call.has_run:

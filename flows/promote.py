@@ -181,11 +181,11 @@ def _cached_verdict(
         now = f"now version {champion.version} is" if champion else "and there is no champion"
         back = f"seq2seq rollback --to {number} --reason ..."
         return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
-    if given in ("kept", "rejected") and challenger.tags.get(promotions.JUDGED) == _verdict_key(
-        candidates, current
-    ):
-        return given, challenger.tags[promotions.REASON]
-    return None
+    if given not in ("kept", "rejected"):
+        return None
+    judged = challenger.tags.get(promotions.JUDGED)
+    same = judged == _verdict_key(candidates, current)
+    return (given, challenger.tags[promotions.REASON]) if same else None
 
 
 def _verdict_key(candidates: Candidates, current: params.Params) -> str:

@@ -36,7 +36,7 @@ def _read_verdict() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(paths.VERDICT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return {"outcome": found.get("what"), **found}  # `what` in files of earlier releases
+    return policy.with_outcome(found)
 
 
 def _repair(version: Version, standing: Verdict) -> None:

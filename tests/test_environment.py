@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -25,12 +26,16 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 
 
 @contextmanager
-def a_server(address: str = "127.0.0.1") -> Iterator[str]:
-    """A server that answers every request with an empty JSON object; its host and port."""
+def a_server(address: str = "127.0.0.1", bodies: list[bytes] | None = None) -> Iterator[str]:
+    """A server that answers every request with an empty JSON object; its host and port.
+
+    The bodies of requests are appended to `bodies`.
+    """
+    received = [] if bodies is None else bodies
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            received.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -122,9 +127,11 @@ def test_another_server_is_reached_through_the_proxy(proxied: None, monkeypatch:
 
 
 def test_a_notice_to_this_machine_goes_directly(proxied: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with a_server() as place:
+    bodies: list[bytes] = []
+    with a_server(bodies=bodies) as place:
         environment.configure_process()
         alerts.post(f"http://{place}/", {"text": "x"})
+    assert [json.loads(body) for body in bodies] == [{"text": "x"}]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_a_killed_gate_leaves_no_model_process(tmp_path: Path) -> None:
         asker.kill()
         asker.wait()
         wait(lambda: ended(int(file.read_text())), "the end of the model's process")
+        assert ended(int(file.read_text()))
     finally:
         asker.kill()
         asker.wait()

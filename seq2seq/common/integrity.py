@@ -165,7 +165,7 @@ def state(name: str) -> tuple[Any, list[tuple[str, int, int]]]:
     """
     file = Path(name)
     is_stage = file.suffix != ".dvc"
-    entry = read(LOCK)["stages"].get(name, {}) if is_stage and LOCK.is_file() else read(file)
+    entry = read(LOCK).get("stages", {}).get(name, {}) if is_stage else read(file)
     folder = Path() if is_stage else file.parent / entry.get("wdir", ".")
     files = []
     for out in entry.get("outs", []):

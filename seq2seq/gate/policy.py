@@ -49,6 +49,11 @@ class Judgement:
     criteria: tuple[Criterion, ...]
 
 
+def with_outcome(verdict: Facts) -> dict[str, Any]:
+    """The content of a reports/verdict.json; earlier releases named the outcome `what`."""
+    return {"outcome": verdict.get("what"), **verdict}
+
+
 def judge(evidence: Facts, policy: Promote) -> Judgement:
     """The verdict on a challenger.
 

@@ -18,7 +18,7 @@ from typing import Any
 from seq2seq.common import paths, workspace
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Params, Promote, flatten
-from seq2seq.gate.policy import significance_of_one
+from seq2seq.gate.policy import significance_of_one, with_outcome
 from seq2seq.report import charts
 
 FILES = {
@@ -89,7 +89,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
     registration = found["registration"] or {"name": checked.register.name, "version": None}
     mine = (registration["name"], registration["version"])
     if verdict:
-        verdict = {"outcome": verdict.get("what"), **verdict}  # `what` in files of earlier releases
+        verdict = with_outcome(verdict)
     if metrics and metrics["model_digest"] != registration.get("model_digest", metrics["model_digest"]):
         notes.append(f"{paths.METRICS} is about another model than the registered one.")
     if verdict and (verdict["name"], verdict["version"]) != mine:
