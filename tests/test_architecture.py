@@ -16,8 +16,8 @@ from seq2seq.__main__ import STAGES
 from seq2seq.common import params, paths
 from seq2seq.common.exits import Exit
 from seq2seq.inference import packaging
+from tests.support.projects import ROOT
 
-ROOT = Path(__file__).parents[1]
 # By dotted name below seq2seq, e.g. data.corpus.
 MODULES = {
     path.relative_to(ROOT / "seq2seq").with_suffix("").as_posix().replace("/", "."): path

@@ -1,0 +1,344 @@
+"""Commands: their input, output and error messages."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seq2seq.__main__ import main
+from seq2seq.commands import translate
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data import hub
+from seq2seq.inference.translation import Translation
+from seq2seq.tracking import promotions, registry
+from tests.support.projects import ROOT
+
+HEAVY = ("torch", "mlflow", "prefect", "datasets", "numpy", "pydantic", "ruamel")
+
+
+class Upper:
+    """A stub of a translator: the text in capitals; only the words of one sentence are known."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def translate(self, texts, beam=None, warn=True):
+        assert not warn  # the command warns itself
+        self.batches.append(len(texts))
+        return [text.upper() for text in texts]
+
+    def refusals(self, texts):
+        return {i: "too long" for i, text in enumerate(texts) if len(text) > 100}
+
+    def doubts(self, text):
+        return ["it is in capitals"] if text.isupper() else []
+
+    def translate_fully(self, texts, beam=None, warn=True):
+        return [Translation(text.upper(), 0.0, ["</s>"], ["</s>"] if text else [], None) for text in texts]
+
+    def unknown_words(self, text):
+        return [word for word in text.split() if word not in ("der", "Hund", "schläft")]
+
+
+@pytest.fixture
+def translator(monkeypatch, tmp_path) -> Upper:
+    monkeypatch.chdir(tmp_path)
+    upper = Upper()
+    monkeypatch.setattr(translate, "_translator", lambda model: upper)
+    return upper
+
+
+def give_stdin(monkeypatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def failure(capsys, *arguments: str) -> str:
+    assert main([*arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    return output.err
+
+
+def test_arguments_are_translated_in_order(translator, capsys):
+    assert main(["translate", "der Hund", "", "schläft"]) == 0
+    assert capsys.readouterr().out == "DER HUND\n\nSCHLÄFT\n"
+
+
+def test_lines_of_a_file_with_any_line_ends_and_a_mark_of_byte_order(translator, capsys, tmp_path):
+    (tmp_path / "in.txt").write_bytes(b"\xef\xbb\xbfder\r\n\nHund\nschl\xc3\xa4ft")
+    assert main(["translate", "--file", "in.txt"]) == 0
+    assert capsys.readouterr().out == "DER\n\nHUND\nSCHLÄFT\n"
+
+
+def test_many_lines_stream_in_batches_and_in_order(translator, capsys, monkeypatch):
+    lines = [f"Hund {number}" for number in range(150)]
+    give_stdin(monkeypatch, "\n".join(lines).encode())
+    assert main(["translate"]) == 0
+    assert capsys.readouterr().out.splitlines() == [line.upper() for line in lines]
+    assert translator.batches == [64, 64, 22]
+
+
+def test_no_input_gives_no_output(translator, capsys, monkeypatch):
+    give_stdin(monkeypatch, b"")
+    assert main(["translate"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_unknown_words_are_named_once_and_apart_from_the_output(translator, capsys):
+    assert main(["translate", "der Xylophon schläft", "Xylophon Ypsilon"]) == 0
+    output = capsys.readouterr()
+    assert output.err == "not seen in training: Xylophon, Ypsilon\n"
+    assert output.out == "DER XYLOPHON SCHLÄFT\nXYLOPHON YPSILON\n"
+
+
+def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp_path, monkeypatch):
+    data = b"Hund\nschl\xe4ft\n" + b"Hund " * 50 + b"\nschl\xc3\xa4ft\nder"
+    (tmp_path / "in.txt").write_bytes(data)
+    assert main(["translate", "--file", "in.txt"]) == 1
+    output = capsys.readouterr()
+    assert output.out == "HUND\n\n\nSCHLÄFT\nDER\n"
+    assert output.err.splitlines() == [
+        "in.txt, line 2: byte 0xe4 at position 4 is not UTF-8: convert it first, "
+        "e.g. `iconv -f LATIN1 -t UTF-8`; left out",
+        "in.txt, line 3: too long; left out",
+        "2 left out: their lines of output are empty",
+    ]
+    give_stdin(monkeypatch, data)
+    assert main(["translate"]) == 1
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (output.out, output.err.replace("in.txt", "stdin"))
+    assert main(["translate", "der", "schl\udce4ft", "Hund"]) == 1
+    output = capsys.readouterr()
+    assert output.out == "DER\n\nHUND\n"
+    assert output.err.startswith("argument 2: not UTF-8: 'schl\\udce4ft'; left out\n")
+
+
+def test_texts_unlike_training_are_named(translator, capsys):
+    assert main(["translate", "der", "DER"]) == 0
+    assert "argument 2: it is in capitals\n" in capsys.readouterr().err
+
+
+PIPED = """
+import sys
+from seq2seq.commands import translate
+from seq2seq.__main__ import main
+
+class Upper:
+    def translate(self, texts, beam=None, warn=True):
+        print("batch of", len(texts), file=sys.stderr, flush=True)
+        return [text.upper() for text in texts]
+    def refusals(self, texts): return {}
+    def unknown_words(self, text): return []
+    def doubts(self, text): return []
+
+translate._translator = lambda model: Upper()
+sys.exit(main(["translate"]))
+"""
+
+
+def test_a_program_gets_an_answer_for_each_line_and_many_lines_stay_together():
+    child = subprocess.Popen(
+        [sys.executable, "-c", PIPED],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in ("eins\n", "zw", "ei\n", "drei\n"):
+        child.stdin.write(line)
+        child.stdin.flush()
+        if line.endswith("\n"):
+            assert child.stdout.readline() == {"ei\n": "ZWEI\n"}.get(line, line.upper())
+    many = "".join(f"zeile {number}\n" for number in range(200))
+    out, err = child.communicate(many + "ohne Ende")
+    assert out == many.upper() + "OHNE ENDE\n"
+    assert child.returncode == 0
+    assert err.count("batch of 1\n") <= 4
+    assert len(err.splitlines()) < 20
+
+
+def test_lines_of_a_stream_are_those_of_a_file(tmp_path):
+    data = b"eins\n\n" + b"x" * 200_000 + b"\n" + b"a\n" * 300 + b"\r\nende"
+    (tmp_path / "in.txt").write_bytes(data)
+    with (tmp_path / "in.txt").open("rb") as stream:
+        portions = list(translate._arriving(stream))
+    assert b"\n".join(line for portion in portions for line in portion) == data
+    assert max(map(len, portions)) == translate.BATCH
+    (tmp_path / "in.txt").write_bytes(b"a\n")
+    with (tmp_path / "in.txt").open("rb") as stream:
+        assert list(translate._arriving(stream)) == [[b"a"]]
+
+
+def test_a_picture_that_cannot_be_written_is_named(translator, tmp_path, capsys, monkeypatch):
+    found = Translation("A", 0.0, ["▁a", "</s>"], ["▁A", "</s>"], np.eye(2, dtype="f4"))
+    monkeypatch.setattr(translator, "translate_fully", lambda texts, **_: [found])
+    (tmp_path / "file").write_text("")
+    assert main(["translate", "a", "--attention", str(tmp_path / "file/a.png")]) == 1
+    assert f"error: File exists: {tmp_path}/file\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--file", "nowhere.txt"], "--file: nowhere.txt: No such file or directory"),
+        (["--file", "."], "--file: .: Is a directory"),
+        (["text", "--file", "in.txt"], "give sentences or --file, not both"),
+        (["a", "b", "--attention", "a.png"], "give exactly one argument"),
+        (["a", "--attention", "a.bmp"], "a.bmp must end in .png, .pdf, .svg"),
+    ],
+)
+def test_unreadable_input_is_an_error(translator, capsys, arguments, message):
+    assert message in failure(capsys, "translate", *arguments)
+
+
+def test_without_attention_there_is_no_picture(translator, tmp_path):
+    options = Namespace(text=["Hund"], file=None, model=None, beam=None, attention=tmp_path / "a.png")
+    with pytest.raises(UserError, match="trained with `attention: none`"):
+        translate.run(options)
+    options.text = [""]
+    with pytest.raises(UserError, match="an empty text has no attention"):
+        translate.run(options)
+
+
+def test_outside_a_project_a_model_has_to_be_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "params.yaml is missing, so name the model" in failure(capsys, "translate", "Hund")
+    assert "nowhere is not a model folder" in failure(capsys, "translate", "Hund", "--model", "nowhere")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "recipes", "recipes")
+    shutil.copyfile("recipes/grammar.yaml", paths.PARAMS)
+    return tmp_path
+
+
+def test_use_prints_changes_once(project, capsys):
+    assert main(["use", "grammar", "--set", "train.seed=2", "--set", "ingest.train_size=null"]) == 0
+    assert capsys.readouterr().out == "ingest.train_size: 32000 -> null\ntrain.seed: 1 -> 2\n"
+    assert main(["use", "--set", "train.seed=2"]) == 0
+    assert capsys.readouterr().out == "nothing changed in params.yaml\n"
+    assert params.load().train.seed == 2
+
+
+def test_use_needs_something_to_use(project, capsys):
+    assert "name a recipe (grammar, local, multi30k, " in failure(capsys, "use")
+
+
+def test_pin_prints_changes(monkeypatch, capsys):
+    monkeypatch.setattr(hub, "pin", lambda path: [("revision", "main", "0" * 40)])
+    assert main(["pin", "corpora/x.yaml"]) == 0
+    assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"
+
+
+def test_history_is_a_table_or_json(project, monkeypatch, capsys):
+    entries = [
+        promotions.Entry(
+            "m", "rolled back", "2", "1", "it lost numbers", "2026-01-02", "me@here", state="done"
+        ),
+        promotions.Entry("m", "kept", "1", "2", "not better", "2026-01-01", "me@here", state="cancelled"),
+    ]
+    monkeypatch.setattr(registry, "check_exists", lambda: None)
+    monkeypatch.setattr(promotions, "entries", lambda name: entries if name == "grammar-de-en" else [])
+    monkeypatch.setattr(registry, "list_alternatives", lambda name: "no such model")
+    assert main(["history"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "when        outcome           version         who      reason",
+        "2026-01-02  rolled back       2 -> 1          me@here  it lost numbers",
+        "2026-01-01  kept (cancelled)  2 (champion 1)  me@here  not better",
+    ]
+    assert main(["history", "--json"]) == 0
+    assert [entry["outcome"] for entry in json.loads(capsys.readouterr().out)] == ["rolled back", "kept"]
+    assert "no version of n has been judged yet: no such model" in failure(capsys, "history", "n")
+    paths.PARAMS.unlink()
+    assert "params.yaml is missing, so name the model: seq2seq history NAME" in failure(capsys, "history")
+
+
+def run_python(code: str, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, text=True, check=False, **options)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from flows.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: "
+    done = run_python(code + "print(sorted(sys.modules))", capture_output=True)
+    assert "translate" in done.stdout
+    loaded = done.stdout.splitlines()[-1]
+    assert [name for name in HEAVY if f"'{name}'" in loaded] == []
+
+
+def test_help_is_there_at_once():
+    def seconds(code: str) -> float:
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            run_python(code, stdout=subprocess.DEVNULL)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    assert seconds("from flows.__main__ import main; main(['--help'])") - seconds("pass") < 0.3
+
+
+@pytest.mark.parametrize("command", ["ingest", "history"])
+def test_a_python_without_the_requirements_names_the_right_one(command):
+    run = [sys.executable, "-S", "-m", "seq2seq", command]  # -S: of the standard library alone
+    done = subprocess.run(
+        run, env={"PYTHONPATH": str(ROOT)}, cwd=ROOT, text=True, check=False, capture_output=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {sys.executable} has no module ")
+    assert ". .venv/bin/activate" in done.stderr
+
+
+def test_a_stage_whose_output_nobody_reads_fails_with_its_status(tmp_path):
+    unread, stderr = os.pipe()
+    os.close(unread)  # as when the reading flow is killed
+    run = [sys.executable, "-m", "seq2seq", "ingest"]
+    done = subprocess.run(
+        run, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stderr=stderr, check=False
+    )
+    os.close(stderr)
+    assert done.returncode != 0
+
+
+def test_translating_with_a_folder_imports_no_tracking():
+    code = (
+        "import sys, seq2seq.commands.translate, seq2seq.inference.translator, seq2seq.tracking.registry\n"
+        "print([m for m in ('mlflow', 'prefect', 'datasets', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    assert run_python(code, capture_output=True).stdout == "[]\n"
+
+
+def test_a_closed_output_is_no_error(tmp_path):
+    code = (
+        "import sys; import seq2seq.commands.translate as commands; from seq2seq.__main__ import main\n"
+        "class T:\n"
+        "    def translate(self, texts, **_): return ['x' * 10000] * len(texts)\n"
+        "    def refusals(self, texts): return {}\n"
+        "    def doubts(self, text): return []\n"
+        "    def unknown_words(self, text): return []\n"
+        "commands._translator = lambda model: T()\n"
+        "sys.exit(main(['translate', *['a'] * 2000]))\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.read(10)
+    child.stdout.close()
+    output = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(), output) == (0, b"")

@@ -1,0 +1,399 @@
+"""params.yaml: strict, whole, rewritten in place; recipes set the same keys."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from seq2seq.commands import upgrades
+from seq2seq.common import params
+from seq2seq.common.params import ParamsError
+from seq2seq.data import own_corpus
+from tests.support.projects import ROOT
+
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
+    return path
+
+
+def edit(file: Path, before: str, after: str) -> None:
+    """Replace a match of a regular expression, so that tests do not depend on tuned values."""
+    text, found = re.subn(before, after, file.read_text("utf-8"), count=1)
+    assert found
+    file.write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("  beam:", "  beem:", r"evaluate.beem: unknown key \(did you mean beam\?\)"),
+        (
+            r"  beam: \d+",
+            "  beam: four",
+            "evaluate.beam: 'four' is not allowed, it should be a valid int",
+        ),
+        (
+            r"  beam: \d+",
+            "  beam: 0",
+            "evaluate.beam: 0 is not allowed, it should be greater than or equal to 1",
+        ),
+        (r"  beam: \d+", "  beam: 4.0", "evaluate.beam: 4.0 is not allowed"),
+        (r"  beam: \d+.*\n", "", "evaluate.beam: missing"),
+        ("attention: [a-z]+", "attention: off", "'off' is not allowed, only 'additive', 'dot'"),
+        ("dropout: [0-9.]+", "dropout: 1.0", "train.dropout: 1.0 is not allowed, it should be less than 1"),
+        ("register:", "registry:", "registry: unknown key"),
+        ("train_size: [0-9]+", "train_size: yes", "ingest.train_size: 'yes' is not allowed"),
+        ("tie_embeddings: true", "tie_embeddings: 1", "train.tie_embeddings: 1 is not allowed"),
+        ("ingest:\n", "ingest: [\n", "not valid YAML"),
+        (r"sets: \[\]", "sets: [digests]", "'digests' is not allowed, the name is in use"),
+        ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_key_value_and_allowed_values(file, before, after, message):
+    edit(file, before, after)
+    with pytest.raises(ParamsError, match=message):
+        params.load(file)
+
+
+@pytest.mark.parametrize("key", ["path", "evaluation_folder"])
+@pytest.mark.parametrize(
+    "place",
+    ["data/raw/mine.tsv", "model", "./reports/x/../mine.tsv", ".checkpoints/mine", "data", ".", "link/a"],
+)
+def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
+    file, tmp_path, monkeypatch, key, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to("model")
+    before = file.read_bytes()
+    with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it is in .*or contains it"):
+        params.apply(None, [f"ingest.{key}={place}"], file)
+    assert file.read_bytes() == before
+    params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)  # beside them it is safe
+
+
+def test_every_problem_is_named_at_once(file):
+    edit(file, r"  beam: \d+", "  beam: -1")
+    edit(file, "dropout: [0-9.]+", "dropout: much")
+    with pytest.raises(ParamsError) as error:
+        params.load(file)
+    assert "evaluate.beam" in str(error.value)
+    assert "train.dropout" in str(error.value)
+
+
+def test_a_missing_or_empty_file_is_named(tmp_path):
+    with pytest.raises(ParamsError, match=r"missing: run from the project's root"):
+        params.load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(ParamsError, match="no sections"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_numbers_are_read_as_dvc_reads_them(file):
+    edit(file, "learning_rate: [0-9.]+", "learning_rate: 1e-3")
+    assert params.load(file).train.learning_rate == 0.001
+
+
+def test_set_changes_only_its_key_and_keeps_comments(file):
+    before = file.read_text("utf-8").splitlines()
+    changes = params.apply(None, ["train.seed=7", "clean.source_script=Latin"], file)
+    assert changes == [("train.seed", 1, 7), ("clean.source_script", None, "Latin")]
+    after = file.read_text("utf-8").splitlines()
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert len(changed) == 2
+    assert all("#" not in a or a.split("#")[1] == b.split("#")[1] for a, b in changed)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.sed=1", r"no key train.sed \(did you mean train.seed\?\)"),
+        ("trian.seed=1", "no key trian.seed"),
+        ("train.seed", "write section.key=value"),
+        ("seed=1", "write section.key=value"),
+        ("train.seed=[", "not a YAML value"),
+        ("ingest.path=", "ingest.path: '' is not allowed"),
+        ("train.dropout=2", "train.dropout: 2 is not allowed"),
+        ("promote.significance=0.0049", "promote.significance: 0.0049 is not allowed"),
+        ("evaluate.length_bins=41", "evaluate.length_bins: 41 is not allowed"),
+    ],
+)
+def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message):
+    before = file.read_bytes()
+    with pytest.raises(ParamsError, match=message):
+        params.apply(None, ["train.seed=9", override], file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a #2.tsv", "a: b.tsv", "[x].tsv", "{x}.tsv", "1e3", "007", "null", "~", "true", "*x.tsv", "&x", "!x",
+        "%x", "@x", "`x`", "- x", "? x", "x:", "x\t.tsv", " x", "x ", "it's.tsv", 'a "b" c.tsv', "a=b.tsv",
+        "| x", "> x", "Ünï (1).tsv", "名前.tsv", "x, y", "'", '"x', "C:\\x.tsv", "x" * 300 + " y",
+        "2024-01-01", "---", "...",
+    ],
+)  # fmt: skip
+def test_text_is_set_as_given(file, path):
+    params.apply(None, [f"ingest.path={path}"], file)
+    assert params.load(file).ingest.path == path
+    assert params.read_document(file)["ingest"]["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ('ingest.path="a #2.tsv"', "path", "a #2.tsv"),
+        ("ingest.path='it''s'", "path", "it's"),
+        ("ingest.source_column=2", "source_column", 2),
+        ("ingest.source_column='2'", "source_column", "2"),
+        ("ingest.source_column=1e3", "source_column", "1e3"),
+        ("ingest.source_column=Text #1", "source_column", "Text #1"),
+        ("ingest.train_size=null", "train_size", None),
+        ("ingest.train_size=1_000", "train_size", 1000),
+        ("ingest.evaluation_sets=[]", "evaluation_sets", []),
+    ],
+)
+def test_other_values_are_yaml(file, override, key, value):
+    params.apply(None, [override], file)
+    assert getattr(params.load(file).ingest, key) == value
+
+
+def test_text_or_null(file):
+    for given, value in [("null", None), ("Latin", "Latin"), ("", None), ("~", None)]:
+        params.apply(None, [f"clean.source_script={given}"], file)
+        assert params.load(file).clean.source_script == value
+
+
+def test_an_override_of_an_empty_section_is_refused(file):
+    file.write_text(file.read_text() + "emptied:\n")
+    with pytest.raises(ParamsError, match=r"no key emptied\.seed"):
+        params.apply(None, ["emptied.seed=9"], file)
+
+
+def use(file: Path, *overrides: str, recipe: Path | None = None) -> dict[str, object]:
+    """Run `seq2seq use`; returns the changed values by key."""
+    return {key: after for key, _, after in params.apply(recipe, overrides, file, own_corpus.complete)}
+
+
+def test_an_own_corpus_gets_a_model_name_of_its_own(file):
+    use(file, "ingest.path=corpora/My corpus v2.tsv.gz", "ingest.source_column=0", "ingest.target_column=1")
+    assert params.load(file).register.name == "corpora-My-corpus-v2-0-1"
+    use(file, "ingest.source_column=1", "ingest.target_column=0")
+    assert (
+        params.load(file).register.name == "corpora-My-corpus-v2-1-0"
+    )  # the other direction is another model
+    names = set()
+    for path in ("корпус.tsv", "данные.tsv", "й.tsv", "\u0438\u0306.tsv"):
+        use(file, f"ingest.path={path}")
+        names.add(params.load(file).register.name)
+    assert len(names) == 3
+    assert all(re.fullmatch("1-0-[0-9a-f]{8}", name) for name in names), names
+    use(file, "ingest.path=x.tsv", "register.name=kept")
+    assert params.load(file).register.name == "kept"
+
+
+def test_an_unknown_recipe_lists_all_recipes():
+    with pytest.raises(ParamsError, match=r"did you mean multi30k\?\); there are: grammar"):
+        params.recipe_path("multi30", ROOT / "recipes")
+
+
+def keys(path: Path) -> set[str]:
+    return set(params.flatten(params.read_document(path)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_sets_every_key_and_is_valid(recipe, file):
+    assert keys(recipe) == keys(ROOT / "params.yaml")
+    params.apply(recipe, (), file)
+    params.load(file)
+
+
+def test_a_second_recipe_replaces_the_first_completely(file):
+    shipped = file.read_text("utf-8").split()  # the space before a comment may differ
+    for recipe in RECIPES:
+        params.apply(recipe, (), file)
+    params.apply(ROOT / "recipes/grammar.yaml", (), file)
+    assert file.read_text("utf-8").split() == shipped
+
+
+def test_the_shipped_params_are_the_grammar_recipe(file):
+    assert params.apply(ROOT / "recipes/grammar.yaml", (), file) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "columns", "expected"),
+    [
+        ("de-en/train.tsv", None, (0, 1), ("de", "en", "de-en-train")),
+        ("fr-en/train.tsv", None, (0, 1), ("fr", "en", "fr-en-train")),
+        ("fr-en/train.tsv", None, (1, 0), ("en", "fr", "fr-en-train-en-fr")),
+        ("news/corpus.de-en.tsv", None, (1, 2), ("de", "en", "news-corpus-de-en")),
+        ("mine.tsv", "deu\teng", (0, 1), ("de", "en", "mine-de-en")),
+        ("mine.tsv", "id\tHindi\tEnglish", (1, 2), ("hi", "en", "mine-hi-en")),
+        ("mine.csv", "en,zh-Hans", ("zh-Hans", "en"), ("zh-Hans", "en", "mine-zh-Hans-en")),
+        ("mine.tsv", "source\ttarget", (0, 1), (None, None, "mine-0-1")),
+        ("mine.tsv", None, (0, 1), (None, None, "mine-0-1")),
+        ("mine.tsv", "id\tGerman\tEnglish", (0, 1), (None, None, "mine-0-1")),
+    ],
+)
+def test_languages_and_name_come_from_header_columns_or_file_name(
+    file, tmp_path, monkeypatch, path, header, columns, expected
+):
+    monkeypatch.chdir(tmp_path)
+    Path(path).parent.mkdir(exist_ok=True)
+    lines = [
+        *([header] if header else []),
+        *["7\tEin Hund.\tA dog.".replace("7\t", "7\t" * ("id" in (header or "")))] * 9,
+    ]
+    Path(path).write_text("\n".join(lines).replace("\t", "," if path.endswith("csv") else "\t"), "utf-8")
+    use(
+        file,
+        f"ingest.path={path}",
+        f"ingest.source_column={columns[0]}",
+        f"ingest.target_column={columns[1]}",
+    )
+    found = params.load(file)
+    assert (found.ingest.source_language, found.ingest.target_language, found.register.name) == expected
+
+
+def test_values_set_by_hand_are_not_overwritten(file):
+    columns = ("ingest.source_column=0", "ingest.target_column=1")
+    changed = use(
+        file, "ingest.path=fr-it/x.tsv", *columns, "ingest.source_language=oc", "register.name=mine"
+    )
+    assert (changed["ingest.source_language"], changed["register.name"]) == ("oc", "mine")
+    assert changed["ingest.target_language"] == "it"
+
+
+def test_a_recipe_that_brings_another_corpus_brings_its_languages_too(file):
+    use(file, recipe=ROOT / "recipes/tatoeba-ru-en.yaml")
+    columns = ("ingest.source_column=0", "ingest.target_column=1")
+    use(file, *columns, recipe=ROOT / "recipes/local.yaml")
+    found = params.load(file)
+    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
+    assert found.register.name == "corpora-corpus-0-1"
+
+
+def test_the_same_command_again_keeps_later_corrections(file):
+    command = ("ingest.path=news/x.tsv", "ingest.source_column=0", "ingest.target_column=1")
+    use(file, *command, recipe=ROOT / "recipes/local.yaml")
+    use(file, "ingest.source_language=gsw", "ingest.target_language=de", "register.name=mine")
+    assert use(file, *command, recipe=ROOT / "recipes/local.yaml") == {}
+
+
+def test_a_folder_and_a_grammar_state_their_languages(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("splits").mkdir()
+    Path("splits/train.tsv").write_text("fr\ten\n" + "Un chien.\tA dog.\n" * 9)
+    assert use(file, "ingest.path=splits", "ingest.source_column=0", "ingest.target_column=1") == {
+        "ingest.path": "splits",
+        "ingest.source_column": 0,
+        "ingest.target_column": 1,
+        "ingest.source_language": "fr",
+        "register.name": "splits-fr-en",
+    }
+    Path("g.yaml").write_text("source_language: it\ntarget_language: en\nrules: {}\n")
+    assert use(file, "ingest.path=g.yaml")["ingest.source_language"] == "it"
+
+
+def test_exchanged_columns_exchange_the_languages(file):
+    changed = use(file, "ingest.source_column=target", "ingest.target_column=source")
+    assert (changed["ingest.source_language"], changed["ingest.target_language"]) == ("en", "de")
+    assert use(file, "train.seed=3") == {"train.seed": 3}
+
+
+def old(file: Path) -> Path:
+    """The shipped file in format 1."""
+    document = params.read_document(file)
+    del document["format"]
+    for step in (step for steps in upgrades.STEPS.values() for step in steps):
+        place = list(document[step.section]).index(step.key)
+        del document[step.section][step.key]
+        if isinstance(step, upgrades.Renamed):
+            document[step.section].insert(place, step.before, "nfkc")
+    params.write(document, file)
+    return file
+
+
+def test_an_old_file_is_refused_with_the_command_that_upgrades_it(file):
+    for act in (params.load, lambda path: params.apply(None, ["train.seed=2"], path)):
+        with pytest.raises(
+            ParamsError, match=r"has format 1, .*`seq2seq use --upgrade` adds the missing keys"
+        ):
+            act(old(file))
+        file.write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
+    edit(file, f"format: {params.FORMAT}", "format: 9")
+    with pytest.raises(ParamsError, match=r"has format 9, .*newer release"):
+        params.load(file)
+
+
+def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
+    comments = re.findall(r"#.*", old(file).read_text("utf-8"))
+    changes = {key: after for key, _, after in upgrades.upgrade(file)}
+    assert changes["format"] == params.FORMAT
+    assert changes["tokenize.normalization is now tokenize.source_normalization"] == "nfkc"
+    found = params.load(file)
+    assert found.tokenize.target_normalization == found.tokenize.source_normalization == "nfkc"
+    assert (found.clean.typical_length_ratio, found.clean.max_dropped, found.clean.min_kept) == (
+        1.0,
+        1.0,
+        0.0,
+    )
+    assert (found.clean.tidy_evaluation, found.evaluate.bleu_tokenizer) == (False, "13a")
+    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
+    text = file.read_text("utf-8")
+    assert len(comments) > 20
+    assert Counter(re.findall(r"#.*", text)) >= Counter(comments)
+    keys = [line.split(":")[0] for line in text.splitlines() if line.startswith("  ")]
+    shipped = [line.split(":")[0] for line in (ROOT / "params.yaml").read_text("utf-8").splitlines()]
+    assert keys == [key for key in shipped if key.startswith("  ")]  # each at its position in the schema
+    assert upgrades.upgrade(file) == []
+    assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("train: {updates: 100}", {"train.updates": 100}),
+        ("tokenize: {vocabulary_size: 500}", {"tokenize.vocabulary_size": 500}),
+        (
+            "tokenize: {normalization: nfkc}\nclean: {max_length_ratio: 2.0, unicode_form: NFC}",
+            {
+                "tokenize.source_normalization": "nfkc",
+                "tokenize.target_normalization": "nfkc",
+                "clean.max_length_ratio": 2.0,
+                "clean.typical_length_ratio": 1.0,
+                "clean.unicode_form": "NFC",
+                "clean.tidy_evaluation": False,
+            },
+        ),
+    ],
+)
+def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, after):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(before)
+    with pytest.raises(ParamsError, match=r"use --upgrade .*mine\.yaml"):
+        params.apply(recipe, (), file)
+    upgrades.upgrade(recipe)
+    assert params.flatten(params.read_document(recipe)) == {"format": params.FORMAT, **after}
+    params.apply(recipe, (), file)
+    now = params.flatten(params.load(file).model_dump())
+    assert after.items() <= now.items()
+    assert upgrades.upgrade(recipe) == []
+
+
+def test_moved_paths_are_mapped(file):
+    document = params.read_document(file)
+    document["format"] = 2
+    document["ingest"]["path"] = "seq2seq/grammars/de-en.yaml"
+    params.write(document, file)
+    moved = ("ingest.path", "seq2seq/grammars/de-en.yaml", "corpora/grammar-de-en.yaml")
+    assert moved in upgrades.upgrade(file)
+    assert params.load(file).ingest.path == "corpora/grammar-de-en.yaml"

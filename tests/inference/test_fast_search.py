@@ -1,0 +1,153 @@
+"""The fast search finds the hypotheses of the reference search."""
+
+import copy
+import functools
+import random
+
+import pytest
+import torch
+
+from seq2seq.common.errors import UserError
+from seq2seq.data.vocabulary import EOS
+from seq2seq.inference import fast_search, search
+from seq2seq.inference.fast_search import BLOCK, FastModel, beam_search, tanh, topk
+from seq2seq.nn.batches import collate, source_batch
+from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.precision import Precision
+from tests.inference.test_search import SOURCES
+from tests.inference.test_search import model as trained
+from tests.nn.test_model import KINDS
+
+PIECES = BLOCK + 6  # a block and a part of one
+EXACT = Precision(torch.float64)
+BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
+
+
+@functools.cache
+def build(attention, layers=1, tie=True, layer_norm=False) -> Seq2Seq:
+    """Not trained, in double precision, with weights so large that its distributions are far from uniform."""
+    torch.manual_seed(4)
+    model = Seq2Seq(Config(PIECES, 10, 12, 7, layers, attention, 0.3, tie, layer_norm)).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+        model.decoder.vocabulary.bias[EOS] += 2
+    return model
+
+
+def batches(count) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    draw = random.Random(5)
+    words = range(EOS + 1, PIECES)
+    return [
+        source_batch([draw.choices(words, k=draw.randint(1, 12)) for _ in range(draw.randint(1, 12))])
+        for _ in range(count)
+    ]
+
+
+def assert_alike(found, expected, tolerance):
+    assert [h.ids for h in found] == [h.ids for h in expected]
+    assert [h.ended for h in found] == [h.ended for h in expected]
+    logs = [h.log_probability for h in expected]
+    assert [h.log_probability for h in found] == pytest.approx(logs, rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("tie", "layer_norm"), [(True, False), (False, False), (True, True)])
+def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer_norm):
+    model = build(attention, layers, tie, layer_norm)
+    fast = FastModel(model, EXACT)
+    ended = []
+    for batch in batches(6):
+        for beam in (2, 5, PIECES + 2):
+            expected = search.beam_search(model, *batch, beam, 0.7, max_length=12)
+            assert_alike(beam_search(fast, *batch, beam, 0.7, max_length=12), expected, 1e-9)
+            ended += [h.ended for h in expected]
+        assert_alike(
+            beam_search(fast, *batch, 1, 1.0, max_length=12),
+            search.greedy(model, *batch, max_length=12),
+            1e-9,
+        )
+    assert sum(ended) > len(ended) / 5
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("count", [fast_search.ENCODER_BATCH - 1, 2 * fast_search.ENCODER_BATCH + 3])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_few_and_many_sentences_of_any_lengths_give_the_same_hypotheses(attention, count, beam):
+    draw = random.Random(6)
+    words = range(EOS + 1, PIECES)
+    sources = [draw.choices(words, k=1 + 29 * n // count) for n in range(count)]
+    draw.shuffle(sources)
+    model, fast = build(attention), FastModel(build(attention), EXACT)
+    expected = search.beam_search(model, *source_batch(sources), beam, 1.0, max_length=12)
+    assert_alike(beam_search(fast, *source_batch(sources), beam, 1.0, max_length=12), expected, 1e-9)
+    alone = [beam_search(fast, *source_batch([source]), beam, 1.0, max_length=12)[0] for source in sources]
+    assert_alike(alone, expected, 1e-9)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("beam", [1, 5])
+def test_in_single_precision_as_well(attention, beam):
+    model = copy.deepcopy(trained(attention)).float()
+    expected = search.beam_search(model, *source_batch(SOURCES), beam, 1.0, max_length=12)
+    found = beam_search(FastModel(model), *source_batch(SOURCES), beam, 1.0, max_length=12)
+    assert any(h.ended for h in expected)
+    assert_alike(found, expected, 1e-4)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("precision", BF16)
+def test_bfloat16_finds_hypotheses_about_as_good(precision, attention):
+    model = copy.deepcopy(trained(attention)).float()
+    fast = FastModel(model, precision)
+    expected = search.beam_search(model, *source_batch(SOURCES), 5, 1.0, max_length=8)
+    found = beam_search(fast, *source_batch(SOURCES), 5, 1.0, max_length=8)
+    for source, ours, best in zip(SOURCES, found, expected, strict=True):
+        batch = collate([source], [ours.ids])
+        length = len(ours.ids) + ours.ended
+        arguments = (batch.input_BT[:, :length], batch.output_BT[:, :length])
+        total, _ = search.force_decode(model, batch.source_BS, batch.source_lengths_B, *arguments)
+        assert ours.log_probability == pytest.approx(total.item(), rel=0.02)
+        assert total.item() / length == pytest.approx(best.score(1.0), rel=0.05)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+@pytest.mark.parametrize("beam", [1, 5])
+def test_native_and_emulated_products_find_the_same(beam, attention):
+    model = copy.deepcopy(trained(attention)).float()
+    native, emulated = (
+        beam_search(FastModel(model, precision), *source_batch(SOURCES), beam, 1.0, max_length=12)
+        for precision in BF16
+    )
+    assert_alike(emulated, native, 0.01)
+
+
+def test_without_steps_hypotheses_are_empty():
+    found = beam_search(FastModel(build("dot"), EXACT), *batches(1)[0], 3, 1.0, max_length=0)
+    assert {(tuple(h.ids), h.log_probability, h.ended) for h in found} == {((), 0.0, False)}
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 2 * BLOCK, 5 * BLOCK])
+def test_topk_is_torch_s(count):
+    torch.manual_seed(6)
+    total_NX = torch.randn(7, 4 * BLOCK, dtype=torch.float64)
+    total_NX[:, ::3] = -torch.inf
+    best_NC, place_NC = topk(total_NX, count)
+    expected_NC, _ = total_NX.topk(min(count, 4 * BLOCK))
+    assert torch.equal(best_NC, expected_NC)
+    assert torch.equal(total_NX.gather(1, place_NC), best_NC)
+
+
+def test_tanh_is_tanh():
+    x = torch.linspace(-30, 30, 1001)
+    torch.testing.assert_close(tanh(x), torch.tanh(x), rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_a_model_whose_scores_are_no_numbers_is_refused(beam):
+    model = copy.deepcopy(build("additive"))
+    with torch.no_grad():
+        model.decoder.readout.weight[0, 0] = torch.nan
+    with pytest.raises(UserError, match="scores are no numbers: its weights are damaged"):
+        beam_search(FastModel(model, EXACT), *batches(1)[0], beam, 1.0, max_length=5)

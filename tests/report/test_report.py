@@ -1,0 +1,310 @@
+"""The page: complete, safe and readable for any files on disk."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.gate.policy import judge
+from seq2seq.report import context, page
+from tests.support.projects import ROOT
+from tests.support.report_record import HOSTILE, ORIGIN, lay, record
+
+VOID = {"meta", "link"}
+HEBREW = "שלושה כלבים (2) משחקים בשלג."
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+
+
+def written(files):
+    lay(files)
+    page.write()
+    return Page(paths.REPORT.read_text("utf-8"))
+
+
+class Page(HTMLParser):
+    """Parses a page and fails where tags do not close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.source, self.open, self.tags, self.text = text, [], set(), ""
+        self.attributes, self.ids = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes += attributes
+        self.ids += [value for name, value in attributes if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def check_safe(shown):
+    assert not shown.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
+    assert not [name for name, _ in shown.attributes if name.startswith("on")]
+    loaded = [value for name, value in shown.attributes if name in ("src", "href", "srcset", "xlink:href")]
+    assert {value for value in loaded if not value.startswith("#")} == {"data:,"}
+    assert "url(" not in shown.source
+    assert "@import" not in shown.source
+    assert shown.source.isprintable() or not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown.source
+    )
+
+
+SECTIONS = {
+    "criteria": paths.VERDICT, "metrics": paths.METRICS, "curve": paths.CURVE, "attention": paths.SAMPLES,
+    "regressions": paths.EVIDENCE, "gains": paths.EVIDENCE, "behaviour": paths.EVIDENCE,
+    "cleaning": paths.CLEANING, "contamination": paths.CONTAMINATION, "tokenizer": paths.COVERAGE,
+}  # fmt: skip
+
+
+def test_figures_are_rounded_without_hiding_a_difference():
+    assert [page.signed(v) for v in (-0.04, 0.04, -0.06, 1.25)] == ["−0.0", "+0.0", "−0.1", "+1.2"]
+    assert [page.percent(v) for v in (0, 0.0004, 0.925, 0.9999, 1)] == [
+        *("0 %", "< 0.1 %", "92.5 %", "> 99.9 %", "100 %")
+    ]
+
+
+def test_a_page_with_all_files_has_all_sections():
+    shown = written(record())
+    check_safe(shown)
+    assert set(SECTIONS) | {"slices", "provenance"} <= set(shown.ids)
+    assert len(shown.ids) == len(set(shown.ids))
+    for text in ("Rejected", "not met", "not judged", "−70.0", "some/corpus", "22 November 2026", "< 0.001"):
+        assert text in shown.text
+    again = paths.REPORT.read_bytes(), paths.CARD.read_bytes()
+    page.write()
+    assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
+
+
+@pytest.mark.parametrize("missing", context.FILES.values(), ids=str)
+def test_a_missing_file_leaves_its_section_out(missing):
+    files = record()
+    del files[missing]
+    shown = written(files)
+    check_safe(shown)
+    gone = {section for section, path in SECTIONS.items() if path == missing}
+    if missing == paths.REGISTRATION:  # then the judged version is unknown
+        gone = {"criteria", "regressions", "gains", "behaviour"}
+    assert set(SECTIONS) - set(shown.ids) == gone
+    assert ("Not judged yet" in shown.text) == ("criteria" in gone)
+
+
+def test_a_verdict_of_an_earlier_release_has_its_outcome_as_what():
+    files = record()
+    page_of_now = written(files).source
+    files[paths.VERDICT]["what"] = files[paths.VERDICT].pop("outcome")
+    assert written(files).source == page_of_now
+
+
+def test_a_page_without_any_file():
+    shown = written({})
+    assert "Not judged yet" in shown.text
+    assert shown.ids == ["contents", "provenance", "provenance-title"]
+
+
+def test_a_hostile_corpus_is_escaped():
+    shown = written(record(HOSTILE))
+    check_safe(shown)
+    assert "<script>alert(1)</script>" in shown.text  # shown as text
+    assert "␀" in shown.text
+    assert "{{ 7 * 7 }}" in shown.text
+
+
+def test_text_of_any_direction_stands_in_an_element_of_its_own():
+    shown = written(record(HEBREW))
+    assert shown.source.count(f'<bdi dir="auto" lang="">{HEBREW}</bdi>') > 10
+
+
+def test_figures_that_are_nan_are_written_and_not_drawn():
+    files = record()
+    files[paths.METRICS]["test"] |= {"bleu": float("nan"), "bleu_low": float("nan"), "ter": float("inf")}
+    files[paths.EVIDENCE]["challenger"]["scores"] = None
+    files[paths.EVIDENCE]["tests"]["bleu"] = {"delta": float("nan"), "p": float("nan")}
+    files[paths.EVIDENCE]["slices"][0] |= {"champion": None, "delta": None, "p": None}
+    shown = written(files)
+    assert "NaN" in shown.text
+    assert not [value for _, value in shown.attributes if value and re.search(r"\b(nan|inf)\b", value)]
+
+
+def test_a_first_version_has_nothing_to_compare():
+    files = record()
+    files[paths.EVIDENCE] |= {"champion": None, "tests": None, "slices": [], "regressions": [], "gains": []}
+    shown = written(files)
+    assert {"regressions", "gains"}.isdisjoint(shown.ids)
+    assert {"slices", "behaviour"} <= set(shown.ids)  # the slices of evaluate
+    assert "Against" not in shown.text
+
+
+@pytest.mark.parametrize(("path", "key"), [(paths.VERDICT, "version"), (paths.VERDICT, "name")])
+def test_a_verdict_about_another_version_is_left_out_with_a_note(path, key):
+    files = record()
+    files[path][key] = "7"
+    shown = written(files)
+    assert "criteria" not in shown.ids
+    assert "Not judged yet" in shown.text
+    assert f"{path} is about" in shown.text
+
+
+def test_evidence_of_another_model_is_left_out_with_a_note():
+    files = record()
+    files[paths.EVIDENCE]["metrics"]["model_digest"] = "another"
+    shown = written(files)
+    assert "behaviour" not in shown.ids
+    assert f"{paths.EVIDENCE} is about" in shown.text
+
+
+def test_only_slices_large_enough_are_judged():
+    rows = context.slices(record()[paths.EVIDENCE], None, params.load().promote)["rows"]
+    assert [row["tone"] for row in rows] == ["good", ""]
+
+
+def test_the_significance_of_slices_is_corrected_as_in_the_gate():
+    policy = params.load().promote
+    part = {"sentences": policy.smallest_slice, "challenger": 30.0, "champion": 40.0, "delta": -10.0}
+    ten = [
+        {**part, "slice": str(i), "p": p}
+        for i, p in enumerate([policy.significance * 0.99 / 10] + [0.03] * 9)
+    ]
+    evidence = record()[paths.EVIDENCE] | {"slices": ten, "behaviour": []}
+    evidence["challenger"]["answers_as_evaluated"] = True
+    shown = [row["tone"] == "bad" for row in context.slices(evidence, None, policy)["rows"]]
+    judged = [one.ok is False for one in judge(evidence, policy).criteria if one.name.startswith("slice ")]
+    assert shown == judged == [True] + [False] * 9
+
+
+def test_a_model_of_no_flow_has_no_row_for_one():
+    files = record()
+    assert "Prefect flow run" in written(files).text
+    for nothing in ("none", "unknown"):
+        files[paths.VERDICT]["origin"] = {**ORIGIN, "prefect.flow_run_id": nothing}
+        assert "Prefect flow run" not in written(files).text
+
+
+def test_a_version_not_judged_yet_has_the_current_commit():
+    files = record()
+    assert "Not judged" not in written(files).text
+    del files[paths.VERDICT]
+    paths.VERDICT.unlink()
+    assert (
+        "Not judged yet: commit, dvc.lock and flow run below are those of this folder now."
+        in written(files).text
+    )
+
+
+def test_files_that_are_not_shown_are_counted():
+    files = record()
+    files[paths.PROVENANCE]["files"] = [{"name": f"f{i}", "sha256": "a", "bytes": 1} for i in range(150)]
+    assert "with sha256 (150, 100 shown)" in written(files).text
+    assert "- And 130 more" in paths.CARD.read_text("utf-8")
+
+
+def test_a_file_that_is_cut_off_is_named(capsys):
+    lay({paths.METRICS: '{"test": '})
+    with pytest.raises(UserError, match="is not valid JSON"):
+        context.read(paths.METRICS)
+    assert page.main() == 2
+    assert "metrics.json" in capsys.readouterr().err
+
+
+def test_metrics_of_an_earlier_release_are_an_error():
+    lay({paths.METRICS: {"test": {"bleu": 40.0}, "test_digest": "b"}})
+    with pytest.raises(UserError, match="has no frozen set, an earlier release wrote it"):
+        page.write()
+
+
+def test_a_large_record_makes_a_small_page():
+    long = "word " * 400
+    files = record(long)
+    pieces = [f"▁{i}" for i in range(200)]
+    files[paths.SAMPLES] = [
+        {"kind": "longest", "source": long, "hypothesis": long, "reference": long}
+        | {"source_pieces": pieces, "target_pieces": pieces, "attention": [[0.05] * 20 + [0.0] * 180] * 200}
+    ] * 3
+    files[paths.CONTAMINATION]["hits"] *= 500
+    files[paths.DROPPED] *= 500
+    files[paths.EVIDENCE]["gains"] *= 10
+    written(files)
+    assert paths.REPORT.stat().st_size < 1_000_000
+
+
+def test_every_text_has_enough_contrast():
+    """WCAG 2: 4.5 to 1 for text, in light and dark."""
+
+    def luminance(colour):
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    style = (page.TEMPLATES / "report.css").read_text()
+    themes = [
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", theme)) for theme in style.split("@media", 2)[:2]
+    ]
+    assert themes[0].keys() == themes[1].keys()
+    for theme in themes:
+        grounds = ["paper", "card", "sunk"]
+        pairs = [(text, ground) for text in theme if text.endswith("-text") for ground in grounds]
+        pairs += [(text, ground) for text in ("ink", "muted") for ground in grounds]
+        pairs += [(f"{tone}-text", f"{tone}-wash") for tone in ("good", "bad", "odd", "calm")]
+        pairs += [
+            (text, f"{tone}-wash")
+            for text in ("ink", "calm-text", "muted")
+            for tone in ("good", "bad", "odd")
+        ]
+        for text, ground in pairs:
+            low, high = sorted(luminance(theme[name]) for name in (text, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH")
+def test_a_browser_shows_it_without_errors(tmp_path):
+    def shown(shown):
+        command = [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'user'}",
+        ]
+        command += [
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            shown.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, re.findall(".*CONSOLE.*", done.stderr)
+
+    written(record(HOSTILE))
+    dom, errors = shown(paths.REPORT.resolve())
+    assert errors == []  # anything loaded from elsewhere would be one, see below
+    assert dom.count("<section") == len(SECTIONS) + 2
+    assert not re.search("<(script|img)", dom)
+
+    other = tmp_path / "other.html"
+    image = '<img src="http://127.0.0.1:9/x.png"><script>1</script>'
+    other.write_text(paths.REPORT.read_text("utf-8").replace("<footer>", f"{image}<footer>"), "utf-8")
+    _, errors = shown(other)
+    assert len(errors) >= 2
+    assert all("Content Security Policy" in error for error in errors)

@@ -1,0 +1,90 @@
+"""The tokenize stage: learnt on train alone, reported for every split, encoded for training."""
+
+import json
+import random
+import re
+
+import pytest
+
+from seq2seq import tokenize
+from seq2seq.common import params, paths
+from seq2seq.common.errors import UserError
+from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.data.tokens import TokenSplit
+from seq2seq.data.vocabulary import Vocabulary, known_words
+from tests.support.projects import ROOT
+
+CHECKED = params.load(ROOT / "params.yaml")
+WORDS = "der die Hund Katze schläft läuft im Haus Garten und".split()
+
+
+def settings(**changes):
+    how = CHECKED.tokenize.model_copy(update={"vocabulary_size": 290, **changes})
+    return CHECKED.model_copy(update={"tokenize": how})
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(1)
+    train = [Pair(" ".join(draw.choices(WORDS, k=5)), " ".join(draw.choices(WORDS, k=4))) for _ in range(300)]
+    for split, pairs in (("train", train), ("validation", train[:9]), ("test", [Pair("東京 Hund", "der")])):
+        write_split(paths.CORPUS, split, pairs)
+    return train
+
+
+def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, capsys):
+    tokenize.tokenize(settings())
+    vocabulary = Vocabulary.load(paths.VOCABULARY)
+    split = TokenSplit(paths.TOKENS, "train")
+    assert [vocabulary.decode(split.target(i).tolist()) for i in range(300)] == [p.target for p in corpus]
+    assert len(TokenSplit(paths.TOKENS, "validation")) == 9
+    assert not list(paths.TOKENS.glob("test*"))  # training does not use it
+    report = json.loads(paths.COVERAGE.read_text())
+    assert report["vocabulary_size"] == vocabulary.size == 290
+    assert report["coverage"]["test"]["source"]["characters_in_bytes"] == round(2 / 6, 6)
+    coverage = report["coverage"]["train"]["source"]
+    pieces = sum(len(split.source(i)) for i in range(300))
+    assert coverage["pieces_per_word"] == pytest.approx(pieces / (5 * 300), abs=1e-3)
+    assert coverage["round_trip_failures"] == 0
+    assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
+    assert "東京" not in known_words(paths.VOCABULARY)
+    assert "290 pieces (unigram) learnt" in capsys.readouterr().out
+
+
+def test_a_side_without_spaces_counts_pieces_per_character(corpus, capsys):
+    pairs = [Pair("der Hund schläft im Haus", "我喜欢吃苹果。"), Pair("die Katze", "猫在花园里")] * 20
+    for split in paths.SPLITS:
+        write_split(paths.CORPUS, split, pairs)
+    tokenize.tokenize(settings(vocabulary_size=400))
+    train = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]
+    assert (train["source"]["unit"], train["target"]["unit"]) == ("word", "character")
+    assert 0.5 < train["target"]["pieces_per_word"] < 3
+    assert re.search(r"source \d\.\d\d, target \d\.\d\d \(per character\);", capsys.readouterr().out)
+
+
+def test_a_too_long_list_of_words_is_not_stored(corpus, monkeypatch):
+    monkeypatch.setattr(tokenize, "MOST_WORDS", len(WORDS) - 1)
+    tokenize.tokenize(settings())
+    assert known_words(paths.VOCABULARY) is None
+
+
+def test_a_size_that_the_corpus_does_not_support_is_reported(corpus, capsys):
+    tokenize.tokenize(settings(vocabulary_size=50_000))
+    assert "50,000 pieces are set, this corpus gives " in capsys.readouterr().out
+
+
+def test_a_sample_is_even_seeded_and_of_the_given_size(corpus):
+    sample = tokenize._sample(settings(training_sentences=50).tokenize)
+    assert len(sample) == 50
+    assert sample == tokenize._sample(settings(training_sentences=50).tokenize)
+    assert sample != tokenize._sample(settings(training_sentences=50, seed=2).tokenize)
+    both = [side for pair in read_split(paths.CORPUS, "train") for side in (pair.source, pair.target)]
+    half = both[len(both) // 2 :]
+    assert 10 < sum(text in half for text in sample if both.count(text) == 1) < 40
+
+
+def test_an_empty_train_split_names_the_report(corpus):
+    write_split(paths.CORPUS, "train", [])
+    with pytest.raises(UserError, match=r"train split is empty; see reports/cleaning\.json"):
+        tokenize.tokenize(settings())

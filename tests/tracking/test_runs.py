@@ -1,0 +1,446 @@
+"""Runs in MLflow: content, resumption, unreachable servers."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import DatabaseError
+
+from seq2seq.common import params, paths, workspace
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.tracking import client, runs
+from tests.support.projects import ROOT
+
+CHECKED = params.load(ROOT / "recipes/tiny.yaml")
+FIRST = "f" * 40
+CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "learning_rate")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, empty_database) -> Path:
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+    paths.PROVENANCE.parent.mkdir()
+    rows = {"train": 5, "validation": 1, "test": 1}
+    facts = {"kind": "hub", "path": "corpora/x.yaml", "id": "a/x", "revision": "0" * 40, "rows": rows}
+    paths.PROVENANCE.write_text(json.dumps(facts))
+    workspace.LOCK.write_text("stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: 12.dir\n")
+    return tmp_path
+
+
+def points(run_id: str, metric: str) -> list[tuple[int, float]]:
+    history = client.connect().get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in history)
+
+
+def write_curve(updates: int) -> None:
+    paths.CURVE.parent.mkdir(exist_ok=True)
+    with paths.CURVE.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(CURVE)
+        rows.writerows([update, 1, "", 2.0 + update, 8.0, 0.1] for update in range(1, updates + 1))
+
+
+def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = None) -> str:
+    """A stub of a training; returns the run's id."""
+    with runs.training_run(CHECKED, fingerprint) as run:
+        for update in range(1, updates + 1):
+            run.log_metrics({"validation_loss": 2.0 + update}, update)
+        if error is not None:
+            raise error
+    return run.id
+
+
+def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(project, monkeypatch):
+    assert client.uri() == f"sqlite:///{project}/mlflow.db"
+    assert client.sqlite_file(client.uri()) == project / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert client.uri() == "http://tracker:5000"
+    assert client.sqlite_file(client.uri()) is None
+
+
+def test_a_run_has_the_inputs_of_the_model(project, monkeypatch):
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
+    run_id = train(3)
+    run = client.connect().get_run(run_id)
+    assert json.loads(paths.RUN.read_text()) == {
+        "run_id": run_id,
+        "experiment": CHECKED.register.name,
+        "fingerprint": FIRST,
+    }
+    assert run.info.status == "FINISHED"
+    assert client.connect().get_experiment(run.info.experiment_id).name == CHECKED.register.name
+    assert run.data.params["train.attention"] == "additive"
+    assert run.data.params["ingest.path"] == CHECKED.ingest.path
+    assert run.data.params["clean.source_script"] == "null"
+    assert not any(key.startswith(("evaluate.", "register.")) for key in run.data.params)
+    assert run.data.tags["prefect.flow_run_id"] == "flow-7"
+    assert run.data.tags["git.commit"]
+    assert run.data.tags["dvc.corpus"] == "12.dir"
+    assert run.data.tags["git.dirty"] in ("true", "false", "unknown")
+    kept = {file.path for file in client.connect().list_artifacts(run_id, "train")}
+    assert kept == {
+        f"train/{name}"
+        for name in ("git.diff", "packages.txt", "params.yaml", "dvc.lock", "machine.json", "provenance.json")
+    }
+    assert (project / "mlruns").is_dir()
+    [dataset] = [used.dataset for used in run.inputs.dataset_inputs]
+    assert (dataset.name, dataset.source_type) == ("a/x", "hugging_face")
+    assert json.loads(dataset.source)["revision"] == "0" * 40
+    assert json.loads(dataset.profile) == {"train": 5, "validation": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (UserError("the loss is nan"), "FAILED")]
+)
+def test_a_stopped_training_continues_its_run_and_records_no_point_twice(project, error, status):
+    with pytest.raises(type(error)):
+        train(3, error=error)
+    stopped = json.loads(paths.RUN.read_text())["run_id"]
+    assert client.connect().get_run(stopped).info.status == status
+    assert train(5) == stopped
+    assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
+    assert client.connect().get_run(stopped).info.status == "FINISHED"
+
+
+def test_a_killed_training_continues_its_run(project):
+    run_id = train(2)
+    client.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
+    assert train(4) == run_id
+
+
+def test_a_finished_or_foreign_run_is_never_continued(project, monkeypatch):
+    first = train(1)
+    again = train(1)
+    other = train(1, fingerprint="e" * 40)
+    client.connect().update_run(again, status="RUNNING")
+    monkeypatch.setattr(workspace, "workspace_id", lambda: "elsewhere:/project")
+    elsewhere = train(1)
+    assert len({first, again, other, elsewhere}) == 4
+
+
+def test_a_resumed_run_keeps_the_parameters_it_has(project):
+    with pytest.raises(KeyboardInterrupt):
+        train(1, error=KeyboardInterrupt())
+    changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
+    with runs.training_run(changed, FIRST) as run:
+        pass
+    assert client.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
+
+
+def test_a_dying_server_stops_no_training_and_the_record_is_completed(project, monkeypatch, capsys):
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setattr(runs, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = client.connect().log_batch
+
+    def dead(*arguments, **named):
+        raise MlflowException("gone", error_code=1)
+
+    with runs.training_run(CHECKED, FIRST) as run:
+        for update in range(1, 8):
+            if update == 3:
+                monkeypatch.setattr(client.connect(), "log_batch", dead)
+            run.log_metrics({"validation_loss": 2.0 + update}, update)
+    output = capsys.readouterr().err
+    assert output.count("training continues") == 1
+    assert "5 points" in output
+    assert client.connect().get_run(run.id).info.status == "RUNNING"
+
+    monkeypatch.setattr(client.connect(), "log_batch", alive)
+    write_curve(7)
+    with runs.model_run() as healed:
+        pass
+    assert healed.id == run.id
+    assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
+    assert client.connect().get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_returning_server_gets_the_kept_points(project, monkeypatch, capsys):
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setattr(runs, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(runs, "SECONDS_BETWEEN_BATCHES", 0.0)
+    alive = client.connect().log_batch
+    failures = iter([True, True, False])
+
+    def flaky(*arguments, **named):
+        if named.get("params") is None and next(failures, False):
+            raise MlflowException("gone", error_code=1)
+        return alive(*arguments, **named)
+
+    monkeypatch.setattr(client.connect(), "log_batch", flaky)
+    run_id = train(4)
+    assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
+
+
+def test_an_unreachable_server_at_the_start_stops_the_training(project, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TransientError, match=f"127.0.0.1:{port} does not answer: .*refused"):
+        train(1)
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A server that accepts connections and never answers; its address has a password."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        address = f"http://me:hunter2secret@127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setattr(client, "SILENCE", 0.2)
+        monkeypatch.setattr(client, "FIRST_ANSWER", 0.5)
+        monkeypatch.setattr(client, "_shown", {})
+        yield address
+
+
+def test_a_server_that_never_answers_is_named_in_an_error(project, silent, capsys):
+    with pytest.raises(TransientError, match=r"http://\*\*\*@127.* accepts connections, but does not answer"):
+        client.connect()
+    text = capsys.readouterr().err
+    assert text.startswith("waiting for MLflow at http://***@127.0.0.1:")
+    assert text.count("\n") == 1
+
+
+def test_a_server_that_stops_answering_later_is_named_too(project, silent, capsys):
+    named = threading.Event()
+
+    def ask():
+        while not named.is_set():  # as long as it takes: nothing is decided by the time
+            if "waiting" in capsys.readouterr().err:
+                named.set()
+
+    with client.translate_errors():
+        ask()
+    with client.translate_errors(is_long=True):
+        time.sleep(0.3)
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_of_this_machine_are_not_of_the_server(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(OSError, match="No space left"), client.translate_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(TransientError, match="does not answer"), client.translate_errors():
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+
+def test_a_new_registry_gets_the_run_of_the_model_once(project, empty_database):
+    train(3)
+    record = paths.RUN.read_text()
+    write_curve(3)
+    database = project / "other.db"
+    shutil.copyfile(empty_database, database)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{database}"
+    try:
+        ids = []
+        for _ in range(2):
+            with runs.model_run() as run:
+                run.log_metrics({"test.bleu": 12.0})
+                ids.append(run.id)
+        assert ids[0] == ids[1] != json.loads(record)["run_id"]
+        assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
+        made = client.connect().get_run(ids[0])
+        assert made.data.metrics["test.bleu"] == 12.0
+        assert made.data.params["train.attention"] == "additive"
+        assert made.info.status == "FINISHED"
+    finally:
+        del os.environ["MLFLOW_TRACKING_URI"]
+    assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC recorded it"
+
+
+def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
+    train(1)
+    for path in (paths.SEGMENTS, paths.LENGTHS, paths.SLICES, paths.PICTURES / "a.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for bleu in (12.5, 13.5):  # the second as after another beam: the run has the figures of the first
+        metrics = {"digests": {"test": "d"}, "model_digest": "m", "test": {"bleu": bleu, "sentences": 3}}
+        paths.METRICS.write_text(json.dumps(metrics))
+        with runs.model_run() as run:
+            assert not runs.is_evaluated(run)
+            runs.log_evaluation(run)
+        assert runs.is_evaluated(run)
+
+
+def test_a_deleted_run_is_recreated(project):
+    run_id = train(1)
+    client.connect().delete_run(run_id)
+    with runs.model_run() as run:
+        assert run.id != run_id
+
+
+def test_without_a_trained_model_there_is_no_run(project):
+    with pytest.raises(UserError, match=r"run\.json is missing"), runs.model_run():
+        pass
+
+
+def damage_pages(database: Path) -> None:
+    whole = bytearray(database.read_bytes())
+    whole[4096:-4096] = os.urandom(len(whole) - 8192)
+    database.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda database: database.write_text("no database, but long enough to look at" * 50),
+        lambda database: os.truncate(database, database.stat().st_size // 2),
+        damage_pages,
+    ],
+)
+def test_a_damaged_database_is_named_with_the_command_that_restores_it(project, damage):
+    database = project / "mlflow.db"
+    copy = project / "mlflow.db.copy-20260101-000000-abc"
+    copy.write_bytes(b"")
+    damage(database)
+    back = r"mlflow\.db is damaged: .*; to go back .* cp .*copy-2026.*move it away"
+    with pytest.raises(UserError, match=back):
+        client.connect()
+    copy.unlink()
+    with pytest.raises(UserError, match=r"is damaged: .*if you have a copy"):
+        client.connect()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        ("database disk image is malformed", UserError, r"mlflow\.db is damaged"),
+        ("database or disk is full", OSError, r"No space left on device: .*mlflow\.db"),
+        ("attempt to write a readonly database", UserError, r"mlflow\.db: .*readonly database; correct that"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_later_errors_of_sqlite_are_one_line_too(project, answer, kind, text, wrapped):
+    error: Exception = DatabaseError("SELECT 1", {}, sqlite3.DatabaseError(answer))
+    with pytest.raises(kind, match=text), client.translate_errors():
+        raise MlflowException(str(error)) if wrapped else error
+
+
+def test_a_missing_database_is_not_recreated_without_a_warning(project, capsys):
+    database = project / "mlflow.db"
+    (project / "mlruns/1").mkdir(parents=True)
+    with client._first_use(client.uri()):
+        assert capsys.readouterr().err == ""
+    for lose in (lambda path: os.truncate(path, 0), Path.unlink):
+        lose(database)
+        with client._first_use(client.uri()):
+            assert "a new, empty registry without promotion log is created" in capsys.readouterr().err
+
+
+def set_revision(database: Path, revision: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.commit()
+
+
+def earlier_copies(project: Path) -> list[str]:
+    """Make one copy more than the limit; returns their names."""
+    names = [f"mlflow.db.copy-2020010{day}-000000-x" for day in range(1, client.COPIES + 2)]
+    for name in names:
+        (project / name).touch()
+    return names
+
+
+def test_a_copy_is_kept_before_the_schema_changes(project, capsys, monkeypatch):
+    database = project / "mlflow.db"
+    before = earlier_copies(project)
+    latest, earlier = client._revisions()[:2]
+    set_revision(database, earlier)
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: set_revision(database, latest))
+    client.connect()
+    copies = sorted(project.glob("mlflow.db.copy-*"))
+    assert [copy.name for copy in copies[:2]] == before[-2:]
+    assert len(copies) == 3
+    output = capsys.readouterr().out
+    assert f"({earlier} -> {latest})" in output
+    assert f"cp {copies[-1]} {database}" in output
+    assert (client._check(database), client._check(copies[-1])) == (latest, earlier)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "text"),
+    [
+        (RuntimeError("no such column"), UserError, r"no such column\) and is unchanged"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
+    ],
+)
+def test_a_failed_change_of_the_schema_changes_nothing(project, monkeypatch, failure, kind, text):
+    database = project / "mlflow.db"
+    before = earlier_copies(project)
+    earlier = client._revisions()[1]
+    set_revision(database, earlier)
+
+    def fail(engine):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE half (x)")
+        set_revision(database, "between")
+        raise failure
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", fail)
+    with pytest.raises(kind, match=text):
+        client.connect()
+    assert client._check(database) == earlier
+    with closing(sqlite3.connect(database)) as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchone()
+    assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
+
+
+def test_a_database_of_a_newer_mlflow_is_named_and_not_copied(project):
+    set_revision(project / "mlflow.db", "fffffff")
+    before = earlier_copies(project)
+    with pytest.raises(UserError, match=r"newer MLflow wrote it; install that MLflow; to go back .*: cp "):
+        client.connect()
+    assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
+
+
+WRITE = """
+import sys
+from seq2seq.common import environment, params
+from seq2seq.tracking import runs
+environment.configure_process()
+with runs.training_run(params.load(), sys.argv[1] * 40) as run:
+    run.log_metrics({"validation_loss": 1.0}, 1)
+"""
+
+
+@pytest.mark.slow
+def test_three_processes_may_touch_a_fresh_database_first(project):
+    (project / "mlflow.db").unlink()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        for name in "abc"
+    ]
+    printed = "".join(writer.communicate()[0] for writer in writers)
+    assert [writer.returncode for writer in writers] == [0] * 3
+    # On a slow machine one may wait long enough to print for what.
+    assert all(line.startswith("waiting for the first use of ") for line in printed.splitlines()), printed
+    experiment = client.connect().get_experiment_by_name(CHECKED.register.name)
+    found = client.connect().search_runs([experiment.experiment_id])
+    assert [run.info.status for run in found] == ["FINISHED"] * 3
