@@ -5,10 +5,11 @@ Why: two runs in one folder would write the same outputs, and DVC's own locks on
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from seq2seq.common import locks
 from seq2seq.common.errors import UserError
@@ -22,12 +23,15 @@ def workspace(path: Path = FILE) -> Iterator[None]:
 
     The kernel frees the lock however its holder ends, so there are no stale ones.
     """
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another run holds {path.resolve()} ({locks.holder(file)}); wait for it to end, or stop it"
-            ) from None
-        locks.sign(file)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"another run holds {path.resolve()} ({locks.holder(path)}); wait for it to end, or stop it"
+        ) from None
+    try:
+        locks.sign(path)
         yield
+    finally:
+        lock.release()

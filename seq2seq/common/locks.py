@@ -1,23 +1,23 @@
 """File locks that only one user can hold, with a timeout and a message while waiting.
 
 Why: MLflow has no compare-and-swap for aliases, and two processes that create the tables of one SQLite file
-corrupt it. A lock covers the processes of one user on this host.
+corrupt it. A lock covers the processes of one user on this host. filelock has no place for the holder's
+name; it is written into the lock's own file, which filelock leaves as it is.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from seq2seq.common import masking
 from seq2seq.common.errors import TransientError, UserError
@@ -25,7 +25,6 @@ from seq2seq.common.progress import duration
 
 PATIENCE = 600.0  # seconds; locks are held briefly, unless an unreachable registry delays the holder
 SILENCE = 5.0  # seconds of waiting before a line names the lock
-STEP = 0.1  # seconds between two tries
 
 
 @contextmanager
@@ -34,52 +33,56 @@ def exclusive(path: Path, what: str, patience: float = PATIENCE) -> Iterator[Non
 
     Raises UserError for a file of another user. Hold it only briefly.
     """
-    with _open(path) as file:
-        _wait(file, f"{what} ({path})", patience)
-        sign(file)
-        try:
-            yield
-        finally:
-            file.truncate(0)  # or the next waiting process would print a former holder
+    lock = FileLock(path, mode=0o600)  # anybody who can open the file can hold the lock
+    what = f"{what} ({path})"
+    try:
+        _acquire(lock, what, patience)
+    except PermissionError:
+        raise UserError(
+            f"{path} belongs to another user, and only that user may change this registry; if that is "
+            "wrong, remove it"
+        ) from None
+    try:
+        if path.stat().st_uid == os.getuid():
+            path.chmod(0o600)  # earlier releases created it with access for all
+        sign(path)
+        yield
+    finally:
+        os.truncate(path, 0)  # or the next waiting process would print a former holder
+        lock.release()
 
 
-def sign(file: TextIO) -> None:
+def sign(path: Path) -> None:
     """Record this process as the holder of a lock file."""
-    file.seek(0)
-    file.truncate(0)
     since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     command = masking.mask(" ".join(sys.argv))
-    json.dump({"pid": os.getpid(), "since": since, "command": command}, file)
-    file.flush()
+    path.write_text(json.dumps({"pid": os.getpid(), "since": since, "command": command}), "utf-8")
 
 
-def holder(file: TextIO) -> str:
+def holder(path: Path) -> str:
     """The holder of a lock file: process, time, command."""
-    file.seek(0)
     try:
-        found = json.loads(file.read())
+        found = json.loads(path.read_text("utf-8"))
         return f"process {found['pid']}, since {found['since']}: {found['command']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "it is just starting"
 
 
-def _wait(file: TextIO, what: str, patience: float) -> None:
-    began, silent = time.monotonic(), True
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = time.monotonic() - began
-        if waited >= patience:
-            raise TransientError(
-                f"{what} is still held after {duration(patience)} ({holder(file)}); "
-                "stop that process if it hangs"
-            ) from None
-        if silent and waited >= SILENCE:
-            silent = False
-            limit = duration(patience)
-            print(f"waiting for {what}, held ({holder(file)}); at most {limit}", file=sys.stderr, flush=True)
-        time.sleep(min(STEP, patience - waited))
+def _acquire(lock: FileLock, what: str, patience: float) -> None:
+    silence = min(SILENCE, patience)
+    try:
+        lock.acquire(timeout=silence)
+        return
+    except Timeout:
+        path, limit = Path(lock.lock_file), duration(patience)
+    if silence < patience:
+        print(f"waiting for {what}, held ({holder(path)}); at most {limit}", file=sys.stderr, flush=True)
+    try:
+        lock.acquire(timeout=patience - silence)
+    except Timeout:
+        raise TransientError(
+            f"{what} is still held after {limit} ({holder(path)}); stop that process if it hangs"
+        ) from None
 
 
 def private_folder() -> Path:
@@ -95,19 +98,3 @@ def private_folder() -> Path:
         raise UserError(f"{folder} belongs to another user: remove it, or set HOME to a folder of your own")
     folder.chmod(0o700)
     return folder
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[TextIO]:
-    """Open the lock file with access for its owner only, because anybody with access can hold the lock."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except PermissionError:
-        raise UserError(
-            f"{path} belongs to another user, and only that user may change this registry; if that is "
-            "wrong, remove it"
-        ) from None
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        if os.fstat(descriptor).st_uid == os.getuid():
-            os.fchmod(descriptor, 0o600)  # earlier releases created it with access for all
-        yield file
