@@ -14,6 +14,7 @@ from flows.dvc_runner import StageError, call
 from flows.verdict import Verdict
 from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.files import write_json
 from seq2seq.gate import policy
 from seq2seq.tracking import promotions
 from seq2seq.tracking.registry import Version
@@ -80,10 +81,7 @@ def publish(version: Version, when: str) -> None:
 
 def write(verdict: Verdict, **kept: Any) -> None:
     """Replace reports/verdict.json, with some facts `kept` from the one before."""
-    facts = verdict.facts() | kept
-    draft = paths.VERDICT.with_suffix(".new")
-    draft.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(paths.VERDICT)
+    write_json(paths.VERDICT, verdict.facts() | kept)
 
 
 def _warn(text: str) -> None:

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from seq2seq.common import paths
+from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
@@ -274,9 +274,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
     """Replace `path` by a document atomically."""
     rewritten = StringIO()
     round_trip_yaml().dump(document, rewritten)
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(rewritten.getvalue(), encoding="utf-8")
-    draft.replace(path)
+    files.write_atomically(path, rewritten.getvalue())
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

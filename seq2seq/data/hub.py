@@ -18,16 +18,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.error import YAMLError
 
+from seq2seq.common import params
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.common.params import round_trip_yaml
 from seq2seq.data.splits import File, find_splits
 
 MIRROR = "CORPUS_MIRROR"  # a folder with OWNER/NAME, used instead of the hub
@@ -119,11 +118,7 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
     changes = [(key, before, after) for key, before, after in changes if before != after]
     document["revision"], document["files"] = answer["revision"], dict(sorted(files.items()))
     if changes:
-        text = StringIO()
-        round_trip_yaml().dump(document, text)
-        draft = path.with_name(path.name + ".new")
-        draft.write_text(text.getvalue(), encoding="utf-8")
-        draft.replace(path)
+        params.write(document, path)
     return changes
 
 
@@ -135,7 +130,7 @@ def sha256(path: Path) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return round_trip_yaml().load(path.read_text(encoding="utf-8"))
+        return params.round_trip_yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; a pin is a file such as corpora/multi30k.yaml") from None
     except (YAMLError, UnicodeDecodeError) as error:

@@ -21,6 +21,7 @@ from typing import Any
 
 from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.files import write_json
 from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import duration
 from seq2seq.data import direction
@@ -241,8 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL if isinstance(error, TransientError) else 2
-    text = json.dumps(evidence, indent=1, ensure_ascii=False) + "\n"
-    paths.EVIDENCE.write_text(text, encoding="utf-8")
+    write_json(paths.EVIDENCE, evidence)
     print(f"evidence: {_format(evidence)}, {duration(time.monotonic() - began)}")
     return 0
 

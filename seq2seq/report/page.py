@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import UserError
+from seq2seq.common.files import write_atomically
 from seq2seq.report import charts, context, model_card
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -30,8 +31,8 @@ def write() -> None:
     """Write page and card; raises UserError for an unreadable params.yaml or report file."""
     found = context.build_context(params.load())
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
-    paths.REPORT.write_text(html(found), encoding="utf-8")
-    paths.CARD.write_text(markdown(found), encoding="utf-8")
+    write_atomically(paths.REPORT, html(found))
+    write_atomically(paths.CARD, markdown(found))
     print(f"report: {paths.REPORT} ({paths.REPORT.stat().st_size / 1024:,.0f} KB), {paths.CARD}")
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
+from seq2seq.common.files import replacing
 from seq2seq.tracking import registry, runs
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
@@ -144,9 +145,8 @@ def restore_files(version: registry.Version, folder: Path) -> None:
         for path in sorted(
             Path(got).iterdir() if got else (), key=lambda path: path.name == paths.VERDICT.name
         ):
-            draft = folder / f"{path.name}.new"
-            shutil.copy(path, draft)
-            draft.replace(folder / path.name)
+            with replacing(folder / path.name) as draft:
+                shutil.copy(path, draft)
 
 
 def table(found: Iterable[Entry]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seq2seq.common import paths
+from seq2seq.common.files import replacing
 
 FILE, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 SYSTEM_ERROR = re.compile(r"os error (\d+)")
@@ -53,19 +53,16 @@ class Checkpoints:
         Raises OSError naming the file, e.g. for a full disk.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f"{FILE}.new"
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         text = json.dumps(state)
-        try:
-            save_file(whole, draft, metadata={"state": text, "digest": _digest(whole, text)})
-        except SafetensorError as error:  # the system's error number is in its text only
-            found = SYSTEM_ERROR.search(str(error))
-            raise OSError(int(found[1]) if found else errno.EIO, str(error), str(draft)) from None
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        if (self._folder / FILE).exists():
-            (self._folder / FILE).replace(self._folder / BEFORE)
-        draft.replace(self._folder / FILE)
+        with replacing(self._folder / FILE) as draft:
+            try:
+                save_file(whole, draft, metadata={"state": text, "digest": _digest(whole, text)})
+            except SafetensorError as error:  # the system's error number is in its text only
+                found = SYSTEM_ERROR.search(str(error))
+                raise OSError(int(found[1]) if found else errno.EIO, str(error), str(draft)) from None
+            if (self._folder / FILE).exists():
+                (self._folder / FILE).replace(self._folder / BEFORE)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state of the newest intact checkpoint; None if there is none.
