@@ -20,10 +20,12 @@ IN_PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 # PIP_INDEX_URL, PIP_FIND_LINKS and pip's configured find-links hold for uv too, so that a
 # machine whose pip finds a CPU build of torch uses it.
 UV = $${PIP_INDEX_URL:+env UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $(BIN)/uv
-define INSTALL
+# $(call INSTALL_IN,interpreter,options,extras)
+define INSTALL_IN
 export UV_FIND_LINKS="$${UV_FIND_LINKS-$${PIP_FIND_LINKS-$$($(BIN)/pip config get global.find-links 2>/dev/null || true)}}"; \
-$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e .$(1)
+$(UV) pip install --quiet --python $(1) $(2) -e .$(3)
 endef
+INSTALL = $(call INSTALL_IN,$(BIN)/python,-c constraints.txt,$(1))
 
 .PHONY: help
 help: ## this list
@@ -71,6 +73,14 @@ test: .venv/.dev ## the fast tests (minutes, no network)
 .PHONY: test-slow
 test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a real schedule
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
+
+.PHONY: test-newest
+test-newest: $(BIN)/uv ## the fast tests with the newest versions that pyproject.toml allows, in .cache/newest
+	@echo "setting up .cache/newest"
+	$(UV) venv --quiet --clear --python $(BIN)/python .cache/newest
+	$(call INSTALL_IN,.cache/newest/bin/python,,[dev])
+	export PATH="$$PWD/.cache/newest/bin:$$PATH"
+	exec .cache/newest/bin/python -m pytest $(IN_PARALLEL)
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy --strict, and who may import whom
