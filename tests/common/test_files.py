@@ -19,8 +19,13 @@ def test_json_replaces_the_former_file_and_leaves_no_draft(tmp_path):
 def test_an_interrupted_write_keeps_the_former_file(tmp_path):
     path = tmp_path / "facts.json"
     path.write_text("former")
-    with pytest.raises(KeyboardInterrupt), files.replacing(path) as draft:
-        draft.write_text("half")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with files.replacing(path) as draft:
+            draft.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
