@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from seq2seq.common import paths
 from seq2seq.common.device import choose_device, keep_freed_memory
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.errors import UserError
 from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import Progress, duration
 from seq2seq.data import contamination, direction, words
@@ -79,11 +79,8 @@ def evaluate(params: Params) -> None:
     _write_sentences(frozen, found, greedy, sliced, samples)
     _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
     training = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
-    try:
-        with runs.model_run() as run:
-            runs.log_evaluation(run)
-    except TransientError as error:  # a retry would compute everything again
-        print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` logs them", flush=True)
+    with runs.model_run(patient=True) as run:  # a retry would compute everything again
+        runs.log_evaluation(run)
     if training:  # DVC has committed the model: its checkpoints are not needed any more
         shutil.rmtree(paths.CHECKPOINTS / training["fingerprint"], ignore_errors=True)
     for line in _format_scores(metrics):

@@ -24,6 +24,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.tracking import registry, runs
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
+from seq2seq.tracking.run import Run
 
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the former champion, and the version that replaces it
 MOVES = ("promoted", "forced", ROLLED_BACK)  # outcomes that change the champion
@@ -127,7 +128,7 @@ def entries(name: str) -> list[Entry]:
 
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
     """Upload the files of a verdict to the run that made the version, and tag the version."""
-    run = runs.Run(version.run_id)
+    run = Run(version.run_id)
     for path in files:
         if path.is_file():
             run.log_artifact(path, FOLDER.format(version))
