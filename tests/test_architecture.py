@@ -51,7 +51,7 @@ DOORS = {
     "sentencepiece": {"data.vocabulary"},
     "sentencex": {"inference.sentences"},
     "datasets": {"data.columnar", "data.hub", "data.splits"},
-    "huggingface_hub": {"data.hub"},
+    "huggingface_hub": {"data.hub", "report.model_card"},
     "sacrebleu": {"evaluation.scores"},
     "matplotlib": {"evaluation.plots"},
     "prefect": set(),

@@ -127,11 +127,14 @@ def entries(name: str) -> list[Entry]:
 
 
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
-    """Upload the files of a verdict to the run that made the version, and tag the version."""
+    """Upload the files of a verdict to the run that made the version; describe the version by its card."""
     run = Run(version.run_id)
     for path in files:
         if path.is_file():
             run.log_artifact(path, FOLDER.format(version))
+        if path == paths.CARD and path.is_file():
+            place = f"{FOLDER.format(version)}/{path.name} of run {version.run_id}"
+            registry.describe(version, path.read_text(encoding="utf-8"), place)
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
@@ -172,6 +175,7 @@ def _set_aliases_and_tags(decision: Entry) -> None:
         registry.set_alias(name, CHAMPION, version)
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
+        registry.show_on_model(name, version)
     tags = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
     if decision.outcome != ROLLED_BACK:
         registry.tag_version(name, version, {**tags, VERDICT: decision.outcome})
