@@ -197,8 +197,16 @@ def _format_scores(metrics: Mapping[str, Any]) -> Iterator[str]:
 def _write_scores(metrics: Mapping[str, Any], rows: Sequence[slices.Slice]) -> None:
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
     paths.METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    paths.SCORES.write_text(json.dumps(_few_scores(metrics), indent=2) + "\n", encoding="utf-8")
     _write_table(paths.SLICES, slices.Slice._fields, rows)
     _write_table(paths.LENGTHS, scores.LengthBin._fields, slices.by_length(rows))
+
+
+def _few_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of the frozen set, and validation BLEU: short enough for the tables of DVC."""
+    found = {name: metrics[metrics["frozen_set"]][name] for name in scores.METRICS}
+    found["valid"] = metrics["validation"]["bleu"]
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
