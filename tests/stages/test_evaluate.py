@@ -289,3 +289,11 @@ def test_the_same_model_gives_the_same_bytes(run):
         return {path: path.read_bytes() for path in paths.REPORTS.rglob("*") if path.is_file()}
 
     assert written() == written()
+
+
+def test_the_metrics_of_dvc_are_a_few_numbers_with_short_names(run):
+    metrics, _ = run()
+    few = json.loads(paths.SCORES.read_text())
+    wanted = {name: metrics["test"][name] for name in ("bleu", "chrf", "ter")}
+    wanted["valid"] = metrics["validation"]["bleu"]
+    assert few == {name: round(value, 2) for name, value in wanted.items()}

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,29 @@ def test_records_for_another_server_stay(server, monkeypatch, project, empty_dat
     assert outbox.Outbox(run_id).waiting() == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert len(outbox.Outbox(run_id).waiting()) == 4
+
+
+def test_system_metrics_are_recorded_also_by_a_resumed_training_and_without_the_server(server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
+    name = "system/cpu_utilization_percentage"
+    with pytest.raises(KeyboardInterrupt), runs.training_run(CHECKED, "f" * 40) as run:
+        time.sleep(1.2)
+        raise KeyboardInterrupt
+    first = len(points(run.id, name))
+    assert first >= 2
+    with runs.training_run(CHECKED, "f" * 40) as resumed:
+        server.away = True
+        time.sleep(1.2)
+    server.away = False
+    outbox.deliver_all()
+    assert resumed.id == run.id
+    steps = [step for step, _ in points(run.id, name)]
+    assert len(steps) >= first + 2
+    assert client.connect().get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_machine_that_cannot_be_measured_stops_no_training(server, monkeypatch, capsys):
+    monkeypatch.setattr("psutil.net_io_counters", lambda: None)
+    with runs.training_run(CHECKED, "f" * 40):
+        pass
+    assert "warning: no more system metrics are recorded: AttributeError" in capsys.readouterr().err
