@@ -244,20 +244,25 @@ def test_records_for_another_server_stay(server, monkeypatch, project, empty_dat
 def test_system_metrics_are_recorded_also_by_a_resumed_training_and_without_the_server(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
     name = "system/cpu_utilization_percentage"
-    with pytest.raises(KeyboardInterrupt), runs.training_run(CHECKED, "f" * 40) as run:
-        time.sleep(1.2)
-        raise KeyboardInterrupt
-    first = len(points(run.id, name))
+
+    def interrupted() -> None:
+        with runs.training_run(CHECKED, "f" * 40):
+            time.sleep(1.2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    stopped = json.loads(paths.RUN.read_text())["run_id"]
+    first = len(points(stopped, name))
     assert first >= 2
     with runs.training_run(CHECKED, "f" * 40) as resumed:
         server.away = True
         time.sleep(1.2)
     server.away = False
     outbox.deliver_all()
-    assert resumed.id == run.id
-    steps = [step for step, _ in points(run.id, name)]
-    assert len(steps) >= first + 2
-    assert client.connect().get_run(run.id).info.status == "FINISHED"
+    assert resumed.id == stopped
+    assert len(points(stopped, name)) >= first + 2
+    assert client.connect().get_run(stopped).info.status == "FINISHED"
 
 
 def test_a_machine_that_cannot_be_measured_stops_no_training(server, monkeypatch, capsys):
