@@ -15,6 +15,7 @@ from pathlib import Path
 from flows import console, locks
 from seq2seq.common import dag, integrity, paths
 from seq2seq.common.exits import Exit
+from seq2seq.tracking import outbox
 
 # Of the gate and of commands, which are no stages; the clones of schedules (.cache/retrain) stay.
 OURS = (
@@ -57,12 +58,12 @@ def clean() -> list[tuple[Path, str]]:
             output.unlink(missing_ok=True)
     for checkpoint in _checkpoints():
         shutil.rmtree(checkpoint)
-    for path in OURS:
+    for path in (*OURS, *([] if (waiting := any(outbox.FOLDER.rglob("*.zip"))) else [outbox.FOLDER])):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     for folder in ("data", paths.REPORTS, paths.CHECKPOINTS, ".cache"):
         with suppress(OSError):  # missing, or somebody's files are in it
             Path(folder).rmdir()
-    return left
+    return left + ([(outbox.FOLDER, "it holds records that wait for MLflow")] if waiting else [])
 
 
 def _reason(output: Path, *, is_recorded: bool, is_listed: bool) -> str:

@@ -32,7 +32,7 @@ from seq2seq.common import dag, params, paths
 from seq2seq.common.dag import Node
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.tracking import promotions
+from seq2seq.tracking import outbox, promotions
 
 T = TypeVar("T")
 FLOW_RUN = Path(".dvc/tmp/flow_run")  # names the flow run that works here
@@ -93,6 +93,7 @@ def bring_up_to_date(
 
 def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float | None) -> list[Outcome]:
     dvc_runner.clear_stale_locks()
+    outbox.deliver_all()
     run = _Run(dag.select(dag.read(), until, force), timeout)
     try:
         for node in run.nodes:

@@ -31,6 +31,8 @@ STAGES = {
     "register": "put the model into the MLflow registry",
 }
 
+RECORDED = ("train", "evaluate", "register")  # stages that write to MLflow, and deliver what waits for it
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
@@ -82,6 +84,7 @@ def run_stage(name: str) -> int:
     for every failure, and a caller retries only some.
     """
     from seq2seq.common import integrity, params
+    from seq2seq.tracking import outbox
 
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
@@ -93,6 +96,8 @@ def run_stage(name: str) -> int:
             integrity.check_inputs(name)
         stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
         stage(checked)
+        if name not in RECORDED:
+            outbox.deliver_all()
         status, kind = "ran", ""
         return Exit.DONE
     except KeyboardInterrupt:

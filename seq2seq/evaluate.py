@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from seq2seq.common import paths
 from seq2seq.common.device import choose_device, keep_freed_memory
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.errors import UserError
 from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import Progress, duration
 from seq2seq.data import contamination, direction, words
@@ -79,11 +79,8 @@ def evaluate(params: Params) -> None:
     _write_sentences(frozen, found, greedy, sliced, samples)
     _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
     training = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
-    try:
-        with runs.model_run() as run:
-            runs.log_evaluation(run)
-    except TransientError as error:  # a retry would compute everything again
-        print(f"evaluate: {error}; the results are in {paths.REPORTS}, `register` logs them", flush=True)
+    with runs.model_run(patient=True) as run:  # a retry would compute everything again
+        runs.log_evaluation(run)
     if training:  # DVC has committed the model: its checkpoints are not needed any more
         shutil.rmtree(paths.CHECKPOINTS / training["fingerprint"], ignore_errors=True)
     for line in _format_scores(metrics):
@@ -200,8 +197,16 @@ def _format_scores(metrics: Mapping[str, Any]) -> Iterator[str]:
 def _write_scores(metrics: Mapping[str, Any], rows: Sequence[slices.Slice]) -> None:
     paths.REPORTS.mkdir(parents=True, exist_ok=True)
     paths.METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    paths.SCORES.write_text(json.dumps(_few_scores(metrics), indent=2) + "\n", encoding="utf-8")
     _write_table(paths.SLICES, slices.Slice._fields, rows)
     _write_table(paths.LENGTHS, scores.LengthBin._fields, slices.by_length(rows))
+
+
+def _few_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of the frozen set, and validation BLEU: short enough for the tables of DVC."""
+    found = {name: metrics[metrics["frozen_set"]][name] for name in scores.METRICS}
+    found["valid"] = metrics["validation"]["bleu"]
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -55,7 +55,7 @@ def register(params: Params) -> None:
         changed = {key: value for key, value in scores.items() if version.tags.get(key) != value}
         registry.tag_version(name, version.version, changed)
         with runs.model_run() as run:
-            if not runs.is_evaluated(run):  # the server was unreachable at the end of `evaluate`
+            if not runs.is_evaluated(run):  # it was recreated
                 runs.log_evaluation(run)
         outcome = "is registered already"
     with registry.promotions():  # the gate uses the alias too
@@ -127,7 +127,7 @@ def _make(
     """Log the model to its training run, check the logged model, and register it as a version."""
     with runs.model_run() as run:
         run.log_workspace("register")
-        if not runs.is_evaluated(run):  # another server, or it was unreachable at the end of `evaluate`
+        if not runs.is_evaluated(run):  # it was recreated, on another server
             runs.log_evaluation(run)
         with client.translate_errors(is_long=True):
             uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences)

@@ -36,6 +36,7 @@ from seq2seq.nn.batches import Batch, Batches
 from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import choose_precision
 from seq2seq.tracking import runs
+from seq2seq.tracking.run import Run
 from seq2seq.training import checkpoints, distributed, fast_loss
 from seq2seq.training.cuda_graphs import Graphs
 from seq2seq.training.loss import cross_entropy
@@ -71,7 +72,7 @@ def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
         trainer.fit(None)
         return
     with runs.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
-        run.set_tag("device", str(device))
+        run.set_tags({"device": str(device)})
         trainer.fit(run)
         save(trainer, vocabulary)
     # `evaluate` removes the last checkpoint, after DVC has committed the model.
@@ -179,7 +180,7 @@ class Trainer:
         # In double precision and reset by validations only, so that stopping changes no sum.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
-    def fit(self, run: runs.Run | None) -> None:
+    def fit(self, run: Run | None) -> None:
         """Train until `updates` or `patience` is reached, logging validations to `run`.
 
         Raises KeyboardInterrupt when interrupted, UserError when the loss is not finite.

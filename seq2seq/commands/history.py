@@ -8,7 +8,7 @@ from dataclasses import asdict
 from seq2seq.commands.printing import show
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
-from seq2seq.tracking import promotions, registry
+from seq2seq.tracking import outbox, promotions, registry
 
 
 def run(options: argparse.Namespace) -> None:
@@ -17,6 +17,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"{paths.PARAMS} is missing, so name the model: seq2seq history NAME")
     name = options.name or params.load().register.name
     registry.check_exists()
+    outbox.deliver_all()
     found = promotions.entries(name)
     if not found:
         raise UserError(f"no version of {name} has been judged yet: {registry.list_alternatives(name)}")

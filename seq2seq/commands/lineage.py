@@ -20,7 +20,7 @@ from seq2seq.common.masking import mask
 from seq2seq.common.params import show
 from seq2seq.common.workspace import DIGITS as TAGGED
 from seq2seq.common.workspace import ELSEWHERE, FILES, files, tag_value
-from seq2seq.tracking import client, promotions, registry
+from seq2seq.tracking import client, outbox, promotions, registry
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.records import CORPUS, RECREATED, Facts, of_corpus, of_run, of_version
 from seq2seq.tracking.registry import NAME, VERDICT
@@ -57,6 +57,7 @@ def trace(subject: str) -> Facts:
     Raises UserError, with alternatives, for an unknown subject.
     """
     registry.check_exists()
+    outbox.deliver_all()
     if subject.startswith("models:"):
         return _answer(subject, "version", [_of_version(subject)])
     if HASH.fullmatch(subject) is None:

@@ -24,6 +24,7 @@ COVERAGE = REPORTS / "tokenizer.json"
 CURVE = REPORTS / "curve.csv"
 RUN = REPORTS / "run.json"  # the MLflow run of the model; no stage depends on it
 METRICS = REPORTS / "metrics.json"
+SCORES = REPORTS / "scores.json"  # evaluate: a few numbers of metrics.json, for `dvc metrics` and `dvc exp`
 SEGMENTS = REPORTS / "segments.jsonl"
 LENGTHS = REPORTS / "bleu_by_length.csv"
 SLICES = REPORTS / "slices.csv"

@@ -51,20 +51,27 @@ def dirty() -> str:
 
 
 def diff() -> str:
-    """The diff of code and parameters against HEAD, with new files, secrets masked.
+    """The diff of the tracked code and parameters against HEAD, secrets masked, then the names of new files.
 
-    Other files (notebooks, corpora, `.env`) are not included. Empty without difference or repository; longer
-    than LONGEST_DIFF bytes, it is cut, with a note.
+    The content of files that git does not track, also after `git add --intent-to-add`, and other files
+    (notebooks, corpora, `.env`) are not included. Empty without difference or repository; longer than
+    LONGEST_DIFF bytes, it is cut, with the number of bytes left out.
     """
-    changed = (_git("diff", "HEAD", "--name-only", "-z", "--relative", "--", *CODE) or "").split("\0")
-    new = (_git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or "").split("\0")
-    differs = _git(*DIFF, "HEAD", "--relative", "--", *kept) if (kept := _texts(changed)) else ""
-    added = (_git(*DIFF, "--no-index", "--", os.devnull, path, differs=True) or "" for path in _texts(new))
-    text = mask("".join([differs or "", *added]))
-    if len(text.encode()) <= LONGEST_DIFF:
-        return text
-    start = text.encode()[:LONGEST_DIFF].decode(errors="ignore")
-    return f"{start}\n# cut off here: longer than {LONGEST_DIFF:,} bytes\n"
+    added = set(_names("diff", "--diff-filter=A"))  # index and tree differ so only after intent-to-add
+    kept = [name for name in _texts(_names("diff", "HEAD")) if name not in added]
+    text = mask((_git(*DIFF, "HEAD", "--relative", "--", *kept) if kept else "") or "")
+    new = _texts([*added, *_names("ls-files", "--others", "--exclude-standard")])
+    if (left_out := len(text.encode()) - LONGEST_DIFF) > 0:
+        start = text.encode()[:LONGEST_DIFF].decode(errors="ignore")
+        text = f"{start}\n# cut off here: {left_out:,} bytes are left out\n"
+    return text + "".join(f"# new, content not included: {name}\n" for name in sorted(new))
+
+
+def _names(*arguments: str) -> list[str]:
+    """The names of code and parameters that a git command lists."""
+    command, *options = arguments
+    options += ["--name-only", "--relative"] if command == "diff" else []
+    return [name for name in (_git(command, *options, "-z", "--", *CODE) or "").split("\0") if name]
 
 
 def _texts(names: Iterable[str]) -> list[str]:
@@ -191,10 +198,10 @@ def machine() -> dict[str, str]:
     }
 
 
-def _git(*arguments: str, differs: bool = False) -> str | None:
-    """The output of a git command; None if it fails or without git. With `differs`, 1 is no failure."""
+def _git(*arguments: str) -> str | None:
+    """The output of a git command; None if it fails or without git."""
     done = _run(*arguments)
-    if done is None or done.returncode > differs:
+    if done is None or done.returncode:
         return None
     return done.stdout.decode("utf-8", errors="replace")
 

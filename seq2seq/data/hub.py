@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -34,6 +34,7 @@ LIMIT = "SEQ2SEQ_HUB_SECONDS"  # the timeout of one attempt
 DEFAULT_LIMIT, MOST_SECONDS = 900.0, 1e6
 PREFLIGHT_SECONDS = 5.0
 WAITS = (1.0, 3.0)  # seconds before the second and the third attempt
+OWN_CACHE = Path(".cache")  # of this project; without HF_HOME the hub's files are below it
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "0",
@@ -94,7 +95,9 @@ def fetch(path: Path, pin: Pin) -> Copy:
     files = {
         split: [File(name, Path(place)) for name, place in files] for split, files in answer["files"].items()
     }
-    checked = _check_hashes(path, pin, f"{pin.hub} at {revision}", files, is_cache=True)
+    # Any other cache of the hub is shared with the user.
+    ours = [p for p in map(Path, answer["fresh"]) if p.resolve().is_relative_to(OWN_CACHE.resolve())]
+    checked = _check_hashes(path, pin, f"{pin.hub} at {revision}", files, ours)
     moving = "" if pin.revision == revision else f" (now {pin.revision})"
     summary = f"{pin.hub} at {revision}{moving} from the hub"
     summary += f", {checked} files as pinned" if checked else ""
@@ -157,7 +160,7 @@ def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
     if not folder.is_dir():
         raise UserError(f"{MIRROR}={mirror} has no {pin.hub}; put it there, or unset {MIRROR}")
     files = find_splits(folder, pin.config)
-    checked = _check_hashes(path, pin, str(folder), files, is_cache=False)
+    checked = _check_hashes(path, pin, str(folder), files)
     pinned = bool(checked and COMMIT.fullmatch(pin.revision))
     summary = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (
         f"{checked} files as pinned" if checked else f"{path} has no hashes to check them against"
@@ -182,8 +185,13 @@ def named(licence: Any) -> str | None:
     return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence) if licence else None
 
 
-def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[File]], is_cache: bool) -> int:
-    """The number of files whose hash was compared, 0 if the pin has none; raises UserError."""
+def _check_hashes(
+    path: Path, pin: Pin, where: str, files: Mapping[str, list[File]], ours: Collection[Path] = ()
+) -> int:
+    """The number of files whose hash was compared, 0 if the pin has none; raises UserError.
+
+    A wrong file is removed only if it is one of `ours`, downloaded by this run into a folder of the project.
+    """
     if not pin.files:
         return 0
     everything = {file.name: file.path for split in files.values() for file in split}
@@ -195,12 +203,15 @@ def _check_hashes(path: Path, pin: Pin, where: str, files: Mapping[str, list[Fil
     for name, place in everything.items():
         found = sha256(place)
         if found != pin.files[name]:
-            if is_cache:  # else the next run would use the same bytes
+            remedy = f"remove {place.resolve()} and run again"
+            if place in ours:  # else the next run would use the same bytes
                 place.resolve().unlink()
                 place.unlink(missing_ok=True)
+                remedy = "run again, which downloads it again"
             raise UserError(
                 f"{where}: {name} has sha256 {found},\n  but {path} pins {pin.files[name]}\n"
-                f"  if the change is meant, renew the pin: seq2seq pin {path}"
+                f"  if the change is meant, renew the pin: seq2seq pin {path}\n"
+                f"  if the file is damaged, {remedy}"
             )
     return len(everything)
 
@@ -265,7 +276,7 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         # Preflight: the library's own requests wait for minutes if the hub does not answer.
         info = huggingface_hub.HfApi().dataset_info(hub, revision=revision, timeout=PREFLIGHT_SECONDS)
-        files = _download_files(hub, request["config"], str(info.sha))
+        files, fresh = _download_files(hub, request["config"], str(info.sha))
     except errors.GatedRepoError:
         return {"user": f"{hub} is gated: accept its terms on the hub, and set HF_TOKEN"}
     except errors.RepositoryNotFoundError:
@@ -278,25 +289,28 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         return _classify(error)
     licence = info.card_data.get("license") if info.card_data else None
-    return {"revision": info.sha, "files": files, "licence": named(licence)}
+    return {"revision": info.sha, "files": files, "fresh": fresh, "licence": named(licence)}
 
 
-def _download_files(hub: str, config: str | None, commit: str) -> dict[str, list[tuple[str, str]]]:
-    """Name and path of each file of each split."""
+def _download_files(
+    hub: str, config: str | None, commit: str
+) -> tuple[dict[str, list[tuple[str, str]]], list[str]]:
+    """Name and path of each file of each split, and the paths of those that were not in the cache before."""
     import datasets
     import huggingface_hub
 
     with tempfile.TemporaryDirectory() as empty:  # an empty cache, without older revisions
         builder = datasets.load_dataset_builder(hub, name=config, revision=commit, cache_dir=empty)
     prefix = f"hf://datasets/{hub}@{commit}/"
-    files = {}
+    files: dict[str, list[tuple[str, str]]] = {}
+    fresh = []
     for split, found in builder.config.data_files.items():
-        names = sorted(_is_inside(str(file).removeprefix(prefix)) for file in found)
-        files[str(split)] = [
-            (name, huggingface_hub.hf_hub_download(hub, name, repo_type="dataset", revision=commit))
-            for name in names
-        ]
-    return files
+        for name in sorted(_is_inside(str(file).removeprefix(prefix)) for file in found):
+            cached = huggingface_hub.try_to_load_from_cache(hub, name, repo_type="dataset", revision=commit)
+            place = huggingface_hub.hf_hub_download(hub, name, repo_type="dataset", revision=commit)
+            fresh += [] if isinstance(cached, str) else [place]
+            files.setdefault(str(split), []).append((name, place))
+    return files, fresh
 
 
 def _classify(error: Exception) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from seq2seq.evaluation.scores import sentence_chrf
 BLANKS = ("", "   ", "\t")
 SHORTEST_MISSPELT = 5  # letters: with two swapped, a shorter word is often another word
 LONGEST_PHRASE = 60  # characters of a repeated phrase, at most
+NO_WORD = re.compile(r"(?!(?<=\w)['’](?=\w))[^\w\s]|_")  # punctuation, but no apostrophe inside a word
 CHARACTERS_IN_WORD = 4  # at most, where the translation is written without spaces
 NO_ANSWER = "the model fails on it"
 
@@ -294,8 +295,11 @@ def misspelt(text: str, rng: random.Random) -> str:
 
 
 def repetition(text: str, times: int) -> str:
-    """The first phrase, or piece of a word, that occurs so many times in a row; empty if there is none."""
-    spaced, again = " ".join(text.split()) + " ", times - 1
+    """The first phrase, or piece of a word, that occurs so many times in a row; empty if there is none.
+
+    Punctuation does not count: `ja, ja, ja` repeats as `ja ja ja` does.
+    """
+    spaced, again = " ".join(NO_WORD.sub(" ", text).split()) + " ", times - 1
     phrases = rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{again}}}"
     pieces = rf"(\S{{2,{LONGEST_PHRASE}}}?)\2{{{again}}}"
     for found in re.finditer(f"{phrases}|{pieces}", spaced):

@@ -25,6 +25,8 @@ MOST_PIECES = 60  # shown per side
 LETTER = 6.7  # pixels per letter of a label; a wide letter, e.g. Chinese, counts as two
 LONGEST_LABEL = 20  # letters
 FAINTEST, LABELLED = 0.01, 0.1  # attention below it is not drawn; a cell with more has a label
+# Share of the updates whose losses may lie above the learning curve's chart; points that must be left.
+FLATTENING, FEWEST_SHOWN = 0.25, 4
 MOST_POINTS = 400  # drawn per curve
 
 PUNCTUATION = re.escape('.,!?;:…()[]"“”„«»‹›।。、，！？；：؟،؛')
@@ -85,6 +87,11 @@ class Curve(NamedTuple):
     updates: Axis
     loss: Axis
 
+    @property
+    def cut(self) -> bool:
+        """Whether some losses lie above the chart."""
+        return any(max(point.training_loss, point.validation_loss) > self.loss.high for point in self.points)
+
     def path(self, name: str) -> str:
         """The SVG path of one loss in a square of 100 by 100."""
         values = [(point.update, getattr(point, name)) for point in self.points]
@@ -126,7 +133,11 @@ def curve(rows: Sequence[Mapping[str, str]]) -> Curve:
     """The learning curve of reports/curve.csv; empty fields become NaN."""
     points = [Point(*(float(row[name] or "nan") for name in Point._fields)) for row in rows]
     validated = [point for point in points if math.isfinite(point.validation_loss)]
-    losses = [loss for point in points for loss in (point.training_loss, point.validation_loss)]
+    # The first updates lower the loss most; an axis with their losses would flatten the rest of the curve.
+    begin = FLATTENING * max((point.update for point in points), default=0.0)
+    later = [point for point in points if point.update > begin]
+    shown = later if len(later) >= FEWEST_SHOWN else points
+    losses = [loss for point in shown for loss in (point.training_loss, point.validation_loss)]
     updates = axis([0.0, *(point.update for point in points)], margin=0)
     best = min(validated, key=lambda point: point.validation_loss, default=None)
     return Curve(thinned(points, MOST_POINTS), best, updates, axis(losses, ticks=5, margin=0.12))

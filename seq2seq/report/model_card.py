@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from seq2seq.common import plain
 from seq2seq.common.paths import SPLITS
@@ -24,45 +20,37 @@ LANGUAGE = re.compile(r"[a-z]{2,3}")  # ISO 639
 
 
 def front_matter(facts: Mapping[str, Any]) -> str:
-    """The metadata between two lines of dashes."""
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 10_000
-    text = StringIO()
-    yaml.dump(_quoted(metadata(facts)), text)
-    return f"---\n{text.getvalue()}---\n\n"
+    """The metadata by the hub's conventions, between two lines of dashes; unknown values are left out."""
+    from huggingface_hub import EvalResult, ModelCardData
 
-
-def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata by the hub's conventions; unknown values are left out."""
     provenance, metrics = facts["provenance"] or {}, facts["metrics"]
-    found: dict[str, Any] = {}
-    if codes := languages(provenance):
-        found["language"] = codes
-    if provenance.get("licence"):
-        several = provenance["licence"].lower().split(", ")
-        found["license"] = several if len(several) > 1 else several[0]
-    found |= {"library_name": "seq2seq", "pipeline_tag": "translation"}
-    found["tags"] = ["translation", "lstm", "pytorch", "mlflow"]
-    if provenance.get("kind") == "hub":
-        found["datasets"] = [provenance["id"]]
-    if metrics:
-        found["metrics"] = list(METRICS)
-        results = [
-            {
-                "task": {"type": "translation", "name": "Translation"},
-                "dataset": _dataset(label, provenance, metrics),
-                "metrics": [
-                    {"type": key, "name": name, "value": scores[key]}
-                    | {"args": {"signature": metrics["signatures"][key]}}
-                    for key, name in METRICS.items()
-                    if charts.is_number(scores[key])
-                ],
-            }
-            for label, scores in facts["sets"].items()
-        ]
-        found["model-index"] = [{"name": facts["name"], "results": results}]
-    return found
+    several = (provenance.get("licence") or "").lower().split(", ")
+    results = [
+        EvalResult(
+            task_type="translation",
+            task_name="Translation",
+            metric_type=key,
+            metric_name=name,
+            metric_value=scores[key],
+            metric_args={"signature": metrics["signatures"][key]},
+            **_dataset(label, provenance, metrics),
+        )
+        for label, scores in facts["sets"].items()
+        for key, name in METRICS.items()
+        if metrics and charts.is_number(scores[key])
+    ]
+    data = ModelCardData(
+        language=languages(provenance) or None,
+        license=(several if len(several) > 1 else several[0]) or None,  # type: ignore[arg-type]
+        library_name="seq2seq",
+        pipeline_tag="translation",
+        tags=["translation", "lstm", "pytorch", "mlflow"],
+        datasets=[provenance["id"]] if provenance.get("kind") == "hub" else None,
+        metrics=list(METRICS) if metrics else None,
+        eval_results=results or None,
+        model_name=facts["name"] if results else None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
 
 
 def languages(provenance: Mapping[str, Any]) -> list[str]:
@@ -79,15 +67,15 @@ def languages(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _dataset(label: str, provenance: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """A set in the hub's terms: a split of the corpus, or a data set of its own."""
-    found: dict[str, Any] = {"name": label, "type": label}
+    """A set as fields of EvalResult: a split of the corpus, or a data set of its own."""
+    found: dict[str, Any] = {"dataset_name": label, "dataset_type": label}
     if label in SPLITS:
         name = provenance.get("id") or Path(provenance.get("path", "unknown")).stem
         held_out = label in provenance.get("made_splits", ())
-        found = {"name": f"{name}, {label} held out by ingest" if held_out else name, "type": name}
-        found |= {key: provenance[key] for key in ("config", "revision") if provenance.get(key)}
-        found["split"] = label
-    return found | {"args": {"sha256": metrics["digests"][label]}}
+        found["dataset_name"] = f"{name}, {label} held out by ingest" if held_out else name
+        found |= {"dataset_type": name, "dataset_split": label}
+        found |= {f"dataset_{key}": provenance.get(key) for key in ("config", "revision")}
+    return found | {"dataset_args": {"sha256": metrics["digests"][label]}}
 
 
 def escape(text: str) -> str:
@@ -101,12 +89,3 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if "`" in text else ""
     return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _quoted(value: Any) -> Any:
-    """The same with every text in quotes: in YAML 1.1, which the hub reads, a bare `no` is false."""
-    if isinstance(value, Mapping):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_quoted(item) for item in value]
-    return DoubleQuotedScalarString(value) if isinstance(value, str) else value

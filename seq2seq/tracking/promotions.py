@@ -25,6 +25,7 @@ from seq2seq.common.files import replacing
 from seq2seq.tracking import registry, runs
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
+from seq2seq.tracking.run import Run
 
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the former champion, and the version that replaces it
 MOVES = ("promoted", "forced", ROLLED_BACK)  # outcomes that change the champion
@@ -127,11 +128,14 @@ def entries(name: str) -> list[Entry]:
 
 
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
-    """Upload the files of a verdict to the run that made the version, and tag the version."""
-    run = runs.Run(version.run_id)
+    """Upload the files of a verdict to the run that made the version; describe the version by its card."""
+    run = Run(version.run_id)
     for path in files:
         if path.is_file():
             run.log_artifact(path, FOLDER.format(version))
+        if path == paths.CARD and path.is_file():
+            place = f"{FOLDER.format(version)}/{path.name} of run {version.run_id}"
+            registry.describe(version, path.read_text(encoding="utf-8"), place)
     registry.tag_version(version.name, version.version, {PUBLISHED: when})
 
 
@@ -171,6 +175,7 @@ def _set_aliases_and_tags(decision: Entry) -> None:
         registry.set_alias(name, CHAMPION, version)
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
+        registry.show_on_model(name, version)
     tags = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
     if decision.outcome != ROLLED_BACK:
         registry.tag_version(name, version, {**tags, VERDICT: decision.outcome})

@@ -27,6 +27,7 @@ from seq2seq.tracking.client import connect, get_or_none, translate_errors
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 VERDICT = "promotion.verdict"  # tag of a version: the last outcome of gate or rollback
 FOLDER = "artifacts/model"  # of a version's files: the model folder
+LONGEST_CARD = 4800  # characters; a description has at most 5,000 in some of MLflow's databases
 DOWNLOADS = Path(".cache/models")
 NAME = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
@@ -111,6 +112,31 @@ def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
     with translate_errors():
         for key, value in tags.items():
             connect().set_model_version_tag(name, version, key, value)
+
+
+def describe(version: Version, card: str, place: str) -> None:
+    """Show a model card on the registry's page: of the version, and of its model if it is the champion.
+
+    `place` names the whole card, of which a long one keeps its beginning. Without a champion, the model shows
+    the card too.
+    """
+    _, _, body = card.split("---\n", 2) if card.startswith("---\n") else ("", "", card)
+    text = masking.mask(body.strip())
+    if len(text) > LONGEST_CARD:
+        start = text[:LONGEST_CARD].rpartition("\n")[0].rstrip()
+        text = f"{start}\n\nThe whole card: {place}"
+    with translate_errors():
+        connect().update_model_version(version.name, version.version, text)
+    champion = version_by_alias(version.name, CHAMPION)
+    if champion is None or champion.version == version.version:
+        show_on_model(version.name, version.version)
+
+
+def show_on_model(name: str, version: str) -> None:
+    """Make the description of a version, if it has one, that of its model."""
+    with translate_errors():
+        if text := connect().get_model_version(name, version).description:
+            connect().update_registered_model(name, text)
 
 
 def download_model(name: str) -> Path:

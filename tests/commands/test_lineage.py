@@ -52,7 +52,7 @@ def train(corpus: str, file: str, fingerprint: str, **model: str) -> str:
     with runs.training_run(params.load(), fingerprint * 40) as run:
         run.log_metrics({"test.bleu": 20.0})
     for name, value in model.items():
-        run.set_tag(name, value)
+        run.set_tags({name: value})
     return run.id
 
 
@@ -124,7 +124,7 @@ def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dic
     assert run["corpus"]["hash"] == FIRST
     assert run["corpus"]["files"][0]["sha256"] == "aa" * 32
     assert (run["commit"], run["dirty"], run["flow_run"]) == (workspace.commit(), "true", "flow-7")
-    assert "+CHANGED = True" in run["diff"]  # also of a file that git does not know
+    assert "# new, content not included: seq2seq/new.py" in run["diff"]
     assert "-  seed: 1" in run["diff"]
     assert (run["recipe"], run["recipe_changes"]["train.seed"]) == ("tiny", [1, 2])
     assert run["params"]["train.seed"] == "2"
@@ -221,7 +221,7 @@ def test_a_rollback_is_shown_for_both_versions(project: Path) -> None:
 def test_a_list_too_long_for_the_record_is_found_among_the_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LONGEST_SOURCE", 50)
+    monkeypatch.setattr("seq2seq.tracking.run.LONGEST_SOURCE", 50)
     monkeypatch.setattr(workspace, "LONGEST_TAG", 10)
     run_id = train(FIRST, "aa" * 32, "1")
     assert list(names(lineage.trace("aa" * 32))) == [run_id]

@@ -44,18 +44,17 @@ def test_a_new_module_is_dirty(repository):
     assert workspace.dirty() == "true"
 
 
-def test_new_code_is_among_the_differences_and_a_new_corpus_is_not(repository):
+def test_new_code_is_named_among_the_differences_and_a_new_corpus_is_not(repository):
     for folder, name in (("seq2seq", "new.py"), ("corpora", "mine.tsv")):
         (repository / folder).mkdir()
         (repository / folder / name).write_text("a line\n")
     (repository / "params.yaml").write_text("a: 2\n")
     diff = workspace.diff()
     assert "+a: 2" in diff
-    assert "+++ b/seq2seq/new.py" in diff
+    assert "# new, content not included: seq2seq/new.py\n" in diff
     assert "mine.tsv" not in diff
     git("stash", "--include-untracked")
-    subprocess.run(["git", "apply"], input=diff, text=True, check=True)  # it is complete
-    assert (repository / "seq2seq/new.py").read_text() == "a line\n"
+    subprocess.run(["git", "apply"], input=diff, text=True, check=True)
     assert (repository / "params.yaml").read_text() == "a: 2\n"
 
 
@@ -84,7 +83,9 @@ def test_a_token_in_code_is_masked_and_a_long_difference_cut(repository, monkeyp
     diff = workspace.diff()
     assert "+a: 2 # ***\n+# https://***@git.example/x.git\n" in diff
     monkeypatch.setattr(workspace, "LONGEST_DIFF", 100)
-    assert workspace.diff().endswith("longer than 100 bytes\n")
+    shown = workspace.diff()
+    left_out = len(diff.encode()) - 100
+    assert shown == f"{diff[:100]}\n# cut off here: {left_out} bytes are left out\n"
 
 
 def test_configured_diff_programs_are_not_used(repository):
@@ -169,3 +170,26 @@ def test_packages_are_listed_in_pip_s_order():
     lines = workspace.packages().splitlines()
     assert any(line.startswith("torch==") for line in lines)
     assert lines == sorted(lines, key=lambda line: line.partition("==")[0].casefold())
+
+
+def test_the_content_of_untracked_files_is_never_among_the_differences(repository):
+    (repository / "seq2seq").mkdir()
+    for name in ("intended.py", "untracked.py", "staged.py"):
+        (repository / "seq2seq" / name).write_text(f"{name[:-3]} = 1\n")
+    git("add", "--intent-to-add", "seq2seq/intended.py")
+    git("add", "seq2seq/staged.py")
+    diff = workspace.diff()
+    assert "+staged = 1" in diff
+    assert "intended = 1" not in diff
+    assert "untracked = 1" not in diff
+    assert diff.endswith(
+        "# new, content not included: seq2seq/intended.py\n"
+        "# new, content not included: seq2seq/untracked.py\n"
+    )
+
+
+def test_a_difference_of_a_million_bytes_is_cut(repository):
+    (repository / "params.yaml").write_text("a: 2\n" * 400_000)
+    diff = workspace.diff()
+    assert len(diff.encode()) < workspace.LONGEST_DIFF + 100
+    assert "bytes are left out\n" in diff[-50:]

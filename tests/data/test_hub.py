@@ -223,3 +223,43 @@ def test_faulty_pins(text, message):
 
 def test_shipped_pin():
     assert hub.load(ROOT / "corpora/multi30k.yaml").hub == "bentrevett/multi30k"
+
+
+@pytest.fixture
+def wrong(monkeypatch, tmp_path):
+    """A function that fetches a wrong file; returns the error's text and the file of the cache."""
+
+    def go(cache: Path, *, fresh: bool):
+        blob = cache / "blobs/abc"
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(b"other bytes")
+        place = cache / "snapshots/1/train.jsonl"
+        place.parent.mkdir(parents=True)
+        place.symlink_to(blob)
+        answer = {"revision": COMMIT, "files": {"train": [("train.jsonl", str(place))]}, "licence": None}
+        answer["fresh"] = [str(place)] if fresh else []
+        monkeypatch.setattr(hub, "_download", lambda path, pin: answer)
+        with pytest.raises(UserError) as caught:
+            fetch(COMMIT, {"train.jsonl": HASHES["train.jsonl"]})
+        return str(caught.value), blob
+
+    return go
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_wrong_file_of_a_shared_cache_stays_and_is_named(wrong, tmp_path_factory, fresh):
+    text, blob = wrong(tmp_path_factory.mktemp("home") / "huggingface", fresh=fresh)
+    assert blob.read_bytes() == b"other bytes"
+    assert f"train.jsonl has sha256 {hashlib.sha256(b'other bytes').hexdigest()}" in text
+    assert f"but pin.yaml pins {HASHES['train.jsonl']}" in text
+    assert "renew the pin: seq2seq pin pin.yaml" in text
+    assert f"if the file is damaged, remove {blob} and run again" in text
+
+
+def test_only_a_wrong_file_that_this_run_downloaded_itself_is_removed(wrong, tmp_path):
+    text, blob = wrong(tmp_path / ".cache/first", fresh=False)
+    assert blob.is_file()
+    assert f"remove {blob} and run again" in text
+    text, blob = wrong(tmp_path / ".cache/second", fresh=True)
+    assert not blob.exists()
+    assert "if the file is damaged, run again, which downloads it again" in text

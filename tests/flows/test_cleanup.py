@@ -13,6 +13,7 @@ from flows import cleanup, locks
 from flows.__main__ import main
 from seq2seq.common import integrity
 from seq2seq.common.errors import UserError
+from seq2seq.tracking import outbox
 from tests.slow.test_integrity import project
 from tests.support import projects
 from tests.support.projects import ROOT
@@ -138,3 +139,15 @@ def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
 def integrity_outputs(folder: Path) -> list[Path]:
     """The outputs that a project declares and that exist."""
     return [path for path in integrity.declared(folder / "dvc.yaml") if (folder / path).exists()]
+
+
+def test_records_that_wait_for_mlflow_stay(project):
+    outbox.FOLDER.mkdir(parents=True)
+    (outbox.FOLDER / "lock").touch()
+    cleanup.clean()
+    assert not outbox.FOLDER.exists()
+    record = outbox.FOLDER / "server/run/000001-1.zip"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    assert (outbox.FOLDER, "it holds records that wait for MLflow") in cleanup.clean()
+    assert record.is_file()

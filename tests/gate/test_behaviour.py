@@ -332,3 +332,20 @@ def test_a_share_equal_to_the_threshold_passes():
     translations = {source: source if i < 45 else "y" for i, source in enumerate(run.sources())}
     [result] = run.judge(translations, None)
     assert (result["passed"], result["ok"]) == (55, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("ja, ja, ja!", "ja"),
+        ("ja, ja. Ja!", ""),
+        ("the dog - the dog, the dog.", "the dog"),
+        ("ha-ha-ha", "ha"),
+        ("对，对，对。", "对"),
+        ("it's it's it's", "it's"),
+        ("... ... ... ,,, 1.000.000.000", ""),
+        ("a dog, a cat, a bird", ""),
+    ],
+)
+def test_repetition_counts_without_punctuation(text, phrase):
+    assert checks.repetition(text, 3) == phrase

@@ -94,3 +94,19 @@ def test_thinned_keeps_the_ends(rows, most):
     kept = charts.thinned(rows, most)
     assert len(kept) == min(len(rows), most)
     assert (kept[0], kept[-1]) == (rows[0], rows[-1])
+
+
+def test_the_second_half_of_a_learning_curve_takes_most_of_the_chart():
+    losses = [6.0, 3.4, 2.4, 1.9, 1.6, 1.45, 1.36, 1.32, 1.3, 1.29]
+    rows = [
+        {"update": str(100 * number), "training_loss": str(loss - 0.1), "validation_loss": str(loss)}
+        | {"perplexity": "5"}
+        for number, loss in enumerate(losses, start=1)
+    ]
+    drawn = charts.curve(rows)
+    assert drawn.cut
+    assert drawn.loss.at(1.9) - drawn.loss.at(1.29) > 40
+    assert drawn.loss.at(1.19) > 0
+    few = charts.curve(rows[:3])  # too few to leave any out
+    assert not few.cut
+    assert few.loss.at(6.0) < 100

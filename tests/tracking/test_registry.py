@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import translate
-from seq2seq.common import environment, params
+from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client, promotions, registry, runs
 from tests.support.projects import ROOT
@@ -205,3 +205,42 @@ def test_a_server_keeps_the_log_and_the_files_of_verdicts(server, project, tmp_p
     promotions.restore_files(second, project / "back")
     assert [path.name for path in (project / "back").iterdir()] == ["verdict.json"]
     promotions.restore_files(first, project / "back")  # nothing was published for it
+
+
+def test_a_version_and_the_model_of_a_champion_show_the_card(project):
+    first, second = register(project, "a"), register(project, "a")
+
+    def card(text: str, version: registry.Version) -> None:
+        paths.CARD.parent.mkdir(exist_ok=True)
+        paths.CARD.write_text(f"---\nlicense: mit\n---\n\n# {text}\n")
+        promotions.publish(version, [paths.CARD], "today")
+
+    def shown() -> list[str]:
+        versions = [client.connect().get_model_version("a", number).description for number in "12"]
+        return [client.connect().get_registered_model("a").description, *versions]
+
+    def move(what: str, champion: str | None, version: str) -> None:
+        entry = promotions.Entry("a", what, champion, version, "why", *promotions.now_and_here())
+        promotions.apply(entry, {})
+
+    card("first", first)
+    assert shown()[:2] == ["# first", "# first"]  # there is no champion yet
+    move("promoted", None, "1")
+    card("second", second)
+    assert shown() == ["# first", "# first", "# second"]
+    move("promoted", "1", "2")
+    assert shown()[0] == "# second"
+    move(promotions.ROLLED_BACK, "2", "1")
+    assert shown()[0] == "# first"
+
+
+def test_a_long_card_names_the_place_of_the_whole(project):
+    version = register(project, "a")
+    paths.CARD.parent.mkdir()
+    paths.CARD.write_text("# a card\n" + "a line of the card\n" * 1000)
+    promotions.publish(version, [paths.CARD], "today")
+    text = client.connect().get_model_version("a", "1").description
+    assert len(text) < 5000
+    assert text.endswith(
+        f"a line of the card\n\nThe whole card: promotion/a-1/card.md of run {version.run_id}"
+    )
