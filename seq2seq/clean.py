@@ -128,18 +128,22 @@ def clean(params: Params) -> None:
     began = time.monotonic()
     filters.check(params.clean)
     settings = _with_ratio(params.clean)
-    direction.write(paths.CORPUS, direction.read(paths.RAW))
+    sides = direction.read(paths.RAW)
+    direction.write(paths.CORPUS, sides)
+    chosen = filters.Filters(settings, sides)
+    for side in chosen.unchecked():
+        print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
     for name in ("validation", "test", *params.ingest.evaluation_sets):
         tallies.append(Tally(name, filters.NAMES))
-        sets[name] = list(_counted(settings, tallies[-1]))
+        sets[name] = list(_counted(chosen, tallies[-1]))
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
     with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
         pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, settings, log, train))
+        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, settings)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -162,15 +166,14 @@ def clean(params: Params) -> None:
         print(f"clean: left in train: {_counts(found)}; see {paths.CONTAMINATION}")
 
 
-def _counted(params: Clean, tally: Tally) -> Iterator[Pair]:
+def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
     """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
     for pair in read_split(paths.RAW, tally.split):
-        source = filters.tidy(pair.source, params.unicode_form)
-        target = filters.tidy(pair.target, params.unicode_form)
-        if reason := filters.reason(source, target, params):
+        source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
+        if reason := chosen.reason(source, target):
             tally.count(reason, pair)
         tally.read += 1
-        yield _rewritten(pair, source, target, tally) if params.tidy_evaluation else pair
+        yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
 
 
 def _with_ratio(params: Clean) -> Clean:
@@ -190,17 +193,19 @@ def _with_ratio(params: Clean) -> Clean:
     return params.model_copy(update={"typical_length_ratio": max(ratio, 0.001)})
 
 
-def _clean_train(pairs: Iterable[Pair], params: Clean, log: ContaminationLog, tally: Tally) -> Iterator[Pair]:
+def _clean_train(
+    pairs: Iterable[Pair], chosen: filters.Filters, log: ContaminationLog, tally: Tally
+) -> Iterator[Pair]:
     """The tidied pairs of train that are neither dropped nor duplicates, in order.
 
     Stores 64 bits of each pair kept: about 100 bytes of memory a pair in a Python set.
     """
     seen: set[int] = set()
+    params = chosen.params
     pairs = iter(pairs)
     while batch := list(islice(pairs, BATCH)):
-        form = params.unicode_form
-        tidied = [Pair(filters.tidy(pair.source, form), filters.tidy(pair.target, form)) for pair in batch]
-        reasons = [filters.reason(tidy.source, tidy.target, params) for tidy in tidied]
+        tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
+        reasons = [chosen.reason(tidy.source, tidy.target) for tidy in tidied]
         # Pairs that a filter drops are not compared: a whole book on one line would take hours.
         kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
         found = iter(log.hits(kept))
@@ -209,14 +214,21 @@ def _clean_train(pairs: Iterable[Pair], params: Clean, log: ContaminationLog, ta
                 contaminated = log.record(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:
-                both = (digest(tidy.source) * 3 + digest(tidy.target)) % 2**64  # (a, b) differs from (b, a)
-                reason = "duplicate" if both in seen else None
-                seen.add(both)
+                key = _identity(tidy, params.duplicates)
+                reason = "duplicate" if key in seen else None
+                seen.add(key)
             if reason:
                 tally.count(reason, pair)
             else:
                 yield _rewritten(pair, tidy.source, tidy.target, tally)
             tally.read += 1
+
+
+def _identity(pair: Pair, by: str) -> int:
+    """The digest by which a pair is a duplicate of another: of both sides, or of one."""
+    if by == "pair":
+        return (digest(pair.source) * 3 + digest(pair.target)) % 2**64  # (a, b) differs from (b, a)
+    return digest(pair.source if by == "source" else pair.target)
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:

@@ -14,7 +14,9 @@ from functools import cache
 
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean
+from seq2seq.data import quality
 from seq2seq.data.corpus import NEEDLESS
+from seq2seq.data.direction import Direction
 from seq2seq.data.words import WRITTEN_IN, script
 
 # Invisible characters: controls other than whitespace, and format characters that are not part of a spelling.
@@ -22,11 +24,14 @@ from seq2seq.data.words import WRITTEN_IN, script
 INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
 
 
-def tidy(text: str, form: str) -> str:
+def tidy(text: str, form: str, repair: bool = False) -> str:
     """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
 
-    Idempotent: invisibles are removed first, since they can separate characters that compose.
+    Idempotent: invisibles are removed first, since they can separate characters that compose. With
+    `repair`, wrong decodings (mojibake) are undone before.
     """
+    if repair:
+        text = quality.repaired(text)
     if not text.isprintable():  # fast, and true of most texts
         text = INVISIBLE.sub("", text)
     if form != "none":
@@ -75,6 +80,45 @@ def identical(source: str, target: str, params: Clean) -> bool:
     return params.drop_identical and source.casefold() == target.casefold()
 
 
+def markup(source: str, target: str, params: Clean) -> bool:
+    """A side has tags or entities of HTML or XML."""
+    return params.drop_markup and (quality.has_markup(source) or quality.has_markup(target))
+
+
+def mojibake(source: str, target: str, params: Clean) -> bool:
+    """A side was decoded in a wrong encoding, and is not repaired."""
+    return params.mojibake != "keep" and (quality.is_mojibake(source) or quality.is_mojibake(target))
+
+
+def numbers(source: str, target: str, params: Clean) -> bool:
+    """The sides have different numbers."""
+    return params.same_numbers and quality.numbers(source) != quality.numbers(target)
+
+
+def addresses(source: str, target: str, params: Clean) -> bool:
+    """The sides have different URLs or e-mail addresses."""
+    return params.same_addresses and quality.addresses(source) != quality.addresses(target)
+
+
+def repetition(source: str, target: str, params: Clean) -> bool:
+    """A phrase follows itself more than `max_repetition` times on one side only."""
+    most = params.max_repetition
+    return most is not None and quality.repeats(source, most) != quality.repeats(target, most)
+
+
+def sentence_end(source: str, target: str, params: Clean) -> bool:
+    """One side ends with the mark of a sentence's end, the other does not."""
+    return params.same_sentence_end and quality.ends_sentence(source) != quality.ends_sentence(target)
+
+
+def case(source: str, target: str, params: Clean) -> bool:
+    """One side is all in capitals, the other is not; scripts without case are not compared."""
+    if not params.same_case:
+        return False
+    sides = quality.in_capitals(source), quality.in_capitals(target)
+    return None not in sides and sides[0] != sides[1]
+
+
 FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     empty,
     too_long,
@@ -83,8 +127,16 @@ FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     source_script,
     target_script,
     identical,
+    markup,
+    mojibake,
+    numbers,
+    addresses,
+    repetition,
+    sentence_end,
+    case,
 )
-NAMES = tuple(one.__name__ for one in FILTERS)
+LANGUAGES = ("source_language", "target_language")  # the last filters, which also depend on the corpus
+NAMES = (*(one.__name__ for one in FILTERS), *LANGUAGES)
 REMEDIES = {
     "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
     "too_long": "raise clean.max_characters",
@@ -95,15 +147,50 @@ REMEDIES = {
     "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
     "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
     "identical": "name two different columns in ingest, or set clean.drop_identical: false",
+    "markup": "remove tags and entities from the corpus, or set clean.drop_markup: false",
+    "mojibake": "write the corpus again in UTF-8 from its original, or set clean.mojibake: repair or keep",
+    "numbers": "are the lines aligned? if so, set clean.same_numbers: false",
+    "addresses": "are the lines aligned? if so, set clean.same_addresses: false",
+    "repetition": "raise clean.max_repetition, or set it to null",
+    "sentence_end": "set clean.same_sentence_end: false",
+    "case": "set clean.same_case: false",
+    "source_language": "is ingest.source_language right? if so, raise clean.other_language or set null",
+    "target_language": "is ingest.target_language right? if so, raise clean.other_language or set null",
 }
 
 
-def reason(source: str, target: str, params: Clean) -> str | None:
-    """The name of the first filter that drops a tidied pair, or None."""
-    for drops in FILTERS:
-        if drops(source, target, params):
-            return drops.__name__
-    return None
+class Filters:
+    """The filters of a corpus: settings, and the languages that its sides are in."""
+
+    def __init__(self, params: Clean, direction: Direction = Direction()) -> None:  # noqa: B008
+        self.params = params
+        self._languages: list[tuple[str, int, frozenset[str]]] = []
+        if params.other_language is not None:
+            for place, (name, side) in enumerate(zip(LANGUAGES, direction, strict=True)):
+                if (wanted := quality.accepted(side)) is not None:
+                    self._languages.append((name, place, wanted))
+
+    def tidy(self, text: str) -> str:
+        """A text as the settings want it."""
+        return tidy(text, self.params.unicode_form, self.params.mojibake == "repair")
+
+    def reason(self, source: str, target: str) -> str | None:
+        """The name of the first filter that drops a tidied pair, or None."""
+        for drops in FILTERS:
+            if drops(source, target, self.params):
+                return drops.__name__
+        for name, place, wanted in self._languages:
+            assert self.params.other_language is not None
+            if quality.is_other_language((source, target)[place], wanted, self.params.other_language):
+                return name
+        return None
+
+    def unchecked(self) -> list[str]:
+        """The sides whose language is to be checked, but is unknown or not one that the identifier has."""
+        if self.params.other_language is None:
+            return []
+        checked = {name for name, _, _ in self._languages}
+        return [name.partition("_")[0] for name in LANGUAGES if name not in checked]
 
 
 def check(params: Clean) -> None:
