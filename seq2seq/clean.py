@@ -32,6 +32,7 @@ LISTED = 50  # hits of contaminated pairs reported, of each set and kind
 SHOWN = 300  # characters reported of a side
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured
+NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
 
 REMEDIES = filters.REMEDIES | {
     EXACT: "the evaluation sets contain pairs of train: give splits that differ",
@@ -127,10 +128,10 @@ def clean(params: Params) -> None:
     """
     began = time.monotonic()
     filters.check(params.clean)
-    settings = _with_ratio(params.clean)
+    settings, spread = _with_lengths(params.clean)
     sides = direction.read(paths.RAW)
     direction.write(paths.CORPUS, sides)
-    chosen = filters.Filters(settings, sides)
+    chosen = filters.Filters(settings, sides, spread)
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
@@ -176,21 +177,26 @@ def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
         yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
 
 
-def _with_ratio(params: Clean) -> Clean:
-    """The settings with a typical ratio of lengths: if it is null, the median of train's pairs.
+def _with_lengths(params: Clean) -> tuple[Clean, float]:
+    """The settings with a typical ratio of lengths, and the spread of the lengths of train's pairs.
 
-    The median is robust to wrong pairs. Of a large corpus every n-th pair is measured.
+    A ratio that is null is the median of the pairs; the spread is in units of `filters.deviation`. Both are
+    robust to wrong pairs. Of a large corpus every n-th pair is measured.
     """
-    if params.typical_length_ratio is not None:
-        return params
+    ratio = params.typical_length_ratio
+    if ratio is not None and params.max_length_deviation is None:
+        return params, 0.0
     step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
-    ratios = []
+    lengths = []
     for pair in islice(read_split(paths.RAW, "train"), 0, None, step):
         source, target = (filters.tidy(text, params.unicode_form) for text in pair[:2])
         if source and target:
-            ratios.append(len(target) / len(source))
-    ratio = round(statistics.median(ratios), 3) if ratios else 1.0
-    return params.model_copy(update={"typical_length_ratio": max(ratio, 0.001)})
+            lengths.append((len(source), len(target)))
+    if ratio is None:
+        found = statistics.median(target / source for source, target in lengths) if lengths else 1.0
+        ratio = max(round(found, 3), 0.001)
+    spread = statistics.median(abs(filters.deviation(*pair, ratio)) for pair in lengths) if lengths else 0.0
+    return params.model_copy(update={"typical_length_ratio": ratio}), NORMAL * spread
 
 
 def _clean_train(
@@ -214,7 +220,7 @@ def _clean_train(
                 contaminated = log.record(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:
-                key = _identity(tidy, params.duplicates)
+                key = _identity(tidy, params)
                 reason = "duplicate" if key in seen else None
                 seen.add(key)
             if reason:
@@ -224,11 +230,13 @@ def _clean_train(
             tally.read += 1
 
 
-def _identity(pair: Pair, by: str) -> int:
+def _identity(pair: Pair, params: Clean) -> int:
     """The digest by which a pair is a duplicate of another: of both sides, or of one."""
-    if by == "pair":
+    if params.fold_duplicates:
+        pair = Pair(*("".join(filter(str.isalnum, text)) or text for text in pair[:2]))
+    if params.duplicates == "pair":
         return (digest(pair.source) * 3 + digest(pair.target)) % 2**64  # (a, b) differs from (b, a)
-    return digest(pair.source if by == "source" else pair.target)
+    return digest(pair.source if params.duplicates == "source" else pair.target)
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:

@@ -83,12 +83,13 @@ class Clean(Section):
     max_characters: Positive
     max_length_ratio: Annotated[float, Field(ge=1)]
     typical_length_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    max_length_deviation: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     min_letters: Share
     source_script: Script
     target_script: Script
     min_script: Share
     drop_identical: bool
-    drop_markup: bool
+    markup: Literal["keep", "drop", "repair"]
     mojibake: Literal["keep", "drop", "repair"]
     same_numbers: bool
     same_addresses: bool
@@ -97,6 +98,7 @@ class Clean(Section):
     same_case: bool
     other_language: Annotated[float, Field(gt=0, le=1)] | None
     duplicates: Literal["pair", "source", "target"]
+    fold_duplicates: bool
     contamination: Literal["drop", "report", "fail"]
     contamination_share: Annotated[float, Field(gt=0, le=1)]
     max_dropped: Share

@@ -6,6 +6,7 @@ depend on one tidied pair, and on no other.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import unicodedata
@@ -24,14 +25,11 @@ from seq2seq.data.words import WRITTEN_IN, script
 INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
 
 
-def tidy(text: str, form: str, repair: bool = False) -> str:
+def tidy(text: str, form: str) -> str:
     """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
 
-    Idempotent: invisibles are removed first, since they can separate characters that compose. With
-    `repair`, wrong decodings (mojibake) are undone before.
+    Idempotent: invisibles are removed first, since they can separate characters that compose.
     """
-    if repair:
-        text = quality.repaired(text)
     if not text.isprintable():  # fast, and true of most texts
         text = INVISIBLE.sub("", text)
     if form != "none":
@@ -60,6 +58,15 @@ def length_ratio(source: str, target: str, params: Clean) -> bool:
     return longer > params.max_length_ratio * shorter
 
 
+def deviation(source: int, target: int, ratio: float) -> float:
+    """How far the lengths of two sides are from their typical ratio (Gale and Church 1993).
+
+    The difference of lengths is proportional to the root of the length; divided by that root, the values of
+    good pairs have one normal distribution, whatever their length.
+    """
+    return float((target - source * ratio) / ((source * ratio + target) / 2) ** 0.5)
+
+
 def garbage(source: str, target: str, params: Clean) -> bool:
     """The share of letters in a side's visible characters is below `min_letters`."""
     return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
@@ -82,7 +89,7 @@ def identical(source: str, target: str, params: Clean) -> bool:
 
 def markup(source: str, target: str, params: Clean) -> bool:
     """A side has tags or entities of HTML or XML."""
-    return params.drop_markup and (quality.has_markup(source) or quality.has_markup(target))
+    return params.markup != "keep" and (quality.has_markup(source) or quality.has_markup(target))
 
 
 def mojibake(source: str, target: str, params: Clean) -> bool:
@@ -135,8 +142,10 @@ FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     sentence_end,
     case,
 )
-LANGUAGES = ("source_language", "target_language")  # the last filters, which also depend on the corpus
-NAMES = (*(one.__name__ for one in FILTERS), *LANGUAGES)
+DEVIATION = "length_deviation"
+LANGUAGES = ("source_language", "target_language")
+# The filters after FILTERS also depend on the corpus.
+NAMES = (*(one.__name__ for one in FILTERS), DEVIATION, *LANGUAGES)
 REMEDIES = {
     "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
     "too_long": "raise clean.max_characters",
@@ -147,23 +156,30 @@ REMEDIES = {
     "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
     "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
     "identical": "name two different columns in ingest, or set clean.drop_identical: false",
-    "markup": "remove tags and entities from the corpus, or set clean.drop_markup: false",
+    "markup": "remove tags and entities from the corpus, or set clean.markup: repair or keep",
     "mojibake": "write the corpus again in UTF-8 from its original, or set clean.mojibake: repair or keep",
     "numbers": "are the lines aligned? if so, set clean.same_numbers: false",
     "addresses": "are the lines aligned? if so, set clean.same_addresses: false",
     "repetition": "raise clean.max_repetition, or set it to null",
     "sentence_end": "set clean.same_sentence_end: false",
     "case": "set clean.same_case: false",
+    "length_deviation": "are the lines aligned? if so, raise clean.max_length_deviation, or set it to null",
     "source_language": "is ingest.source_language right? if so, raise clean.other_language or set null",
     "target_language": "is ingest.target_language right? if so, raise clean.other_language or set null",
 }
 
 
 class Filters:
-    """The filters of a corpus: settings, and the languages that its sides are in."""
+    """The filters of a corpus: settings, the languages of its sides, and the spread of their lengths."""
 
-    def __init__(self, params: Clean, direction: Direction = Direction()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        params: Clean,
+        direction: Direction = Direction(),  # noqa: B008
+        spread: float = 0.0,
+    ) -> None:
         self.params = params
+        self._most = (params.max_length_deviation or 0.0) * spread or math.inf
         self._languages: list[tuple[str, int, frozenset[str]]] = []
         if params.other_language is not None:
             for place, (name, side) in enumerate(zip(LANGUAGES, direction, strict=True)):
@@ -171,14 +187,21 @@ class Filters:
                     self._languages.append((name, place, wanted))
 
     def tidy(self, text: str) -> str:
-        """A text as the settings want it."""
-        return tidy(text, self.params.unicode_form, self.params.mojibake == "repair")
+        """A text as the settings want it: repaired, in one Unicode form, without invisibles."""
+        if self.params.mojibake == "repair":
+            text = quality.repaired(text)
+        if self.params.markup == "repair":
+            text = quality.without_entities(text)
+        return tidy(text, self.params.unicode_form)
 
     def reason(self, source: str, target: str) -> str | None:
         """The name of the first filter that drops a tidied pair, or None."""
         for drops in FILTERS:
             if drops(source, target, self.params):
                 return drops.__name__
+        ratio = self.params.typical_length_ratio or 1.0
+        if self._most < math.inf and abs(deviation(len(source), len(target), ratio)) > self._most:
+            return DEVIATION
         for name, place, wanted in self._languages:
             assert self.params.other_language is not None
             if quality.is_other_language((source, target)[place], wanted, self.params.other_language):

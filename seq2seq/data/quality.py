@@ -6,6 +6,7 @@ damaged encodings, mark-up and addresses. Each predicate reads one tidied pair.
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from functools import cache
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 DIGITS = re.compile(r"\d+(?:[.,:\u2009\u202f\u00a0 ]\d{2,3}(?!\d))*(?:[.,:]\d+)?")
 ADDRESS = re.compile(r"https?://[^\s<>\"']+|www\.[^\s<>\"']+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+SPELT = 20  # numbers up to it are often written in words
 CLOSING = ".,;:!?)]}'\"»”’"  # marks that follow an address and are no part of it
-MARKUP = re.compile(r"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>|<!--|&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8}[1-4]?);")
+ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8}[1-4]?);")
+MARKUP = re.compile(rf"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>|<!--|{ENTITY.pattern}")
 ENDS = frozenset(".!?…。！？।॥؟։")
 AFTER_END = "\"'”“’‘»«)]›‹」』 "
 REPLACEMENT = "\ufffd"  # what decoders write for bytes that are no text
@@ -43,9 +46,12 @@ CLOSE = (
 
 
 def numbers(text: str) -> Counter[str]:
-    """The numbers in a text by their digits: 1.000,50 and 1,000.50 are equal."""
-    found = (re.sub(r"\D", "", number) for number in DIGITS.findall(text))
-    return Counter(str(int(number)) for number in found)
+    """The numbers in a text by their digits: 1.000,50 and 1,000.50 are equal.
+
+    Those up to SPELT are left out: translators write them in words.
+    """
+    found = (int(re.sub(r"\D", "", number)) for number in DIGITS.findall(text))
+    return Counter(str(number) for number in found if number > SPELT)
 
 
 def addresses(text: str) -> Counter[str]:
@@ -56,6 +62,11 @@ def addresses(text: str) -> Counter[str]:
 def has_markup(text: str) -> bool:
     """Whether a text has a tag or an entity of HTML or XML."""
     return ("<" in text or "&" in text) and MARKUP.search(text) is not None
+
+
+def without_entities(text: str) -> str:
+    """A text with its entities decoded: `Q&amp;A` becomes `Q&A`; tags stay."""
+    return ENTITY.sub(lambda entity: html.unescape(entity[0]), text) if "&" in text else text
 
 
 def is_mojibake(text: str) -> bool:

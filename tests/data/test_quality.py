@@ -20,8 +20,8 @@ def reason(source: str, target: str, direction: Direction = DE_EN, **changes: ob
 @pytest.mark.parametrize(
     ("source", "target", "name", "setting"),
     [
-        ("Er kam <b>gestern</b> an.", "He arrived yesterday.", "markup", {"drop_markup": True}),
-        ("Er kam gestern an.", "He arrived &quot;yesterday&quot;.", "markup", {"drop_markup": True}),
+        ("Er kam <b>gestern</b> an.", "He arrived yesterday.", "markup", {"markup": "drop"}),
+        ("Er kam gestern an.", "He arrived &quot;yesterday&quot;.", "markup", {"markup": "drop"}),
         ("Das ist schÃ¶n fÃ¼r uns.", "That is nice for us.", "mojibake", {"mojibake": "drop"}),
         ("Das ist sch\ufffdn.", "That is nice.", "mojibake", {"mojibake": "repair"}),
         ("Es kostet 25 Euro.", "It costs 26 euros.", "numbers", {"same_numbers": True}),
@@ -59,7 +59,7 @@ def test_each_filter_drops_its_fault_where_it_is_on(source, target, name, settin
 )
 def test_ordinary_pairs_pass_all_filters(source, target):
     everything = {
-        "drop_markup": True,
+        "markup": "drop",
         "mojibake": "repair",
         "same_numbers": True,
         "same_addresses": True,
@@ -80,11 +80,17 @@ def test_mojibake_is_repaired_where_nothing_is_lost():
     assert filters.Filters(OFF, DE_EN).tidy("schÃ¶n") == "schÃ¶n"
 
 
+def test_entities_are_decoded_and_tags_dropped():
+    chosen = filters.Filters(OFF.model_copy(update={"markup": "repair"}), DE_EN)
+    assert chosen.tidy("Q&amp;A &#228; AT&T &copy") == "Q&A ä AT&T &copy"
+    assert chosen.reason("Er kam.", chosen.tidy("&lt;b&gt;He&lt;/b&gt; came.")) == "markup"
+
+
 def test_numbers_are_compared_by_their_digits():
     assert (
-        quality.numbers("1.000,50 und 007") == quality.numbers("1,000.50 and 7") == Counter(["100050", "7"])
+        quality.numbers("1.000,50 und 077") == quality.numbers("1,000.50 and 77") == Counter(["100050", "77"])
     )
-    assert quality.numbers("٣ und 3") == Counter(["3", "3"])
+    assert quality.numbers("٣٠ und 30, 3") == Counter(["30", "30"])
 
 
 def test_a_language_that_the_identifier_lacks_is_not_checked():
@@ -100,3 +106,12 @@ def test_close_languages_count_as_one():
     text = "Vi mødtes i går i haven og talte om vejret."
     assert reason(text, "We met in the garden.", norwegian, other_language=0.5) is None
     assert reason(text, "We met in the garden.", other_language=0.5) == "source_language"
+
+
+def test_lengths_are_compared_by_the_spread_of_the_corpus():
+    spread = 0.8
+    chosen = filters.Filters(OFF.model_copy(update={"max_length_deviation": 3.2}), DE_EN, spread)
+    assert chosen.reason("x" * 60, "y" * 30) == "length_deviation"
+    assert chosen.reason("x" * 60, "y" * 50) is None
+    assert chosen.reason("xxxxxxxx", "yyyyy") is None  # short texts vary more
+    assert filters.Filters(OFF, DE_EN, spread).reason("x" * 60, "y" * 30) is None
