@@ -32,6 +32,7 @@ LISTED = 50  # hits of contaminated pairs reported, of each set and kind
 SHOWN = 300  # characters reported of a side
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured
+NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
 
 REMEDIES = filters.REMEDIES | {
     EXACT: "the evaluation sets contain pairs of train: give splits that differ",
@@ -127,19 +128,23 @@ def clean(params: Params) -> None:
     """
     began = time.monotonic()
     filters.check(params.clean)
-    settings = _with_ratio(params.clean)
-    direction.write(paths.CORPUS, direction.read(paths.RAW))
+    settings, spread = _with_lengths(params.clean)
+    sides = direction.read(paths.RAW)
+    direction.write(paths.CORPUS, sides)
+    chosen = filters.Filters(settings, sides, spread)
+    for side in chosen.unchecked():
+        print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
     for name in ("validation", "test", *params.ingest.evaluation_sets):
         tallies.append(Tally(name, filters.NAMES))
-        sets[name] = list(_counted(settings, tallies[-1]))
+        sets[name] = list(_counted(chosen, tallies[-1]))
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
     with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
         pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, settings, log, train))
+        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, settings)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -162,45 +167,51 @@ def clean(params: Params) -> None:
         print(f"clean: left in train: {_counts(found)}; see {paths.CONTAMINATION}")
 
 
-def _counted(params: Clean, tally: Tally) -> Iterator[Pair]:
+def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
     """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
     for pair in read_split(paths.RAW, tally.split):
-        source = filters.tidy(pair.source, params.unicode_form)
-        target = filters.tidy(pair.target, params.unicode_form)
-        if reason := filters.reason(source, target, params):
+        source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
+        if reason := chosen.reason(source, target):
             tally.count(reason, pair)
         tally.read += 1
-        yield _rewritten(pair, source, target, tally) if params.tidy_evaluation else pair
+        yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
 
 
-def _with_ratio(params: Clean) -> Clean:
-    """The settings with a typical ratio of lengths: if it is null, the median of train's pairs.
+def _with_lengths(params: Clean) -> tuple[Clean, float]:
+    """The settings with a typical ratio of lengths, and the spread of the lengths of train's pairs.
 
-    The median is robust to wrong pairs. Of a large corpus every n-th pair is measured.
+    A ratio that is null is the median of the pairs; the spread is in units of `filters.deviation`. Both are
+    robust to wrong pairs. Of a large corpus every n-th pair is measured.
     """
-    if params.typical_length_ratio is not None:
-        return params
+    ratio = params.typical_length_ratio
+    if ratio is not None and params.max_length_deviation is None:
+        return params, 0.0
     step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
-    ratios = []
+    lengths = []
     for pair in islice(read_split(paths.RAW, "train"), 0, None, step):
         source, target = (filters.tidy(text, params.unicode_form) for text in pair[:2])
         if source and target:
-            ratios.append(len(target) / len(source))
-    ratio = round(statistics.median(ratios), 3) if ratios else 1.0
-    return params.model_copy(update={"typical_length_ratio": max(ratio, 0.001)})
+            lengths.append((len(source), len(target)))
+    if ratio is None:
+        found = statistics.median(target / source for source, target in lengths) if lengths else 1.0
+        ratio = max(round(found, 3), 0.001)
+    spread = statistics.median(abs(filters.deviation(*pair, ratio)) for pair in lengths) if lengths else 0.0
+    return params.model_copy(update={"typical_length_ratio": ratio}), NORMAL * spread
 
 
-def _clean_train(pairs: Iterable[Pair], params: Clean, log: ContaminationLog, tally: Tally) -> Iterator[Pair]:
+def _clean_train(
+    pairs: Iterable[Pair], chosen: filters.Filters, log: ContaminationLog, tally: Tally
+) -> Iterator[Pair]:
     """The tidied pairs of train that are neither dropped nor duplicates, in order.
 
     Stores 64 bits of each pair kept: about 100 bytes of memory a pair in a Python set.
     """
     seen: set[int] = set()
+    params = chosen.params
     pairs = iter(pairs)
     while batch := list(islice(pairs, BATCH)):
-        form = params.unicode_form
-        tidied = [Pair(filters.tidy(pair.source, form), filters.tidy(pair.target, form)) for pair in batch]
-        reasons = [filters.reason(tidy.source, tidy.target, params) for tidy in tidied]
+        tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
+        reasons = [chosen.reason(tidy.source, tidy.target) for tidy in tidied]
         # Pairs that a filter drops are not compared: a whole book on one line would take hours.
         kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
         found = iter(log.hits(kept))
@@ -209,14 +220,23 @@ def _clean_train(pairs: Iterable[Pair], params: Clean, log: ContaminationLog, ta
                 contaminated = log.record(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:
-                both = (digest(tidy.source) * 3 + digest(tidy.target)) % 2**64  # (a, b) differs from (b, a)
-                reason = "duplicate" if both in seen else None
-                seen.add(both)
+                key = _identity(tidy, params)
+                reason = "duplicate" if key in seen else None
+                seen.add(key)
             if reason:
                 tally.count(reason, pair)
             else:
                 yield _rewritten(pair, tidy.source, tidy.target, tally)
             tally.read += 1
+
+
+def _identity(pair: Pair, params: Clean) -> int:
+    """The digest by which a pair is a duplicate of another: of both sides, or of one."""
+    if params.fold_duplicates:
+        pair = Pair(*("".join(filter(str.isalnum, text)) or text for text in pair[:2]))
+    if params.duplicates == "pair":
+        return (digest(pair.source) * 3 + digest(pair.target)) % 2**64  # (a, b) differs from (b, a)
+    return digest(pair.source if params.duplicates == "source" else pair.target)
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:

@@ -70,6 +70,24 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("evaluate", "split_sentences", False, "a text of several sentences is translated one by one"),
         Added("evaluate", "bleu_tokenizer", "13a", "sacreBLEU's; null: by the target's language or script"),
     ),
+    4: (
+        Added(
+            "clean",
+            "max_length_deviation",
+            None,
+            "standard deviations of the two lengths; null: no check",
+        ),
+        Added("clean", "markup", "keep", "tags and entities of HTML and XML: keep | drop | repair"),
+        Added("clean", "mojibake", "keep", "text decoded in a wrong encoding: keep | drop | repair"),
+        Added("clean", "same_numbers", False, "pairs whose sides have different numbers are dropped"),
+        Added("clean", "same_addresses", False, "likewise, URLs and e-mail addresses"),
+        Added("clean", "max_repetition", None, "most times a phrase follows itself, on one side only"),
+        Added("clean", "same_sentence_end", False, "a sentence's end on one side only drops the pair"),
+        Added("clean", "same_case", False, "capitals only on one side drop the pair"),
+        Added("clean", "other_language", None, "a side identified as another language, at this probability"),
+        Added("clean", "duplicates", "pair", "the first is kept: pair | source | target"),
+        Added("clean", "fold_duplicates", False, "pairs that differ in marks and spaces alone are equal"),
+    ),
 }
 # Results that an upgrade changes.
 NOTES: Mapping[int, str] = {

@@ -23,7 +23,7 @@ from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
-FORMAT = 3  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+FORMAT = 4  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
     *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
@@ -83,11 +83,22 @@ class Clean(Section):
     max_characters: Positive
     max_length_ratio: Annotated[float, Field(ge=1)]
     typical_length_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    max_length_deviation: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     min_letters: Share
     source_script: Script
     target_script: Script
     min_script: Share
     drop_identical: bool
+    markup: Literal["keep", "drop", "repair"]
+    mojibake: Literal["keep", "drop", "repair"]
+    same_numbers: bool
+    same_addresses: bool
+    max_repetition: Positive | None
+    same_sentence_end: bool
+    same_case: bool
+    other_language: Annotated[float, Field(gt=0, le=1)] | None
+    duplicates: Literal["pair", "source", "target"]
+    fold_duplicates: bool
     contamination: Literal["drop", "report", "fail"]
     contamination_share: Annotated[float, Field(gt=0, le=1)]
     max_dropped: Share
@@ -176,7 +187,7 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
-        format: Literal[3]
+        format: Literal[4]
         ingest: Ingest
         clean: Clean
         tokenize: Tokenize

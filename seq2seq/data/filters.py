@@ -6,6 +6,7 @@ depend on one tidied pair, and on no other.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import unicodedata
@@ -14,7 +15,9 @@ from functools import cache
 
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean
+from seq2seq.data import quality
 from seq2seq.data.corpus import NEEDLESS
+from seq2seq.data.direction import Direction
 from seq2seq.data.words import WRITTEN_IN, script
 
 # Invisible characters: controls other than whitespace, and format characters that are not part of a spelling.
@@ -55,6 +58,15 @@ def length_ratio(source: str, target: str, params: Clean) -> bool:
     return longer > params.max_length_ratio * shorter
 
 
+def deviation(source: int, target: int, ratio: float) -> float:
+    """How far the lengths of two sides are from their typical ratio (Gale and Church 1993).
+
+    The difference of lengths is proportional to the root of the length; divided by that root, the values of
+    good pairs have one normal distribution, whatever their length.
+    """
+    return float((target - source * ratio) / ((source * ratio + target) / 2) ** 0.5)
+
+
 def garbage(source: str, target: str, params: Clean) -> bool:
     """The share of letters in a side's visible characters is below `min_letters`."""
     return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
@@ -75,6 +87,45 @@ def identical(source: str, target: str, params: Clean) -> bool:
     return params.drop_identical and source.casefold() == target.casefold()
 
 
+def markup(source: str, target: str, params: Clean) -> bool:
+    """A side has tags or entities of HTML or XML."""
+    return params.markup != "keep" and (quality.has_markup(source) or quality.has_markup(target))
+
+
+def mojibake(source: str, target: str, params: Clean) -> bool:
+    """A side was decoded in a wrong encoding, and is not repaired."""
+    return params.mojibake != "keep" and (quality.is_mojibake(source) or quality.is_mojibake(target))
+
+
+def numbers(source: str, target: str, params: Clean) -> bool:
+    """The sides have different numbers."""
+    return params.same_numbers and quality.numbers(source) != quality.numbers(target)
+
+
+def addresses(source: str, target: str, params: Clean) -> bool:
+    """The sides have different URLs or e-mail addresses."""
+    return params.same_addresses and quality.addresses(source) != quality.addresses(target)
+
+
+def repetition(source: str, target: str, params: Clean) -> bool:
+    """A phrase follows itself more than `max_repetition` times on one side only."""
+    most = params.max_repetition
+    return most is not None and quality.repeats(source, most) != quality.repeats(target, most)
+
+
+def sentence_end(source: str, target: str, params: Clean) -> bool:
+    """One side ends with the mark of a sentence's end, the other does not."""
+    return params.same_sentence_end and quality.ends_sentence(source) != quality.ends_sentence(target)
+
+
+def case(source: str, target: str, params: Clean) -> bool:
+    """One side is all in capitals, the other is not; scripts without case are not compared."""
+    if not params.same_case:
+        return False
+    sides = quality.in_capitals(source), quality.in_capitals(target)
+    return None not in sides and sides[0] != sides[1]
+
+
 FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     empty,
     too_long,
@@ -83,8 +134,18 @@ FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     source_script,
     target_script,
     identical,
+    markup,
+    mojibake,
+    numbers,
+    addresses,
+    repetition,
+    sentence_end,
+    case,
 )
-NAMES = tuple(one.__name__ for one in FILTERS)
+DEVIATION = "length_deviation"
+LANGUAGES = ("source_language", "target_language")
+# The filters after FILTERS also depend on the corpus.
+NAMES = (*(one.__name__ for one in FILTERS), DEVIATION, *LANGUAGES)
 REMEDIES = {
     "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
     "too_long": "raise clean.max_characters",
@@ -95,15 +156,64 @@ REMEDIES = {
     "source_script": "are the columns swapped? if not, name another clean.source_script, or null",
     "target_script": "are the columns swapped? if not, name another clean.target_script, or null",
     "identical": "name two different columns in ingest, or set clean.drop_identical: false",
+    "markup": "remove tags and entities from the corpus, or set clean.markup: repair or keep",
+    "mojibake": "write the corpus again in UTF-8 from its original, or set clean.mojibake: repair or keep",
+    "numbers": "are the lines aligned? if so, set clean.same_numbers: false",
+    "addresses": "are the lines aligned? if so, set clean.same_addresses: false",
+    "repetition": "raise clean.max_repetition, or set it to null",
+    "sentence_end": "set clean.same_sentence_end: false",
+    "case": "set clean.same_case: false",
+    "length_deviation": "are the lines aligned? if so, raise clean.max_length_deviation, or set it to null",
+    "source_language": "is ingest.source_language right? if so, raise clean.other_language or set null",
+    "target_language": "is ingest.target_language right? if so, raise clean.other_language or set null",
 }
 
 
-def reason(source: str, target: str, params: Clean) -> str | None:
-    """The name of the first filter that drops a tidied pair, or None."""
-    for drops in FILTERS:
-        if drops(source, target, params):
-            return drops.__name__
-    return None
+class Filters:
+    """The filters of a corpus: settings, the languages of its sides, and the spread of their lengths."""
+
+    def __init__(
+        self,
+        params: Clean,
+        direction: Direction = Direction(),  # noqa: B008
+        spread: float = 0.0,
+    ) -> None:
+        self.params = params
+        self._most = (params.max_length_deviation or 0.0) * spread or math.inf
+        self._languages: list[tuple[str, int, frozenset[str]]] = []
+        if params.other_language is not None:
+            for place, (name, side) in enumerate(zip(LANGUAGES, direction, strict=True)):
+                if (wanted := quality.accepted(side)) is not None:
+                    self._languages.append((name, place, wanted))
+
+    def tidy(self, text: str) -> str:
+        """A text as the settings want it: repaired, in one Unicode form, without invisibles."""
+        if self.params.mojibake == "repair":
+            text = quality.repaired(text)
+        if self.params.markup == "repair":
+            text = quality.without_entities(text)
+        return tidy(text, self.params.unicode_form)
+
+    def reason(self, source: str, target: str) -> str | None:
+        """The name of the first filter that drops a tidied pair, or None."""
+        for drops in FILTERS:
+            if drops(source, target, self.params):
+                return drops.__name__
+        ratio = self.params.typical_length_ratio or 1.0
+        if self._most < math.inf and abs(deviation(len(source), len(target), ratio)) > self._most:
+            return DEVIATION
+        for name, place, wanted in self._languages:
+            assert self.params.other_language is not None
+            if quality.is_other_language((source, target)[place], wanted, self.params.other_language):
+                return name
+        return None
+
+    def unchecked(self) -> list[str]:
+        """The sides whose language is to be checked, but is unknown or not one that the identifier has."""
+        if self.params.other_language is None:
+            return []
+        checked = {name for name, _, _ in self._languages}
+        return [name.partition("_")[0] for name in LANGUAGES if name not in checked]
 
 
 def check(params: Clean) -> None:

@@ -30,7 +30,7 @@ FORMS = ("NFC", "NFKC", "none")
 
 
 def reason(source: str, target: str, **changes: object) -> str | None:
-    return filters.reason(source, target, PARAMS.model_copy(update=changes))
+    return filters.Filters(PARAMS.model_copy(update=changes)).reason(source, target)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""Filters of `clean` for faults that lengths and scripts do not show: each is off or on by a parameter.
+
+Why: the usual faults of collected corpora: sides in another language, translations of another sentence,
+damaged encodings, mark-up and addresses. Each predicate reads one tidied pair.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING
+
+from seq2seq.data.direction import Side
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+DIGITS = re.compile(r"\d+(?:[.,:\u2009\u202f\u00a0 ]\d{2,3}(?!\d))*(?:[.,:]\d+)?")
+ADDRESS = re.compile(r"https?://[^\s<>\"']+|www\.[^\s<>\"']+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+SPELT = 20  # numbers up to it are often written in words
+CLOSING = ".,;:!?)]}'\"»”’"  # marks that follow an address and are no part of it
+ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8}[1-4]?);")
+MARKUP = re.compile(rf"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>|<!--|{ENTITY.pattern}")
+ENDS = frozenset(".!?…。！？।॥؟։")
+AFTER_END = "\"'”“’‘»«)]›‹」』 "
+REPLACEMENT = "\ufffd"  # what decoders write for bytes that are no text
+LONGEST_REPEATED = 60  # characters of a repeated phrase
+CASED = 6  # letters with a case from which on a text can be in capitals
+# Languages that the identifier confuses, since their written forms differ little.
+CLOSE = (
+    frozenset({"no", "nb", "nn", "da"}),
+    frozenset({"bs", "hr", "sr", "sh"}),
+    frozenset({"id", "ms"}),
+    frozenset({"zh", "yue", "wuu"}),
+    frozenset({"es", "gl", "an", "ext"}),
+    frozenset({"cs", "sk"}),
+    frozenset({"uz", "uzs"}),
+    frozenset({"ar", "ary", "arz"}),
+    frozenset({"ru", "uk", "be"}),
+    frozenset({"af", "nl"}),
+    frozenset({"fa", "prs"}),
+    frozenset({"tl", "fil"}),
+)
+
+
+def numbers(text: str) -> Counter[str]:
+    """The numbers in a text by their digits: 1.000,50 and 1,000.50 are equal.
+
+    Those up to SPELT are left out: translators write them in words.
+    """
+    found = (int(re.sub(r"\D", "", number)) for number in DIGITS.findall(text))
+    return Counter(str(number) for number in found if number > SPELT)
+
+
+def addresses(text: str) -> Counter[str]:
+    """The URLs and e-mail addresses in a text."""
+    return Counter(address.rstrip(CLOSING).casefold() for address in ADDRESS.findall(text))
+
+
+def has_markup(text: str) -> bool:
+    """Whether a text has a tag or an entity of HTML or XML."""
+    return ("<" in text or "&" in text) and MARKUP.search(text) is not None
+
+
+def without_entities(text: str) -> str:
+    """A text with its entities decoded: `Q&amp;A` becomes `Q&A`; tags stay."""
+    return ENTITY.sub(lambda entity: html.unescape(entity[0]), text) if "&" in text else text
+
+
+def is_mojibake(text: str) -> bool:
+    """Whether a text was decoded in a wrong encoding, by ftfy, or has replacement characters."""
+    if text.isascii():
+        return False
+    from ftfy import badness
+
+    return REPLACEMENT in text or badness.is_bad(text)
+
+
+def repaired(text: str) -> str:
+    """A text with wrong decodings undone by ftfy, where that is possible without loss."""
+    if text.isascii():
+        return text
+    import ftfy
+
+    return ftfy.fix_encoding(text)
+
+
+@cache
+def _repetition(times: int) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\S)(\S.{{0,{LONGEST_REPEATED}}}?)(?: \1){{{times}}}(?!\S)")
+
+
+def repeats(text: str, times: int) -> bool:
+    """Whether words or a phrase follow each other more than `times` times."""
+    words = text.split(" ")
+    return len(words) > times and len(set(words)) < len(words) and bool(_repetition(times).search(text))
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether the last mark is that of a sentence's end, closing quotation marks and brackets aside."""
+    return text.rstrip(AFTER_END)[-1:] in ENDS
+
+
+def in_capitals(text: str) -> bool | None:
+    """Whether all letters are capitals; None for too few letters with a case."""
+    cased = [letter for letter in text if letter.lower() != letter.upper()]
+    return None if len(cased) < CASED else all(map(str.isupper, cased))
+
+
+@cache
+def identifier() -> LanguageIdentifier:
+    """py3langid with its model of 140 languages; loading takes a second."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def accepted(side: Side) -> frozenset[str] | None:
+    """The labels of the identifier that count as the language of a side; None if it does not know it."""
+    language = (side.language or "").split("-")[0].casefold()
+    if language not in identifier().labels:
+        return None
+    return next((close for close in CLOSE if language in close), frozenset({language}))
+
+
+def is_other_language(text: str, wanted: frozenset[str], probability: float) -> bool:
+    """Whether a text is identified as no `wanted` language, with at least this probability.
+
+    Probabilities of a few words are low, so that short texts are rarely dropped.
+    """
+    found, certainty = identifier().classify(text)
+    return certainty >= probability and found not in wanted
