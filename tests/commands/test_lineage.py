@@ -17,10 +17,8 @@ from seq2seq.common import params, paths, workspace
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client, promotions, registry, runs
 from tests.support.projects import ROOT
-from tests.tracking.test_registry import server
 
 FIRST, SECOND = "12ab34cd" + "0" * 24 + ".dir", "12ab99ff" + "0" * 24 + ".dir"
-__all__ = ["server"]
 
 
 def make_workspace(folder: Path, empty_database: Path) -> None:

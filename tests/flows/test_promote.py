@@ -15,11 +15,8 @@ from flows.__main__ import main
 from seq2seq.common import params, paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client, promotions, registry
-from tests.gate.test_policy import changed
+from tests.support.evidence import changed
 from tests.support.gate import Killed, World, aliases, kill_at, log, verdict_of
-from tests.tracking.test_registry import project
-
-__all__ = ["project"]
 
 
 @pytest.fixture

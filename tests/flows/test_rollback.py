@@ -20,9 +20,7 @@ from seq2seq.common.errors import TransientError, UserError
 from seq2seq.gate import isolated
 from seq2seq.tracking import client, promotions, registry
 from tests.support.gate import Killed, World, aliases, kill_at, log, verdict_of
-from tests.tracking.test_registry import project, register
-
-__all__ = ["project"]
+from tests.support.registered import register
 
 
 @pytest.fixture

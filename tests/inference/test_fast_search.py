@@ -14,9 +14,7 @@ from seq2seq.inference.fast_search import BLOCK, FastModel, beam_search, tanh, t
 from seq2seq.nn.batches import collate, source_batch
 from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
-from tests.inference.test_search import SOURCES
-from tests.inference.test_search import model as trained
-from tests.nn.test_model import KINDS
+from tests.support.models import KINDS, SOURCES, trained
 
 PIECES = BLOCK + 6  # a block and a part of one
 EXACT = Precision(torch.float64)

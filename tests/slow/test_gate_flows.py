@@ -13,13 +13,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows import alerts, pipeline
 from flows.dvc_runner import Outcome
-from tests.slow.test_pipeline import task_states
-from tests.slow.test_schedule import listener
 from tests.support.gate import World, aliases
-from tests.tracking.test_registry import project
+from tests.support.prefect_states import task_states
+from tests.support.webhook import listener
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-__all__ = ["project"]
 
 
 @flow(name="judging")

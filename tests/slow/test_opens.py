@@ -20,7 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support import projects
-from tests.test_architecture import DECIDES_NOTHING
+from tests.support.code import DECIDES_NOTHING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -25,15 +25,14 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows import console, pipeline
 from flows.dvc_runner import StageError
-from tests.flows.test_flows import flip, toy, truncate
 from tests.support import projects
+from tests.support.prefect_states import task_states
+from tests.support.toy import flip, truncate
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # in a library of DVC's
 ]
-__all__ = ["toy"]
 
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 # What must come out the same however a run came about. No time, path or run id is in these.
@@ -286,23 +285,6 @@ def printed(prefect: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     token = console.current.set(console.Console(lines))  # type: ignore[arg-type]
     yield lines
     console.current.reset(token)
-
-
-def task_states() -> dict[str, tuple[str, int]]:
-    """State and number of tries of the newest flow run's tasks."""
-    from prefect import get_client
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    with get_client(sync_client=True) as client:
-        newest = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
-        chosen = FlowRunFilter(id={"any_": [newest.id]})
-        for _ in range(50):  # task runs are recorded a little later
-            runs = client.read_task_runs(flow_run_filter=chosen)
-            if runs and all(run.state and run.state.is_final() for run in runs):
-                break
-            time.sleep(0.2)
-        return {run.name: (run.state_name or "", run.run_count) for run in runs}
 
 
 def test_states_are_what_happened(toy: Path, printed: list[str]) -> None:

@@ -14,14 +14,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.support import projects
+from tests.support.webhook import listener
 
 LOGIN = "admin:a-long-password"
 PROCESSES = projects.ROOT / "seq2seq/common/processes.py"
@@ -233,29 +232,3 @@ def process(project: Path, log: Path, variables: dict[str, str], *module: str) -
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
-
-
-@contextmanager
-def listener(status: int = 204) -> Iterator[tuple[list[Any], str]]:
-    """What was posted to an address, and the address."""
-    posted: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield posted, f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

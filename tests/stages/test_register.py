@@ -12,83 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from seq2seq import register
-from seq2seq.common import params, paths
+from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
-from seq2seq.data import direction
-from seq2seq.data.direction import Direction, Side
-from seq2seq.data.vocabulary import FILE, learn
 from seq2seq.gate import isolated
 from seq2seq.inference import packaging, sentences, translator
-from seq2seq.nn import model_folder
-from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.tracking import client, registry
 from tests.support.projects import ROOT
-
-SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
-CHECKED = params.load(ROOT / "recipes/tiny.yaml")
-METRICS = {
-    "validation": {"bleu": 11.0, "chrf": 31.0, "ter": 50.0, "sentences": 2, "contaminated": 1},
-    "test": {"bleu": 11.5, "chrf": 32.0, "ter": 51.0, "sentences": 2, "contaminated": 1},
-    "news": {"bleu": 12.5, "chrf": 30.0, "ter": 52.0, "sentences": 3, "contaminated": 0},
-    "frozen_set": "news",
-    "digests": {"validation": "ef" * 32, "test": "0e" * 32, "news": "ab" * 32},
-    "signatures": {"bleu": "tok:13a", "chrf": "nc:6", "ter": "tok:tercom"},
-}
-PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
-    """A project before `register`: an untrained model, and reports as `evaluate` writes them."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
-    model, size = learn(
-        SENTENCES * 20, algorithm="unigram", size=300, character_coverage=1.0, normalization="nmt_nfkc"
-    )
-    torch.manual_seed(1)
-    built = Seq2Seq(
-        Config(
-            vocabulary_size=size,
-            embedding_size=8,
-            hidden_size=8,
-            attention_size=8,
-            layers=1,
-            attention="additive",
-            dropout=0.0,
-            tie_embeddings=True,
-        )
-    )
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.mul_(3)  # else all translations are the same
-    model_folder.save(built, paths.MODEL)
-    (paths.MODEL / FILE).write_bytes(model)
-    direction.write(paths.MODEL, Direction(Side("de", "Latin"), Side("en", "Latin")))
-    paths.REPORTS.mkdir()
-    paths.PROVENANCE.parent.mkdir()
-    write(paths.PROVENANCE, PROVENANCE)
-    write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
-    write(paths.METRICS, METRICS | {"model_digest": model_folder.digest(paths.MODEL)})
-    samples = [{"kind": "short", "source": text, "source_pieces": ["</s>"]} for text in SENTENCES]
-    # As `evaluate` writes a sentence that is too long for the model.
-    samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})
-    write(paths.SAMPLES, samples)
-    paths.SEGMENTS.write_text("{}\n")
-    paths.LENGTHS.write_text("words,sentences,bleu,chrf\n")
-    paths.SLICES.write_text("slice,sentences,bleu,chrf\n")
-    paths.PICTURES.mkdir()
-    (paths.PICTURES / "attention.png").write_bytes(b"")
-    return tmp_path
-
-
-def write(path: Path, value) -> None:
-    path.write_text(json.dumps(value))
+from tests.support.untrained import CHECKED, METRICS, PROVENANCE, SENTENCES, write
 
 
 def test_tags_are_those_of_the_frozen_set():
@@ -105,19 +39,19 @@ def test_tags_are_those_of_the_frozen_set():
     }
 
 
-def test_scores_of_another_model_are_refused(project):
+def test_scores_of_another_model_are_refused(unregistered):
     write(paths.METRICS, METRICS | {"model_digest": "0"})
     with pytest.raises(UserError, match=r"metrics\.json scores another model than model"):
         register.register(CHECKED)
 
 
-def test_a_model_that_translates_differently_is_refused(project, monkeypatch):
+def test_a_model_that_translates_differently_is_refused(unregistered, monkeypatch):
     monkeypatch.setattr(isolated, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
 
-def test_a_server_that_fails_during_the_upload_is_a_transient_error(project, monkeypatch):
+def test_a_server_that_fails_during_the_upload_is_a_transient_error(unregistered, monkeypatch):
     def log_model(*_):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
         raise MlflowException("gone", error_code=INTERNAL_ERROR)
@@ -127,13 +61,13 @@ def test_a_server_that_fails_during_the_upload_is_a_transient_error(project, mon
         register.register(CHECKED)
 
 
-def test_a_missing_file_is_named(project):
+def test_a_missing_file_is_named(unregistered):
     paths.SAMPLES.unlink()
     with pytest.raises(UserError, match=r"reports/samples\.json is missing"):
         register.register(CHECKED)
 
 
-def test_requirements_have_no_local_versions_and_cover_all_imports_of_translation(project):
+def test_requirements_have_no_local_versions_and_cover_all_imports_of_translation(unregistered):
     assert all(line.count("==") == 1 and "+" not in line for line in packaging.requirements())
     code = (
         "import sys, seq2seq.inference.translator\n"
@@ -144,7 +78,7 @@ def test_requirements_have_no_local_versions_and_cover_all_imports_of_translatio
 
 
 @pytest.mark.slow
-def test_a_model_is_registered_once_and_works_anywhere(project, capsys):
+def test_a_model_is_registered_once_and_works_anywhere(unregistered, capsys):
     import mlflow
     import pandas
 
@@ -220,7 +154,7 @@ def test_a_model_is_registered_once_and_works_anywhere(project, capsys):
 
 
 @pytest.fixture
-def served(project):
+def served(unregistered):
     """The address of a server that MLflow runs for the registered model."""
     register.register(CHECKED)
     with socket.socket() as free:

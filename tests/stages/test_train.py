@@ -24,7 +24,7 @@ from seq2seq.training import checkpoints, cuda_graphs
 from seq2seq.training.checkpoints import BEFORE, FILE, Checkpoints, fingerprint
 from tests.support import projects
 from tests.support.projects import ROOT
-from tests.training.test_cuda_graphs import Tape
+from tests.support.tape import Tape
 
 SIZE = 40  # pieces
 SETTINGS = params.load(ROOT / "params.yaml").train.model_copy(

@@ -16,9 +16,9 @@ from flows.dvc_runner import StageError
 from seq2seq.common import params, paths
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.registry import Version
-from tests.gate.test_policy import changed, evidence
 from tests.support import projects
-from tests.tracking.test_registry import register
+from tests.support.evidence import changed, evidence
+from tests.support.registered import register
 
 
 class World:

@@ -8,6 +8,7 @@ from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
 from seq2seq.training import cuda_graphs, fast_loss
 from seq2seq.training.cuda_graphs import Graphs
+from tests.support.tape import Tape
 
 PIECES = 60
 
@@ -23,18 +24,6 @@ def batch(pairs: int, longest: int, seed: int) -> Batch:
         torch.randint(4, PIECES, (1 + i % longest,), generator=generator).tolist() for i in range(pairs)
     ]
     return collate(sources, [source[::-1] for source in sources])
-
-
-class Tape:
-    """Replaces a CUDA recorder: work runs once at recording, and again at each replay."""
-
-    def __init__(self) -> None:
-        self.records = 0
-
-    def __call__(self, work: cuda_graphs.Work) -> cuda_graphs.Work:
-        self.records += 1
-        work()
-        return work
 
 
 BATCHES = [
