@@ -1,18 +1,25 @@
 """Every test runs with the settings of every entry: quiet libraries, nothing sent anywhere, on the CPU."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Each worker and each process that a test starts would compile the libraries again, which takes as long as a
 # third of the tests: their byte code is kept also where the environment asks for none.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+if TYPE_CHECKING:
+    from tests.support.gate import World
+
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from seq2seq.common import environment  # noqa: E402
 from seq2seq.tracking import client  # noqa: E402
@@ -32,6 +39,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Half of the usual examples, because a fifth of the time of all fast tests went there; no limit for an example,
+# because a busy machine takes any time.
+settings.register_profile("tests", max_examples=50, deadline=None)
+settings.load_profile("tests")
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, because creating them takes longer than most tests."""
@@ -46,6 +59,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Pat
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(empty_database, tmp_path / "mlflow.db")
     return tmp_path
+
+
+@pytest.fixture
+def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The current folder: a project with invented evidence about its versions."""
+    from tests.support.gate import World
+
+    return World(monkeypatch)
 
 
 @pytest.fixture

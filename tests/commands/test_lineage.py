@@ -4,114 +4,49 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from seq2seq.__main__ import main
 from seq2seq.commands import lineage
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import workspace
 from seq2seq.common.errors import UserError
-from seq2seq.tracking import client, promotions, registry, runs
-from tests.support.projects import ROOT
-
-FIRST, SECOND = "12ab34cd" + "0" * 24 + ".dir", "12ab99ff" + "0" * 24 + ".dir"
-
-
-def make_workspace(folder: Path, empty_database: Path) -> None:
-    """A workspace of recipe tiny with a registry and a git history."""
-    shutil.copyfile(empty_database, folder / "mlflow.db")
-    shutil.copyfile(ROOT / "recipes/tiny.yaml", folder / paths.PARAMS)
-    shutil.copytree(ROOT / "recipes", folder / paths.RECIPES)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "first"]):
-        subprocess.run(["git", *identity, *command], check=True, cwd=folder)
+from seq2seq.tracking import client
+from tests.support import shared
+from tests.support.trainings import (
+    FIRST,
+    SECOND,
+    make_runs,
+    make_workspace,
+    names,
+    text,
+)
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    make_workspace(tmp_path, empty_database)
-    return tmp_path
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A workspace after four trainings, whose ids are in runs.json."""
 
+    def make(folder: Path) -> None:
+        make_workspace(folder, empty_database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            patch.chdir(folder)
+            made = make_runs(patch)
+        (folder / "runs.json").write_text(json.dumps(made))
 
-def train(corpus: str, file: str, fingerprint: str, **model: str) -> str:
-    """Stands for a training on a corpus made of a file with this sha256; the run's id."""
-    workspace.LOCK.write_text(f"stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: {corpus}\n")
-    files = [{"name": "train.tsv", "sha256": file, "bytes": 9}]
-    facts = {"kind": "file", "path": "corpora/x.tsv", "files": files, "rows": {"train": 9, "test": 1}}
-    paths.PROVENANCE.parent.mkdir(exist_ok=True)
-    paths.PROVENANCE.write_text(json.dumps(facts))
-    with runs.training_run(params.load(), fingerprint * 40) as run:
-        run.log_metrics({"test.bleu": 20.0})
-    for name, value in model.items():
-        run.set_tag(name, value)
-    return run.id
-
-
-def register(run_id: str, digest: str, **tags: str) -> registry.Version:
-    """A version of the run's model, tagged as `register` does."""
-    mlflow_client = client.connect()
-    experiment = mlflow_client.get_run(run_id).info.experiment_id
-    model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
-    mlflow_client.finalize_logged_model(model.model_id, "READY")
-    known = {"model_digest": digest, "bleu": "20.0", "chrf": "40.0", "git.commit": workspace.commit()}
-    return registry.register_version("toy", f"models:/{model.model_id}", run_id, {**known, **tags})
-
-
-def judge(version: registry.Version, what: str, champion: str | None = None) -> None:
-    when, who = promotions.now_and_here()
-    reason = f"because it is {what}"
-    promotions.apply(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
-
-
-def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Four trainings: two on one corpus, one on it made of another file, one on another; three versions."""
-    made = {"plain": train(FIRST, "aa" * 32, "1")}
-    judge(register(made["plain"], "d1"), "promoted")
-    params.apply(None, ["train.seed=2", "register.name=toy"])
-    Path("seq2seq").mkdir()
-    Path("seq2seq/new.py").write_text("CHANGED = True\n")
-    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")
-    made["changed"] = train(FIRST, "aa" * 32, "2")
-    judge(register(made["changed"], "d2"), "promoted", "1")
-    made["other file"] = train(FIRST, "bb" * 32, "3", model_digest="d2")  # the very same model
-    made["other corpus"] = train(SECOND, "cc" * 32, "4")
-    judge(register(made["other corpus"], "d4"), "rejected", "2")
-    return made
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> tuple[Path, dict[str, str]]:
-    folder = tmp_path_factory.mktemp("lineage")
-    make_workspace(folder, empty_database)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)
-        made = make_runs(patch)
-    return folder, made
+    return shared.make_once(tmp_path_factory, "trainings", make)
 
 
 @pytest.fixture
-def trainings(finished: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The trainings, in the folder where they were; the tests here only ask."""
+def trainings(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The ids of the trainings; the current folder is a copy of their workspace."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(finished[0])
-    return finished[1]
-
-
-def names(found: dict[str, Any]) -> dict[str, list[str]]:
-    """Runs and the versions that came of them."""
-    return {run["run_id"]: [version["version"] for version in run["versions"]] for run in found["runs"]}
-
-
-def text(subject: str) -> str:
-    return "\n".join(lineage.lines(lineage.trace(subject)))
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    made: dict[str, str] = json.loads(Path("runs.json").read_text())
+    return made
 
 
 def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dict[str, str]) -> None:
@@ -198,33 +133,6 @@ def test_an_unknown_subject_lists_alternatives(trainings: dict[str, str]) -> Non
         lineage.trace(subject)
 
 
-def test_one_that_may_be_several_is_refused(project: Path) -> None:
-    train("aaaaaaa1", "1", "1")
-    train("aaaaaaa2", "2", "2")
-    with pytest.raises(UserError, match=r"several corpora: aaaaaaa1, aaaaaaa2$"):
-        lineage.trace("aaaaaaa")
-
-
-def test_a_rollback_is_shown_for_both_versions(project: Path) -> None:
-    run_id = train(FIRST, "aa" * 32, "1")
-    judge(register(run_id, "d1"), "promoted")
-    judge(register(run_id, "d2"), "promoted", "1")
-    promotions.apply(
-        promotions.Entry("toy", promotions.ROLLED_BACK, "2", "1", "names", "2026-01-02T03:04:05", "me@x"), {}
-    )
-    assert "2026-01-02 03:04 UTC  restored by me@x: names" in text("models:/toy/1")
-    assert "03:04 UTC  rolled back, version 1 replaced it by me@x: names" in text("models:/toy/2")
-
-
-def test_a_list_too_long_for_the_record_is_found_among_the_files(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "LONGEST_SOURCE", 50)
-    monkeypatch.setattr(workspace, "LONGEST_TAG", 10)
-    run_id = train(FIRST, "aa" * 32, "1")
-    assert list(names(lineage.trace("aa" * 32))) == [run_id]
-
-
 def test_a_deleted_run_is_still_shown(trainings: dict[str, str]) -> None:
     client.connect().delete_run(trainings["changed"])
     try:
@@ -232,19 +140,6 @@ def test_a_deleted_run_is_still_shown(trainings: dict[str, str]) -> None:
         assert "FINISHED, deleted" in text("models:/toy@champion")
     finally:
         client.connect().restore_run(trainings["changed"])
-
-
-def test_a_version_with_a_deleted_run_is_shown_by_its_tags(project: Path) -> None:
-    run_id = train(FIRST, "aa" * 32, "1")
-    version = register(run_id, "d1", **{"corpus.id": "a/x", "corpus.revision": "7" * 40})
-    with sqlite3.connect("mlflow.db") as database:  # as `mlflow gc` does
-        database.execute("DELETE FROM runs WHERE run_uuid = ?", [run_id])
-    output = text(version.uri)
-    assert f"{run_id} is deleted from the server" in output
-    assert f"a/x, revision {'7' * 40}" in output
-    assert "model d1" in output
-    client.connect().set_model_version_tag("toy", version.version, "corpus.revision", workspace.NONE)
-    assert "a/x\n" in text(version.uri)
 
 
 def test_without_a_registry_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,16 +162,3 @@ def test_it_is_the_same_from_any_folder(
     assert main(["lineage", "models:/toy@champion", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == here
     assert list(Path().iterdir()) == []
-
-
-@pytest.mark.slow
-def test_a_server_reports_it_without_the_workspace(
-    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_runs(monkeypatch)
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    [run] = lineage.trace("models:/toy@champion")["runs"]
-    assert run["packages"]["torch"]
-    assert "+CHANGED = True" in run["diff"]
-    assert len(lineage.trace(FIRST)["runs"]) == 3

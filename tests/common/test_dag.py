@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,30 +9,7 @@ import pytest
 from seq2seq.common import dag
 from seq2seq.common.dag import Node
 from seq2seq.common.errors import UserError
-from tests.support.toy import DAG, STAGE, run_stage, with_python
-
-
-def test_the_graph_is_dvcs_in_order_with_reasons(toy: Path) -> None:
-    nodes = dag.read()
-    assert [(node.name, node.upstream) for node in nodes] == [
-        ("first", ()),
-        ("second", ("first",)),
-        ("third", ("second",)),
-    ]
-    assert nodes[0].outs == (toy / "one.txt",)
-    assert {node.reasons for node in nodes} == {("never ran here",)}
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=toy, check=True, env=with_python())
-    assert [node.reasons for node in dag.read()] == [(), (), ()]
-
-    assert dag.read([("first.size", 1, 5)])[0].reasons == ("first.size: 1 -> 5",)
-    (toy / "params.yaml").write_text("first:\n  size: 2\n  deep: {er: true}\n")
-    (toy / "stage.py").write_text(STAGE + "#")
-    (toy / "three.txt").unlink()
-    assert [node.reasons for node in dag.read()] == [
-        ("first.size: 1 -> 2", "first.deep.er: null -> true"),
-        ("stage.py changed",),
-        ("output three.txt missing",),
-    ]
+from tests.support.toy import DAG
 
 
 def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
@@ -43,14 +18,6 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
         dag.read()
     (toy / "other.txt").touch()
     assert dag.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
-
-
-def test_a_lock_file_with_conflict_marks_is_named_with_the_remedy(toy: Path) -> None:
-    run_stage("first")
-    text = (toy / "dvc.lock").read_text()
-    (toy / "dvc.lock").write_text(text.replace("  first:", "<<<<<<< HEAD\n  first:\n=======\n  first:"))
-    with pytest.raises(UserError, match=r"dvc\.lock.*`git checkout dvc\.lock`, or rm dvc\.lock: outputs are"):
-        dag.read()
 
 
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
@@ -72,12 +39,3 @@ def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
         dag.select(nodes, None, ["d"])
     stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
     assert [n.name for n in dag.select([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]
-
-
-def test_without_a_git_repository_dvc_is_set_to_do_without(toy: Path) -> None:
-    (toy / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    assert [node.name for node in dag.read()] == ["first", "second", "third"]
-    assert not (toy / ".dvc/config.local").exists()  # to look changes nothing
-    assert "core.no_scm is set in .dvc/config.local" in dag.settle_without_git()
-    assert run_stage("first")[0] == "ran"
-    assert dag.settle_without_git() == ""

@@ -76,7 +76,13 @@ def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
     with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it is in .*or contains it"):
         params.apply(None, [f"ingest.{key}={place}"], file)
     assert file.read_bytes() == before
-    params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)  # beside them it is safe
+
+
+@pytest.mark.parametrize("key", ["path", "evaluation_folder"])
+def test_a_corpus_beside_the_outputs_is_accepted(file, tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)
+    assert getattr(params.load(file).ingest, key) == "data/mine.tsv"
 
 
 def test_every_problem_is_named_at_once(file):

@@ -19,7 +19,7 @@ from seq2seq.data.grammar import Example, Grammar, write_splits
 from tests.support.projects import ROOT
 
 DE_EN = ROOT / "corpora/grammar-de-en.yaml"
-SIZES = {"train": 2500, "validation": 100, "test": 100}
+SIZES = {"train": 1200, "validation": 100, "test": 100}
 
 TINY = """
 source_language: xx
@@ -47,7 +47,7 @@ def splits() -> dict[str, list[Example]]:
 def many() -> list[Example]:
     """A stream of samples, in which sources may recur."""
     de_en, rng = Grammar.load(DE_EN), random.Random(7)
-    return [de_en.sample(rng) for _ in range(3000)]
+    return [de_en.sample(rng) for _ in range(1500)]
 
 
 def length(example: Example) -> int:
@@ -111,7 +111,7 @@ def test_held_out_combinations_occur_only_in_test(monkeypatch: pytest.MonkeyPatc
         return example
 
     monkeypatch.setattr(Grammar, "spell", spell)
-    splits = write_splits(DE_EN, {"train": 1000, "validation": 30, "test": 60}, seed=3)
+    splits = write_splits(DE_EN, {"train": 300, "validation": 10, "test": 40}, seed=3)
     combinations = {example.source: found for example, found in spelled}
     of = {s: [combinations[e.source] for e in examples] for s, examples in splits.items()}
     trained = set().union(*of["train"], *of["validation"])
@@ -148,7 +148,7 @@ def test_alignment_follows_the_derivation(tmp_path: Path) -> None:
 def test_same_arguments_same_splits_in_any_process() -> None:
     code = (
         "import hashlib, sys; from seq2seq.data.grammar import write_splits;"
-        "w = write_splits(sys.argv[1], {'train': 300, 'validation': 20, 'test': 20}, 5);"
+        "w = write_splits(sys.argv[1], {'train': 60, 'validation': 5, 'test': 5}, 5);"
         "print(hashlib.sha256(repr(w).encode()).hexdigest())"
     )
     digests = {
@@ -166,7 +166,7 @@ def test_same_arguments_same_splits_in_any_process() -> None:
 
 
 def test_another_seed_another_corpus() -> None:
-    sizes = {"train": 300, "validation": 10, "test": 10}
+    sizes = {"train": 60, "validation": 5, "test": 5}
     assert write_splits(DE_EN, sizes, 1)["train"] != write_splits(DE_EN, sizes, 2)["train"]
 
 

@@ -200,7 +200,7 @@ def test_an_endless_line_takes_little_memory(tmp_path, name):
     start = {"x.jsonl": b'{"a": "', "array.json": b'[{"a": "'}.get(name, b"a")
     with gzip.open(tmp_path / name, "wb", compresslevel=1) as file:
         file.write(start)
-        for _ in range(200):
+        for _ in range(100):
             file.write(b"a" * 2**20)
     code = (
         "import resource, sys; from pathlib import Path; from seq2seq.data.formats import open_table\n"

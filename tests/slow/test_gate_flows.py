@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from prefect import flow, get_client
@@ -27,10 +26,10 @@ def judging() -> list[Outcome]:
     return run.outcomes
 
 
-@pytest.fixture
-def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+@pytest.fixture(autouse=True)
+def prefect() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=180):
-        yield World(monkeypatch)
+        yield
 
 
 def artifact(key: str) -> str:

@@ -46,6 +46,14 @@ class World:
         self.evidence = changed(evidence(delta, p), **about)
         return version
 
+    def promote_two(self) -> None:
+        """Promote versions 1 and 2; version 2 is in the tree."""
+        for delta in (0.0, 1.0):
+            self.make(delta, 0.01)
+            assert promote.promote().outcome == "promoted"
+        assert aliases() == {"champion": "2", "previous": "1", "challenger": "2"}
+        self.calls.clear()
+
     def restore(self, number: str) -> None:
         """Restore the outputs of a version, as DVC does."""
         record = {"name": "m", "version": number, "model_digest": f"digest {number}", "run_id": "?"}
