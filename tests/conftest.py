@@ -39,8 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Half of the usual examples, because a fifth of the time of all fast tests went there; no limit for an example,
-# because a busy machine takes any time.
+# Half of Hypothesis' usual examples, in half of the time. An example has no time limit: a busy machine is slow.
 settings.register_profile("tests", max_examples=50, deadline=None)
 settings.load_profile("tests")
 
