@@ -23,7 +23,7 @@ from hypothesis import settings  # noqa: E402
 
 from seq2seq.common import environment  # noqa: E402
 from seq2seq.tracking import client  # noqa: E402
-from tests.support import shared  # noqa: E402
+from tests.support import projects, shared  # noqa: E402
 
 USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 # Settings of a user for real runs are removed, because some tests fail on purpose.
@@ -39,7 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Half of Hypothesis' usual examples, in half of the time. An example has no time limit: a busy machine is slow.
+# Half of Hypothesis' usual examples, in half of the time; no time limit, because a machine may be busy.
 settings.register_profile("tests", max_examples=50, deadline=None)
 settings.load_profile("tests")
 
@@ -49,6 +49,29 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, because creating them takes longer than most tests."""
     make = lambda folder: client._open(f"{client.SQLITE}{folder / 'mlflow.db'}")  # noqa: E731
     return shared.make_once(tmp_path_factory, "registry", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def tokenized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose first three stages have run by `dvc repro`."""
+
+    def make(folder: Path) -> None:
+        projects.repro(projects.make(folder), "tokenize")
+
+    return shared.make_once(tmp_path_factory, "tokenized", make) / "project"
+
+
+@pytest.fixture(scope="session")
+def by_hand(tokenized: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has run by `dvc repro` to the end, with one version in its registry."""
+
+    def make(folder: Path) -> None:
+        project = folder / "project"
+        shutil.copytree(tokenized, project, symlinks=True)
+        projects.repro(project)
+
+    folder = shared.make_once(tmp_path_factory, "by-hand", make)
+    return folder / "project"
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from flows import dvc_runner
 from flows.dvc_runner import StageError
 from seq2seq.common import dag
 from tests.support.toy import run_stage
+from tests.support.waiting import ended, wait_for
 
 
 def test_ran_unchanged_restored(toy: Path) -> None:
@@ -71,15 +70,14 @@ def test_time_runs_out_and_nothing_is_left(toy: Path) -> None:
         dvc_runner.run("first", printed.append, timeout=15.0)
     assert caught.value.kind == "timeout"
     assert printed == ["first: works", "first: saved"]  # asked first, killed only if it does not end
-    assert_gone(int((toy / "started").read_text()))
+    wait_for(lambda: ended(int((toy / "started").read_text())), 20, "the end of the stage")
 
 
 def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
     (toy / "first.do").write_text("sleep")
 
     def interrupt() -> None:
-        while not (toy / "started").exists():
-            time.sleep(0.05)
+        wait_for(lambda: (toy / "started").exists(), 60, "the stage")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
@@ -87,7 +85,7 @@ def test_an_interrupt_stops_the_whole_group(toy: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         dvc_runner.run("first", printed.append)
     assert printed[-1] == "first: saved"
-    assert_gone(int((toy / "started").read_text()))
+    wait_for(lambda: ended(int((toy / "started").read_text())), 20, "the end of the stage")
 
 
 def test_a_module_that_is_no_stage_fails_by_its_exit_status(
@@ -113,17 +111,6 @@ def test_a_module_that_is_no_stage_fails_by_its_exit_status(
         assert (caught.value.stage, caught.value.kind, caught.value.message) == ("t", kind, message)
     with pytest.raises(StageError, match=r"t \(timeout\): here took longer"):
         dvc_runner.call("t", "here", ["sleep"], lines.append, 3.0)
-
-
-def assert_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"process {pid} still runs")
 
 
 def test_a_changed_file_under_dvc_add_is_taken_and_a_missing_one_fetched(toy: Path) -> None:

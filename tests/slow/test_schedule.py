@@ -8,10 +8,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.support import projects
+from tests.support.waiting import wait_for
 from tests.support.webhook import listener
 
 LOGIN = "admin:a-long-password"
@@ -55,7 +55,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
             process(project, tmp_path / f"{name}.log", variables, *command)
         )
         start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-        wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
+        wait_for(
+            lambda: answers(f"{api}/health"), 120, "the server", (tmp_path / "server.log").read_text, 0.5
+        )
         printed = projects.call(project, "-m", "flows", "deploy", **variables).stdout
         assert "retrain/retrain and rollback/rollback are deployed" in printed
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
@@ -78,7 +80,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
             return runs if len(runs) >= count else []
 
         log = tmp_path / "worker.log"
-        first, second = wait(lambda: finished(2), 400, "two scheduled runs", log)[:2]
+        first, second = wait_for(lambda: finished(2), 400, "two scheduled runs", log.read_text, 0.5)[:2]
         assert first["auto_scheduled"]
         assert first["state_name"] == "Completed", log.read_text()
         tasks = task_states(api, first["id"])
@@ -107,9 +109,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         params.write_text(params.read_text().replace("de-en.yaml", "xx.yaml"))
         projects.commit(project)
         before = len(finished(2))
-        failed = wait(lambda: finished(before + 1), 200, "the failing run", log)[-1]
+        failed = wait_for(lambda: finished(before + 1), 200, "the failing run", log.read_text, 0.5)[-1]
         assert failed["state_name"] == "Failed"
-        notice = wait(lambda: notices[:1], 30, "the notice", log)[0]
+        notice = wait_for(lambda: notices[:1], 30, "the notice", log.read_text)[0]
         assert notice["flow_run_id"] == failed["id"]
         assert "xx.yaml, which does not exist" in notice["text"]
 
@@ -121,8 +123,8 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         with pytest.raises(urllib.error.HTTPError, match="422"):  # the pool takes no job variables
             post(create, {"parameters": asked, "job_variables": evil})
         run = post(create, {"parameters": asked})
-        notice = wait(
-            lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
+        notice = wait_for(
+            lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log.read_text
         )[0]
         assert notice["message"].startswith("grammar-tiny has no version 9: ")
         assert not (tmp_path / "evil").exists()
@@ -152,16 +154,6 @@ def registered(database: Path) -> list[tuple[str, int, str]]:
         return connection.execute(question).fetchall()
 
 
-def wait(ask: Callable[[], Any], seconds: float, what: str, log: Path) -> Any:
-    """The first answer that is not empty."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(f"{what} did not come in {seconds} s; {log.name}:\n{log.read_text()[-8000:]}")
-
-
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
@@ -178,16 +170,18 @@ def send(method: str, url: str, body: dict[str, Any], login: str = LOGIN) -> byt
     basic = f"Basic {base64.b64encode(login.encode()).decode()}"
     headers = {"Content-Type": "application/json", "Authorization": basic}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-    deadline = time.monotonic() + 60
-    while True:
+
+    def answer() -> list[bytes]:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return bytes(response.read())
+                return [bytes(response.read())]
         except urllib.error.HTTPError as error:
-            # A server whose SQLite is being written says so; Prefect's own client asks again, too.
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            # A server whose SQLite is being written answers so; Prefect's own client repeats it, too.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
-        time.sleep(0.5)
+            return []
+
+    return wait_for(answer, 60, f"an answer of {url}", poll=0.5)[0]
 
 
 def preflight(url: str) -> dict[str, str]:
