@@ -139,21 +139,6 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        "a #2.tsv", "a: b.tsv", "[x].tsv", "{x}.tsv", "1e3", "007", "null", "~", "true", "*x.tsv", "&x", "!x",
-        "%x", "@x", "`x`", "- x", "? x", "x:", "x\t.tsv", " x", "x ", "it's.tsv", 'a "b" c.tsv', "a=b.tsv",
-        "| x", "> x", "Ünï (1).tsv", "名前.tsv", "x, y", "'", '"x', "C:\\x.tsv", "x" * 300 + " y",
-        "2024-01-01", "---", "...",
-    ],
-)  # fmt: skip
-def test_text_is_set_as_given(file, path):
-    params.apply(None, [f"ingest.path={path}"], file)
-    assert params.load(file).ingest.path == path
-    assert params.read_document(file)["ingest"]["path"] == path
-
-
-@pytest.mark.parametrize(
     ("override", "key", "value"),
     [
         ('ingest.path="a #2.tsv"', "path", "a #2.tsv"),

@@ -16,12 +16,11 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # common to the workers of this run
-    folder = base / f"shared-{name}"
+    folder, done = base / f"shared-{name}", base / f"shared-{name}.done"
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            draft = Path(f"{folder}.draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            make(draft)
-            draft.rename(folder)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # left by a worker whose `make` failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
     return folder
