@@ -37,5 +37,5 @@ def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
     assert [n.name for n in dag.select(nodes, "c", ["a"])] == ["a", "c"]
     with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
         dag.select(nodes, None, ["d"])
-    stale = Node("corpus.tsv.dvc", (), (), ("output corpus.tsv changed",), is_data=True)
+    stale = Node("corpus.tsv.dvc", (), (), (dag.Change("output", "corpus.tsv", "changed"),), is_data=True)
     assert [n.name for n in dag.select([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ TEXTS = {
     "Gurmukhi": "ਇਹ ਘਰ ਹੈ\tਇਹ ਘਰ\n",
     "emoji": "🙂🙂\t🙂\n",
 }
-PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Any] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
 
 
 def read(path, data):

@@ -91,7 +91,7 @@ def test_the_size_of_an_attention_map_follows_its_pieces(tmp_path, last):
 def test_an_attention_map_shows_the_first_pieces_of_a_long_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "MOST_PIECES", most := 12)
     for pieces in (most, 10 * most):
-        attention = np.zeros((pieces, pieces))
+        attention = np.zeros((pieces, pieces), np.float32)
         plots.attention_map(tmp_path / f"{pieces}.png", ["x"] * pieces, ["y"] * pieces, attention)
     assert (tmp_path / f"{most}.png").read_bytes() == (tmp_path / f"{10 * most}.png").read_bytes()
 

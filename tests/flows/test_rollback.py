@@ -70,7 +70,7 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dead(*arguments: Any) -> None:
-        monkeypatch.setattr(rollback.registry, "version_by_alias", dead)
+        monkeypatch.setattr("seq2seq.tracking.registry.version_by_alias", dead)
         raise TransientError("no answer")
 
     monkeypatch.setattr(promotions, "apply", dead)

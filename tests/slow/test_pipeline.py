@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -132,13 +133,16 @@ print(dvc_runner.run(sys.argv[1], print))
 DEPTHS = {"ingest": 0.5, "clean": 0.1, "tokenize": 0.1, "train": 2.0, "evaluate": 2.0, "register": 2.0}
 
 
+def has_worked(process: psutil.Process, seconds: float) -> bool:
+    return process.cpu_times().user >= seconds
+
+
 def test_killed_in_each_stage_and_run_again(by_hand: Path, tmp_path: Path) -> None:
     project = projects.make(tmp_path)
     for number, stage in enumerate(STAGES):
         with background(project, "-c", ONE_STAGE, stage) as running:
-            process = wait_for(lambda s=stage, r=running: stage_process(r.pid, s), 120, f"stage {stage}")
-            assert process is not None
-            wait_for(lambda s=stage, p=process: p.cpu_times().user >= DEPTHS[s], 120, f"work of {stage}")
+            process = wait_for(partial(stage_process, running.pid, stage), 120, f"stage {stage}")
+            wait_for(partial(has_worked, process, DEPTHS[stage]), 120, f"work of {stage}")
             victims = family(running.pid)
             if number % 3 == 0:  # all at once, as when the power goes
                 for victim in victims:

@@ -47,7 +47,7 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
         assert len(world.evidence_calls()) == 2 + rounds
         promote.promote()
     assert len(world.evidence_calls()) == 2 + rounds
-    assert world.evidence_calls()[-1] == ["models:/m/2", "models:/m/1"]
+    assert world.evidence_calls()[-1] == ("models:/m/2", "models:/m/1")
 
 
 def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from seq2seq.inference import packaging, sentences, translator
 from seq2seq.tracking import client, registry
 from tests.support.projects import ROOT
 from tests.support.untrained import CHECKED, METRICS, PROVENANCE, SENTENCES, write
+from tests.support.waiting import wait_for
 
 
 def test_requirements_have_no_local_versions_and_cover_all_imports_of_translation(unregistered):
@@ -129,17 +130,18 @@ def served(unregistered):
 
 
 def _wait_for(http, server):
-    while server.poll() is None:
+    def answers() -> bool:
+        assert server.poll() is None, f"the server ended with {server.returncode}"
         try:
-            if http.get("/ping").is_success:
-                return
+            return http.get("/ping").is_success
         except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(f"the server ended with {server.returncode}")
+            return False
+
+    wait_for(answers, 120, "the model's server", poll=0.2)
 
 
 def test_a_served_model_translates_row_by_row(served):
-    def ask(**body):
+    def ask(**body: Any):
         response = served.post("/invocations", json=body)
         return response.status_code, response.json()
 
@@ -164,11 +166,12 @@ def test_a_served_model_translates_row_by_row(served):
     assert ask(inputs=[]) == (200, {"predictions": []})
     table = {"columns": ["id", "source"], "data": [["a1", text]]}
     assert ask(dataframe_split=table) == (200, {"predictions": [answer]})
-    for given, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"inputs": [5]}, "row 0: 5 is a number, not a text"),
         ({"dataframe_split": table | {"columns": ["id", "de"]}}, "columns id, de: which one holds the texts"),
         ({"inputs": [text], "params": {"beam": 0}}, "beam: 0 is not allowed"),
-    ):
+    ]
+    for given, message in refused:
         status, body = ask(**given)
         assert (status, body["message"][: len(message)]) == (400, message)
         assert "Traceback" not in str(body)

@@ -82,7 +82,7 @@ def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
 def test_a_promotion_slips_in_while_the_older_version_is_tried(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = rollback.call
+    real = world._call
 
     def slow(*arguments: Any) -> None:
         real(*arguments)
@@ -182,7 +182,7 @@ def test_a_version_that_is_gone_stops_nobody(world: World) -> None:
         kill_at(3, patch)
         with pytest.raises(Killed):
             promotions.apply(entry, {})
-    registry.connect().delete_model_version("m", gone.version)
+    client.connect().delete_model_version("m", gone.version)
     assert promote.promote().outcome == "kept"
     assert log()[-1] == ("rolled back", "3", "1", "done")
     assert aliases()["champion"] == "1"

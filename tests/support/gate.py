@@ -63,7 +63,7 @@ class World:
             path.write_text(f"of {number}")
 
     def evidence_calls(self) -> list[tuple[str, ...]]:
-        return [arguments for module, *arguments in self.calls if module == "seq2seq.gate.evidence"]
+        return [tuple(arguments) for module, *arguments in self.calls if module == "seq2seq.gate.evidence"]
 
     def _call(self, task: str, module: str, arguments: list[str], *_: Any) -> None:
         self.calls.append((module, *arguments))
@@ -106,7 +106,8 @@ WRITES = ["create_run", "log_text", "set_terminated", "set_registered_model_alia
 
 def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:
     """End the process before its write number `step`; returns the names of the writes."""
-    mlflow_client, done = type(client.connect()), []
+    mlflow_client = type(client.connect())
+    done: list[str] = []
 
     def until(name: str, real: Any) -> Any:
         def write(*arguments: Any, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect import get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 
@@ -14,7 +14,7 @@ def task_states() -> dict[str, tuple[str, int]]:
     """State and number of tries of the newest flow run's tasks."""
     with get_client(sync_client=True) as client:
         newest = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
-        chosen = FlowRunFilter(id={"any_": [newest.id]})
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[newest.id]))
 
         def recorded() -> list[TaskRun]:
             """All task runs once they have ended: they are recorded a little later than the flow run."""

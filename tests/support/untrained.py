@@ -17,7 +17,7 @@ from tests.support.projects import ROOT
 
 SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
 CHECKED = params.load(ROOT / "recipes/tiny.yaml")
-METRICS = {
+METRICS: dict[str, Any] = {
     "validation": {"bleu": 11.0, "chrf": 31.0, "ter": 50.0, "sentences": 2, "contaminated": 1},
     "test": {"bleu": 11.5, "chrf": 32.0, "ter": 51.0, "sentences": 2, "contaminated": 1},
     "news": {"bleu": 12.5, "chrf": 30.0, "ter": 52.0, "sentences": 3, "contaminated": 0},

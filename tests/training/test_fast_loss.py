@@ -1,6 +1,7 @@
 """The fast loss has the loss and gradients of model.py; with bfloat16 the model learns as well."""
 
 import functools
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
 
 
 def model(
-    kind: str, layers: int = 1, dropout: float = 0.0, tied: bool = True, layer_norm: bool = False
+    kind: Any, layers: int = 1, dropout: float = 0.0, tied: bool = True, layer_norm: bool = False
 ) -> Seq2Seq:
     torch.manual_seed(1)
     built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied, layer_norm))
@@ -132,7 +133,7 @@ def test_native_and_emulated_products_give_one_loss_and_its_gradients(kind, laye
 
 
 def test_emulation_multiplies_operands_rounded_to_bfloat16():
-    operands = []
+    operands: list[Any] = []
 
     class Spy(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):

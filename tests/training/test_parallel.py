@@ -195,10 +195,12 @@ def test_a_group_of_one_process_changes_nothing():
 
 
 def test_errors_of_a_rank_s_own_device_in_a_sum_are_raised_unchanged(monkeypatch):
+    raised: Exception
+
     def all_reduce(*_):
         raise raised
 
-    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
     group = distributed.ProcessGroup(0, 2)
     for raised in (torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("illegal access")):
         with pytest.raises(type(raised)):
