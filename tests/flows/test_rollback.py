@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from flows import promote, rollback
-from flows.__main__ import main
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.gate import isolated
-from seq2seq.tracking import client, promotions
+from seq2seq.tracking import promotions
 from tests.support.gate import World, aliases, log, verdict_of
 
 
@@ -35,56 +34,6 @@ def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     assert "version 2 was rolled back (it forgot numbers), now version 1 is; `seq2seq" in verdict.reason
     assert rollback.rollback("m", None, "and forth").version == "2"
     assert promote.promote().outcome == "unchanged"
-
-
-@pytest.mark.parametrize(
-    ("to", "failing", "message"),
-    [
-        (
-            "7",
-            "",
-            r"m has no version 7: the versions of m are: 1 \(previous, promoted\), 2 \(challenger, cham",
-        ),
-        ("2", "", "version 2 is m@champion already: name another by --to"),
-        (
-            "1",
-            "seq2seq.gate.isolated",
-            "m: version 1 is not gone back to: seq2seq.gate.isolated does not work",
-        ),
-    ],
-)
-def test_refused(
-    world: World, to: str, failing: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world.failing = failing
-    with pytest.raises(UserError, match=message):
-        rollback.rollback("m", to, "x")
-    assert main(["rollback", "--to", to, "--reason", "x"]) == 2
-    assert aliases()["champion"] == "2"
-    assert len(log()) == 2
-    for reason in (" ", "\udce4", "x" * 1001):
-        assert main(["rollback", "--to", to, "--reason", reason]) == 2
-
-
-def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dead(*arguments: Any) -> None:
-        monkeypatch.setattr("seq2seq.tracking.registry.version_by_alias", dead)
-        raise TransientError("no answer")
-
-    monkeypatch.setattr(promotions, "apply", dead)
-    with pytest.raises(UserError, match=r"no answer; whether m@champion has moved .*history m`.*--to 1"):
-        rollback.rollback("m", None, "bad")
-
-
-def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None:
-    rollback.rollback("m", None, "it forgot numbers")
-    client.connect().delete_registered_model_alias("m", "champion")
-    verdict = promote.promote()
-    assert verdict.outcome == "kept"
-    assert "version 2 was rolled back (it forgot numbers), and there is no champion; `se" in verdict.reason
-    assert "champion" not in aliases()
 
 
 def test_without_a_way_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
