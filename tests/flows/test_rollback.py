@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from flows import promote, rollback
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.gate import isolated
-from seq2seq.tracking import promotions
 from tests.support.gate import World, aliases, log, verdict_of
 
 
@@ -48,19 +46,6 @@ def test_without_a_way_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(Path("reports"))
     with pytest.raises(UserError, match=r"no model is registered yet, .*mlflow\.db does not exist"):
         rollback.rollback("m", "1", "x")
-
-
-def test_the_log_as_a_table(world: World) -> None:
-    rollback.rollback("m", None, "numbers")
-    world.make(-2.0, 0.01)
-    promote.promote()
-    head, *rows = promotions.table(promotions.entries("m"))
-    assert head.split() == ["when", "outcome", "version", "who", "reason"]
-    assert "  rejected     3 (champion 1)  " in rows[0]
-    assert "  rolled back  2 -> 1          " in rows[1]
-    assert "  promoted     none -> 1       " in rows[3]
-    assert rows[1].endswith("  numbers")
-    assert all(os.uname().nodename in row for row in rows)
 
 
 @pytest.mark.parametrize(

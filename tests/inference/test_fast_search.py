@@ -56,8 +56,8 @@ def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer
     model = build(attention, layers, tie, layer_norm)
     fast = FastModel(model, EXACT)
     ended = []
-    for batch in batches(2):
-        for beam in (2, 5, PIECES + 2):
+    for batch, beams in zip(batches(2), ((2, PIECES + 2), (5,)), strict=True):
+        for beam in beams:
             expected = search.beam_search(model, *batch, beam, 0.7, max_length=12)
             assert_alike(beam_search(fast, *batch, beam, 0.7, max_length=12), expected, 1e-9)
             ended += [h.ended for h in expected]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import shutil
 import threading
@@ -236,3 +237,16 @@ def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None
     assert verdict.outcome == "kept"
     assert "version 2 was rolled back (it forgot numbers), and there is no champion; `se" in verdict.reason
     assert "champion" not in aliases()
+
+
+def test_the_log_as_a_table(world: World) -> None:
+    rollback.rollback("m", None, "numbers")
+    world.make(-2.0, 0.01)
+    promote.promote()
+    head, *rows = promotions.table(promotions.entries("m"))
+    assert head.split() == ["when", "outcome", "version", "who", "reason"]
+    assert "  rejected     3 (champion 1)  " in rows[0]
+    assert "  rolled back  2 -> 1          " in rows[1]
+    assert "  promoted     none -> 1       " in rows[3]
+    assert rows[1].endswith("  numbers")
+    assert all(os.uname().nodename in row for row in rows)

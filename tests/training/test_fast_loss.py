@@ -191,11 +191,11 @@ def test_dropout_of_almost_none_or_all_is_torch_s(share):
 
 @functools.cache
 def curve(kind: str, precision: Precision | None) -> list[float]:
-    """Losses of 40 updates; without a precision, those of the reference."""
+    """Losses of 15 updates; without a precision, those of the reference."""
     built, pairs = model(kind), batch(32)
-    optimizer = torch.optim.Adam(built.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(built.parameters(), lr=0.02)
     losses = []
-    for _ in range(40):
+    for _ in range(15):
         if precision is None:
             summed = reference(built, pairs, 0.1)
         else:
@@ -211,5 +211,5 @@ def curve(kind: str, precision: Precision | None) -> list[float]:
 @pytest.mark.parametrize("precision", BF16)
 def test_bfloat16_has_the_reference_s_loss_curve(precision, kind):
     plain, half = curve(kind, None), curve(kind, precision)
-    assert plain[-1] < 0.6 * plain[0]
+    assert plain[-1] < 0.8 * plain[0]
     assert half == pytest.approx(plain, rel=0.05)
