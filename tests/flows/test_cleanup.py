@@ -70,7 +70,7 @@ def test_a_folder_of_a_stage_that_never_ended_is_left_and_named(first_ran: Path)
         ("dvc.yaml", "stages: {\n", r"`git checkout dvc\.yaml`"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_the_remedy(
+def test_an_unreadable_file_is_named_with_the_remedy(
     first_ran: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, remedy: str
 ) -> None:
     (first_ran / name).write_text(text)

@@ -59,7 +59,7 @@ def test_a_record_of_locks_stays_while_one_of_them_lives(tmp_path: Path) -> None
         assert path.exists() is kept
 
 
-def test_who_got_the_number_of_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
+def test_a_process_with_the_number_of_a_dead_one_holds_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "rwlock"
     path.write_text(json.dumps({"write": {"x": {"pid": os.getpid(), "cmd": ""}}}))
     before = psutil.Process().create_time() - 2 * dvc_runner.CLOCKS  # this process began

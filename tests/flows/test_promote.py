@@ -1,4 +1,4 @@
-"""Promotion on a real registry: verdicts, their record, and what becomes of them when somebody is killed."""
+"""Promotion on a real registry: verdicts and their record."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world:
         (lambda: Path("suite.yaml").unlink(), r"suite\.yaml is missing"),
     ],
 )
-def test_what_is_missing_is_named(world: World, spoil: Any, message: str) -> None:
+def test_a_missing_file_is_named_before_promotion(world: World, spoil: Any, message: str) -> None:
     world.make()
     promote.promote()
     world.make()
@@ -82,7 +82,7 @@ def test_what_is_missing_is_named(world: World, spoil: Any, message: str) -> Non
     assert aliases() == {"champion": "1"} | {"challenger": aliases()["challenger"]}
 
 
-def test_a_registry_that_does_not_know_the_version(world: World) -> None:
+def test_a_registry_without_the_version_is_named(world: World) -> None:
     world.make()
     assert promote.missing_from_registry() == ""
     registry.tag_version("m", "1", {"model_digest": "another's"})  # a registry that counted anew

@@ -1,4 +1,4 @@
-"""Going back on a real registry, also while a promotion is under way."""
+"""Rollback on a real registry."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_dry_says_what_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_prints_the_stages_that_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "params.yaml").read_bytes()
     assert main(["run", "--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -51,7 +51,7 @@ print(seq2seq.__file__)
 """
 
 
-def test_what_serves_is_named_by_file(tmp_path: Path) -> None:
+def test_serving_code_is_named_by_file(tmp_path: Path) -> None:
     folder = packaging.copy_serving_code(tmp_path / "seq2seq")
     copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
     assert {"__init__.py", "inference/pyfunc.py", "nn/model.py", "data/vocabulary.py"} <= copied

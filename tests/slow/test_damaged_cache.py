@@ -30,7 +30,7 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     assert cached(toy / "one.txt").read_bytes() == (toy / "one.txt").read_bytes()
 
 
-def test_what_a_stage_finds_damaged_is_made_again_before_it(toy: Path) -> None:
+def test_a_damaged_input_is_made_again_before_its_stage(toy: Path) -> None:
     run_stage("first")
     (toy / "second.do").write_text("damaged first")
     what, printed = run_stage("second")

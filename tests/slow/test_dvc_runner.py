@@ -27,9 +27,7 @@ def test_ran_unchanged_restored(toy: Path) -> None:
     assert run_stage("first", force=True) == ("ran", ["first: works"])
 
 
-def test_what_happened_does_not_depend_on_the_words_of_dvc(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outcome_does_not_depend_on_the_words_of_dvc(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dvc_runner, "RAN", re.compile("(?!)"))
     assert run_stage("first")[0] != "unchanged"
     assert run_stage("first")[0] == "unchanged"

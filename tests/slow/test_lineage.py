@@ -123,7 +123,7 @@ def test_a_champion_is_traced_to_data_code_parameters_and_verdict(trainings: dic
     assert run["corpus"]["hash"] == FIRST
     assert run["corpus"]["files"][0]["sha256"] == "aa" * 32
     assert (run["commit"], run["dirty"], run["flow_run"]) == (workspace.commit(), "true", "flow-7")
-    assert "+CHANGED = True" in run["diff"]  # also of a file that git does not know
+    assert "+CHANGED = True" in run["diff"]  # also of a file that git does not track
     assert "-  seed: 1" in run["diff"]
     assert (run["recipe"], run["recipe_changes"]["train.seed"]) == ("tiny", [1, 2])
     assert run["params"]["train.seed"] == "2"

@@ -1,4 +1,4 @@
-"""The real thing on a tiny corpus: the flow equals `dvc repro`, and kills change nothing."""
+"""Whole runs on a tiny corpus: the flow equals `dvc repro`, and kills change nothing."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     assert second.stderr.startswith("waiting for the run's own Prefect server") or second.stderr == ""
     assert projects.git(project, "status", "--porcelain").split() == ["??", "dvc.lock"]
 
-    # Another registry does not know the version: it is registered there, once.
+    # Another registry lacks the version: it is registered there, once.
     other = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
     third = projects.call(project, "-m", "flows", "run", **other)
     assert "does not know grammar-tiny version 1 of this tree: registering it there" in third.stdout
@@ -282,14 +282,14 @@ def test_states_are_what_happened(toy: Path, printed: list[str]) -> None:
     assert task_states() == {"first": ("Unchanged", 1), "second": ("Ran", 1)}
 
 
-def test_what_may_pass_is_tried_again(toy: Path, printed: list[str]) -> None:
+def test_a_transient_failure_is_tried_again(toy: Path, printed: list[str]) -> None:
     (toy / "second.do").write_text("once transient")
     pipeline.pipeline()
     assert task_states() == {"first": ("Ran", 1), "second": ("Ran", 2), "third": ("Ran", 1)}
     assert any("failed" in line and line.endswith("it did not work; again in 0 s") for line in printed)
 
 
-def test_what_will_not_pass_is_not(toy: Path, printed: list[str]) -> None:
+def test_a_failure_of_the_user_is_not_tried_again(toy: Path, printed: list[str]) -> None:
     (toy / "second.do").write_text("once user")
     with pytest.raises(StageError, match="second \\(user\\): it did not work"):
         pipeline.pipeline()

@@ -18,7 +18,7 @@ from tests.support.evidence import changed
 from tests.support.gate import Killed, World, aliases, kill_at, log, verdict_of
 
 
-def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> None:
+def test_a_verdict_stands_until_its_inputs_change(world: World) -> None:
     world.make()
     promote.promote()
     assert promote.promote().outcome == "unchanged"
@@ -50,7 +50,7 @@ def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> N
     assert world.evidence_calls()[-1] == ("models:/m/2", "models:/m/1")
 
 
-def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:
+def test_files_in_reports_are_about_the_version_of_the_tree(world: World) -> None:
     world.make()
     promote.promote()
     first = paths.VERDICT.read_text()
@@ -106,7 +106,7 @@ def test_force_is_audited_and_has_its_limit(world: World) -> None:
     assert aliases()["champion"] == "2"
 
 
-def test_what_does_not_load_is_tried_again(world: World) -> None:
+def test_a_version_that_does_not_load_is_tried_again(world: World) -> None:
     world.make()
     promote.promote()
     world.make(1.0, 0.01, champion__problem="no route to the files", champion__scores=None)
@@ -181,7 +181,7 @@ def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch:
     assert len(done) == step >= (8 if what == "promoted" else 6)
 
 
-def test_the_command_says_the_verdict_and_what_failed(
+def test_the_command_prints_the_verdict_and_failed_criteria(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.make()

@@ -29,7 +29,7 @@ def world(world: World) -> World:
     return world
 
 
-def test_a_rejected_version_serves_all_the_same_if_somebody_says_so(world: World) -> None:
+def test_a_rejected_version_serves_if_a_user_decides_so(world: World) -> None:
     world.make(-2.0, 0.01)
     verdict = promote.promote()
     assert verdict.outcome == "rejected"
@@ -52,7 +52,7 @@ def test_it_needs_nothing_of_a_workspace(world: World, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("lost", ["set_terminated", "create_run", "set_registered_model_alias"])
-def test_who_hears_nothing_and_runs_it_again_does_not_go_forward(
+def test_a_rollback_repeated_after_a_lost_answer_does_not_go_forward(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """The server does what it is asked, and its answer is lost."""
@@ -230,7 +230,7 @@ def test_a_server_that_dies_in_the_midst_leaves_word_how_to_go_on(
         rollback.rollback("m", None, "bad")
 
 
-def test_what_was_taken_back_stays_back_without_a_champion(world: World) -> None:
+def test_a_rolled_back_version_stays_so_without_a_champion(world: World) -> None:
     rollback.rollback("m", None, "it forgot numbers")
     client.connect().delete_registered_model_alias("m", "champion")
     verdict = promote.promote()
