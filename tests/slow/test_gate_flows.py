@@ -16,7 +16,7 @@ from tests.support.gate import World, aliases
 from tests.support.prefect_states import task_states
 from tests.support.webhook import listener
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @flow(name="judging")

@@ -35,8 +35,6 @@ class Foreign(mlflow.pyfunc.PythonModel):
 mlflow.models.set_model(Foreign())
 """
 
-pytestmark = pytest.mark.slow
-
 
 def register(uri: str, run_id: str, **tags: str) -> str:
     return registry.register_version("m", uri, run_id, tags).uri

@@ -30,7 +30,6 @@ from tests.support.toy import flip, truncate
 from tests.support.waiting import wait_for
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(600),
 ]
 

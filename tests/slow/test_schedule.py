@@ -27,7 +27,6 @@ PROCESSES = projects.ROOT / "seq2seq/common/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> None:
     project = projects.make(tmp_path)

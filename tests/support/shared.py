@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -17,7 +17,8 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # common to the workers of this run
     folder, done = base / f"shared-{name}", base / f"shared-{name}.done"
-    with FileLock(f"{folder}.lock"):
+    with base.joinpath(f"shared-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)  # left by a worker whose `make` failed
             folder.mkdir()
