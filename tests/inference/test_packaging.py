@@ -53,6 +53,7 @@ print(seq2seq.__file__)
 
 def test_serving_code_is_named_by_file(tmp_path: Path) -> None:
     folder = packaging.copy_serving_code(tmp_path / "seq2seq")
+    assert not list(folder.rglob("__pycache__"))
     copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
     assert {"__init__.py", "inference/pyfunc.py", "nn/model.py", "data/vocabulary.py"} <= copied
     assert {name.partition("/")[0] for name in copied} == {"__init__.py", "common", "data", "inference", "nn"}
