@@ -69,7 +69,7 @@ test: .venv/.dev ## the fast tests (two minutes, no network)
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL)
 
 .PHONY: test-slow
-test-slow: .venv/.dev ## the slow ring (20 minutes): it learns, real dvc repro, real flows, a real schedule
+test-slow: .venv/.dev ## the slow ring (20 to 30 minutes): it learns, real dvc repro, real flows, a real schedule
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 .PHONY: lint
