@@ -67,11 +67,11 @@ worker: .venv/.run ## run what that server schedules, on this machine, until Ctr
 	@exec $(BIN)/seq2seq worker
 
 .PHONY: test
-test: .venv/.dev ## the fast tests (minutes, no network)
+test: .venv/.dev ## the fast tests (two minutes, no network)
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL)
 
 .PHONY: test-slow
-test-slow: .venv/.dev ## the slow ring: it learns, real dvc repro, real flows, a real schedule
+test-slow: .venv/.dev ## the slow ring (20 to 30 minutes): it learns, real dvc repro, real flows, a real schedule
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
 .PHONY: test-newest
@@ -83,7 +83,7 @@ test-newest: $(BIN)/uv ## the fast tests with the newest versions that pyproject
 	exec .cache/newest/bin/python -m pytest $(IN_PARALLEL)
 
 .PHONY: lint
-lint: .venv/.dev ## ruff, mypy --strict, and who may import whom
+lint: .venv/.dev ## ruff, mypy, and who may import whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 .venv/.docs: pyproject.toml constraints.txt | $(BIN)/uv

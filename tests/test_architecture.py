@@ -16,6 +16,7 @@ from seq2seq.__main__ import STAGES
 from seq2seq.common import params, paths
 from seq2seq.common.exits import Exit
 from seq2seq.inference import packaging
+from tests.support.code import DECIDES_NOTHING
 from tests.support.projects import ROOT
 
 # By dotted name below seq2seq, e.g. data.corpus.
@@ -30,9 +31,6 @@ PAGES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
 ]
-# What stages import but decides no byte of what they write: where things are kept, how they are shown, how
-# they fail, what is recorded. A change here must not train a model again.
-DECIDES_NOTHING = ("common.", "tracking.")
 
 
 # Which modules may import a framework at all.

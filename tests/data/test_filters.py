@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from seq2seq.common import params
 from seq2seq.common.errors import UserError
 from seq2seq.data import filters, words
+from seq2seq.data.words import script
 from tests.support.projects import ROOT
 
 SHIPPED = params.load(ROOT / "params.yaml").clean
@@ -94,9 +95,9 @@ def test_script_of_many_writings(text, wanted):
 
 
 def test_every_letter_has_a_script_or_is_a_symbol():
-    assert filters.script("a") == "Latin"
-    assert filters.script("я") == "Cyrillic"
-    assert filters.script("1") is filters.script(".") is filters.script(" ") is None
+    assert script("a") == "Latin"
+    assert script("я") == "Cyrillic"
+    assert script("1") is script(".") is script(" ") is None
 
 
 def test_an_unknown_script_is_named():

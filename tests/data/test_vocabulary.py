@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.data.vocabulary import FILE, Vocabulary, known_words, learn
 
 WORDS = "der die das Hund Katze schläft läuft im am Haus Garten und weil nicht rote große".split()
-SETTINGS = {"character_coverage": 1.0, "normalization": "nmt_nfkc"}
+SETTINGS: Any = {"character_coverage": 1.0, "normalization": "nmt_nfkc"}
 
 
 @pytest.fixture(scope="module")

@@ -86,9 +86,12 @@ def test_the_size_of_an_attention_map_follows_its_pieces(tmp_path, last):
     plots.attention_map(large, SOURCE * 4, TARGET, np.tile(ATTENTION, 4))
     assert imread(large).shape[1] > imread(small).shape[1] > 200
     assert imread(small).std() > 0.05  # not blank
-    most = plots.MOST_PIECES
+
+
+def test_an_attention_map_shows_the_first_pieces_of_a_long_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "MOST_PIECES", most := 12)
     for pieces in (most, 10 * most):
-        attention = np.zeros((pieces, pieces))
+        attention = np.zeros((pieces, pieces), np.float32)
         plots.attention_map(tmp_path / f"{pieces}.png", ["x"] * pieces, ["y"] * pieces, attention)
     assert (tmp_path / f"{most}.png").read_bytes() == (tmp_path / f"{10 * most}.png").read_bytes()
 
@@ -135,8 +138,8 @@ def test_a_chart_of_kinds_has_all_names_as_text(tmp_path):
 def test_a_chart_of_kinds_drawn_twice_gives_the_same_bytes(tmp_path):
     for suffix in (".svg", ".png", ".pdf"):
         first, second = (tmp_path / f"{name}{suffix}" for name in ("first", "second"))
-        ablation_chart.comparison_chart(first, TWO)
-        ablation_chart.comparison_chart(second, TWO)
+        ablation_chart.comparison_chart(first, TWO[1:])
+        ablation_chart.comparison_chart(second, TWO[1:])
         assert first.read_bytes() == second.read_bytes(), suffix
     assert "dc:date" not in (tmp_path / "first.svg").read_text()
 

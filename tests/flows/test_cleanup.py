@@ -14,13 +14,8 @@ from flows.__main__ import main
 from seq2seq.common import integrity
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import outbox
-from tests.slow.test_integrity import project
 from tests.support import projects
 from tests.support.projects import ROOT
-
-# A library of DVC's own warns of itself.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-__all__ = ["project"]
 
 
 def files(folder: Path) -> set[str]:
@@ -29,7 +24,7 @@ def files(folder: Path) -> set[str]:
     return {path for path in found if not path.startswith((".dvc/", ".dvcignore"))}
 
 
-def test_outputs_go_and_what_is_among_them_stays(project: Path) -> None:
+def test_outputs_go_and_what_is_among_them_stays(first_ran: Path) -> None:
     mine = [
         "out/mine.txt",
         "out/new/mine.txt",
@@ -41,29 +36,29 @@ def test_outputs_go_and_what_is_among_them_stays(project: Path) -> None:
     mine += [".checkpoints/notes.txt", ".checkpoints/mine/x"]
     ours = [".checkpoints/" + 40 * "a" + "/checkpoint.safetensors", ".cache/models/x", "reports/report.html"]
     for name in [*mine, *ours]:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).write_text("x")
+        (first_ran / name).parent.mkdir(parents=True, exist_ok=True)
+        (first_ran / name).write_text("x")
     kept = {*mine, "input.txt", "dvc.yaml", "dvc.lock"}
     reason = "not among the files that dvc.lock records of out: yours, or of an interrupted run"
     assert cleanup.clean() == [(Path(name), reason) for name in ("out/mine.txt", "out/new/mine.txt")]
-    assert files(project) == kept
-    assert not (project / "out/deep").exists()
+    assert files(first_ran) == kept
+    assert not (first_ran / "out/deep").exists()
     cleanup.clean()
-    assert files(project) == kept
+    assert files(first_ran) == kept
 
 
 LISTED = [Path("out/a.txt"), Path("out/b.txt"), Path("out/deep/é.txt")]
 
 
-def test_a_folder_whose_list_of_files_is_gone_is_left_and_named(project: Path) -> None:
+def test_a_folder_whose_list_of_files_is_gone_is_left_and_named(first_ran: Path) -> None:
     shutil.rmtree(".dvc/cache")
     reason = "the list of out's files is missing in DVC's cache: it may be yours"
     assert cleanup.clean() == [(path, reason) for path in LISTED]
-    assert not (project / "one.txt").exists()
+    assert not (first_ran / "one.txt").exists()
 
 
-def test_a_folder_of_a_stage_that_never_ended_is_left_and_named(project: Path) -> None:
-    (project / "dvc.lock").unlink()
+def test_a_folder_of_a_stage_that_never_ended_is_left_and_named(first_ran: Path) -> None:
+    (first_ran / "dvc.lock").unlink()
     reason = "dvc.lock records no finished run that wrote out: it may be yours"
     assert cleanup.clean() == [(path, reason) for path in LISTED]
 
@@ -76,17 +71,17 @@ def test_a_folder_of_a_stage_that_never_ended_is_left_and_named(project: Path) -
         ("dvc.yaml", "stages: {\n", r"`git checkout dvc\.yaml`"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_the_remedy(
-    project: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, remedy: str
+def test_an_unreadable_file_is_named_with_the_remedy(
+    first_ran: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, remedy: str
 ) -> None:
-    (project / name).write_text(text)
+    (first_ran / name).write_text(text)
     with locks.workspace(), pytest.raises(UserError, match=rf"^{name}.*{remedy}"):
         cleanup.clean()
     assert main(["cleanup"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {name}")
     assert error.count("\n") == 1
-    assert (project / "one.txt").exists()
+    assert (first_ran / "one.txt").exists()
 
 
 def test_a_python_without_the_libraries_is_one_line_with_the_remedy(tmp_path: Path) -> None:
@@ -101,28 +96,26 @@ def test_a_python_without_the_libraries_is_one_line_with_the_remedy(tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_link_is_removed_and_not_what_it_leads_to(project: Path, tmp_path_factory) -> None:
+def test_a_link_is_removed_and_not_what_it_leads_to(first_ran: Path, tmp_path_factory) -> None:
     there = tmp_path_factory.mktemp("disk") / "out"
     shutil.move("out", there)
-    (project / "out").symlink_to(there)
+    (first_ran / "out").symlink_to(there)
     cleanup.clean()
-    assert not (project / "out").is_symlink()
+    assert not (first_ran / "out").is_symlink()
     assert (there / "a.txt").exists()
 
 
-def test_nothing_is_removed_under_a_run(project: Path) -> None:
+def test_nothing_is_removed_under_a_run(first_ran: Path) -> None:
     with locks.workspace(), pytest.raises(UserError, match="another run holds"), locks.workspace():
         pass
     with locks.workspace():
         assert main(["cleanup"]) == 2
-    assert (project / "one.txt").exists()
+    assert (first_ran / "one.txt").exists()
 
 
 @pytest.mark.slow
-def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
-    folder = projects.make(tmp_path)
-    before = files(folder)
-    projects.call(folder, "-m", "flows", "run", "--until", "clean")
+def test_make_clean_in_the_project_itself(tokenized: Path, tmp_path: Path) -> None:
+    folder = projects.copy(tokenized, tmp_path)
     assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw", "data/provenance.json"}
     (folder / "data/mine.tsv").write_text("a\tb\n")
     (folder / "data/raw/mine.tsv").write_text("a\tb\n")
@@ -130,7 +123,9 @@ def test_make_clean_in_the_project_itself(tmp_path: Path) -> None:
         ["make", "clean", f"PYTHON={sys.executable}"], cwd=folder, capture_output=True, text=True, check=True
     )
     assert "left: data/raw/mine.tsv" in done.stdout
-    left = {path for path in files(folder) - before if not path.startswith((".prefect/", "mlruns/"))}
+    left = {*projects.git(folder, "ls-files", "--others", "-z").split("\0")} - {""}
+    theirs = (".dvc/", ".prefect/", "mlruns/")  # caches and records that `make clean` keeps
+    left = {path for path in left if not path.startswith(theirs)}
     assert {path for path in left if "pycache" not in path and "mlflow" not in path} == {
         *("data/mine.tsv", "data/raw/mine.tsv", "dvc.lock", ".run.lock")
     }
@@ -141,7 +136,7 @@ def integrity_outputs(folder: Path) -> list[Path]:
     return [path for path in integrity.declared(folder / "dvc.yaml") if (folder / path).exists()]
 
 
-def test_records_that_wait_for_mlflow_stay(project):
+def test_records_that_wait_for_mlflow_stay(first_ran: Path) -> None:
     outbox.FOLDER.mkdir(parents=True)
     (outbox.FOLDER / "lock").touch()
     cleanup.clean()

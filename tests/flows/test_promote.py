@@ -1,30 +1,18 @@
-"""Promotion on a real registry: verdicts, their record, and what becomes of them when somebody is killed."""
+"""Promotion on a real registry: verdicts and their record."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows import locks, promote
-from flows.__main__ import main
-from seq2seq.common import params, paths
-from seq2seq.common.errors import TransientError, UserError
+from flows import promote
+from seq2seq.common import paths
+from seq2seq.common.errors import UserError
 from seq2seq.tracking import client, promotions, registry
-from tests.gate.test_policy import changed
-from tests.support.gate import Killed, World, aliases, kill_at, log, verdict_of
-from tests.tracking.test_registry import project
-
-__all__ = ["project"]
-
-
-@pytest.fixture
-def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
+from tests.support.gate import World, aliases, log
 
 
 def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) -> None:
@@ -56,38 +44,6 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     assert kept == {f"promotion/m-1/{name}" for name in ("evidence.json", "verdict.json", "report.html")}
 
 
-def test_what_has_a_verdict_keeps_it_until_its_grounds_change(world: World) -> None:
-    world.make()
-    promote.promote()
-    assert promote.promote().outcome == "unchanged"
-    world.make(0.3, 0.4)
-    first = promote.promote()
-    assert first.outcome == "kept"
-    asked = len(world.calls)
-    again = promote.promote()
-    assert (again.outcome, again.reason, again.criteria) == ("kept", first.reason, first.criteria)
-    assert len(world.calls) == asked
-    assert aliases() == {"champion": "1", "challenger": "2"}
-
-    rounds = 0
-    for change in (
-        lambda: params.apply(None, ["promote.margin=0.1"]),
-        lambda: Path("suite.yaml").write_text("another"),
-        lambda: (paths.CORPUS / "test.parquet").write_bytes(b"other sentences"),
-        lambda: paths.METRICS.write_text(json.dumps({"model_digest": "digest 2", "test": {}})),
-        lambda: paths.SLICES.write_text("other slices"),
-        lambda: paths.SEGMENTS.write_text("other answers"),
-        lambda: (Path("seq2seq/gate").mkdir(parents=True), Path("seq2seq/gate/checks.py").write_text("")),
-    ):
-        change()
-        promote.promote()
-        rounds += 1
-        assert len(world.evidence_calls()) == 2 + rounds
-        promote.promote()
-    assert len(world.evidence_calls()) == 2 + rounds
-    assert world.evidence_calls()[-1] == ["models:/m/2", "models:/m/1"]
-
-
 def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world: World) -> None:
     world.make()
     promote.promote()
@@ -108,107 +64,6 @@ def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world:
     assert len(log()) == 3
 
 
-def test_what_lies_in_reports_is_about_the_trees_version(world: World) -> None:
-    world.make()
-    promote.promote()
-    first = paths.VERDICT.read_text()
-    world.make(-2.0, 0.01)
-    promote.promote()
-    assert "about 2" in paths.REPORT.read_text()
-    world.restore("1")
-    assert promote.promote().outcome == "unchanged"
-    assert paths.VERDICT.read_text() == first
-    assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
-    assert "about 1" in paths.REPORT.read_text()
-
-    other = json.loads(first)  # another registry's verdict on a version of that number
-    paths.VERDICT.write_text(json.dumps({**other, "when": "yesterday"}))
-    promote.promote()
-    assert paths.VERDICT.read_text() == first
-
-    paths.EVIDENCE.unlink()  # who was killed while finding out anew
-    promote.promote()
-    assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
-    for damaged in ("", first[:40]):
-        paths.VERDICT.write_text(damaged)
-        promote.promote()
-        assert paths.VERDICT.read_text() == first
-
-    shutil.rmtree("mlruns")
-    world.restore("2")
-    promote.promote()  # what is gone is gone, and what belongs to another version goes as well
-    assert not paths.EVIDENCE.exists()
-    assert "about 2" in paths.REPORT.read_text()
-
-
-def test_force_is_audited_and_has_its_limit(world: World) -> None:
-    world.make()
-    promote.promote()
-    world.make(-2.0, 0.01)
-    assert promote.promote().outcome == "rejected"
-    forced = promote.promote("the old one swears")
-    assert forced.outcome == "forced"
-    assert forced.reason.startswith(
-        "the old one swears; the policy decides rejected: version 2 fails 'no loss'"
-    )
-    assert any(c.ok is False for c in forced.criteria)
-    assert aliases()["champion"] == "2"
-    assert (log()[-1], verdict_of("2")) == (("forced", "1", "2", "done"), "forced")
-    assert promotions.entries("m")[0].reason == forced.reason
-    assert promote.promote().outcome == "unchanged"
-
-    broken = {"problem": "its weights are gone", "scores": None, "answers_as_evaluated": False}
-    world.make(challenger=changed(world.evidence, **broken)["challenger"] | broken, tests=None)
-    with pytest.raises(UserError, match=r"not promoted by force either.*its weights are gone"):
-        promote.promote("please")
-    assert aliases()["champion"] == "2"
-
-
-def test_what_does_not_load_is_tried_again(world: World) -> None:
-    world.make()
-    promote.promote()
-    world.make(1.0, 0.01, champion__problem="no route to the files", champion__scores=None)
-    first = promote.promote()
-    promote.mark_notified(first)
-    again = promote.promote()
-    assert (first.outcome, again.outcome) == ("kept", "kept")
-    assert (first.notified, again.notified) == (False, True)
-    assert len(world.evidence_calls()) == 3
-    assert len(log()) == 2  # there was nothing new to log
-    world.evidence["champion"] |= {"problem": "", "scores": {"bleu": 30.0}}
-    assert promote.promote().outcome == "promoted"
-
-
-def test_a_champion_that_keeps_moving_is_given_up(world: World) -> None:
-    world.make()
-    world.make()
-    world.make()
-    numbers = itertools.cycle("12")
-    world.during = lambda: registry.set_alias("m", "champion", next(numbers))
-    with pytest.raises(TransientError, match="m@champion moved 3 times"):
-        promote.promote()
-    assert log() == []
-
-
-@pytest.mark.parametrize("away_by", [TransientError("no answer"), OSError(28, "No space left on device")])
-def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
-    world: World, monkeypatch: pytest.MonkeyPatch, away_by: Exception
-) -> None:
-    version = world.make()
-    world.failing = "seq2seq.report.page"
-    with monkeypatch.context() as away:
-        away.setattr(promotions, "publish", lambda *_: (_ for _ in ()).throw(away_by))
-        assert promote.promote().outcome == "promoted"
-    assert not paths.REPORT.exists()
-    world.failing = ""
-    assert promote.promote().outcome == "unchanged"
-    kept = {item.path for item in client.connect().list_artifacts(version.run_id, "promotion/m-1")}
-    assert "promotion/m-1/report.html" in kept
-    asked = len(world.calls)
-    assert promote.promote().outcome == "unchanged"
-    assert len(world.calls) == asked
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -217,7 +72,7 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
         (lambda: Path("suite.yaml").unlink(), r"suite\.yaml is missing"),
     ],
 )
-def test_what_is_missing_is_named(world: World, spoil: Any, message: str) -> None:
+def test_a_missing_file_is_named_before_promotion(world: World, spoil: Any, message: str) -> None:
     world.make()
     promote.promote()
     world.make()
@@ -227,7 +82,7 @@ def test_what_is_missing_is_named(world: World, spoil: Any, message: str) -> Non
     assert aliases() == {"champion": "1"} | {"challenger": aliases()["challenger"]}
 
 
-def test_a_registry_that_does_not_know_the_version(world: World) -> None:
+def test_a_registry_without_the_version_is_named(world: World) -> None:
     world.make()
     assert promote.missing_from_registry() == ""
     registry.tag_version("m", "1", {"model_digest": "another's"})  # a registry that counted anew
@@ -240,65 +95,4 @@ def test_a_registry_that_does_not_know_the_version(world: World) -> None:
 # --- killed -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["promoted", pytest.param("rejected", marks=pytest.mark.slow)])
-def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each round is a new challenger, killed one write later than the one before."""
-    world.make()
-    promote.promote()
-    champion = "1"
-    for step in itertools.count():
-        version = world.make(1.0 if what == "promoted" else -2.0, 0.01).version
-        with monkeypatch.context() as patch:
-            done = kill_at(step, patch)
-            try:
-                promote.promote()
-            except Killed:
-                pass
-            else:
-                break
-        moved = aliases()["champion"] == version
-        verdict = promote.promote()
-        assert verdict.outcome == ("unchanged" if moved else what), done
-        assert verdict_of(version) == what
-        if what == "promoted":
-            assert aliases() == {"champion": version, "previous": champion, "challenger": version}
-            champion = version
-        mine = [entry for entry in log() if entry[2] == version and entry[3] == "done"]
-        assert [entry[0] for entry in mine] == [what], done
-        assert all(entry[3] != "open" for entry in log())
-        assert registry.get_version("m", version).tags[promotions.PUBLISHED]
-    assert len(done) == step >= (8 if what == "promoted" else 6)
-
-
 # --- the command ------------------------------------------------------------------------------------
-
-
-def test_the_command_says_the_verdict_and_what_failed(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world.make()
-    assert main(["promote"]) == 0
-    assert "promote    promoted" in capsys.readouterr().out
-    world.make(0.1, 0.5)
-    assert main(["promote"]) == 3
-    world.make(-2.0, 0.01, contaminated=3)
-    assert main(["promote"]) == 4
-    lines = capsys.readouterr().out.splitlines()
-    assert "version 3 fails 'contamination': 3 of 1,000 sentences" in lines[-3]
-    assert lines[-2:] == [
-        "        contamination: 3 of 1,000 sentences of test are in train; required: at most 0",
-        "        no loss: -2.00 BLEU, p = 0.010; required: no loss of BLEU with p < 0.05",
-    ]
-    for arguments in (["--force"], ["--reason", "x"], ["--force", "--reason", " "]):
-        assert main(["promote", *arguments]) == 2
-        assert "--force and --reason TEXT go together" in capsys.readouterr().err
-    assert main(["promote", "--force", "--reason", "we need it"]) == 0
-    assert "promote    forced" in capsys.readouterr().out
-    with locks.workspace():
-        assert main(["promote"]) == 2
-    assert "another run holds" in capsys.readouterr().err
-    world.make()
-    world.failing = "seq2seq.gate.evidence"
-    assert main(["promote"]) == 2
-    assert "error: promote failed (user): seq2seq.gate.evidence does not work" in capsys.readouterr().err

@@ -80,7 +80,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         (project / name).write_text("" if name == ".dvc/config" else "{}")
     projects.git(project, "add", "--force", ".env", "notebook.ipynb", "seq2seq/.env", ".dvc/config")
     projects.commit(project)
-    planted = {}
+    planted: dict[str, str] = {}
 
     def secret(where: str) -> str:
         planted[where] = f"planted{len(planted)}secret"

@@ -11,7 +11,7 @@ import pytest
 from seq2seq import register
 from seq2seq.inference import packaging
 from seq2seq.tracking import registry
-from tests.stages.test_register import CHECKED, project  # noqa: F401
+from tests.support.untrained import CHECKED
 
 # Imports what is no requirement of requirements.txt, or of those, as if it were not installed.
 BARE = """
@@ -51,8 +51,9 @@ print(seq2seq.__file__)
 """
 
 
-def test_what_serves_is_named_by_file(tmp_path: Path) -> None:
+def test_serving_code_is_named_by_file(tmp_path: Path) -> None:
     folder = packaging.copy_serving_code(tmp_path / "seq2seq")
+    assert not list(folder.rglob("__pycache__"))
     copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
     assert {"__init__.py", "inference/pyfunc.py", "nn/model.py", "data/vocabulary.py"} <= copied
     assert {name.partition("/")[0] for name in copied} == {"__init__.py", "common", "data", "inference", "nn"}
@@ -60,7 +61,7 @@ def test_what_serves_is_named_by_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_version_needs_its_requirements_alone(project: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_version_needs_its_requirements_alone(unregistered: Path, tmp_path: Path) -> None:
     register.register(CHECKED)
     version = registry.version_by_alias(CHECKED.register.name, "challenger")
     assert version is not None

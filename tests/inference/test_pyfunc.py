@@ -3,6 +3,7 @@
 import logging
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class Upper:
 
 @pytest.fixture
 def model() -> pyfunc.TranslationModel:
-    made = pyfunc.TranslationModel()
+    made: Any = pyfunc.TranslationModel()
     made._translator = Upper()
     return made
 

@@ -1,33 +1,14 @@
 """The laws of search: beam 1 is greedy, scores are those of forced decoding, batches change nothing."""
 
-import functools
 import itertools
 
 import pytest
-import torch
 
 from seq2seq.data.vocabulary import EOS
 from seq2seq.inference.search import FORBIDDEN, Hypothesis, beam_search, force_decode, greedy
 from seq2seq.nn.batches import collate, source_batch
-from tests.nn.test_model import KINDS, build, loss
-
-SOURCES = [[7, 8, 9], [5], [6, 5, 4, 9, 10, 11, 7], [12, 4], [13, 14, 15, 4, 4]]
-
-
-TARGETS = [[8, 7], [9, 10, 4, 5, 6, 7], [5], [11, 12, 4], [6, 6, 14, 15]]
-
-
-@functools.cache
-def model(attention="additive"):
-    """Trained a little, to end its sentences; in double precision, to avoid ties by rounding."""
-    built = build(attention, layers=2)
-    optimizer = torch.optim.Adam(built.parameters(), lr=0.02)
-    batch = collate(SOURCES, TARGETS)
-    for _ in range(25):
-        optimizer.zero_grad()
-        loss(built, batch).backward()
-        optimizer.step()
-    return built.eval()
+from tests.support.models import KINDS, SOURCES, build
+from tests.support.models import trained as model
 
 
 @pytest.mark.parametrize("attention", KINDS)

@@ -1,6 +1,7 @@
 """Splitting into sentences: boundaries by language, spaces kept, spaces of the target's script."""
 
 import pytest
+import sentencex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def test_the_parts_concatenated_are_the_text(text, language):
 
 
 def test_a_text_without_a_mark_inside_never_reaches_the_library(monkeypatch):
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("the library was called"))
+    monkeypatch.setattr(sentencex, "segment", lambda *_: pytest.fail("the library was called"))
     for text in ("Der Hund, die Katze und 'das' Haus", "Der Hund schläft.", "  Ja?! ", "", "शेर" + "।"):
         assert sentences.split(text, "de") is None
 
@@ -71,14 +72,14 @@ def test_translations_are_spaced_as_the_source_and_by_their_script():
 
 @pytest.mark.parametrize("text", ["." * 100_000, '"' * 50_000 + "a. ", "Der Hund " * 10_000 + "!" * 10_000])
 def test_long_texts_of_marks_never_reach_the_library(monkeypatch, text):
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *_: pytest.fail("the library was called"))
+    monkeypatch.setattr(sentencex, "segment", lambda *_: pytest.fail("the library was called"))
     assert sentences.split(text, "de") is None
 
 
 @pytest.mark.parametrize(("text", "count"), [("Der Hund. " * 10_000, 10_000), ("=a" * 50_000, 1)])
 def test_a_long_line_is_one_call_of_the_library(monkeypatch, text, count):
-    calls, segment = [], sentences.sentencex.segment
-    monkeypatch.setattr(sentences.sentencex, "segment", lambda *how: calls.append(how) or segment(*how))
+    calls, segment = [], sentencex.segment
+    monkeypatch.setattr(sentencex, "segment", lambda *how: calls.append(how) or segment(*how))
     found = sentences.split(text, "de")
     assert (len(found.parts) if found else 1) == count
     assert calls == [("de", text)]

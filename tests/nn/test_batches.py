@@ -45,7 +45,7 @@ def test_ids_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory,
 def corpus(tmp_path: Path) -> TokenSplit:
     random = np.random.default_rng(0)
     sentence = lambda: random.integers(4, 99, random.integers(1, 40)).tolist()  # noqa: E731
-    return write(tmp_path, [(sentence(), sentence()) for _ in range(3000)])
+    return write(tmp_path, [(sentence(), sentence()) for _ in range(800)])
 
 
 def test_epochs_repeat_exactly_and_differ_from_each_other(tmp_path: Path):

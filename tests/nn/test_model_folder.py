@@ -13,7 +13,7 @@ from seq2seq.nn import model_folder
 from seq2seq.nn.batches import collate
 from seq2seq.nn.model import Seq2Seq
 from seq2seq.nn.model_folder import CONFIG, FORMAT, WEIGHTS
-from tests.nn.test_model import KINDS, SOURCES, TARGETS, build
+from tests.support.models import KINDS, SOURCES, TARGETS, build
 
 ADDITIVE = build().config
 

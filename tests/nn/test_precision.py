@@ -1,5 +1,7 @@
 """Native or emulated bfloat16 products are chosen by measurement, by the user, or by a checkpoint."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -95,7 +97,8 @@ def test_a_parameter_is_rounded_once_and_gets_its_whole_gradient():
 
 
 def test_rounded_parameters_can_be_kept_from_one_use_to_the_next():
-    layer, kept = torch.nn.Linear(8, 8), {}
+    layer = torch.nn.Linear(8, 8)
+    kept: dict[Any, Any] = {}
     with torch.inference_mode():
         with EMULATED.autocast("cpu", encoder=True, rounded=kept):
             layer(torch.ones(1, 8))

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -28,7 +29,7 @@ def written(files):
 
 def test_the_hub_reads_the_card():
     text = written(record())
-    found = ModelCard(text).data
+    found: Any = ModelCard(text).data
     assert found.language == ["no", "en"]  # not false
     assert (found.license, found.pipeline_tag, found.datasets) == (
         "cc-by-4.0",
@@ -66,7 +67,8 @@ def test_a_note_names_parameters_changed_since_registration():
 def test_several_licences_are_a_list():
     files = record()
     files[paths.PROVENANCE] |= {"licence": "cc-by-4.0, mit"}
-    assert ModelCard(written(files)).data.license == ["cc-by-4.0", "mit"]
+    found: Any = ModelCard(written(files)).data
+    assert found.license == ["cc-by-4.0", "mit"]
 
 
 def test_unknown_metadata_is_left_out():

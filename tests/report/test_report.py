@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,8 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.source, self.open, self.tags, self.text = text, [], set(), ""
+        self.source, self.tags, self.text = text, set(), ""
+        self.open: list[Any] = []
         self.attributes, self.ids = [], []
         self.feed(text)
         self.close()

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast ring does not import these files: some need Prefect's server, which takes seconds."""
+    return True if config.option.markexpr == "not slow" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

@@ -53,16 +53,18 @@ def test_its_run_is_found_by_the_tags_of_today() -> None:
     assert {runs.FINGERPRINT, runs.PLACE} <= KNOWN["run"]["tags"].keys()
 
 
-@pytest.mark.slow
-def test_it_translates_is_judged_and_rolled_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = projects.make(tmp_path)
+def test_it_translates_is_judged_and_rolled_back_to(
+    by_hand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = projects.copy(by_hand, tmp_path)
     monkeypatch.chdir(project)
     earlier = adopt(tmp_path / "files")
     registry.set_alias(KNOWN["name"], registry.CHAMPION, earlier.version)
     texts = list(KNOWN["answers"])
     assert isolated.query(earlier.uri, client.uri(), texts) == list(KNOWN["answers"].values())
 
-    # The project's own version loses against it.
+    # The project's own version, 1, loses against it.
+    assert earlier.version == "2"
     with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
         projects.call(project, "-m", "flows", "run")
     evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))
@@ -76,7 +78,7 @@ def test_it_translates_is_judged_and_rolled_back_to(tmp_path: Path, monkeypatch:
     projects.call(
         project, "-m", "flows", "promote", "--force", "--reason", "to have something to go back from"
     )
-    assert champion() == "2"
+    assert champion() == "1"
     projects.call(project, "-m", "flows", "rollback", "--to", earlier.version, "--reason", "it was better")
     assert champion() == earlier.version
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from prefect import flow, get_client
@@ -13,13 +12,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows import alerts, pipeline
 from flows.dvc_runner import Outcome
-from tests.slow.test_pipeline import task_states
-from tests.slow.test_schedule import listener
 from tests.support.gate import World, aliases
-from tests.tracking.test_registry import project
+from tests.support.prefect_states import task_states
+from tests.support.webhook import listener
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-__all__ = ["project"]
+pytestmark = pytest.mark.timeout(600)
 
 
 @flow(name="judging")
@@ -29,10 +26,10 @@ def judging() -> list[Outcome]:
     return run.outcomes
 
 
-@pytest.fixture
-def world(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+@pytest.fixture(autouse=True)
+def prefect() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=180):
-        yield World(monkeypatch)
+        yield
 
 
 def artifact(key: str) -> str:

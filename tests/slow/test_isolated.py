@@ -18,8 +18,8 @@ from seq2seq.inference import packaging
 from seq2seq.inference.translator import Decoding, Translator
 from seq2seq.nn import model_folder
 from seq2seq.tracking import client, registry, runs
-from tests.gate.test_evidence import lay
-from tests.stages.test_register import SENTENCES, project  # noqa: F401
+from tests.support.evaluated import lay
+from tests.support.untrained import SENTENCES
 
 DECODING = Decoding(2, 1.0, 12)
 PAIRS = [Pair(text, "the dog sleeps") for text in (*SENTENCES, "Hund " * 900)]  # the last is too long for it
@@ -34,8 +34,6 @@ class Foreign(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Foreign())
 """
-
-pytestmark = pytest.mark.slow
 
 
 def register(uri: str, run_id: str, **tags: str) -> str:
@@ -68,7 +66,7 @@ def foreign(run_id: str, body: str, columns: list[str]) -> str:
     return register(made.model_uri, run_id)
 
 
-def test_registered_versions_are_run_and_compared(project, capsys, monkeypatch):  # noqa: F811
+def test_registered_versions_are_run_and_compared(unregistered, capsys, monkeypatch):
     import mlflow
 
     mlflow.set_tracking_uri(client.uri())
@@ -138,7 +136,7 @@ def test_registered_versions_are_run_and_compared(project, capsys, monkeypatch):
         candidates.predict_both("models:/m/99", None, requests)
 
 
-def test_a_killed_process_is_a_transient_failure(project, monkeypatch):  # noqa: F811
+def test_a_killed_process_is_a_transient_failure(unregistered, monkeypatch):
     monkeypatch.setattr(isolated, "QUERY", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(TransientError, match=r"models:/m/1 was killed by signal 9"):
         isolated.query("models:/m/1", client.uri(), ["a"])
@@ -164,7 +162,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("stores", [{}, {"AWS_ACCESS_KEY_ID": "planted"}])
-def test_a_version_gets_no_secrets(project, monkeypatch, stores):  # noqa: F811
+def test_a_version_gets_no_secrets(unregistered, monkeypatch, stores):
     import mlflow
 
     mlflow.set_tracking_uri(client.uri())

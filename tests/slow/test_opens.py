@@ -20,9 +20,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support import projects
-from tests.test_architecture import DECIDES_NOTHING
+from tests.support.code import DECIDES_NOTHING
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]

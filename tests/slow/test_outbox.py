@@ -12,11 +12,19 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from seq2seq.commands import lineage
 from seq2seq.tracking import client, outbox, runs
-from tests.tracking.test_outbox import CHECKED, CORPUS, KEPT, points, project
+from tests.support import waiting_records
+from tests.support.waiting_records import CHECKED, CORPUS, KEPT, points
 
-__all__ = ["project"]
+
+@pytest.fixture
+def project(project, monkeypatch) -> Path:
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
+    waiting_records.make()
+    return project
 
 
 class Server:

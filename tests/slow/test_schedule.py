@@ -8,27 +8,25 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.support import projects
+from tests.support.waiting import wait_for
+from tests.support.webhook import listener
 
 LOGIN = "admin:a-long-password"
 PROCESSES = projects.ROOT / "seq2seq/common/processes.py"
 STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> None:
     project = projects.make(tmp_path)
@@ -56,7 +54,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
             process(project, tmp_path / f"{name}.log", variables, *command)
         )
         start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-        wait(lambda: answers(f"{api}/health"), 120, "the server", tmp_path / "server.log")
+        wait_for(
+            lambda: answers(f"{api}/health"), 120, "the server", (tmp_path / "server.log").read_text, 0.5
+        )
         printed = projects.call(project, "-m", "flows", "deploy", **variables).stdout
         assert "retrain/retrain and rollback/rollback are deployed" in printed
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
@@ -79,7 +79,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
             return runs if len(runs) >= count else []
 
         log = tmp_path / "worker.log"
-        first, second = wait(lambda: finished(2), 400, "two scheduled runs", log)[:2]
+        first, second = wait_for(lambda: finished(2), 400, "two scheduled runs", log.read_text, 0.5)[:2]
         assert first["auto_scheduled"]
         assert first["state_name"] == "Completed", log.read_text()
         tasks = task_states(api, first["id"])
@@ -108,9 +108,9 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         params.write_text(params.read_text().replace("de-en.yaml", "xx.yaml"))
         projects.commit(project)
         before = len(finished(2))
-        failed = wait(lambda: finished(before + 1), 200, "the failing run", log)[-1]
+        failed = wait_for(lambda: finished(before + 1), 200, "the failing run", log.read_text, 0.5)[-1]
         assert failed["state_name"] == "Failed"
-        notice = wait(lambda: notices[:1], 30, "the notice", log)[0]
+        notice = wait_for(lambda: notices[:1], 30, "the notice", log.read_text)[0]
         assert notice["flow_run_id"] == failed["id"]
         assert "xx.yaml, which does not exist" in notice["text"]
 
@@ -122,8 +122,8 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         with pytest.raises(urllib.error.HTTPError, match="422"):  # the pool takes no job variables
             post(create, {"parameters": asked, "job_variables": evil})
         run = post(create, {"parameters": asked})
-        notice = wait(
-            lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log
+        notice = wait_for(
+            lambda: [n for n in notices if n["flow_run_id"] == run["id"]], 120, "the rollback", log.read_text
         )[0]
         assert notice["message"].startswith("grammar-tiny has no version 9: ")
         assert not (tmp_path / "evil").exists()
@@ -153,16 +153,6 @@ def registered(database: Path) -> list[tuple[str, int, str]]:
         return connection.execute(question).fetchall()
 
 
-def wait(ask: Callable[[], Any], seconds: float, what: str, log: Path) -> Any:
-    """The first answer that is not empty."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
-        time.sleep(0.5)
-    raise AssertionError(f"{what} did not come in {seconds} s; {log.name}:\n{log.read_text()[-8000:]}")
-
-
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
@@ -179,16 +169,18 @@ def send(method: str, url: str, body: dict[str, Any], login: str = LOGIN) -> byt
     basic = f"Basic {base64.b64encode(login.encode()).decode()}"
     headers = {"Content-Type": "application/json", "Authorization": basic}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-    deadline = time.monotonic() + 60
-    while True:
+
+    def answer() -> list[bytes]:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return bytes(response.read())
+                return [bytes(response.read())]
         except urllib.error.HTTPError as error:
-            # A server whose SQLite is being written says so; Prefect's own client asks again, too.
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            # A server whose SQLite is being written answers so; Prefect's own client repeats it, too.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
-        time.sleep(0.5)
+            return []
+
+    return wait_for(answer, 60, f"an answer of {url}", poll=0.5)[0]
 
 
 def preflight(url: str) -> dict[str, str]:
@@ -233,29 +225,3 @@ def process(project: Path, log: Path, variables: dict[str, str], *module: str) -
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
-
-
-@contextmanager
-def listener(status: int = 204) -> Iterator[tuple[list[Any], str]]:
-    """What was posted to an address, and the address."""
-    posted: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield posted, f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support import projects
 
 
-@pytest.mark.slow
 def test_an_installed_wheel_runs_a_command_and_a_stage(tmp_path: Path) -> None:
     project = projects.make(tmp_path)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

@@ -164,7 +164,7 @@ texts = st.lists(st.tuples(words, gaps), max_size=4).map(lambda s: "".join(w + g
 corpora = st.lists(st.builds(Pair, texts, texts, st.sampled_from([None, "0-0"])), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25)
 @given(corpora, corpora, corpora, st.sampled_from(["NFC", "NFKC", "none"]))
 def test_laws_for_any_corpus(train, validation, test, form):
     with tempfile.TemporaryDirectory() as folder, chdir(folder):

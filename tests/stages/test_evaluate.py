@@ -104,10 +104,12 @@ def run(tmp_path, monkeypatch):
             assert patient, "a retry would compute everything again"
             yield recorder
 
-        monkeypatch.setattr(stage.runs, "model_run", model_run)
+        monkeypatch.setattr("seq2seq.tracking.runs.model_run", model_run)
         monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # the tests' process continues
-        monkeypatch.setattr(stage.Translator, "from_folder", lambda *_: translator or FixedTranslator())
-        monkeypatch.setattr(stage.model_folder, "digest", lambda _: "0123abcd")
+        monkeypatch.setattr(
+            "seq2seq.inference.translator.Translator.from_folder", lambda *_: translator or FixedTranslator()
+        )
+        monkeypatch.setattr("seq2seq.nn.model_folder.digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
         ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": list(further)})
         stage.evaluate(PARAMS.model_copy(update={"evaluate": how, "ingest": ingest}))

@@ -1,94 +1,15 @@
 """Registration: identity of models, their tags, and versions that work in another process."""
 
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-import httpx
 import pytest
-import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from seq2seq import register
-from seq2seq.common import params, paths
+from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
-from seq2seq.data import direction
-from seq2seq.data.direction import Direction, Side
-from seq2seq.data.vocabulary import FILE, learn
 from seq2seq.gate import isolated
-from seq2seq.inference import packaging, sentences, translator
-from seq2seq.nn import model_folder
-from seq2seq.nn.model import Config, Seq2Seq
-from seq2seq.tracking import client, registry
-from tests.support.projects import ROOT
-
-SENTENCES = ["der Hund schläft im Haus", "die Katze läuft nicht", "der Hund läuft und die Katze schläft"]
-CHECKED = params.load(ROOT / "recipes/tiny.yaml")
-METRICS = {
-    "validation": {"bleu": 11.0, "chrf": 31.0, "ter": 50.0, "sentences": 2, "contaminated": 1},
-    "test": {"bleu": 11.5, "chrf": 32.0, "ter": 51.0, "sentences": 2, "contaminated": 1},
-    "news": {"bleu": 12.5, "chrf": 30.0, "ter": 52.0, "sentences": 3, "contaminated": 0},
-    "frozen_set": "news",
-    "digests": {"validation": "ef" * 32, "test": "0e" * 32, "news": "ab" * 32},
-    "signatures": {"bleu": "tok:13a", "chrf": "nc:6", "ter": "tok:tercom"},
-}
-PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
-    """A project before `register`: an untrained model, and reports as `evaluate` writes them."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
-    model, size = learn(
-        SENTENCES * 20, algorithm="unigram", size=300, character_coverage=1.0, normalization="nmt_nfkc"
-    )
-    torch.manual_seed(1)
-    built = Seq2Seq(
-        Config(
-            vocabulary_size=size,
-            embedding_size=8,
-            hidden_size=8,
-            attention_size=8,
-            layers=1,
-            attention="additive",
-            dropout=0.0,
-            tie_embeddings=True,
-        )
-    )
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.mul_(3)  # else all translations are the same
-    model_folder.save(built, paths.MODEL)
-    (paths.MODEL / FILE).write_bytes(model)
-    direction.write(paths.MODEL, Direction(Side("de", "Latin"), Side("en", "Latin")))
-    paths.REPORTS.mkdir()
-    paths.PROVENANCE.parent.mkdir()
-    write(paths.PROVENANCE, PROVENANCE)
-    write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
-    write(paths.METRICS, METRICS | {"model_digest": model_folder.digest(paths.MODEL)})
-    samples = [{"kind": "short", "source": text, "source_pieces": ["</s>"]} for text in SENTENCES]
-    # As `evaluate` writes a sentence that is too long for the model.
-    samples.append({"kind": "longest", "source": "Hund " * 900, "source_pieces": []})
-    write(paths.SAMPLES, samples)
-    paths.SEGMENTS.write_text("{}\n")
-    paths.LENGTHS.write_text("words,sentences,bleu,chrf\n")
-    paths.SLICES.write_text("slice,sentences,bleu,chrf\n")
-    paths.PICTURES.mkdir()
-    (paths.PICTURES / "attention.png").write_bytes(b"")
-    return tmp_path
-
-
-def write(path: Path, value) -> None:
-    path.write_text(json.dumps(value))
+from seq2seq.inference import packaging, translator
+from tests.support.untrained import CHECKED, METRICS, SENTENCES, write
 
 
 def test_tags_are_those_of_the_frozen_set():
@@ -105,19 +26,19 @@ def test_tags_are_those_of_the_frozen_set():
     }
 
 
-def test_scores_of_another_model_are_refused(project):
+def test_scores_of_another_model_are_refused(unregistered):
     write(paths.METRICS, METRICS | {"model_digest": "0"})
     with pytest.raises(UserError, match=r"metrics\.json scores another model than model"):
         register.register(CHECKED)
 
 
-def test_a_model_that_translates_differently_is_refused(project, monkeypatch):
+def test_a_model_that_translates_differently_is_refused(unregistered, monkeypatch):
     monkeypatch.setattr(isolated, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
         register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
 
 
-def test_a_server_that_fails_during_the_upload_is_a_transient_error(project, monkeypatch):
+def test_a_server_that_fails_during_the_upload_is_a_transient_error(unregistered, monkeypatch):
     def log_model(*_):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
         raise MlflowException("gone", error_code=INTERNAL_ERROR)
@@ -127,162 +48,7 @@ def test_a_server_that_fails_during_the_upload_is_a_transient_error(project, mon
         register.register(CHECKED)
 
 
-def test_a_missing_file_is_named(project):
+def test_a_missing_file_is_named(unregistered):
     paths.SAMPLES.unlink()
     with pytest.raises(UserError, match=r"reports/samples\.json is missing"):
         register.register(CHECKED)
-
-
-def test_requirements_have_no_local_versions_and_cover_all_imports_of_translation(project):
-    assert all(line.count("==") == 1 and "+" not in line for line in packaging.requirements())
-    code = (
-        "import sys, seq2seq.inference.translator\n"
-        "print([m for m in ('pandas', 'pyarrow', 'pydantic', 'ruamel', 'sacrebleu') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout == "[]\n"
-
-
-@pytest.mark.slow
-def test_a_model_is_registered_once_and_works_anywhere(project, capsys):
-    import mlflow
-    import pandas
-
-    register.register(CHECKED)
-    assert "version 1 registered, alias challenger, BLEU 12.50" in capsys.readouterr().out
-    name = CHECKED.register.name
-    record, summary = (json.loads(path.read_text()) for path in (paths.REGISTRATION, paths.SUMMARY))
-    version = registry.version_by_alias(name, "challenger")
-    assert (record["name"], record["version"]) == (name, "1") == (version.name, version.version)
-    assert summary["bleu"] == 12.5
-    assert summary["rows"] == PROVENANCE["rows"]
-    assert (summary["frozen_set"], summary["sentences"], summary["contaminated"]) == ("news", 3, 0)
-    assert (summary["corpus"], len(summary["samples"])) == ("corpora/x.tsv", 4)
-    # The run was created again from the files on disk, with its evaluation.
-    made = client.connect().get_run(version.run_id)
-    assert made.data.metrics["news.bleu"] == 12.5
-    assert made.data.metrics["validation.ter"] == 50.0
-    kept = {file.path for file in client.connect().list_artifacts(version.run_id, "evaluation")}
-    assert {f"evaluation/{name}" for name in ("metrics.json", "segments.jsonl", "slices.csv")} <= kept
-    assert "evaluation/pictures" in kept
-    assert version.tags["model_digest"] == record["model_digest"]
-    assert register.score_tags(METRICS).items() <= version.tags.items()
-    for key in (
-        "git.commit",
-        "git.dirty",
-        "dvc.lock.sha256",
-        "params.sha256",
-        "corpus.id",
-        "corpus.revision",
-        "corpus.kind",
-        "corpus.columns",
-    ):
-        assert version.tags[key], key
-    assert (version.tags["source.language"], version.tags["target.language"]) == ("de", "en")
-    kept = {file.path for file in client.connect().list_artifacts(version.run_id, "register")}
-    assert {"register/git.diff", "register/params.yaml"} <= kept
-
-    # The files are complete, and the registry's interface accepts common input.
-    folder = registry.download_model(f"models:/{name}@challenger")
-    how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32", "split_sentences": True}
-    stored = json.loads((folder / "decoding.json").read_text())
-    assert stored == how | {"splitter": sentences.name_and_version(), "source_language": "de"}
-    assert not list(folder.parents[1].rglob("__pycache__"))
-    expected = translator.Translator.from_folder(folder).translate(SENTENCES)
-    mlflow.set_tracking_uri(client.uri())
-    loaded = mlflow.pyfunc.load_model(version.uri)
-    for form in (SENTENCES, pandas.Series(SENTENCES), pandas.DataFrame({"text": SENTENCES})):
-        assert loaded.predict(form) == expected
-    greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5)
-    assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
-    assert loaded.predict(["Hund", None]) == [*loaded.predict(["Hund"]), None]
-
-    # Again: no second version. New scores of the same model update the tags of its version.
-    digests = METRICS["digests"] | {"news": "cd" * 32}
-    write(paths.METRICS, json.loads(paths.METRICS.read_text()) | {"digests": digests})
-    register.register(CHECKED)
-    assert "version 1 is registered already" in capsys.readouterr().out
-    assert registry.get_version(name, "2") is None
-    assert registry.get_version(name, "1").tags["frozen_digest"] == "cd" * 32
-
-    # If a version's files are missing, the same model gets a new version.
-    shutil.rmtree(registry.download_model(f"models:/{name}/1"))
-    register.register(CHECKED)
-    output = capsys.readouterr().out
-    assert "version 1 does not work any more: models:/" in output
-    assert "version 2 registered" in output
-    assert registry.download_model(f"models:/{name}/2").is_dir()
-
-    # Other decoding settings give another version.
-    other = CHECKED.model_copy(update={"evaluate": CHECKED.evaluate.model_copy(update={"beam": 3})})
-    register.register(other)
-    assert registry.version_by_alias(name, "challenger").version == "3"
-
-
-@pytest.fixture
-def served(project):
-    """The address of a server that MLflow runs for the registered model."""
-    register.register(CHECKED)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--port", port]
-    command += ["--model-uri", f"models:/{CHECKED.register.name}/1"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": client.uri(), "PATH": path}
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=address, trust_env=False, timeout=60) as http:
-            _wait_for(http, server)
-            yield http
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
-
-
-def _wait_for(http, server):
-    while server.poll() is None:
-        try:
-            if http.get("/ping").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(f"the server ended with {server.returncode}")
-
-
-@pytest.mark.slow
-def test_a_served_model_translates_row_by_row(served):
-    def ask(**body):
-        response = served.post("/invocations", json=body)
-        return response.status_code, response.json()
-
-    text = SENTENCES[1]
-    status, body = ask(inputs=[text])
-    [answer] = body["predictions"]
-    assert status == 200
-    for given in (
-        {"inputs": [text, None, 5, True]},
-        {"instances": [text, None, 5, True]},
-        {"dataframe_split": {"columns": ["x"], "data": [[text], [None], [5], [True]]}},
-        {
-            "dataframe_records": [
-                {"n": 1, "x": text},
-                {"n": 1, "x": None},
-                {"n": 1, "x": 5},
-                {"n": 1, "x": True},
-            ]
-        },
-    ):
-        assert ask(**given) == (200, {"predictions": [answer, None, None, None]}), given
-    assert ask(inputs=[]) == (200, {"predictions": []})
-    table = {"columns": ["id", "source"], "data": [["a1", text]]}
-    assert ask(dataframe_split=table) == (200, {"predictions": [answer]})
-    for given, message in (
-        ({"inputs": [5]}, "row 0: 5 is a number, not a text"),
-        ({"dataframe_split": table | {"columns": ["id", "de"]}}, "columns id, de: which one holds the texts"),
-        ({"inputs": [text], "params": {"beam": 0}}, "beam: 0 is not allowed"),
-    ):
-        status, body = ask(**given)
-        assert (status, body["message"][: len(message)]) == (400, message)
-        assert "Traceback" not in str(body)

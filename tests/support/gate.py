@@ -16,9 +16,9 @@ from flows.dvc_runner import StageError
 from seq2seq.common import params, paths
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.registry import Version
-from tests.gate.test_policy import changed, evidence
 from tests.support import projects
-from tests.tracking.test_registry import register
+from tests.support.evidence import changed, evidence
+from tests.support.registered import register
 
 
 class World:
@@ -46,6 +46,14 @@ class World:
         self.evidence = changed(evidence(delta, p), **about)
         return version
 
+    def promote_two(self) -> None:
+        """Promote versions 1 and 2; version 2 is in the tree."""
+        for delta in (0.0, 1.0):
+            self.make(delta, 0.01)
+            assert promote.promote().outcome == "promoted"
+        assert aliases() == {"champion": "2", "previous": "1", "challenger": "2"}
+        self.calls.clear()
+
     def restore(self, number: str) -> None:
         """Restore the outputs of a version, as DVC does."""
         record = {"name": "m", "version": number, "model_digest": f"digest {number}", "run_id": "?"}
@@ -55,7 +63,7 @@ class World:
             path.write_text(f"of {number}")
 
     def evidence_calls(self) -> list[tuple[str, ...]]:
-        return [arguments for module, *arguments in self.calls if module == "seq2seq.gate.evidence"]
+        return [tuple(arguments) for module, *arguments in self.calls if module == "seq2seq.gate.evidence"]
 
     def _call(self, task: str, module: str, arguments: list[str], *_: Any) -> None:
         self.calls.append((module, *arguments))
@@ -98,7 +106,8 @@ WRITES = ["create_run", "log_text", "set_terminated", "set_registered_model_alia
 
 def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:
     """End the process before its write number `step`; returns the names of the writes."""
-    mlflow_client, done = type(client.connect()), []
+    mlflow_client = type(client.connect())
+    done: list[str] = []
 
     def until(name: str, real: Any) -> Any:
         def write(*arguments: Any, **options: Any) -> Any:

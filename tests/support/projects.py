@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +28,42 @@ TINY += ["train.checkpoint_every=5", "evaluate.max_length=20"]
 def make(folder: Path, overrides: list[str] | None = None) -> Path:
     """The project below `folder`, with recipe tiny and `overrides` applied, and committed on `main`."""
     project = folder / "project"
-    shutil.copytree(ROOT, project, ignore=_ignore)
+    shutil.copytree(_template(tuple(overrides) if overrides is not None else None), project, symlinks=True)
+    return project
+
+
+def copy(finished: Path, folder: Path) -> Path:
+    """A copy below `folder` of a project that has run; its registry names the files of the copy."""
+    project = folder / "project"
+    shutil.copytree(finished, project, symlinks=True)
+    registry = project / "mlflow.db"
+    if not registry.exists():
+        return project
+    with closing(sqlite3.connect(registry)) as database, database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for column in database.execute(f"PRAGMA table_info({table})").fetchall():
+                if column[2].upper().startswith(("VARCHAR", "TEXT")):
+                    place = f'"{column[1]}"'
+                    database.execute(
+                        f"UPDATE {table} SET {place} = replace({place}, ?, ?) WHERE instr({place}, ?)",
+                        (str(finished), str(project), str(finished)),
+                    )
+    return project
+
+
+def repro(project: Path, *arguments: str) -> None:
+    """Run `dvc repro` there."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    call(project, "-m", "dvc", "repro", "--quiet", *arguments, PATH=path)
+
+
+@cache
+def _template(overrides: tuple[str, ...] | None) -> Path:
+    """The project of `make`, made one time in each process."""
+    folder = Path(tempfile.mkdtemp(prefix="seq2seq-project-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    project = folder / "project"
+    shutil.copytree(ROOT, project, ignore=_ignore, symlinks=True)
     values = [part for value in TINY if overrides is None for part in ("--set", value)]
     values += [part for value in overrides or [] for part in ("--set", value)]
     call(project, "-m", "seq2seq", "use", "tiny", *values)

@@ -13,38 +13,30 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from seq2seq.commands import lineage
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import paths
 from seq2seq.common.errors import TransientError
 from seq2seq.tracking import client, outbox, runs
 from seq2seq.tracking.run import Run
+from tests.support import waiting_records
 from tests.support.projects import ROOT
+from tests.support.waiting_records import CHECKED, CORPUS, KEPT, points
 
-CHECKED = params.load(ROOT / "recipes/tiny.yaml")
-CORPUS = "12ab34cd" + "0" * 24 + ".dir"
 WRITES = ("log_batch", "log_inputs", "set_tag", "log_artifacts", "set_terminated")
-KEPT = ["dvc.lock", "git.diff", "machine.json", "packages.txt", "params.yaml", "provenance.json"]
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, empty_database) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
-    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
-    paths.PROVENANCE.parent.mkdir()
-    files = [{"name": "train.tsv", "sha256": "aa" * 32, "bytes": 9}]
-    facts = {"kind": "file", "path": "corpora/x.tsv", "files": files, "rows": {"train": 9, "test": 1}}
-    paths.PROVENANCE.write_text(json.dumps(facts))
-    workspace.LOCK.write_text(f"stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: {CORPUS}\n")
-    return tmp_path
+def project(project, monkeypatch) -> Path:
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
+    waiting_records.make()
+    return project
 
 
 class Server:
     """MLflow's client, which can be switched off; counts the writes that arrive."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.away, self.writes = False, []
+        self.away = False
+        self.writes: list[tuple] = []
         for name in WRITES:
             monkeypatch.setattr(client.connect(), name, self._wrapped(name, getattr(client.connect(), name)))
 
@@ -78,10 +70,6 @@ def train(server: Server, updates: int = 3) -> str:
         for update in range(1, updates + 1):
             run.log_metrics({"validation_loss": 2.0 + update}, update)
     return run.id
-
-
-def points(run_id: str, metric: str) -> list[tuple[int, float]]:
-    return sorted((p.step, p.value) for p in client.connect().get_metric_history(run_id, metric))
 
 
 def test_tags_artifacts_curve_and_end_arrive_once_the_server_is_back(server, capsys):

@@ -1,44 +1,16 @@
 """Versions, tags, aliases, and the files behind a name; also through a real server on loopback."""
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from seq2seq.commands import translate
-from seq2seq.common import environment, params, paths
+from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
-from seq2seq.tracking import client, promotions, registry, runs
+from seq2seq.tracking import client, promotions, registry
 from tests.support.projects import ROOT
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, empty_database) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
-    return tmp_path
-
-
-def register(folder: Path, name: str, **tags: str) -> registry.Version:
-    """A version whose only file is a note in the model folder."""
-    files = folder / f"files-{name}-{len(list(folder.iterdir()))}"
-    (files / registry.FOLDER).mkdir(parents=True)
-    (files / registry.FOLDER / "note").write_text(name)
-    mlflow_client = client.connect()
-    experiment = runs.experiment(name)
-    run_id = mlflow_client.create_run(experiment).info.run_id
-    model = mlflow_client.create_logged_model(experiment, source_run_id=run_id)
-    mlflow_client.log_model_artifacts(model.model_id, str(files))
-    mlflow_client.finalize_logged_model(model.model_id, "READY")
-    return registry.register_version(name, f"models:/{model.model_id}", run_id, tags)
+from tests.support.registered import register
 
 
 def test_a_version_is_found_by_its_tags_the_newest_first(project):
@@ -131,41 +103,6 @@ def test_reading_creates_no_registry(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"no model is registered yet, .*mlflow\.db does not exist"):
         registry.download_model("models:/a@champion")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def server(project, monkeypatch):
-    """A real MLflow server on loopback with its files elsewhere; its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = project / "server"
-    home.mkdir()
-    shutil.move(project / "mlflow.db", home / "mlflow.db")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1"]
-    command += ["--artifacts-destination", str(home / "files")]
-    environment.configure_process()
-    with (project / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"{address}/health", timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (project / "server.log").read_text()
-            time.sleep(0.5)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    yield process
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @pytest.mark.slow

@@ -1,14 +1,10 @@
 """Runs in MLflow: content, resumption, unreachable servers."""
 
-import csv
 import errno
 import json
 import os
-import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -18,53 +14,18 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import DatabaseError
 
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client, runs
-from seq2seq.tracking import run as run_module
-from tests.support.projects import ROOT
-
-CHECKED = params.load(ROOT / "recipes/tiny.yaml")
-FIRST = "f" * 40
-CURVE = ("update", "epoch", "training_loss", "validation_loss", "perplexity", "learning_rate")
+from tests.support import recorded
+from tests.support.recorded import CHECKED, FIRST, train
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, empty_database) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT__FLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
-    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
-    paths.PROVENANCE.parent.mkdir()
-    rows = {"train": 5, "validation": 1, "test": 1}
-    facts = {"kind": "hub", "path": "corpora/x.yaml", "id": "a/x", "revision": "0" * 40, "rows": rows}
-    paths.PROVENANCE.write_text(json.dumps(facts))
-    workspace.LOCK.write_text("stages:\n  clean:\n    outs:\n    - path: data/corpus\n      md5: 12.dir\n")
-    return tmp_path
-
-
-def points(run_id: str, metric: str) -> list[tuple[int, float]]:
-    history = client.connect().get_metric_history(run_id, metric)
-    return sorted((point.step, point.value) for point in history)
-
-
-def write_curve(updates: int) -> None:
-    paths.CURVE.parent.mkdir(exist_ok=True)
-    with paths.CURVE.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(CURVE)
-        rows.writerows([update, 1, "", 2.0 + update, 8.0, 0.1] for update in range(1, updates + 1))
-
-
-def train(updates: int, fingerprint: str = FIRST, error: BaseException | None = None) -> str:
-    """A stub of a training; returns the run's id."""
-    with runs.training_run(CHECKED, fingerprint) as run:
-        for update in range(1, updates + 1):
-            run.log_metrics({"validation_loss": 2.0 + update}, update)
-        if error is not None:
-            raise error
-    return run.id
+def project(project, monkeypatch) -> Path:
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
+    recorded.make()
+    return project
 
 
 def test_the_default_lies_beside_the_project_and_a_server_by_the_usual_variable(project, monkeypatch):
@@ -106,88 +67,10 @@ def test_a_run_has_the_inputs_of_the_model(project, monkeypatch):
     assert json.loads(dataset.profile) == {"train": 5, "validation": 1, "test": 1}
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (UserError("the loss is nan"), "FAILED")]
-)
-def test_a_stopped_training_continues_its_run_and_records_no_point_twice(project, error, status):
-    with pytest.raises(type(error)):
-        train(3, error=error)
-    stopped = json.loads(paths.RUN.read_text())["run_id"]
-    assert client.connect().get_run(stopped).info.status == status
-    assert train(5) == stopped
-    assert points(stopped, "validation_loss") == [(u, 2.0 + u) for u in range(1, 6)]
-    assert client.connect().get_run(stopped).info.status == "FINISHED"
-
-
 def test_a_killed_training_continues_its_run(project):
     run_id = train(2)
     client.connect().update_run(run_id, status="RUNNING")  # as kill -9 leaves it
     assert train(4) == run_id
-
-
-def test_a_finished_or_foreign_run_is_never_continued(project, monkeypatch):
-    first = train(1)
-    again = train(1)
-    other = train(1, fingerprint="e" * 40)
-    client.connect().update_run(again, status="RUNNING")
-    monkeypatch.setattr(workspace, "workspace_id", lambda: "elsewhere:/project")
-    elsewhere = train(1)
-    assert len({first, again, other, elsewhere}) == 4
-
-
-def test_a_resumed_run_keeps_the_parameters_it_has(project):
-    with pytest.raises(KeyboardInterrupt):
-        train(1, error=KeyboardInterrupt())
-    changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
-    with runs.training_run(changed, FIRST) as run:
-        pass
-    assert client.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
-
-
-def test_a_dying_server_stops_no_training_and_the_record_is_completed(project, monkeypatch, capsys):
-    from mlflow.exceptions import MlflowException
-
-    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = client.connect().log_batch
-
-    def dead(*arguments, **named):
-        raise MlflowException("gone", error_code=1)
-
-    with runs.training_run(CHECKED, FIRST) as run:
-        for update in range(1, 8):
-            if update == 3:
-                monkeypatch.setattr(client.connect(), "log_batch", dead)
-            run.log_metrics({"validation_loss": 2.0 + update}, update)
-    output = capsys.readouterr().err
-    assert output.count("the stage continues") == 1
-    assert "7 records wait for MLflow in .cache/mlflow; the next run delivers them" in output
-    assert client.connect().get_run(run.id).info.status == "RUNNING"
-
-    monkeypatch.setattr(client.connect(), "log_batch", alive)
-    write_curve(7)
-    with runs.model_run() as healed:
-        pass
-    assert healed.id == run.id
-    assert points(run.id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 8)]
-    assert client.connect().get_run(run.id).info.status == "FINISHED"
-
-
-def test_a_returning_server_gets_the_kept_points(project, monkeypatch, capsys):
-    from mlflow.exceptions import MlflowException
-
-    monkeypatch.setattr(run_module, "FIRST_WAIT", 0.0)
-    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_BATCHES", 0.0)
-    alive = client.connect().log_batch
-    failures = iter([True, True, False])
-
-    def flaky(*arguments, **named):
-        if named.get("params") is None and next(failures, False):
-            raise MlflowException("gone", error_code=1)
-        return alive(*arguments, **named)
-
-    monkeypatch.setattr(client.connect(), "log_batch", flaky)
-    run_id = train(4)
-    assert points(run_id, "validation_loss") == [(u, 2.0 + u) for u in range(1, 5)]
 
 
 def test_an_unreachable_server_at_the_start_stops_the_training(project, monkeypatch):
@@ -243,51 +126,6 @@ def test_errors_of_this_machine_are_not_of_the_server(project, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(TransientError, match="does not answer"), client.translate_errors():
         raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-
-
-def test_a_new_registry_gets_the_run_of_the_model_once(project, empty_database):
-    train(3)
-    record = paths.RUN.read_text()
-    write_curve(3)
-    database = project / "other.db"
-    shutil.copyfile(empty_database, database)
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{database}"
-    try:
-        ids = []
-        for _ in range(2):
-            with runs.model_run() as run:
-                run.log_metrics({"test.bleu": 12.0})
-                ids.append(run.id)
-        assert ids[0] == ids[1] != json.loads(record)["run_id"]
-        assert points(ids[0], "validation_loss") == [(u, 2.0 + u) for u in range(1, 4)]
-        made = client.connect().get_run(ids[0])
-        assert made.data.metrics["test.bleu"] == 12.0
-        assert made.data.params["train.attention"] == "additive"
-        assert made.info.status == "FINISHED"
-    finally:
-        del os.environ["MLFLOW_TRACKING_URI"]
-    assert paths.RUN.read_text() == record, "an out of train, it must stay as DVC recorded it"
-
-
-def test_an_evaluation_is_recorded_once_its_own_figures_are(project):
-    train(1)
-    for path in (paths.SEGMENTS, paths.LENGTHS, paths.SLICES, paths.PICTURES / "a.png"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    for bleu in (12.5, 13.5):  # the second as after another beam: the run has the figures of the first
-        metrics = {"digests": {"test": "d"}, "model_digest": "m", "test": {"bleu": bleu, "sentences": 3}}
-        paths.METRICS.write_text(json.dumps(metrics))
-        with runs.model_run() as run:
-            assert not runs.is_evaluated(run)
-            runs.log_evaluation(run)
-        assert runs.is_evaluated(run)
-
-
-def test_a_deleted_run_is_recreated(project):
-    run_id = train(1)
-    client.connect().delete_run(run_id)
-    with runs.model_run() as run:
-        assert run.id != run_id
 
 
 def test_without_a_trained_model_there_is_no_run(project):
@@ -412,36 +250,3 @@ def test_a_database_of_a_newer_mlflow_is_named_and_not_copied(project):
     with pytest.raises(UserError, match=r"newer MLflow wrote it; install that MLflow; to go back .*: cp "):
         client.connect()
     assert sorted(path.name for path in project.glob("mlflow.db.copy-*")) == before
-
-
-WRITE = """
-import sys
-from seq2seq.common import environment, params
-from seq2seq.tracking import runs
-environment.configure_process()
-with runs.training_run(params.load(), sys.argv[1] * 40) as run:
-    run.log_metrics({"validation_loss": 1.0}, 1)
-"""
-
-
-@pytest.mark.slow
-def test_three_processes_may_touch_a_fresh_database_first(project):
-    (project / "mlflow.db").unlink()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITE, name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        )
-        for name in "abc"
-    ]
-    printed = "".join(writer.communicate()[0] for writer in writers)
-    assert [writer.returncode for writer in writers] == [0] * 3
-    # On a slow machine one may wait long enough to print for what.
-    assert all(line.startswith("waiting for the first use of ") for line in printed.splitlines()), printed
-    experiment = client.connect().get_experiment_by_name(CHECKED.register.name)
-    found = client.connect().search_runs([experiment.experiment_id])
-    assert [run.info.status for run in found] == ["FINISHED"] * 3

@@ -1,5 +1,7 @@
 """CUDA graphs: padding and replay change neither loss nor gradients of a batch."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,11 +10,12 @@ from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
 from seq2seq.training import cuda_graphs, fast_loss
 from seq2seq.training.cuda_graphs import Graphs
+from tests.support.tape import Tape
 
 PIECES = 60
 
 
-def model(kind: str = "additive", dropout: float = 0.0, hidden: int = 24) -> Seq2Seq:
+def model(kind: Any = "additive", dropout: float = 0.0, hidden: int = 24) -> Seq2Seq:
     torch.manual_seed(1)
     return Seq2Seq(Config(PIECES, 16, hidden, 12, 1, kind, dropout, True))
 
@@ -23,18 +26,6 @@ def batch(pairs: int, longest: int, seed: int) -> Batch:
         torch.randint(4, PIECES, (1 + i % longest,), generator=generator).tolist() for i in range(pairs)
     ]
     return collate(sources, [source[::-1] for source in sources])
-
-
-class Tape:
-    """Replaces a CUDA recorder: work runs once at recording, and again at each replay."""
-
-    def __init__(self) -> None:
-        self.records = 0
-
-    def __call__(self, work: cuda_graphs.Work) -> cuda_graphs.Work:
-        self.records += 1
-        work()
-        return work
 
 
 BATCHES = [

@@ -1,5 +1,8 @@
 """The fast loss has the loss and gradients of model.py; with bfloat16 the model learns as well."""
 
+import functools
+from typing import Any
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,7 +18,7 @@ BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
 
 
 def model(
-    kind: str, layers: int = 1, dropout: float = 0.0, tied: bool = True, layer_norm: bool = False
+    kind: Any, layers: int = 1, dropout: float = 0.0, tied: bool = True, layer_norm: bool = False
 ) -> Seq2Seq:
     torch.manual_seed(1)
     built = Seq2Seq(Config(PIECES, 16, 24, 12, layers, kind, dropout, tied, layer_norm))
@@ -130,7 +133,7 @@ def test_native_and_emulated_products_give_one_loss_and_its_gradients(kind, laye
 
 
 def test_emulation_multiplies_operands_rounded_to_bfloat16():
-    operands = []
+    operands: list[Any] = []
 
     class Spy(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -186,24 +189,27 @@ def test_dropout_of_almost_none_or_all_is_torch_s(share):
     assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.01)
 
 
+@functools.cache
+def curve(kind: str, precision: Precision | None) -> list[float]:
+    """Losses of 15 updates; without a precision, those of the reference."""
+    built, pairs = model(kind), batch(32)
+    optimizer = torch.optim.Adam(built.parameters(), lr=0.02)
+    losses = []
+    for _ in range(15):
+        if precision is None:
+            summed = reference(built, pairs, 0.1)
+        else:
+            summed = fast_loss.summed_loss(built, pairs, 0.1, precision)
+        optimizer.zero_grad()
+        (summed / pairs.tokens).backward()
+        optimizer.step()
+        losses.append(summed.item() / pairs.tokens)
+    return losses
+
+
 @pytest.mark.parametrize("kind", ["additive", "none"])
 @pytest.mark.parametrize("precision", BF16)
 def test_bfloat16_has_the_reference_s_loss_curve(precision, kind):
-    pairs = batch(32)
-
-    def curve(loss) -> list[float]:
-        built = model(kind)
-        optimizer = torch.optim.Adam(built.parameters(), lr=0.01)
-        losses = []
-        for _ in range(40):
-            summed = loss(built)
-            optimizer.zero_grad()
-            (summed / pairs.tokens).backward()
-            optimizer.step()
-            losses.append(summed.item() / pairs.tokens)
-        return losses
-
-    plain = curve(lambda built: reference(built, pairs, 0.1))
-    half = curve(lambda built: fast_loss.summed_loss(built, pairs, 0.1, precision))
-    assert plain[-1] < 0.6 * plain[0]
+    plain, half = curve(kind, None), curve(kind, precision)
+    assert plain[-1] < 0.8 * plain[0]
     assert half == pytest.approx(plain, rel=0.05)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from seq2seq.common.errors import TransientError, UserError
 from seq2seq.data.tokens import TokenWriter
 from seq2seq.training import distributed
 from tests.support import ranks
+from tests.support.waiting import wait_for
 
 RANKS = str(Path(ranks.__file__))
 
@@ -124,10 +124,7 @@ def test_no_rank_outlives_a_launcher_that_is_killed(folder):
     code = "import sys; from seq2seq.training import distributed; distributed.launch(2, *sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, RANKS, str(folder), "kill launcher"], check=False)
     assert done.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 20
-    while running(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert running(folder) == []
+    wait_for(lambda: not running(folder), 20, "the end of the ranks")
     assert len(seen(folder, 0)["losses"]) == len(seen(folder, 1)["losses"]) < ranks.UPDATES
 
 
@@ -198,10 +195,12 @@ def test_a_group_of_one_process_changes_nothing():
 
 
 def test_errors_of_a_rank_s_own_device_in_a_sum_are_raised_unchanged(monkeypatch):
+    raised: Exception
+
     def all_reduce(*_):
         raise raised
 
-    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
     group = distributed.ProcessGroup(0, 2)
     for raised in (torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("illegal access")):
         with pytest.raises(type(raised)):

@@ -6,15 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from seq2seq.common import processes
 from tests.support.projects import ROOT
+from tests.support.waiting import ended, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a parent's death")
 
@@ -24,20 +22,6 @@ def gone() -> int:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return ended.pid
-
-
-def wait(ask: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_a_child_whose_parent_has_ended_before_stops(tmp_path: Path) -> None:
@@ -104,11 +88,10 @@ def test_a_killed_gate_leaves_no_model_process(tmp_path: Path) -> None:
         [sys.executable, "-c", GATE % str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     try:
-        wait(lambda: file.exists() and bool(file.read_text()), "the model's process")
+        wait_for(lambda: file.exists() and file.read_text(), 60, "the model's process")
         asker.kill()
         asker.wait()
-        wait(lambda: ended(int(file.read_text())), "the end of the model's process")
-        assert ended(int(file.read_text()))
+        wait_for(lambda: ended(int(file.read_text())), 60, "the end of the model's process")
     finally:
         asker.kill()
         asker.wait()

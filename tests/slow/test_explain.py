@@ -19,9 +19,6 @@ from seq2seq.common.errors import UserError
 from seq2seq.training import checkpoints
 from tests.support.projects import ROOT
 
-# A library of DVC's own warns of itself.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 DAG = """
 stages:
   clean: {cmd: exec sh code.sh clean, params: [clean], deps: [corpus, code.sh], outs: [one, one.txt]}
