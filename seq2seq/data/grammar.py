@@ -48,7 +48,7 @@ from seq2seq.data.grammar_rules import (
 )
 
 MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
-LONGEST_TRAIN, LONGEST = 16, 25  # source words: in train and validation, in test
+LONGEST_TRAIN, LONGEST = 20, 25  # source words: in train and validation, in test
 HELD_OUT = 10  # one combination in so many is kept for test
 PATIENCE = 400  # draws for each pair before the grammar is reported as too small
 
