@@ -32,6 +32,7 @@ LISTED = 50  # hits of contaminated pairs reported, of each set and kind
 SHOWN = 300  # characters reported of a side
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured
+LEAST_SPREAD = 1.0  # of lengths; 1.15 in Multi30k de-en and Tatoeba en-ru, less in a corpus of few phrases
 NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
 
 REMEDIES = filters.REMEDIES | {
@@ -196,7 +197,7 @@ def _with_lengths(params: Clean) -> tuple[Clean, float]:
         found = statistics.median(target / source for source, target in lengths) if lengths else 1.0
         ratio = max(round(found, 3), 0.001)
     spread = statistics.median(abs(filters.deviation(*pair, ratio)) for pair in lengths) if lengths else 0.0
-    return params.model_copy(update={"typical_length_ratio": ratio}), NORMAL * spread
+    return params.model_copy(update={"typical_length_ratio": ratio}), max(NORMAL * spread, LEAST_SPREAD)
 
 
 def _clean_train(

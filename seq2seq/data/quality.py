@@ -40,8 +40,14 @@ CLOSE = (
     frozenset({"ar", "ary", "arz"}),
     frozenset({"ru", "uk", "be"}),
     frozenset({"af", "nl"}),
-    frozenset({"fa", "prs"}),
     frozenset({"tl", "fil"}),
+    frozenset({"he", "hbo"}),
+    frozenset({"el", "grc"}),
+    frozenset({"fr", "oc", "wa"}),
+    frozenset({"it", "vec", "lij"}),
+    frozenset({"de", "lb"}),
+    frozenset({"fa", "prs", "sdh", "ku"}),
+    frozenset({"ht", "gcf", "gcr"}),
 )
 
 

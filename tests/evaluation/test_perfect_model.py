@@ -56,7 +56,7 @@ def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
     Path("corpora/evaluation").mkdir(parents=True)
     sections = {
         "ingest": {"path": "corpus.tsv", "source_language": "de", "target_language": language},
-        "clean": {"contamination": "report", "min_letters": 0.0},
+        "clean": {"contamination": "report", "min_letters": 0.0, "other_language": None},
         "tokenize": {"vocabulary_size": 600},
     }
     checked = SHIPPED.model_copy(
@@ -87,7 +87,9 @@ def test_sentences_rewritten_by_a_rule_are_counted_and_reported(tmp_path, monkey
     Path("corpus.tsv").write_text(rows, encoding="utf-8")
     Path("corpora/evaluation").mkdir(parents=True)
     folded = SHIPPED.tokenize.model_copy(update={"vocabulary_size": 500, "target_normalization": "nmt_nfkc"})
-    lenient = SHIPPED.clean.model_copy(update={"contamination": "report", "min_letters": 0.0})
+    lenient = SHIPPED.clean.model_copy(
+        update={"contamination": "report", "min_letters": 0.0, "other_language": None}
+    )
     where = SHIPPED.ingest.model_copy(update={"path": "corpus.tsv"})
     checked = SHIPPED.model_copy(update={"ingest": where, "clean": lenient, "tokenize": folded})
     for stage in (ingest.ingest, clean.clean, tokenize.tokenize):
