@@ -26,7 +26,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from benchmarks.ablation_chart import Panel, comparison_chart
-from seq2seq.common import disk, environment, params, paths, processes
+from seq2seq.common import disk, environment, params, paths, processes, recipes
 from seq2seq.common.dag import CHATTER
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client
@@ -226,7 +226,7 @@ def _prepare(kind: str, data: Iterable[str], cache: Path) -> None:
             shutil.copyfile(path, target)
     lines = ["[core]", "no_scm = true", "[cache]", f"dir = {cache}"]
     (folder / ".dvc/config.local").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    params.apply(None, [f"train.attention={kind}"], folder / paths.PARAMS)
+    recipes.apply(None, [f"train.attention={kind}"], folder / paths.PARAMS)
 
 
 def _dvc_cache() -> Path:

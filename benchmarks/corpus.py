@@ -16,7 +16,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks import setting
-from seq2seq.common import params, paths
+from seq2seq.common import paths, recipes
 from seq2seq.data.corpus import read_split
 from seq2seq.data.tokens import TokenSplit
 from seq2seq.data.vocabulary import FILE, Vocabulary
@@ -35,7 +35,7 @@ def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / paths.PARAMS, draft)
     source = f"ingest.path={ROOT / RECIPES[recipe]}"
-    params.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", [source, *overrides], draft)
+    recipes.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", [source, *overrides], draft)
     kept = folder / paths.PARAMS
     if not kept.is_file() or kept.read_bytes() != draft.read_bytes():
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import chdir
 from pathlib import Path
 
-from seq2seq.common import environment, params, paths
+from seq2seq.common import environment, params, paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.data import direction, filters, formats
 from seq2seq.data.corpus import Pair, read_split, write_split
@@ -172,8 +172,8 @@ def table(found: dict[str, Counter[str]]) -> list[str]:
 def settings(recipe: str, overrides: Sequence[str]) -> params.Clean:
     """The `clean` section of a recipe with overrides."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(params.recipe_path(recipe, ROOT / "recipes"), folder))
-        params.apply(None, overrides, copy)
+        copy = Path(shutil.copy(recipes.recipe_path(recipe, ROOT / "recipes"), folder))
+        recipes.apply(None, overrides, copy)
         return params.load(copy).clean
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import corpus
 from benchmarks.contest import QUIET, Result, Step
 from benchmarks.turns import Stopwatch
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, recipes
 from seq2seq.data.corpus import count_pairs, read_split, write_split
 from seq2seq.data.vocabulary import learn
 
@@ -124,7 +124,7 @@ def project() -> Path:
         if (source := corpus.ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
-    params.apply(folder / paths.RECIPES / "tiny.yaml", TINY, folder / paths.PARAMS)
+    recipes.apply(folder / paths.RECIPES / "tiny.yaml", TINY, folder / paths.PARAMS)
     identity = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
         subprocess.run(["git", *identity, *command], cwd=folder, check=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from flows import console, locks, summary
 from flows.dvc_runner import clear_stale_locks
 from flows.prefect_server import PrivateServer, check_answering, is_configured
-from seq2seq.common import dag, params, paths
+from seq2seq.common import dag, params, paths, recipes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
@@ -94,8 +94,8 @@ def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAM
     """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
     if recipe is None and not overrides:
         return []
-    chosen = params.recipe_path(recipe) if recipe else None
-    return params.apply(chosen, overrides, path, own_corpus.complete)
+    chosen = recipes.recipe_path(recipe) if recipe else None
+    return recipes.apply(chosen, overrides, path, own_corpus.complete)
 
 
 @contextmanager

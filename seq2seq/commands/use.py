@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from seq2seq.commands.printing import show_changes
-from seq2seq.common import params, paths
+from seq2seq.common import paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.data import own_corpus
 
@@ -18,8 +18,8 @@ def run(options: argparse.Namespace) -> None:
     if options.recipe is None and not options.set:
         names = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
         raise UserError(f"use: name a recipe ({names}) or give --set section.key=value")
-    recipe = params.recipe_path(options.recipe) if options.recipe else None
-    changes = params.apply(recipe, options.set, complete=own_corpus.complete)
+    recipe = recipes.recipe_path(options.recipe) if options.recipe else None
+    changes = recipes.apply(recipe, options.set, complete=own_corpus.complete)
     show_changes(changes, paths.PARAMS)
 
 
@@ -29,7 +29,7 @@ def upgrade(options: argparse.Namespace) -> None:
 
     if options.set:
         raise UserError("use: --upgrade changes no results; give --set in a separate call")
-    path = params.recipe_path(options.recipe) if options.recipe else paths.PARAMS
+    path = recipes.recipe_path(options.recipe) if options.recipe else paths.PARAMS
     changes = upgrades.upgrade(path)
     show_changes(changes, path)
     if changes:

@@ -1,4 +1,4 @@
-"""The schema of params.yaml: reads and checks the file, applies recipes to it.
+"""The schema of params.yaml: reads, checks and writes the file.
 
 Why: every entry validates the whole file before any work, so that an error in `train:` does not surface after
 `clean`. The module imports nothing heavy. No key has a default: the file is complete.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -43,9 +42,6 @@ Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
 # BCP 47: a language, optionally with script, region and variant: de, pt-BR, zh-Hant
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
-
-
-Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]  # see `apply`
 
 
 class ParamsError(UserError):
@@ -215,7 +211,7 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 def check(values: Mapping[str, Any], path: Path) -> Params:
     """Check parsed values; the error names `path`."""
-    _check_format(values, path)
+    check_format(values, path)
     try:
         checked = Params.model_validate(values)
     except ValidationError as error:
@@ -224,61 +220,6 @@ def check(values: Mapping[str, Any], path: Path) -> Params:
     if problem := _disagreement(checked):
         raise ParamsError(f"{path} cannot be used:\n  {problem}")
     return checked
-
-
-def apply(
-    recipe: Path | None,
-    overrides: Iterable[str] = (),
-    path: Path = paths.PARAMS,
-    complete: Complete | None = None,
-) -> list[tuple[str, Any, Any]]:
-    """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
-
-    `complete` takes the overridden keys, the values before and after, by section, and returns values of
-    further keys that depend on them; overridden keys stay. Comments stay. Nothing is written unless the
-    result is valid. Returns the changes as (key, before, after). Raises ParamsError.
-    """
-    document = read_document(path)
-    _check_format(document, path)
-    before = {name: dict(keys) for name, keys in document.items() if isinstance(keys, Mapping)}
-    changes: dict[str, tuple[Any, Any]] = {}
-
-    def assign(section: str, key: str, value: Any, origin: str) -> None:
-        known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
-        if f"{section}.{key}" not in known:
-            raise ParamsError(f"{origin}: no key {section}.{key}{_suggest(f'{section}.{key}', known)}")
-        document[section][key] = value
-        changes[f"{section}.{key}"] = (before[section][key], value)
-
-    if recipe is not None:
-        values = read_document(recipe)
-        _check_format(values, recipe)
-        for section, keys in values.items():
-            if section == "format":
-                continue
-            if not isinstance(keys, Mapping):
-                raise ParamsError(f"{recipe}: {section} has no keys")
-            for key, value in keys.items():
-                assign(section, key, value, str(recipe))
-    assigned = set()
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not (equals and dot):
-            raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
-        assign(section, key, _parse(section, key, text, f"--set {override}"), f"--set {override}")
-        assigned.add(f"{section}.{key}")
-    check(document, path)
-    if complete is not None:
-        for name, value in complete(assigned, before, document).items():
-            if name not in assigned:
-                section, _, key = name.partition(".")
-                assign(section, key, value, name)
-        check(document, path)
-    changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
-    if changed:
-        write(document, path)
-    return changed
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:
@@ -302,15 +243,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def show(value: Any) -> str:
     """A value in the notation of params.yaml."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
-    """The file of a recipe given by name or path; raises ParamsError with the names of all recipes."""
-    for candidate in (folder / f"{name}.yaml", Path(name)):
-        if candidate.is_file():
-            return candidate
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
-    raise ParamsError(f"no recipe {name!r}{_suggest(name, known)}; there are: {', '.join(known)}")
 
 
 def round_trip_yaml() -> YAML:
@@ -342,7 +274,8 @@ def read_document(path: Path) -> CommentedMap:
     return document
 
 
-def _check_format(document: Mapping[str, Any], path: Path) -> None:
+def check_format(document: Mapping[str, Any], path: Path) -> None:
+    """Raise ParamsError, naming the remedy, for a file of another format than this release reads."""
     found = document.get("format", 1)  # the first format had no number
     if found != FORMAT and isinstance(found, int):
         remedy = (
@@ -354,42 +287,8 @@ def _check_format(document: Mapping[str, Any], path: Path) -> None:
         raise ParamsError(f"{path} has format {found}, this release reads format {FORMAT}: {remedy}")
 
 
-def _parse(section: str, key: str, text: str, origin: str) -> Any:
-    """The value of an override: literal if the key takes text, YAML otherwise or if quoted.
-
-    A path may contain `#`, `: `, brackets and spaces, which are syntax in YAML.
-    """
-    kinds = _kinds(section, key)
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    is_null = type(None) in kinds and text.strip() in ("", "~", "null")
-    is_number = int in kinds and text.strip().isdecimal()
-    if str in kinds and not (quoted or is_null or is_number):
-        return text
-    try:
-        value = round_trip_yaml().load(text)
-    except YAMLError:
-        if str in kinds:
-            return text
-        raise ParamsError(f"{origin}: {text!r} is not a YAML value") from None
-    return value if str not in kinds or is_null or is_number or isinstance(value, str) else text
-
-
-def _kinds(section: str, key: str) -> set[Any]:
-    """The types of a key of params.yaml, e.g. str and NoneType; empty for an unknown key."""
-    part: Any = Params.model_fields.get(section)
-    field = getattr(part and part.annotation, "model_fields", {}).get(key)
-
-    def inner(kind: Any) -> set[Any]:
-        if get_origin(kind) is Annotated:
-            return inner(get_args(kind)[0])
-        if get_origin(kind) in (Union, UnionType):
-            return set().union(*map(inner, get_args(kind)))
-        return {kind}
-
-    return inner(field.annotation) if field else set()
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The most similar of the known words, as the end of a message; empty if there is none."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -431,7 +330,7 @@ def _explain(error: Any) -> str:
         case "extra_forbidden":
             section = Params.model_fields.get(location[0]) if len(location) > 1 else None
             fields: Any = getattr(section and section.annotation, "model_fields", Params.model_fields)
-            return f"{key}: unknown key{_suggest(location[-1], fields)}"
+            return f"{key}: unknown key{suggest(location[-1], fields)}"
         case "missing":
             return f"{key}: missing"
         case "literal_error":

@@ -26,7 +26,7 @@ OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # parameters that 
 
 
 def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
-    """Languages and name of a corpus whose path or columns were just assigned, for `params.apply`.
+    """Languages and name of a corpus whose path or columns were just assigned, for `recipes.apply`.
 
     Languages come from the columns' names, the header, the file's name or the folder's, or else are null.
     They stay unchanged if path and columns do.

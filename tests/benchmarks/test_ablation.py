@@ -16,7 +16,7 @@ import pytest
 from benchmarks import ablation
 from benchmarks.ablation import Bin, Result
 from seq2seq.__main__ import STAGES
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.data import own_corpus
 from tests.support.projects import ROOT
@@ -99,7 +99,7 @@ def project(tmp_path, monkeypatch) -> Path:
     changes = ["ingest.path=corpora/numbers.tsv", "ingest.train_size=null", "tokenize.vocabulary_size=300"]
     changes += ["ingest.validation_size=20", "ingest.test_size=20", "train.updates=20"]
     changes += ["register.name=numbers"]
-    params.apply(None, changes, complete=own_corpus.complete)
+    recipes.apply(None, changes, complete=own_corpus.complete)
     return tmp_path
 
 
@@ -140,7 +140,7 @@ def test_a_comparison_is_stored_by_the_name_of_the_model(trained, capsys):
     assert f"drawn: {ablation.FIGURE}" in output
     assert {">numbers<", ">additive<", ">none<", ">6.2 %<"} <= set(tokens(ablation.FIGURE))
 
-    params.apply(None, ["register.name=other"])
+    recipes.apply(None, ["register.name=other"])
     ablation.compare(["none", "additive", "none"])
     assert sorted(path.name for path in ablation.FOLDER.glob("*.json")) == ["numbers.json", "other.json"]
 
@@ -158,7 +158,7 @@ def test_one_kind_alone_can_be_shown(trained):
 
 def test_edits_during_the_training_change_no_kind(trained, monkeypatch):
     def result(kind: str) -> Result:
-        params.apply(None, ["train.updates=7"])
+        recipes.apply(None, ["train.updates=7"])
         return RESULTS[kind]
 
     monkeypatch.setattr(ablation, "_result", result)
@@ -195,7 +195,7 @@ def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
 
 def test_stored_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
     ablation.compare(["none"])
-    params.apply(None, ["register.name=other"])
+    recipes.apply(None, ["register.name=other"])
     ablation.compare([])
     trained.clear()
     capsys.readouterr()

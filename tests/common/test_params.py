@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import upgrades
-from seq2seq.common import params
+from seq2seq.common import params, recipes
 from seq2seq.common.params import ParamsError
 from seq2seq.data import own_corpus
 from tests.support.projects import ROOT
@@ -74,14 +74,14 @@ def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
     (tmp_path / "link").symlink_to("model")
     before = file.read_bytes()
     with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it is in .*or contains it"):
-        params.apply(None, [f"ingest.{key}={place}"], file)
+        recipes.apply(None, [f"ingest.{key}={place}"], file)
     assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("key", ["path", "evaluation_folder"])
 def test_a_corpus_beside_the_outputs_is_accepted(file, tmp_path, monkeypatch, key):
     monkeypatch.chdir(tmp_path)
-    params.apply(None, [f"ingest.{key}=data/mine.tsv"], file)
+    recipes.apply(None, [f"ingest.{key}=data/mine.tsv"], file)
     assert getattr(params.load(file).ingest, key) == "data/mine.tsv"
 
 
@@ -109,7 +109,7 @@ def test_numbers_are_read_as_dvc_reads_them(file):
 
 def test_set_changes_only_its_key_and_keeps_comments(file):
     before = file.read_text("utf-8").splitlines()
-    changes = params.apply(None, ["train.seed=7", "clean.source_script=Latin"], file)
+    changes = recipes.apply(None, ["train.seed=7", "clean.source_script=Latin"], file)
     assert changes == [("train.seed", 1, 7), ("clean.source_script", None, "Latin")]
     after = file.read_text("utf-8").splitlines()
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
@@ -134,7 +134,7 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
 def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message):
     before = file.read_bytes()
     with pytest.raises(ParamsError, match=message):
-        params.apply(None, ["train.seed=9", override], file)
+        recipes.apply(None, ["train.seed=9", override], file)
     assert file.read_bytes() == before
 
 
@@ -153,25 +153,25 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
     ],
 )
 def test_other_values_are_yaml(file, override, key, value):
-    params.apply(None, [override], file)
+    recipes.apply(None, [override], file)
     assert getattr(params.load(file).ingest, key) == value
 
 
 def test_text_or_null(file):
     for given, value in [("null", None), ("Latin", "Latin"), ("", None), ("~", None)]:
-        params.apply(None, [f"clean.source_script={given}"], file)
+        recipes.apply(None, [f"clean.source_script={given}"], file)
         assert params.load(file).clean.source_script == value
 
 
 def test_an_override_of_an_empty_section_is_refused(file):
     file.write_text(file.read_text() + "emptied:\n")
     with pytest.raises(ParamsError, match=r"no key emptied\.seed"):
-        params.apply(None, ["emptied.seed=9"], file)
+        recipes.apply(None, ["emptied.seed=9"], file)
 
 
 def use(file: Path, *overrides: str, recipe: Path | None = None) -> dict[str, object]:
     """Run `seq2seq use`; returns the changed values by key."""
-    return {key: after for key, _, after in params.apply(recipe, overrides, file, own_corpus.complete)}
+    return {key: after for key, _, after in recipes.apply(recipe, overrides, file, own_corpus.complete)}
 
 
 def test_an_own_corpus_gets_a_model_name_of_its_own(file):
@@ -193,7 +193,7 @@ def test_an_own_corpus_gets_a_model_name_of_its_own(file):
 
 def test_an_unknown_recipe_lists_all_recipes():
     with pytest.raises(ParamsError, match=r"did you mean multi30k\?\); there are: grammar"):
-        params.recipe_path("multi30", ROOT / "recipes")
+        recipes.recipe_path("multi30", ROOT / "recipes")
 
 
 def keys(path: Path) -> set[str]:
@@ -203,20 +203,20 @@ def keys(path: Path) -> set[str]:
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_sets_every_key_and_is_valid(recipe, file):
     assert keys(recipe) == keys(ROOT / "params.yaml")
-    params.apply(recipe, (), file)
+    recipes.apply(recipe, (), file)
     params.load(file)
 
 
 def test_a_second_recipe_replaces_the_first_completely(file):
     shipped = file.read_text("utf-8").split()  # the space before a comment may differ
     for recipe in RECIPES:
-        params.apply(recipe, (), file)
-    params.apply(ROOT / "recipes/grammar.yaml", (), file)
+        recipes.apply(recipe, (), file)
+    recipes.apply(ROOT / "recipes/grammar.yaml", (), file)
     assert file.read_text("utf-8").split() == shipped
 
 
 def test_the_shipped_params_are_the_grammar_recipe(file):
-    assert params.apply(ROOT / "recipes/grammar.yaml", (), file) == []
+    assert recipes.apply(ROOT / "recipes/grammar.yaml", (), file) == []
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def old(file: Path) -> Path:
 
 
 def test_an_old_file_is_refused_with_the_command_that_upgrades_it(file):
-    for act in (params.load, lambda path: params.apply(None, ["train.seed=2"], path)):
+    for act in (params.load, lambda path: recipes.apply(None, ["train.seed=2"], path)):
         with pytest.raises(
             ParamsError, match=r"has format 1, .*`seq2seq use --upgrade` adds the missing keys"
         ):
@@ -371,10 +371,10 @@ def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, aft
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(before)
     with pytest.raises(ParamsError, match=r"use --upgrade .*mine\.yaml"):
-        params.apply(recipe, (), file)
+        recipes.apply(recipe, (), file)
     upgrades.upgrade(recipe)
     assert params.flatten(params.read_document(recipe)) == {"format": params.FORMAT, **after}
-    params.apply(recipe, (), file)
+    recipes.apply(recipe, (), file)
     now = params.flatten(params.load(file).model_dump())
     assert after.items() <= now.items()
     assert upgrades.upgrade(recipe) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.common import params, workspace
+from seq2seq.common import params, recipes, workspace
 from tests.support.projects import ROOT
 
 
@@ -160,7 +160,7 @@ def test_the_digest_of_params_is_of_their_values(tmp_path):
     assert workspace.params_digest(params.load(other)) == workspace.params_digest(
         params.load(ROOT / "params.yaml")
     )
-    params.apply(None, ["train.seed=77"], other)
+    recipes.apply(None, ["train.seed=77"], other)
     assert workspace.params_digest(params.load(other)) != workspace.params_digest(
         params.load(ROOT / "params.yaml")
     )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, recipes
 from seq2seq.common.errors import TransientError
 from seq2seq.data.corpus import Pair, read_split, write_split
 from seq2seq.evaluation import scores
@@ -101,7 +101,7 @@ def test_without_a_champion_there_is_nothing_to_compare(here, monkeypatch):
 
 def test_without_a_suite_there_are_no_checks(here, monkeypatch):
     lay(RIGHT)
-    params.apply(None, ["promote.behaviour=null"])
+    recipes.apply(None, ["promote.behaviour=null"])
     assert compare(monkeypatch, RIGHT)["behaviour"] == []
 
 

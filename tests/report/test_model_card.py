@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import params, paths, recipes, workspace
 from seq2seq.report import model_card, page
 from tests.support.projects import ROOT
 from tests.support.report_record import HOSTILE, lay, record
@@ -60,7 +60,7 @@ def test_a_note_names_parameters_changed_since_registration():
     files[paths.VERDICT]["origin"] = {**origin, "params.sha256": workspace.params_digest(now)}
     changed = "params.yaml has changed since version 2 was registered"
     assert changed not in written(files)
-    params.apply(None, [f"train.hidden_size={now.train.hidden_size + 1}"])
+    recipes.apply(None, [f"train.hidden_size={now.train.hidden_size + 1}"])
     assert changed in written(files)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import explain
-from seq2seq.common import dag, params
+from seq2seq.common import dag, params, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.training import checkpoints
 from tests.support.projects import ROOT
@@ -99,7 +99,7 @@ def repro() -> dict[str, str]:
 
 def use(**values: object) -> None:
     """Set values of params.yaml, e.g. train_updates=9."""
-    params.apply(None, [f"{key.replace('_', '.', 1)}={value}" for key, value in values.items()])
+    recipes.apply(None, [f"{key.replace('_', '.', 1)}={value}" for key, value in values.items()])
 
 
 def switch_back_without_outputs() -> None:

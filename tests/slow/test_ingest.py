@@ -15,8 +15,8 @@ def test_the_stage_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Path("x.tsv").write_text("".join(f"der Hund sieht Haus {n}\tx\n" for n in range(500)), "utf-8")
     Path("params.yaml").write_bytes((ROOT / "recipes/local.yaml").read_bytes())
     code = (
-        "import sys; from seq2seq import __main__ as door; from seq2seq.common import params\n"
-        "params.apply(None, ['ingest.path=x.tsv'])\n"
+        "import sys; from seq2seq import __main__ as door; from seq2seq.common import recipes\n"
+        "recipes.apply(None, ['ingest.path=x.tsv'])\n"
         "status = door.main(['ingest'])\n"
         "sys.exit(status or 'torch' in sys.modules or 'mlflow' in sys.modules)"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.common import params
+from seq2seq.common import params, recipes
 from tests.support.projects import ROOT
 
 
@@ -25,6 +25,6 @@ def file(tmp_path: Path) -> Path:
     ],
 )  # fmt: skip
 def test_text_is_set_as_given(file, path):
-    params.apply(None, [f"ingest.path={path}"], file)
+    recipes.apply(None, [f"ingest.path={path}"], file)
     assert params.load(file).ingest.path == path
     assert params.read_document(file)["ingest"]["path"] == path

@@ -11,7 +11,7 @@ import pytest
 
 from flows import locks, promote
 from flows.__main__ import main
-from seq2seq.common import params, paths
+from seq2seq.common import paths, recipes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client, promotions, registry
 from tests.support.evidence import changed
@@ -33,7 +33,7 @@ def test_a_verdict_stands_until_its_inputs_change(world: World) -> None:
 
     rounds = 0
     for change in (
-        lambda: params.apply(None, ["promote.margin=0.1"]),
+        lambda: recipes.apply(None, ["promote.margin=0.1"]),
         lambda: Path("suite.yaml").write_text("another"),
         lambda: (paths.CORPUS / "test.parquet").write_bytes(b"other sentences"),
         lambda: paths.METRICS.write_text(json.dumps({"model_digest": "digest 2", "test": {}})),

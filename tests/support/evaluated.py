@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, recipes
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.evaluation import scores, slices
 from tests.support.projects import ROOT
@@ -29,7 +29,7 @@ def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> params.Params:
     """Write the files of a project whose model was evaluated with these translations; returns the params."""
     Path("suite.yaml").write_text(SUITE)
     shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)
-    params.apply(None, ["promote.behaviour=suite.yaml"])
+    recipes.apply(None, ["promote.behaviour=suite.yaml"])
     write_split(paths.CORPUS, "test", pairs)
     paths.REPORTS.mkdir(exist_ok=True)
     parts = {"length 7": list(range(len(pairs))), "names": [0, 1, 2]}

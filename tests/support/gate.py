@@ -13,7 +13,7 @@ import pytest
 
 from flows import promote, rollback, verdict_files
 from flows.dvc_runner import StageError
-from seq2seq.common import params, paths
+from seq2seq.common import paths, recipes
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.registry import Version
 from tests.support import projects
@@ -26,7 +26,7 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copyfile(projects.ROOT / "params.yaml", paths.PARAMS)
-        params.apply(None, ["register.name=m", "promote.behaviour=suite.yaml", "promote.minimum_bleu=20"])
+        recipes.apply(None, ["register.name=m", "promote.behaviour=suite.yaml", "promote.minimum_bleu=20"])
         Path("suite.yaml").write_text("a suite")
         for folder in (paths.REPORTS, paths.CORPUS):
             folder.mkdir(parents=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seq2seq.commands import lineage
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import params, paths, recipes, workspace
 from seq2seq.tracking import client, promotions, registry, runs
 from tests.support.projects import ROOT
 
@@ -62,7 +62,7 @@ def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Four trainings: two on one corpus, one on it made of another file, one on another; three versions."""
     made = {"plain": train(FIRST, "aa" * 32, "1")}
     judge(register(made["plain"], "d1"), "promoted")
-    params.apply(None, ["train.seed=2", "register.name=toy"])
+    recipes.apply(None, ["train.seed=2", "register.name=toy"])
     Path("seq2seq").mkdir()
     Path("seq2seq/new.py").write_text("CHANGED = True\n")
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "flow-7")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import translate
-from seq2seq.common import params, paths
+from seq2seq.common import paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client, promotions, registry
 from tests.support.projects import ROOT
@@ -81,7 +81,7 @@ def test_without_a_champion_the_error_names_the_model_folder(project):
     register(project, "m", **{registry.VERDICT: "rejected"})
     registry.set_alias("m", "challenger", "1")
     shutil.copyfile(ROOT / "params.yaml", "params.yaml")
-    params.apply(None, ["register.name=m"])
+    recipes.apply(None, ["register.name=m"])
     message = r"models:/m@champion does not exist: the versions of m are: 1 \(challenger, rejected\)"
     with pytest.raises(UserError, match=f"{message}$"):
         translate._translator(None)
