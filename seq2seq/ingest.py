@@ -24,7 +24,7 @@ from seq2seq.common.progress import Progress, duration
 from seq2seq.data import direction, formats, grammar, hub, languages
 from seq2seq.data.corpus import Pair, digest, read_split, write_split
 from seq2seq.data.direction import Direction, Side
-from seq2seq.data.formats import Malformed, Repeated, Table
+from seq2seq.data.rows import Malformed, Repeated, Table, cut
 from seq2seq.data.splits import File, find_splits, map_to_our_splits
 from seq2seq.data.words import main_script
 from seq2seq.evaluation import bleu_tokenizer
@@ -334,7 +334,7 @@ def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
     """Print a pair of the training split as a sample, with its number unless it is one of the first."""
     say = progress.write if progress else print
     place = f"pair {number:,}: " if number > 2 else ""
-    say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
+    say(f"  {place}{cut(pair[0], SAMPLE)} → {cut(pair[1], SAMPLE)}")
 
 
 def _describe(split: HeldOut, rows: int) -> str:

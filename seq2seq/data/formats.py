@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from seq2seq.common.errors import UserError
 from seq2seq.data import json_records
@@ -22,8 +22,8 @@ from seq2seq.data.columnar import NESTED, Columns
 from seq2seq.data.corpus import Pair
 from seq2seq.data.dialects import ROWS, Dialect, detect
 from seq2seq.data.languages import are_headings, is_heading, language_of
+from seq2seq.data.rows import MARK, Malformed, Repeated, Table, cut, pair
 from seq2seq.data.streams import (
-    LONGEST_LINE,
     PACKINGS,
     Source,
     TooLongError,
@@ -43,32 +43,8 @@ KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-MARK = "\ufeff"  # the byte order mark, at the start of lines in files joined by `cat`
-SHOWN = 60  # characters of a faulty row in a message
 NO_OBJECT = "no JSON object with the columns as keys"
 BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
-
-
-class Malformed(NamedTuple):
-    """A row that is not a pair of texts: its first line (from 1) and the reason."""
-
-    line: int
-    reason: str
-
-
-class Repeated(NamedTuple):
-    """A row that repeats the header, as in files joined by `cat`."""
-
-    line: int
-
-
-class Table(NamedTuple):
-    """An open file: the names of its two columns, an announcement about them, and its rows."""
-
-    columns: tuple[str, str]
-    announcement: str
-    unit: str  # of row numbers: line of text, record of a JSON array, row of Parquet or Arrow
-    rows: Iterator[Pair | Malformed | Repeated]
 
 
 def kind(path: Path) -> str:
@@ -150,7 +126,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
 
     def rows() -> Iterator[Pair | Malformed | Repeated]:
         if not header:
-            yield _pair(line, names, first[place], first[other])
+            yield pair(line, names, first[place], first[other])
         for number, fields in records:
             if isinstance(fields, Malformed):
                 yield fields
@@ -162,7 +138,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
             else:
                 source, target = fields[place], fields[other]
                 if "\0" in source or "\0" in target:
-                    yield _pair(number, names, source, target)
+                    yield pair(number, names, source, target)
                 else:
                     yield Pair(source.lstrip(MARK), target.lstrip(MARK))
 
@@ -202,7 +178,7 @@ def _open_json(file: Source, source: str | int, target: str | int) -> Table:
         for number, record in itertools.chain([(line, first)], records):
             row = record.get(NESTED) if nested and isinstance(record, dict) else record
             if isinstance(row, dict):
-                yield _pair(number, names, row.get(names[0]), row.get(names[1]))
+                yield pair(number, names, row.get(names[0]), row.get(names[1]))
             else:
                 yield record if isinstance(record, Malformed) else Malformed(number, NO_OBJECT)
 
@@ -214,7 +190,7 @@ def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bo
     columns = Columns(path, is_arrow, [source])
     place, other = _find(path, columns.names, source, target)
     names = columns.names[place], columns.names[other]
-    rows = (_pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
+    rows = (pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
     return Table(names, f"columns {', '.join(columns.names)}", "row", rows)
 
 
@@ -249,30 +225,6 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
     if places[0] == places[1]:
         raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
     return places[0], places[1]
-
-
-def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair | Malformed:
-    """The row as a Pair if both values are texts, without leading byte order marks; else Malformed."""
-    for name, value in zip(names, (source, target), strict=True):
-        if value is None:
-            return Malformed(line, f"{name} is null or missing")
-        if isinstance(value, bytes):
-            return Malformed(line, f"{name} is not valid UTF-8: {cut(repr(value))}")
-        if not isinstance(value, str):
-            return Malformed(line, f"{name} is no text: {cut(repr(value))}")
-        if len(value) > LONGEST_LINE:
-            return Malformed(line, f"{name} has {len(value):,} characters: {cut(value)}")
-        if "\0" in value:
-            return Malformed(line, f"{name} holds a NUL character: {cut(value)}")
-        if not value.isascii() and re.search("[\ud800-\udfff]", value):
-            return Malformed(line, f"{name} holds half a surrogate pair: {cut(ascii(value))}")
-    return Pair(source.lstrip(MARK), target.lstrip(MARK))
-
-
-def cut(text: str, most: int = SHOWN) -> str:
-    """The first characters of a text for messages, with control characters escaped."""
-    shown = text if len(text) <= most else text[:most] + "…"
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 
 class _Lines:
