@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.data import json_records
+from seq2seq.data import json_records, memories, moses, po
 from seq2seq.data.columnar import NESTED, Columns
 from seq2seq.data.corpus import Pair
 from seq2seq.data.dialects import ROWS, Dialect, detect
-from seq2seq.data.languages import are_headings, is_heading, language_of
+from seq2seq.data.languages import are_headings, is_heading
+from seq2seq.data.memories import Languages
 from seq2seq.data.rows import MARK, Malformed, Repeated, Table, cut, pair
 from seq2seq.data.streams import (
     PACKINGS,
@@ -40,23 +41,33 @@ KINDS = {
     ".tsv": "tsv",
     ".tab": "tsv",
     ".txt": "tsv",
+    ".tmx": "tmx",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
+    ".sdlxliff": "xliff",
+    ".mqxliff": "xliff",
+    ".po": "po",
+    ".pot": "po",
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
+MEMORIES = ("tmx", "xliff", "po")
 NO_OBJECT = "no JSON object with the columns as keys"
 BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
 
 
 def kind(path: Path) -> str:
-    """jsonl, csv, tsv, parquet or arrow, by the file's name; raises UserError for any other."""
-    if (found := KINDS.get(suffix(path))) is not None:
+    """The kind of a file by its name, a value of KINDS, xml or lines; raises UserError for any other."""
+    if (found := KINDS.get(suffix(path), "xml" if suffix(path) == ".xml" else None)) is not None:
         return found
     if remedy := unread_kind(suffix(path)):
         raise UserError(f"{path} {remedy}")
-    if command := paste_command(path):
-        raise UserError(f"{path} holds one language; put two files side by side: {command}")
+    if moses.half(path):
+        return "lines"
     known = ", ".join(KINDS)
-    raise UserError(f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz")
+    raise UserError(
+        f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz, .zst"
+    )
 
 
 def suffix(path: Path) -> str:
@@ -65,23 +76,9 @@ def suffix(path: Path) -> str:
     return (Path(name.stem) if name.suffix in PACKINGS else name).suffix
 
 
-def paste_command(path: Path) -> str:
-    """The command that joins a file of one language, `corpus.de`, and its sibling; empty for other files."""
-    if not language_of(path.suffix[1:]):
-        return ""
-    beside = sorted(
-        other.suffix
-        for other in path.parent.glob("*.*")
-        if other.stem == path.stem and other.suffix != path.suffix and language_of(other.suffix[1:])
-    )
-    return (
-        " ".join(["paste", str(path), f"{path.with_suffix('')}{beside[0]}", f"> {path.stem}.tsv"])
-        if beside
-        else ""
-    )
-
-
-def open_table(path: Path, source: str | int, target: str | int) -> Table:
+def open_table(
+    path: Path, source: str | int, target: str | int, languages: Languages = (None, None)
+) -> Table:
     """Open a file whose source and target texts are in two columns, given by name or number from 0.
 
     - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. If the first lines show
@@ -93,13 +90,24 @@ def open_table(path: Path, source: str | int, target: str | int) -> Table:
     - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also be
       under the feature `translation`. JSON is one object a line, an array of objects, or
       an array that is the value of the only key.
+    - In TMX, XLIFF, PO and files of one language each, a column is a language (`memories.choose`).
 
     Raises UserError if the file cannot be read or lacks a column. A faulty row is returned as Malformed.
     """
     found = kind(path)
     if found in ("parquet", "arrow"):
         return _open_columns(path, source, target, found == "arrow")
-    return (_open_json if found == "jsonl" else _open_delimited)(Source(path), source, target)
+    if found == "lines":
+        return moses.open_lines(path, source, target, languages)
+    file = Source(path, named_xml=found in ("tmx", "xliff"))
+    if not file.sample:
+        raise UserError(f"{path}: holds no line")
+    if file.is_xml or po.is_po(file.sample):
+        return memories.open_memory(file, found, source, target, languages)
+    if found in (*MEMORIES, "xml"):
+        content = "message of gettext (msgid)" if found == "po" else "XML"
+        raise UserError(f"{path} begins with no {content}, though its name ends so; name it by its content")
+    return (_open_json if found == "jsonl" else _open_delimited)(file, source, target)
 
 
 def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
@@ -220,7 +228,7 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
             there = ", ".join(f"{number} {cut(name)!r}" for number, name in enumerate(columns))
             remedy = f"set ingest.{key} to the number of one, or to its name if line 1 is a header"
             if len(columns) == 1:
-                remedy = "a pair needs two; two files of one language each: paste OLD.de OLD.en > NEW.tsv"
+                remedy = "a pair needs two; two files of one language each: name them NAME.de and NAME.en"
             raise UserError(f"{path} has no column {wanted!r}; its columns are: {there}\n  {remedy}")
     if places[0] == places[1]:
         raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
