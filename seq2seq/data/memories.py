@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,6 +161,7 @@ def _fault(texts: list[str], name: str) -> str:
     return "" if texts[0] else f"an empty text in {name}"
 
 
+@lru_cache(1000)
 def tag(language: str) -> str:
     """A language of a file in one case: de-DE of DE-DE and de_de; unknown names stay as they are."""
     first, *parts = re.split("[-_]", language.strip())

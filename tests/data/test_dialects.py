@@ -142,7 +142,7 @@ def test_speech_alone_is_announced(tmp_path):
         (
             "x.txt",
             "Hallo, Welt\nJa, gut\nNein, nicht\n",
-            "has no column 1.*\n.*paste OLD.de OLD.en > NEW.tsv",
+            "has no column 1.*\n.*name them NAME.de and NAME.en",
         ),
     ],
 )

@@ -62,14 +62,6 @@ def test_one_split_in_two_kinds(tmp_path):
         find_splits(tmp_path)
 
 
-def test_one_file_for_each_language(tmp_path):
-    fill(tmp_path, "train.de", "train.en")
-    with pytest.raises(
-        UserError, match=rf"side by side: paste {tmp_path}/train.de {tmp_path}/train.en > train"
-    ):
-        find_splits(tmp_path)
-
-
 def test_saved_datasets(tmp_path):
     import datasets
 
