@@ -110,7 +110,7 @@ def _overview(file: Source, units: Callable[[], Iterator[tuple[Unit, str]]]) -> 
     first, number = "", 0
     for unit, stated in units():
         first, number = stated, unit.number
-        names = {tag(language) for language, _ in unit.texts}
+        names = list(dict.fromkeys(tag(language) for language, _ in unit.texts))
         counts.update(names)
         if unit.left_out:
             left_out[unit.left_out] += 1

@@ -174,6 +174,10 @@ def read(handler: Handler) -> Iterator[Unit]:
     except expat.ExpatError as error:
         yield from handler.units
         raise UserError(_explain(handler, error, piece, fed)) from None
+    except UserError:
+        raise
+    except (LookupError, ValueError) as error:  # of an encoding that Python or expat does not have
+        raise UserError(f"{path}, line 1: {error}: {REMEDIES['unknown encoding']}") from None
     handler.finish()
     yield from handler.units
 
