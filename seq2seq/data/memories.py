@@ -182,6 +182,8 @@ def choose(
         language or (column if isinstance(column, str) else None)
         for column, language in zip(columns, wanted, strict=True)
     ]
+    if UNSTATED.issuperset(names):  # then the order is all that the file states
+        asked = [None if name not in names else name for name in asked]
     chosen = [name and _match(path, counts, name) for name in asked]
     for side, other in ((0, 1), (1, 0)):
         rest = [name for name in names if name != chosen[other]]

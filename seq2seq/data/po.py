@@ -54,7 +54,7 @@ def units(file: Source) -> Iterator[Unit]:
                 header = _header(file.path, message.fields.get("msgstr", ""))
             continue
         pairs, left_out = _pairs(message, header), _left_out(message)
-        for source, target in pairs if not left_out else pairs[:1]:
+        for source, target in pairs[:1] if left_out or message.fault else pairs:
             number += 1
             texts = [(header.source, source), (header.target, target)]
             yield Unit(number, f"line {message.line:,}", texts, left_out, message.fault)
