@@ -64,18 +64,22 @@ def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]
             link.symlink_to((folder / file).resolve())
         twin.mkdir(exist_ok=True)
         found = {
-            split: [Path(str(name).removesuffix(added)) for name in names]
+            split: _one_of_each(folder, [Path(str(name).removesuffix(added)) for name in names])
             for split, names in _found(folder, twin, config, scratch).items()
         }
     if not by_card:
-        left = {file for file in files if file.name not in CARDS}.difference(*found.values())
+        used = {
+            part.path for split in found.values() for name in split for part in _file(folder, name).parts()
+        }
+        left = {file for file in files if file.name not in CARDS and folder / file not in used}
         for name in sorted(left):
             print(f"ingest: {folder / name} is not used: its name has no split, as other names do")
         _check_twice(folder, found)
-    return {
-        split: [File(str(name), folder / name) for name in _one_of_each(folder, names)]
-        for split, names in found.items()
-    }
+    return {split: [_file(folder, name) for name in names] for split, names in found.items()}
+
+
+def _file(folder: Path, name: Path) -> File:
+    return File(str(name), folder / name)
 
 
 def _corpus_files(folder: Path) -> list[Path]:

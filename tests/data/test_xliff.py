@@ -103,9 +103,11 @@ def test_states(tmp_path, attributes, target, reason):
 def test_segments_of_trados(tmp_path):
     units = """<trans-unit id="a1"><source><g id="1">One. Two. Three. Four.</g></source>
 <seg-source><g id="1"><mrk mtype="seg" mid="1">One.</mrk> <mrk mtype="seg" mid="2">Two
-<g id="2">big</g>.</mrk> <mrk mtype="seg" mid="3">Three.</mrk><mrk mtype="seg" mid="4">Four.</mrk></g></seg-source>
+<g id="2">big</g>.</mrk> <mrk mtype="seg" mid="3">Three.</mrk><mrk mtype="seg" mid="4">Four.</mrk></g>
+</seg-source>
 <target><g id="1"><mrk mtype="seg" mid="2">Zwei <mrk mtype="x-sdl-comment">große</mrk>.</mrk>
-<mrk mtype="seg" mid="1">Eins.</mrk> <mrk mtype="seg" mid="3">Drei.</mrk><mrk mtype="seg" mid="4"/></g></target>
+<mrk mtype="seg" mid="1">Eins.</mrk> <mrk mtype="seg" mid="3">Drei.</mrk><mrk mtype="seg" mid="4"/></g>
+</target>
 <sdl:seg-defs><sdl:seg id="1" conf="Translated"/><sdl:seg id="2" conf="ApprovedSignOff" percent="100"/>
 <sdl:seg id="3" conf="Draft"/><sdl:seg id="4"/></sdl:seg-defs></trans-unit>"""
     table = opened(tmp_path, one(units, more=' xmlns:sdl="http://sdl"'), name="x.sdlxliff")
