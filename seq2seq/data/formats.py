@@ -102,7 +102,7 @@ def open_table(
     file = Source(path, named_xml=found in ("tmx", "xliff"))
     if not file.sample:
         raise UserError(f"{path}: holds no line")
-    if file.is_xml or po.is_po(file.sample):
+    if file.is_xml or po.is_po(file.sample, found == "po"):
         return memories.open_memory(file, found, source, target, languages)
     if found in (*MEMORIES, "xml"):
         content = "message of gettext (msgid)" if found == "po" else "XML"

@@ -19,7 +19,8 @@ from seq2seq.data.xml_stream import Unit, fold
 
 UNSTATED = ("msgid", "msgstr")  # names of the languages of a file that states none
 START = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s*(?:#[^\n]*)?\n)*\s*msg(?:id|ctxt)[ \t]+\"")
-FIELD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr(?:\[(\d{1,2})\])?)?[ \t]*"((?:[^"\\]|\\.)*)"\s*')
+NAME = r"(msgctxt|msgid|msgid_plural|msgstr(?:\[\d{1,2}\])?)"
+FIELD = re.compile(rf'{NAME}?[ \t]*"((?:[^"\\]|\\.)*)"|{NAME}')
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 ENCODINGS = {"UTF-8", "UTF8", "ASCII", "US-ASCII", "CHARSET"}  # CHARSET: of a template
@@ -40,9 +41,9 @@ class _Message:
         self.is_fuzzy = self.is_obsolete = False
 
 
-def is_po(sample: bytes) -> bool:
-    """Whether a file begins as a PO file does."""
-    return START.match(sample) is not None
+def is_po(sample: bytes, is_named: bool) -> bool:
+    """Whether a file begins as a PO file does; one that is named so may begin with other comments."""
+    return START.match(sample) is not None or (is_named and sample.lstrip()[:1] in (b"#", b'"'))
 
 
 def units(file: Source) -> Iterator[Unit]:
@@ -119,16 +120,17 @@ def _messages(file: Source) -> Iterator[_Message]:
         try:
             line = decode(data).strip(" \t\r\n")
         except ValueError as error:
-            message.fault = message.fault or f"not valid UTF-8, or too long, in line {number:,}: {error}"
+            reason = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            message.fault = message.fault or f"line {number:,}: {reason}"
             continue
         is_obsolete = line.startswith("#~")
         if is_obsolete:
             line = line[2:].lstrip()
-        if not line or line.startswith(("#", "|")):
+        if not line or line.startswith(("#", "|", "domain ")):
             flags = f"{flags} {line[2:]}" if line.startswith("#,") else flags
             continue
         found = FIELD.fullmatch(line)
-        name = found[1] if found else ""
+        name = (found[1] or found[3]) if found else ""
         if name in ("msgid", "msgctxt") and field != "msgctxt":  # a new message
             if message.fields or message.fault:
                 yield message
@@ -138,7 +140,7 @@ def _messages(file: Source) -> Iterator[_Message]:
             message.fault = message.fault or f"line {number:,} is no field of a message, or one is repeated"
             continue
         field = name or field
-        text = message.fields.get(field, "") + _unescape(found[3])
+        text = message.fields.get(field, "") + _unescape(found[2] or "")
         if len(text) > LONGEST_LINE:
             text, message.fault = "", f"a text of more than {LONGEST_LINE:,} characters"
         message.fields[field] = text

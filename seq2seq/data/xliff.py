@@ -95,9 +95,8 @@ class Xliff(Handler):
 
     def _add(self, source: str, target: str, left_out: str) -> None:
         texts = [*zip(self._languages, (source, target), strict=True)]
-        if not left_out and not target:
-            left_out = "not translated"
-        self.units.append(Unit(self.number, self._place, texts, left_out, self.fault))
+        reason = left_out if target or left_out.startswith("marked") else "not translated"
+        self.units.append(Unit(self.number, self._place, texts, reason, self.fault))
 
     def _left_out(self) -> str:
         """The reason for which the unit is no finished translation; empty if it is one."""

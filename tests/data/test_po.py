@@ -118,6 +118,13 @@ def test_plural_forms(tmp_path, plural, forms, pairs):
     assert list(table.rows) == [Pair(*pair) for pair in pairs]
 
 
+def test_rare_forms(tmp_path):
+    text = '# only\n#, fuzzy\n#~ msgid "a"\n#~ msgstr "b"\n\ndomain x\nmsgid\n"c"\nmsgstr "\\x41\\101\\q"\n'
+    table = opened(tmp_path, text)
+    assert table.announcement == "2 units, of which are left out: 1 obsolete"
+    assert list(table.rows) == [Pair("c", "AAq")]
+
+
 def test_line_ends_of_unicode_end_no_line(tmp_path):
     text = 'msgid "a\u2028b"\nmsgstr "c\u0085d"\n'
     assert list(opened(tmp_path, text).rows) == [Pair("a\u2028b", "c\u0085d")]
@@ -129,7 +136,7 @@ def test_faults_cost_one_message(tmp_path):
     assert len(rows) == 3
     assert rows[1] == PAIRS[1]
     assert isinstance(rows[0], Malformed)
-    assert rows[0].reason.startswith("line 10: not valid UTF-8, or too long, in line 11: ")
+    assert rows[0].reason == "line 10: line 11: not valid UTF-8"
     assert isinstance(rows[-1], Malformed)
     assert rows[-1].reason == "line 31: line 34 is no field of a message, or one is repeated"
     twice = opened(tmp_path, 'msgid "a"\nmsgstr "b"\nmsgstr "c"\nmsgid "d"\nmsgstr "e"\n')
