@@ -111,7 +111,7 @@ def test_segments_of_trados(tmp_path):
 <sdl:seg-defs><sdl:seg id="1" conf="Translated"/><sdl:seg id="2" conf="ApprovedSignOff" percent="100"/>
 <sdl:seg id="3" conf="Draft"/><sdl:seg id="4"/></sdl:seg-defs></trans-unit>"""
     table = opened(tmp_path, one(units, more=' xmlns:sdl="http://sdl"'), name="x.sdlxliff")
-    assert table.announcement == "4 units, of which are left out: 2 not confirmed"
+    assert table.announcement == "4 units, of which are left out: 1 not confirmed, 1 not translated"
     assert list(table.rows) == [Pair("One.", "Eins."), Pair("Two big.", "Zwei große.")]
 
 
