@@ -1,37 +1,26 @@
-"""Reads sentence pairs from JSON, CSV and TSV files, packed or not, and from Parquet and Arrow files.
+"""Opens a corpus file by its kind: two columns of text, a translation memory, a file for each language.
 
 Why: corpora come in many formats, and repairs need the file and the line of an error. Text formats are
-parsed here, line by line, because the readers of `datasets` guess types, fill gaps with nulls, end a line
-at a stray carriage return and lose the line numbers.
+parsed line by line, because the readers of `datasets` guess types, fill gaps with nulls, end a line at a
+stray carriage return and lose the line numbers.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
-import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.data import json_records, memories, moses, po
+from seq2seq.data import json_records, memories, moses, po, text_records
 from seq2seq.data.columnar import NESTED, Columns
 from seq2seq.data.corpus import Pair
 from seq2seq.data.dialects import ROWS, Dialect, detect
 from seq2seq.data.languages import are_headings, is_heading
 from seq2seq.data.memories import Languages
 from seq2seq.data.rows import MARK, Malformed, Repeated, Table, cut, pair
-from seq2seq.data.streams import (
-    PACKINGS,
-    Source,
-    TooLongError,
-    check_line_ends,
-    decode,
-    unread_kind,
-)
+from seq2seq.data.streams import PACKINGS, Source, unread_kind
 
 KINDS = {
     ".jsonl": "jsonl",
@@ -113,7 +102,7 @@ def open_table(
 def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
     path = file.path
     dialect = detect(file, kind(path))
-    records = _records(file, dialect)
+    records = text_records.records(file, dialect)
     line, first = _first(path, records)
     named = isinstance(source, str) or isinstance(target, str)
     place, other = _find(path, first, source, target)
@@ -155,7 +144,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
 
 def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
     """Whether one of the first rows has the same text in these columns as the first row."""
-    rows = (fields for _, fields in itertools.islice(_records(file, dialect), ROWS + 1))
+    rows = (fields for _, fields in itertools.islice(text_records.records(file, dialect), ROWS + 1))
     cells = (
         [fields[i] for i in places]
         for fields in rows
@@ -167,7 +156,7 @@ def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
 def _open_json(file: Source, source: str | int, target: str | int) -> Table:
     before = json_records.opening(file.sample)
     unit = "line" if before in (None, json_records.BLANK) else "record"
-    records = _records(file) if before is None else json_records.records(file, before)
+    records = text_records.records(file) if before is None else json_records.records(file, before)
     line, first = _first(file.path, records)
     if not isinstance(first, dict):
         raise UserError(f"{file.path}, {unit} {line}: {NO_OBJECT}")
@@ -233,94 +222,3 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
     if places[0] == places[1]:
         raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
     return places[0], places[1]
-
-
-class _Lines:
-    """The decoded lines of a file; `number` is that of the last one. Can continue after a ValueError.
-
-    `errors` is that of bytes.decode, since a record of several lines is checked as a whole.
-    """
-
-    def __init__(self, file: Source, errors: str) -> None:
-        self.number, self._path, self._errors = 0, file.path, errors
-        self._lines = file.lines()
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        data = next(self._lines)
-        self.number += 1
-        if self.number == 1:
-            check_line_ends(self._path, data)
-        return decode(data, self._errors)
-
-
-def _split(line: str, separator: str) -> list[str]:
-    text = line.removesuffix("\n").removesuffix("\r")
-    return text.split(separator) if text else []
-
-
-def _object(line: str) -> Any:
-    if line.isspace():
-        return []
-    record = json.loads(line)
-    return record if record != [] else None
-
-
-def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]:
-    # Unlike a generator, `map` can continue after an error.
-    if dialect is None:
-        return partial(map, _object)
-    if dialect.quoted:
-        return partial(csv.reader, delimiter=dialect.separator, strict=True)
-    return partial(map, partial(_split, separator=dialect.separator))
-
-
-def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int, Any]]:
-    """Every record that is not blank, or Malformed instead, with its first line.
-
-    A record that cannot be read gives one Malformed for each of its lines. Without a dialect records are
-    JSON, one a line.
-    """
-    quoted = dialect is not None and dialect.quoted
-    lines = _Lines(file, "surrogateescape" if quoted else "strict")
-    for _ in range(dialect.skipped if dialect else 0):
-        next(lines)
-    records = _parser(dialect)(lines)
-    while True:
-        start = lines.number + 1
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except UnicodeDecodeError as error:
-            shown = cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
-            yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
-        except TooLongError as error:
-            yield lines.number, Malformed(lines.number, str(error))
-        except UserError:  # about the file, not this row
-            raise
-        except csv.Error as error:
-            reason = _csv_fault(error)
-            yield from ((line, Malformed(line, reason)) for line in range(start, lines.number + 1))
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            yield start, Malformed(start, f"not valid JSON: {reason}")
-        else:
-            if quoted and (bad := next(filter(_is_escaped, record), None)):
-                shown = cut(repr(bad.encode("utf-8", "surrogateescape")))
-                yield start, Malformed(start, f"not valid UTF-8: {shown}")
-            elif record != []:
-                yield start, record
-
-
-def _csv_fault(error: csv.Error) -> str:
-    if "new-line character" in str(error):
-        return "a carriage return inside a field that is not quoted; replace it: tr '\\r' ' ' < OLD > NEW"
-    return f"not valid CSV: {error}; is a quote not closed or not doubled?"
-
-
-def _is_escaped(field: str) -> bool:
-    """Whether a field has bytes that are not UTF-8, decoded by `surrogateescape`."""
-    return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None

@@ -147,7 +147,8 @@ class Handler:
         )
 
     def _skipped(self, name: str, *_: Any) -> None:
-        self.fault = f"XML has no &{cut(name)};: write the character itself"
+        if self._parts is not None:
+            self.fault = f"XML has no &{cut(name)};: write the character itself"
 
 
 def fold(text: str) -> str:
