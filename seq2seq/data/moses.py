@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +69,8 @@ def parts(path: Path) -> list[Path]:
 def open_lines(path: Path, source: str | int, target: str | int, wanted: Languages) -> Table:
     """Open a file of one language and that beside it of the other.
 
-    Columns are languages, by number in alphabetical order. Raises UserError for unequal numbers of lines.
+    Columns are languages, by number in alphabetical order. Unequal numbers of lines raise UserError at the
+    first row.
     """
     files: dict[str, Source] = {}
     for file in beside(path):
@@ -86,17 +87,21 @@ def open_lines(path: Path, source: str | int, target: str | int, wanted: Languag
     counts = {name: sum(1 for _ in file.lines()) for name, file in files.items()}
     names = choose(path, counts, (source, target), wanted)
     sides = files[names[0]], files[names[1]]
-    if counts[names[0]] != counts[names[1]]:
-        raise UserError(_unequal(sides, (counts[names[0]], counts[names[1]])))
     if not counts[names[0]]:
         raise UserError(f"{path}: holds no line")
     notes = [file.note and f"{file.path.name}: {file.note}" for file in sides]
-    announced = f"lines of {sides[0].path.name} and {sides[1].path.name}, {counts[names[0]]:,} each"
+    announced = f"lines of {sides[0].path.name} and {sides[1].path.name}"
     tags = language_of(names[0]), language_of(names[1])
-    return Table(names, "; ".join(filter(None, [*notes, announced])), "line", _rows(sides, names), tags)
+    return Table(
+        names, "; ".join(filter(None, [*notes, announced])), "line", _rows(sides, names, counts), tags
+    )
 
 
-def _rows(sides: tuple[Source, Source], names: tuple[str, str]) -> Iterator[Pair | Malformed]:
+def _rows(
+    sides: tuple[Source, Source], names: tuple[str, str], counts: Mapping[str, int]
+) -> Iterator[Pair | Malformed]:
+    if counts[names[0]] != counts[names[1]]:
+        raise UserError(_unequal(sides, (counts[names[0]], counts[names[1]])))
     for number, lines in enumerate(zip(*(side.lines() for side in sides), strict=True), 1):
         texts = []
         for side, line in zip(sides, lines, strict=True):

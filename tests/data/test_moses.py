@@ -50,7 +50,7 @@ def test_names(tmp_path, name, expected):
 def test_either_file_opens_both(folder, name):
     table = open_table(folder / name, 0, 1)
     assert table.columns == table.languages == ("de", "en")
-    assert table.announcement == "lines of c.de and c.en, 3 each"
+    assert table.announcement == "lines of c.de and c.en"
     assert list(table.rows) == PAIRS
     turned = open_table(folder / name, 1, 0)
     assert list(turned.rows) == [Pair(b, a) for a, b, _ in PAIRS]
@@ -91,8 +91,10 @@ def test_unequal_numbers_of_lines(tmp_path, side, lost):
     del lines[side][300 : 300 + lost]
     for language, texts in lines.items():
         write(tmp_path / f"c.{language}", texts)
+    table = open_table(tmp_path / "c.de", 0, 1)
+    assert table.languages == ("de", "en")
     with pytest.raises(UserError) as caught:
-        open_table(tmp_path / "c.de", 0, 1)
+        next(table.rows)
     counts = {other: 500, side: 500 - lost}
     assert f"c.de has {counts['de']} lines and {tmp_path}/c.en has {counts['en']} lines" in str(caught.value)
     found = re.search(rf"c.{other} has lines more near line (\d+)$", str(caught.value))
@@ -104,7 +106,7 @@ def test_far_more_lines_have_no_hint(folder, monkeypatch):
     monkeypatch.setattr(moses, "FARTHEST", 1)
     write(folder / "c.en", EN * 2)
     with pytest.raises(UserError, match=r"3 lines and \S+ has 6 lines; each line must be the translation of"):
-        open_table(folder / "c.de", 0, 1)
+        next(open_table(folder / "c.de", 0, 1).rows)
 
 
 @pytest.mark.parametrize(
