@@ -15,13 +15,12 @@ UNIT = (
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss in KiB")
-@pytest.mark.parametrize("name", ["x.tmx", "x.tmx.gz"])
-def test_a_million_units(tmp_path, name):
-    opener = gzip.open if name.endswith(".gz") else open
-    with opener(tmp_path / name, "wt", encoding="utf-8") as file:
+@pytest.mark.timeout(1800)
+def test_a_million_units(tmp_path):
+    with gzip.open(tmp_path / "x.tmx.gz", "wt", compresslevel=1, encoding="utf-8") as file:
         file.write(f"<tmx>{HEADER.format('de')}<body>")
         file.writelines(map(UNIT.format, range(1_000_000)))
         file.write("</body></tmx>")
-    rows, grown = peak(tmp_path / name)
+    rows, grown = peak(tmp_path / "x.tmx.gz")
     assert rows == 1_000_000
     assert grown < 300
