@@ -189,9 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the noisy corpus there as TSV too, with the kinds")
     options = parser.parse_args(arguments)
     environment.configure_process()
-    columns = [int(name) if name.isdecimal() else name for name in options.columns]
+    source, target = (int(name) if name.isdecimal() else name for name in options.columns)
     try:
-        rows = formats.open_table(options.corpus, *columns).rows
+        rows = formats.open_table(options.corpus, source, target).rows
         pairs = [row for row in rows if isinstance(row, Pair)]
         clean = settings(options.recipe, options.set)
     except UserError as error:

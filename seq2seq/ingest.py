@@ -21,10 +21,10 @@ from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Ingest, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import direction, formats, grammar, hub, languages
+from seq2seq.data import direction, formats, grammar, hub, languages, moses
 from seq2seq.data.corpus import Pair, digest, read_split, write_split
 from seq2seq.data.direction import Direction, Side
-from seq2seq.data.formats import Malformed, Repeated, Table
+from seq2seq.data.rows import Malformed, Repeated, Table, cut
 from seq2seq.data.splits import File, find_splits, map_to_our_splits
 from seq2seq.data.words import main_script
 from seq2seq.evaluation import bleu_tokenizer
@@ -89,9 +89,10 @@ def _tag(language: str | None) -> str | None:
 
 def _document(path: Path) -> dict[str, Any]:
     """The yaml at `path`, a grammar (it has rules) or a pin (it has hub); empty for a corpus."""
+    moses.check_path(path)
     if not path.exists():
         raise UserError(
-            f"ingest.path: {path} does not exist; name a corpus (.jsonl, .csv, .tsv, .parquet, or a "
+            f"ingest.path: {path} does not exist; name a corpus (.jsonl, .csv, .tsv, .tmx, .parquet, or a "
             "folder of them), a grammar, or a pin of a hub dataset such as corpora/multi30k.yaml"
         )
     if path.suffix not in (".yaml", ".yml"):
@@ -222,7 +223,9 @@ class Reader:
     def pairs(self, files: Iterable[File]) -> Iterator[Pair]:
         """The pairs of the files; raises UserError as `check` does."""
         for file in files:
-            table = formats.open_table(file.path, self.settings.source_column, self.settings.target_column)
+            columns = self.settings.source_column, self.settings.target_column
+            languages = self.settings.source_language, self.settings.target_language
+            table = formats.open_table(file.path, *columns, languages)
             self._announce(file, table)
             for row in table.rows:
                 self.progress.advance()
@@ -334,7 +337,7 @@ def _show(number: int, pair: Any, progress: Progress | None = None) -> None:
     """Print a pair of the training split as a sample, with its number unless it is one of the first."""
     say = progress.write if progress else print
     place = f"pair {number:,}: " if number > 2 else ""
-    say(f"  {place}{formats.cut(pair[0], SAMPLE)} → {formats.cut(pair[1], SAMPLE)}")
+    say(f"  {place}{cut(pair[0], SAMPLE)} → {cut(pair[1], SAMPLE)}")
 
 
 def _describe(split: HeldOut, rows: int) -> str:
@@ -359,7 +362,8 @@ def _files(files: Iterable[File]) -> dict[str, Any]:
     """Name, sha256 and size of the files read."""
     return {
         "files": [
-            {"name": file.name, "sha256": hub.sha256(file.path), "bytes": file.path.stat().st_size}
+            {"name": name, "sha256": hub.sha256(path), "bytes": path.stat().st_size}
             for file in files
+            for name, path in file.parts()
         ]
     }

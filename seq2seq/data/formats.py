@@ -1,36 +1,26 @@
-"""Reads sentence pairs from JSON, CSV and TSV files, packed or not, and from Parquet and Arrow files.
+"""Opens a corpus file by its kind: two columns of text, a translation memory, a file for each language.
 
 Why: corpora come in many formats, and repairs need the file and the line of an error. Text formats are
-parsed here, line by line, because the readers of `datasets` guess types, fill gaps with nulls, end a line
-at a stray carriage return and lose the line numbers.
+parsed line by line, because the readers of `datasets` guess types, fill gaps with nulls, end a line at a
+stray carriage return and lose the line numbers.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
-import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.data import json_records
+from seq2seq.data import json_records, memories, moses, po, text_records
 from seq2seq.data.columnar import NESTED, Columns
 from seq2seq.data.corpus import Pair
 from seq2seq.data.dialects import ROWS, Dialect, detect
-from seq2seq.data.languages import are_headings, is_heading, language_of
-from seq2seq.data.streams import (
-    LONGEST_LINE,
-    PACKINGS,
-    Source,
-    TooLongError,
-    check_line_ends,
-    decode,
-    unread_kind,
-)
+from seq2seq.data.languages import are_headings, is_heading
+from seq2seq.data.memories import Languages
+from seq2seq.data.rows import MARK, Malformed, Repeated, Table, cut, pair
+from seq2seq.data.streams import PACKINGS, Source, unread_kind
 
 KINDS = {
     ".jsonl": "jsonl",
@@ -40,47 +30,33 @@ KINDS = {
     ".tsv": "tsv",
     ".tab": "tsv",
     ".txt": "tsv",
+    ".tmx": "tmx",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
+    ".sdlxliff": "xliff",
+    ".mqxliff": "xliff",
+    ".po": "po",
+    ".pot": "po",
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-MARK = "\ufeff"  # the byte order mark, at the start of lines in files joined by `cat`
-SHOWN = 60  # characters of a faulty row in a message
+MEMORIES = ("tmx", "xliff", "po")
 NO_OBJECT = "no JSON object with the columns as keys"
 BY_COLUMNS = "pandas writes one object a row with to_json(..., orient='records', lines=True)"
 
 
-class Malformed(NamedTuple):
-    """A row that is not a pair of texts: its first line (from 1) and the reason."""
-
-    line: int
-    reason: str
-
-
-class Repeated(NamedTuple):
-    """A row that repeats the header, as in files joined by `cat`."""
-
-    line: int
-
-
-class Table(NamedTuple):
-    """An open file: the names of its two columns, an announcement about them, and its rows."""
-
-    columns: tuple[str, str]
-    announcement: str
-    unit: str  # of row numbers: line of text, record of a JSON array, row of Parquet or Arrow
-    rows: Iterator[Pair | Malformed | Repeated]
-
-
 def kind(path: Path) -> str:
-    """jsonl, csv, tsv, parquet or arrow, by the file's name; raises UserError for any other."""
-    if (found := KINDS.get(suffix(path))) is not None:
+    """The kind of a file by its name, a value of KINDS, xml or lines; raises UserError for any other."""
+    if (found := KINDS.get(suffix(path), "xml" if suffix(path) == ".xml" else None)) is not None:
         return found
     if remedy := unread_kind(suffix(path)):
         raise UserError(f"{path} {remedy}")
-    if command := paste_command(path):
-        raise UserError(f"{path} holds one language; put two files side by side: {command}")
+    if moses.half(path):
+        return "lines"
     known = ", ".join(KINDS)
-    raise UserError(f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz")
+    raise UserError(
+        f"{path}: unknown kind of file; there are {known}, and text also with .gz, .bz2, .xz, .zst"
+    )
 
 
 def suffix(path: Path) -> str:
@@ -89,23 +65,9 @@ def suffix(path: Path) -> str:
     return (Path(name.stem) if name.suffix in PACKINGS else name).suffix
 
 
-def paste_command(path: Path) -> str:
-    """The command that joins a file of one language, `corpus.de`, and its sibling; empty for other files."""
-    if not language_of(path.suffix[1:]):
-        return ""
-    beside = sorted(
-        other.suffix
-        for other in path.parent.glob("*.*")
-        if other.stem == path.stem and other.suffix != path.suffix and language_of(other.suffix[1:])
-    )
-    return (
-        " ".join(["paste", str(path), f"{path.with_suffix('')}{beside[0]}", f"> {path.stem}.tsv"])
-        if beside
-        else ""
-    )
-
-
-def open_table(path: Path, source: str | int, target: str | int) -> Table:
+def open_table(
+    path: Path, source: str | int, target: str | int, languages: Languages = (None, None)
+) -> Table:
     """Open a file whose source and target texts are in two columns, given by name or number from 0.
 
     - CSV follows RFC 4180. TSV has no quoting: a quotation mark is text. If the first lines show
@@ -117,19 +79,30 @@ def open_table(path: Path, source: str | int, target: str | int) -> Table:
     - JSON, Parquet and Arrow have names: a number counts the keys of the first row. Columns may also be
       under the feature `translation`. JSON is one object a line, an array of objects, or
       an array that is the value of the only key.
+    - In TMX, XLIFF, PO and files of one language each, a column is a language (`memories.choose`).
 
     Raises UserError if the file cannot be read or lacks a column. A faulty row is returned as Malformed.
     """
     found = kind(path)
     if found in ("parquet", "arrow"):
         return _open_columns(path, source, target, found == "arrow")
-    return (_open_json if found == "jsonl" else _open_delimited)(Source(path), source, target)
+    if found == "lines":
+        return moses.open_lines(path, source, target, languages)
+    file = Source(path, named_xml=found in ("tmx", "xliff"))
+    if not file.sample:
+        raise UserError(f"{path}: holds no line")
+    if file.is_xml or po.is_po(file.sample, found == "po"):
+        return memories.open_memory(file, found, source, target, languages)
+    if found in (*MEMORIES, "xml"):
+        content = "message of gettext (msgid)" if found == "po" else "XML"
+        raise UserError(f"{path} begins with no {content}, though its name ends so; name it by its content")
+    return (_open_json if found == "jsonl" else _open_delimited)(file, source, target)
 
 
 def _open_delimited(file: Source, source: str | int, target: str | int) -> Table:
     path = file.path
     dialect = detect(file, kind(path))
-    records = _records(file, dialect)
+    records = text_records.records(file, dialect)
     line, first = _first(path, records)
     named = isinstance(source, str) or isinstance(target, str)
     place, other = _find(path, first, source, target)
@@ -150,7 +123,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
 
     def rows() -> Iterator[Pair | Malformed | Repeated]:
         if not header:
-            yield _pair(line, names, first[place], first[other])
+            yield pair(line, names, first[place], first[other])
         for number, fields in records:
             if isinstance(fields, Malformed):
                 yield fields
@@ -162,7 +135,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
             else:
                 source, target = fields[place], fields[other]
                 if "\0" in source or "\0" in target:
-                    yield _pair(number, names, source, target)
+                    yield pair(number, names, source, target)
                 else:
                     yield Pair(source.lstrip(MARK), target.lstrip(MARK))
 
@@ -171,7 +144,7 @@ def _open_delimited(file: Source, source: str | int, target: str | int) -> Table
 
 def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
     """Whether one of the first rows has the same text in these columns as the first row."""
-    rows = (fields for _, fields in itertools.islice(_records(file, dialect), ROWS + 1))
+    rows = (fields for _, fields in itertools.islice(text_records.records(file, dialect), ROWS + 1))
     cells = (
         [fields[i] for i in places]
         for fields in rows
@@ -183,7 +156,7 @@ def _is_repeated(file: Source, dialect: Dialect, *places: int) -> bool:
 def _open_json(file: Source, source: str | int, target: str | int) -> Table:
     before = json_records.opening(file.sample)
     unit = "line" if before in (None, json_records.BLANK) else "record"
-    records = _records(file) if before is None else json_records.records(file, before)
+    records = text_records.records(file) if before is None else json_records.records(file, before)
     line, first = _first(file.path, records)
     if not isinstance(first, dict):
         raise UserError(f"{file.path}, {unit} {line}: {NO_OBJECT}")
@@ -202,7 +175,7 @@ def _open_json(file: Source, source: str | int, target: str | int) -> Table:
         for number, record in itertools.chain([(line, first)], records):
             row = record.get(NESTED) if nested and isinstance(record, dict) else record
             if isinstance(row, dict):
-                yield _pair(number, names, row.get(names[0]), row.get(names[1]))
+                yield pair(number, names, row.get(names[0]), row.get(names[1]))
             else:
                 yield record if isinstance(record, Malformed) else Malformed(number, NO_OBJECT)
 
@@ -214,7 +187,7 @@ def _open_columns(path: Path, source: str | int, target: str | int, is_arrow: bo
     columns = Columns(path, is_arrow, [source])
     place, other = _find(path, columns.names, source, target)
     names = columns.names[place], columns.names[other]
-    rows = (_pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
+    rows = (pair(number, names, *row) for number, row in enumerate(columns.rows(names), 1))
     return Table(names, f"columns {', '.join(columns.names)}", "row", rows)
 
 
@@ -244,123 +217,8 @@ def _find(path: Path, columns: list[str], source: str | int, target: str | int) 
             there = ", ".join(f"{number} {cut(name)!r}" for number, name in enumerate(columns))
             remedy = f"set ingest.{key} to the number of one, or to its name if line 1 is a header"
             if len(columns) == 1:
-                remedy = "a pair needs two; two files of one language each: paste OLD.de OLD.en > NEW.tsv"
+                remedy = "a pair needs two; two files of one language each: name them NAME.de and NAME.en"
             raise UserError(f"{path} has no column {wanted!r}; its columns are: {there}\n  {remedy}")
     if places[0] == places[1]:
         raise UserError(f"{path}: ingest.source_column and target_column are both {source!r}")
     return places[0], places[1]
-
-
-def _pair(line: int, names: tuple[str, str], source: Any, target: Any) -> Pair | Malformed:
-    """The row as a Pair if both values are texts, without leading byte order marks; else Malformed."""
-    for name, value in zip(names, (source, target), strict=True):
-        if value is None:
-            return Malformed(line, f"{name} is null or missing")
-        if isinstance(value, bytes):
-            return Malformed(line, f"{name} is not valid UTF-8: {cut(repr(value))}")
-        if not isinstance(value, str):
-            return Malformed(line, f"{name} is no text: {cut(repr(value))}")
-        if len(value) > LONGEST_LINE:
-            return Malformed(line, f"{name} has {len(value):,} characters: {cut(value)}")
-        if "\0" in value:
-            return Malformed(line, f"{name} holds a NUL character: {cut(value)}")
-        if not value.isascii() and re.search("[\ud800-\udfff]", value):
-            return Malformed(line, f"{name} holds half a surrogate pair: {cut(ascii(value))}")
-    return Pair(source.lstrip(MARK), target.lstrip(MARK))
-
-
-def cut(text: str, most: int = SHOWN) -> str:
-    """The first characters of a text for messages, with control characters escaped."""
-    shown = text if len(text) <= most else text[:most] + "…"
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", shown)
-
-
-class _Lines:
-    """The decoded lines of a file; `number` is that of the last one. Can continue after a ValueError.
-
-    `errors` is that of bytes.decode, since a record of several lines is checked as a whole.
-    """
-
-    def __init__(self, file: Source, errors: str) -> None:
-        self.number, self._path, self._errors = 0, file.path, errors
-        self._lines = file.lines()
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        data = next(self._lines)
-        self.number += 1
-        if self.number == 1:
-            check_line_ends(self._path, data)
-        return decode(data, self._errors)
-
-
-def _split(line: str, separator: str) -> list[str]:
-    text = line.removesuffix("\n").removesuffix("\r")
-    return text.split(separator) if text else []
-
-
-def _object(line: str) -> Any:
-    if line.isspace():
-        return []
-    record = json.loads(line)
-    return record if record != [] else None
-
-
-def _parser(dialect: Dialect | None) -> Callable[[Iterator[str]], Iterator[Any]]:
-    # Unlike a generator, `map` can continue after an error.
-    if dialect is None:
-        return partial(map, _object)
-    if dialect.quoted:
-        return partial(csv.reader, delimiter=dialect.separator, strict=True)
-    return partial(map, partial(_split, separator=dialect.separator))
-
-
-def _records(file: Source, dialect: Dialect | None = None) -> Iterator[tuple[int, Any]]:
-    """Every record that is not blank, or Malformed instead, with its first line.
-
-    A record that cannot be read gives one Malformed for each of its lines. Without a dialect records are
-    JSON, one a line.
-    """
-    quoted = dialect is not None and dialect.quoted
-    lines = _Lines(file, "surrogateescape" if quoted else "strict")
-    for _ in range(dialect.skipped if dialect else 0):
-        next(lines)
-    records = _parser(dialect)(lines)
-    while True:
-        start = lines.number + 1
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except UnicodeDecodeError as error:
-            shown = cut(repr(error.object[max(0, error.start - 20) : error.start + 20]))
-            yield lines.number, Malformed(lines.number, f"not valid UTF-8: {shown}")
-        except TooLongError as error:
-            yield lines.number, Malformed(lines.number, str(error))
-        except UserError:  # about the file, not this row
-            raise
-        except csv.Error as error:
-            reason = _csv_fault(error)
-            yield from ((line, Malformed(line, reason)) for line in range(start, lines.number + 1))
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            yield start, Malformed(start, f"not valid JSON: {reason}")
-        else:
-            if quoted and (bad := next(filter(_is_escaped, record), None)):
-                shown = cut(repr(bad.encode("utf-8", "surrogateescape")))
-                yield start, Malformed(start, f"not valid UTF-8: {shown}")
-            elif record != []:
-                yield start, record
-
-
-def _csv_fault(error: csv.Error) -> str:
-    if "new-line character" in str(error):
-        return "a carriage return inside a field that is not quoted; replace it: tr '\\r' ' ' < OLD > NEW"
-    return f"not valid CSV: {error}; is a quote not closed or not doubled?"
-
-
-def _is_escaped(field: str) -> bool:
-    """Whether a field has bytes that are not UTF-8, decoded by `surrogateescape`."""
-    return not field.isascii() and re.search("[\udc80-\udcff]", field) is not None

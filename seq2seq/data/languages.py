@@ -259,7 +259,7 @@ WORDS |= set(
 WORDS |= set("pan pap per pus run rum sag san sat sin sun tam tel ton tum vec vol war".split())
 OTHER_WORDS = set("da ha ja ne se si ta te ti".split())  # codes that are frequent words of other languages
 DOMAINS = set("id in jp ke kr th tz ug uk za".split())  # co.uk: codes that are countries after `co`
-SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml".split())
+SUFFIXES = set("gz bz2 xz zst tsv csv tab txt json jsonl ndjson parquet yaml yml tmx xlf xliff po".split())
 CELL = re.compile(r"[\w\s()\[\]:/'’.-]*[\w)\]:]")
 SEPARATED = re.compile(r"[^\W\d_]+|(?<![^\W_])\d{3}(?![^\W_])")  # words, and regions such as 419
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from seq2seq.common import integrity, paths
 from seq2seq.common.errors import UserError
-from seq2seq.data import formats
+from seq2seq.data import formats, moses
 
 CARDS = {"README.md", ".huggingface.yaml"}  # files that describe a folder in the hub's layout
 NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "test"}
@@ -32,6 +32,11 @@ class File(NamedTuple):
 
     name: str
     path: Path
+
+    def parts(self) -> list[File]:
+        """All files that are read for it: also that of the other language."""
+        paths = moses.parts(self.path)
+        return [self] if len(paths) == 1 else [File(str(Path(self.name).with_name(p.name)), p) for p in paths]
 
 
 def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]]:
@@ -59,17 +64,22 @@ def find_splits(folder: Path, config: str | None = None) -> dict[str, list[File]
             link.symlink_to((folder / file).resolve())
         twin.mkdir(exist_ok=True)
         found = {
-            split: [Path(str(name).removesuffix(added)) for name in names]
+            split: _one_of_each(folder, [Path(str(name).removesuffix(added)) for name in names])
             for split, names in _found(folder, twin, config, scratch).items()
         }
     if not by_card:
-        left = {file for file in files if file.name not in CARDS}.difference(*found.values())
+        used = {
+            part.path for split in found.values() for name in split for part in _file(folder, name).parts()
+        }
+        left = {file for file in files if file.name not in CARDS and folder / file not in used}
         for name in sorted(left):
             print(f"ingest: {folder / name} is not used: its name has no split, as other names do")
         _check_twice(folder, found)
-    return {
-        split: [File(str(name), folder / name) for name in sorted(names)] for split, names in found.items()
-    }
+    return {split: [_file(folder, name) for name in names] for split, names in found.items()}
+
+
+def _file(folder: Path, name: Path) -> File:
+    return File(str(name), folder / name)
 
 
 def _corpus_files(folder: Path) -> list[Path]:
@@ -85,7 +95,7 @@ def _corpus_files(folder: Path) -> list[Path]:
             check_link(folder, file)
         if file.is_file() and is_known:
             files.append(file.relative_to(folder))
-    return files
+    return files + _halves(folder, files)
 
 
 def check_link(folder: Path, file: Path) -> None:
@@ -111,14 +121,10 @@ def _found(folder: Path, twin: Path, config: str | None, scratch: str) -> dict[s
     try:
         builder = datasets.load_dataset_builder(str(twin), name=config, cache_dir=scratch)
     except (OSError, ValueError, YAMLError, datasets.exceptions.DatasetsError) as error:
-        if command := _moses(folder):
-            raise UserError(
-                f"{folder} holds a file for each language; put them side by side: {command}"
-            ) from None
         reason = str(error).replace(str(twin), str(folder))
         raise UserError(
             f"{folder} cannot be used as a corpus: {reason}\n"
-            "  put train.jsonl (or .csv, .tsv, .parquet; also .gz) into it, and if there are any "
+            "  put train.jsonl (or .csv, .tsv, .tmx, .parquet …; also .gz) into it, and if there are any "
             "validation.jsonl and test.jsonl"
         ) from None
     found = {}
@@ -131,10 +137,33 @@ def _found(folder: Path, twin: Path, config: str | None, scratch: str) -> dict[s
     return found
 
 
-def _moses(folder: Path) -> str:
-    """The command that joins the files of a folder with one file for each language; else empty."""
-    commands = map(formats.paste_command, sorted(folder.rglob("*.*")))
-    return next(filter(None, commands), "")
+def _halves(folder: Path, files: list[Path]) -> list[Path]:
+    """The files of one language each, relative to the folder, if at least two of them are a corpus.
+
+    Beside files of other kinds they are printed and not used: these may be made of them.
+    """
+    found = [file for file in sorted(folder.rglob("*")) if file.is_file() and moses.half(file)]
+    if not any(len(moses.beside(file)) > 1 for file in found):
+        return []
+    if any(file.name not in CARDS for file in files):
+        listed = ", ".join(str(file.relative_to(folder)) for file in found)
+        print(f"ingest: {listed} of {folder} are not used: it has files of other kinds")
+        return []
+    for file in found:
+        if file.is_symlink():
+            check_link(folder, file)
+    return [file.relative_to(folder) for file in found]
+
+
+def _one_of_each(folder: Path, names: list[Path]) -> list[Path]:
+    """The files without those that are read together with an earlier one, as its other language."""
+    kept: list[Path] = []
+    read: set[Path] = set()
+    for name in sorted(names):
+        if folder / name not in read:
+            kept.append(name)
+            read |= {*moses.parts(folder / name)}
+    return kept
 
 
 def _check_twice(folder: Path, found: Mapping[str, list[Path]]) -> None:

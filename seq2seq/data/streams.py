@@ -22,7 +22,7 @@ from typing import Any
 
 from seq2seq.common.errors import UserError
 
-PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
+PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 LONGEST_LINE = 2**20  # bytes of a line, and of a JSON record
 EXPANDED = 2**28  # bytes to which any archive may expand
 RATIO = 100  # times its size to which a larger archive may expand: text is compressed 3 to 10 times
@@ -36,10 +36,13 @@ MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b\x08"),
     "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
+# How XML begins, without a byte order mark; the second if the file's name is that of a kind of XML
+XML = re.compile(r"\s*<(\?xml\s|(!DOCTYPE\s+)?(\w+:)?(tmx|xliff)[\s>])")
+NAMED_XML = re.compile(r"(?i)\s*<(?!(!doctype\s+)?html[\s>])")
 # Formats recognised only to name the remedy
 FOREIGN = [
-    (rb"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it: zstd -d {name}"),
     (rb"\x04\x22\x4d\x18", "is packed by lz4; unpack it: lz4 -d {name}"),
     (rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07", "is an archive; unpack it and name a file or folder of it"),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it: tar -xf {name}, and name a file or folder of it"),
@@ -48,7 +51,6 @@ FOREIGN = [
     (rb"SQLite format 3\x00", "is an SQLite database, which is not read; export the table as TSV or CSV"),
     (rb"PAR1\x15", "is a Parquet file; name it .parquet"),
     (rb"ARROW1\x00\x00|\xff\xff\xff\xff", "is an Arrow file; name it .arrow"),
-    (rb"\s*<\?xml[ \t]|\s*<(tmx|xliff)[ >]", "is XML (TMX, XLIFF …), not read yet; export it as TSV"),
     (rb"(?i)\s*<(!doctype )?html[ >]", "is an HTML page; was a download answered by a page of the server?"),
 ]
 OFFICE = {"xl/": "a spreadsheet (xlsx)", "word/": "a document (docx)", "ppt/": "a presentation (pptx)"}
@@ -61,11 +63,11 @@ class TooLongError(ValueError):
 class Source:
     """A text file, packed or not: `sample` is its beginning, `note` a packing that its name does not show.
 
-    Raises UserError for a file whose first bytes are no UTF-8 text, that is damaged, or that expands
-    beyond EXPANDED bytes and RATIO times its size.
+    Raises UserError for a file whose first bytes are neither UTF-8 text nor XML, that is damaged, or that
+    expands beyond EXPANDED bytes and RATIO times its size.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, named_xml: bool = False) -> None:
         self.path, self.note = path, ""
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -79,7 +81,10 @@ class Source:
         self._most = max(EXPANDED, RATIO * path.stat().st_size) if self.packing else sys.maxsize
         with self._open() as unpacked, _damage(path):
             self.sample: bytes = unpacked.peek()
-        _check_text(path, self.sample)
+        start = NAMED_XML if named_xml else XML
+        self.is_xml = start.match(_xml_start(self.sample)) is not None
+        if not self.is_xml:  # which states its encoding
+            _check_text(path, self.sample)
 
     def lines(self) -> Iterator[bytes]:
         """Every line with its end; one that is too long is cut after LONGEST_LINE + 1 bytes."""
@@ -115,10 +120,32 @@ class Source:
         )
 
     def _open(self) -> io.BufferedReader:
-        openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+        openers: dict[str, Callable[[Path], Any]] = {
+            "gzip": gzip.open,
+            "bzip2": bz2.open,
+            "xz": lzma.open,
+            "zstd": _open_zstd,
+        }
         opener = openers.get(self.packing)
         raw = opener(self.path) if opener else self.path.open("rb", buffering=0)
         return io.BufferedReader(raw, BUFFER)
+
+
+def _open_zstd(path: Path) -> Any:
+    """A stream of the unpacked bytes; one that needs more than 128 MiB of memory fails."""
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+
+
+def _xml_start(sample: bytes) -> str:
+    """The first characters, decoded as XML is: by the byte order mark, or by the bytes of the first `<`."""
+    head = sample[:HEAD]
+    if head[:2] in (codecs.BOM_UTF16_LE, b"<\0"):
+        return head.decode("utf-16-le", "replace").lstrip("\ufeff")
+    if head[:2] in (codecs.BOM_UTF16_BE, b"\0<"):
+        return head.decode("utf-16-be", "replace").lstrip("\ufeff")
+    return head.decode("utf-8", "replace").lstrip("\ufeff")
 
 
 def decode(data: bytes, errors: str = "strict") -> str:
@@ -147,18 +174,16 @@ def unreadable(path: Path, error: Exception) -> UserError:
 def unread_kind(suffix: str) -> str:
     """The unsupported kind of a file, by its suffix, and the remedy; empty if it is unknown."""
     match suffix:
-        case (
-            ".tmx" | ".xlf" | ".xliff" | ".sdlxliff" | ".mqxliff" | ".po" | ".xml" | ".sgm" | ".html" | ".srt"
-        ):
-            return "is not read yet; export its sentence pairs as TSV"
+        case ".sgm" | ".html" | ".htm" | ".srt" | ".vtt":
+            return "is not read; export its sentence pairs as TSV"
         case ".docx" | ".doc" | ".odt" | ".pdf" | ".rtf":
             return "is a document, which is not read yet; export its sentence pairs as TSV"
         case ".xlsx" | ".xls" | ".ods":
             return "is a spreadsheet, which is not read; export the sheet as CSV (UTF-8)"
         case ".zip" | ".7z" | ".rar" | ".tar" | ".tgz":
             return "is an archive; unpack it and name a file or folder of it"
-        case ".zst" | ".lz4":
-            return f"is packed by {suffix[1:]}; unpack it first"
+        case ".lz4":
+            return "is packed by lz4; unpack it first"
     return ""
 
 
@@ -169,7 +194,7 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise unreadable(path, error) from None
-    except OSError as error:  # of bz2
+    except OSError as error:  # of bz2 and zstd
         if error.errno is not None:
             raise
         raise unreadable(path, error) from None

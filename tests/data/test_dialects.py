@@ -8,7 +8,8 @@ import pytest
 
 from seq2seq.common.errors import UserError
 from seq2seq.data.corpus import Pair
-from seq2seq.data.formats import Repeated, open_table
+from seq2seq.data.formats import open_table
+from seq2seq.data.rows import Repeated
 
 TABLE = [
     ('Er sagt "ja".', 'He says "yes".'),
@@ -142,7 +143,7 @@ def test_speech_alone_is_announced(tmp_path):
         (
             "x.txt",
             "Hallo, Welt\nJa, gut\nNein, nicht\n",
-            "has no column 1.*\n.*paste OLD.de OLD.en > NEW.tsv",
+            "has no column 1.*\n.*name them NAME.de and NAME.en",
         ),
     ],
 )

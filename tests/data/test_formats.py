@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from seq2seq.common.errors import UserError
 from seq2seq.data import columnar
 from seq2seq.data.corpus import Pair
-from seq2seq.data.formats import Malformed, kind, open_table
+from seq2seq.data.formats import kind, open_table
+from seq2seq.data.rows import Malformed
 
 os.environ.setdefault("USE_TORCH", "0")
 

@@ -7,7 +7,8 @@ import pytest
 from seq2seq.common.errors import UserError
 from seq2seq.data import json_records, streams
 from seq2seq.data.corpus import Pair
-from seq2seq.data.formats import NO_OBJECT, Malformed, open_table
+from seq2seq.data.formats import NO_OBJECT, open_table
+from seq2seq.data.rows import Malformed
 
 RECORDS = [{"de": f'哈 "{n}" [\\]}}', "en": f"ha\n{n}"} for n in range(30)]
 PAIRS = [Pair(*record.values()) for record in RECORDS]

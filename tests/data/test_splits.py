@@ -62,12 +62,45 @@ def test_one_split_in_two_kinds(tmp_path):
         find_splits(tmp_path)
 
 
-def test_one_file_for_each_language(tmp_path):
-    fill(tmp_path, "train.de", "train.en")
-    with pytest.raises(
-        UserError, match=rf"side by side: paste {tmp_path}/train.de {tmp_path}/train.en > train"
-    ):
-        find_splits(tmp_path)
+def test_one_file_for_each_language(tmp_path, capsys):
+    fill(tmp_path, "train.de", "train.en", "valid.de.gz", "valid.en.gz", "test.en", "test.de", "README.md")
+    found = find_splits(tmp_path)
+    expected = {"train": ["train.de"], "validation": ["valid.de.gz"], "test": ["test.de"]}
+    assert names(found) == expected
+    assert found["train"][0].parts() == [
+        File("train.de", tmp_path / "train.de"),
+        File("train.en", tmp_path / "train.en"),
+    ]
+    assert capsys.readouterr().out == ""
+    (tmp_path / "test.de").unlink()  # a language alone is no split to leave out silently
+    assert names(find_splits(tmp_path))["test"] == ["test.en"]
+    with pytest.raises(UserError, match=r"test.en holds one language"):
+        open_table(tmp_path / "test.en", 0, 1)
+
+
+def test_files_of_one_language_without_split_names(tmp_path):
+    fill(tmp_path, "a/Europarl.de-en.de", "a/Europarl.de-en.en", "b/news.de", "b/news.en", "a/LICENSE")
+    fill(tmp_path, "a/Europarl.de-en.xml")
+    assert names(find_splits(tmp_path)) == {"train": ["a/Europarl.de-en.de", "b/news.de"]}
+
+
+def test_files_of_one_language_beside_other_kinds_are_named(tmp_path, capsys):
+    fill(tmp_path, "train.de", "train.en", "train.tsv")
+    assert names(find_splits(tmp_path)) == {"train": ["train.tsv"]}
+    expected = f"ingest: train.de, train.en of {tmp_path} are not used: it has files of other kinds\n"
+    assert capsys.readouterr().out == expected
+    (tmp_path / "train.en").unlink()
+    find_splits(tmp_path)
+    assert capsys.readouterr().out == ""
+
+
+def test_memories(tmp_path):
+    fill(tmp_path, "train.tmx", "train-2.sdlxliff", "validation.po", "test.xlf.gz", "train-3.tsv.zst")
+    assert names(find_splits(tmp_path)) == {
+        "train": ["train-2.sdlxliff", "train-3.tsv.zst", "train.tmx"],
+        "validation": ["validation.po"],
+        "test": ["test.xlf.gz"],
+    }
 
 
 def test_saved_datasets(tmp_path):

@@ -280,7 +280,7 @@ def test_far_too_many_malformed_rows_stop_at_once():
         ("x.tsv", "a\tb\n", "x.tsv is too small to make a validation split"),
         ("x.tsv", "de\ten\n", "the train split of x.tsv has no pairs"),
         ("x.foo", "a\tb\n", "x.foo: unknown kind of file"),
-        ("x.tmx", "<tmx>", "x.tmx is not read yet; export its sentence pairs as TSV"),
+        ("x.tmx", "<tmx>", "x.tmx, line 1: no element found: the file ends too early; is it incomplete?"),
     ],
 )
 def test_unusable_input_is_named_with_a_remedy(name, text, message):
