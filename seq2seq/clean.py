@@ -21,15 +21,13 @@ from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import direction, filters
-from seq2seq.data.contamination import BATCH, Hit, Index
+from seq2seq.data import contamination_log, direction, filters
+from seq2seq.data.contamination import BATCH
+from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
 from seq2seq.data.corpus import Pair, count_pairs, digest, read_split, write_split
 
-EXACT, NEAR = "contaminated_exact", "contaminated_near"
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
 SAMPLED = 20  # dropped pairs reported, of each split and reason
-LISTED = 50  # hits of contaminated pairs reported, of each set and kind
-SHOWN = 300  # characters reported of a side
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured
 LEAST_SPREAD = 1.0  # of lengths; 1.15 in Multi30k de-en and Tatoeba en-ru, less in a corpus of few phrases
@@ -60,7 +58,7 @@ class Tally:
         self.hits[reason] += 1
         if self.hits[reason] <= SAMPLED:
             row = {"split": self.split, "row": self.read, "reason": reason}
-            self.sample.append(row | {"source": _shown(pair.source), "target": _shown(pair.target)})
+            self.sample.append(row | {"source": shown(pair.source), "target": shown(pair.target)})
 
     def counts(self) -> dict[str, int]:
         """Hits by reason, zeros included."""
@@ -69,57 +67,6 @@ class Tally:
     def __str__(self) -> str:
         counts = ", ".join(f"{n:,} {reason}" for reason, n in self.counts().items() if n)
         return counts or "none"
-
-
-class ContaminationLog:
-    """Compares training pairs with the evaluation sets, and records those that are too similar."""
-
-    def __init__(self, sets: dict[str, list[Pair]], share: float) -> None:
-        self._sets, self._share = sets, share
-        self._index = Index(sets, share)
-        self._rows: dict[str, set[int]] = {name: set() for name in sets}
-        self._pairs = {name: {"pairs": 0, "exact": 0, "near": 0} for name in sets}
-        self._hits: list[dict[str, Any]] = []
-        self._listed: Counter[tuple[str, str]] = Counter()
-
-    def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
-        """For each training pair the evaluation sentences that it is too similar to."""
-        return self._index.match(pairs)
-
-    def record(self, hits: list[Hit], pair: Pair, row: int) -> str:
-        """Count and list the hits of a training pair; returns the reason for dropping it."""
-        for name in {hit.set for hit in hits}:
-            self._pairs[name]["pairs"] += 1
-            for kind in {hit.kind for hit in hits if hit.set == name}:  # may be both
-                self._pairs[name][kind] += 1
-        for hit in hits:
-            self._rows[hit.set].add(hit.row)
-            self._list(hit, pair, row)
-        return EXACT if any(hit.kind == "exact" for hit in hits) else NEAR
-
-    def _list(self, hit: Hit, pair: Pair, row: int) -> None:
-        self._listed[hit.set, hit.kind] += 1
-        if self._listed[hit.set, hit.kind] <= LISTED:
-            sentence = self._sets[hit.set][hit.row]
-            self._hits.append(
-                {
-                    **hit._asdict(),
-                    "share": round(hit.share, 4),
-                    "train_row": row,
-                    "train_source": _shown(pair.source),
-                    "train_target": _shown(pair.target),
-                    "source": _shown(sentence.source),
-                    "target": _shown(sentence.target),
-                }
-            )
-
-    def report(self, action: str) -> dict[str, Any]:
-        """The contents of reports/contamination.json."""
-        sets = {
-            name: {"sentences": len(pairs), "contaminated": len(self._rows[name]), **self._pairs[name]}
-            for name, pairs in self._sets.items()
-        }
-        return {"action": action, "share": self._share, "sets": sets, "hits": self._hits}
 
 
 def clean(params: Params) -> None:
@@ -149,7 +96,7 @@ def clean(params: Params) -> None:
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, settings)
     if params.clean.contamination == "fail" and found["hits"]:
-        raise UserError(_refused(found))
+        raise UserError(contamination_log.refused(found))
     if not kept:
         raise UserError(_nothing_left(train))
     _check_shares(train, params.clean)
@@ -165,7 +112,7 @@ def clean(params: Params) -> None:
     )
     print(f"clean: kept whole: {flagged}")
     if params.clean.contamination == "report" and found["hits"]:
-        print(f"clean: left in train: {_counts(found)}; see {paths.CONTAMINATION}")
+        print(f"clean: left in train: {contamination_log.counts(found)}; see {paths.CONTAMINATION}")
 
 
 def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
@@ -282,28 +229,6 @@ def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]
     paths.CONTAMINATION.write_text(text + "\n", encoding="utf-8")
 
 
-def _refused(found: dict[str, Any]) -> str:
-    first = found["hits"][0]
-    sentence = {name: first[name] for name in ("source", "target")}
-    return (
-        f"{_counts(found)}, e.g. pair {first['train_row']:,} of train, {first['train_source']!r} → "
-        f"{first['train_target']!r}, is {sentence['source']!r} → {sentence['target']!r} of {first['set']} "
-        f"(all in {paths.CONTAMINATION}); give sets that differ, or set clean.contamination: drop"
-    )
-
-
-def _counts(found: dict[str, Any]) -> str:
-    """The numbers of contaminated training pairs, by set."""
-    sets = ((name, one) for name, one in found["sets"].items() if one["pairs"])
-    return ", ".join(
-        f"{one['pairs']:,} of train too similar to {one['contaminated']:,} of {name}" for name, one in sets
-    )
-
-
-def _shown(text: str, most: int = SHOWN) -> str:
-    return text if len(text) <= most else text[:most] + "…"
-
-
 def _check_shares(train: Tally, params: Clean) -> None:
     """Raise UserError if a filter or contamination dropped more than its limit, or too little is left.
 
@@ -335,8 +260,7 @@ def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
     """The first dropped pairs, a line each, and the file with more."""
     found = [row for row in train.sample if row["reason"] in reasons][:PRINTED]
     lines = (
-        f"\n  {row['reason']}: {_shown(row['source'], BRIEF)} → {_shown(row['target'], BRIEF)}"
-        for row in found
+        f"\n  {row['reason']}: {shown(row['source'], BRIEF)} → {shown(row['target'], BRIEF)}" for row in found
     )
     return "".join(lines) + f"\n  more of them: {paths.DROPPED}"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from seq2seq import clean as stage
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
+from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split, write_split
 from seq2seq.data.filters import NAMES
@@ -208,7 +209,7 @@ NEARLY = [
 
 
 def test_the_list_of_hits_is_bounded(root, monkeypatch):
-    monkeypatch.setattr(stage, "LISTED", 2)
+    monkeypatch.setattr(contamination_log, "LISTED", 2)
     run(numbered(3) + NEARLY[:1] * 5)
     report = json.loads(paths.CONTAMINATION.read_text())
     assert report["sets"]["test"]["exact"] == 5
