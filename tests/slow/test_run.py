@@ -8,6 +8,15 @@ import pytest
 
 from flows.__main__ import main
 from seq2seq.common import params
+from tests.support import projects
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This project's tree without anything that ran, the current folder."""
+    folder = projects.make(tmp_path)
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
