@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*_cache", "config.local")
 AT_THE_ROOT = shutil.ignore_patterns(
     *(".venv", ".git", ".cache", ".prefect", ".checkpoints", ".run.lock", ".hypothesis", "build"),
-    *("data", "model", "reports", "mlruns", "mlflow.db*", "dvc.lock"),
+    *("data", "model", "reports", "mlruns", "mlflow.db*", "dvc.lock", "site"),
 )
 # The DAG in seconds: fewer pairs than any recipe has.
 TINY = ["ingest.train_size=400", "ingest.validation_size=40", "ingest.test_size=40"]
