@@ -14,13 +14,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import chdir
 from pathlib import Path
 
-from seq2seq.common import environment, params, paths, recipes
+from seq2seq.common import environment, params, recipes
 from seq2seq.common.errors import UserError
-from seq2seq.data import direction, filters, formats
-from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.data import filters, formats
+from seq2seq.data.corpus import Pair
 from seq2seq.data.direction import Direction, Side
 
 ROOT = Path(__file__).parents[1]
@@ -36,9 +35,9 @@ def misaligned(rng: random.Random, pairs: Sequence[Pair], at: int) -> Pair:
 def other_language(rng: random.Random, pairs: Sequence[Pair], at: int) -> Pair:
     """One side in the language of the other, of another sentence."""
     other = pairs[rng.randrange(len(pairs))]
-    return (
-        Pair(pairs[at].source, other.source) if rng.random() < 0.5 else Pair(other.target, pairs[at].target)
-    )
+    if rng.random() < 0.5:
+        return Pair(pairs[at].source, other.source)
+    return Pair(other.target, pairs[at].target)
 
 
 def untranslated(rng: random.Random, pairs: Sequence[Pair], at: int) -> Pair:
@@ -133,17 +132,14 @@ def find(
     noisy: Sequence[Pair], kinds: Sequence[str], clean: params.Clean, sides: Direction
 ) -> dict[str, Counter[str]]:
     """The filters that drop the pairs of each kind; `repaired` where the pair is as it was before."""
-    from seq2seq.clean import _identity, _with_lengths
-
-    checked, spread = _with_lengths(clean)
-    chosen = filters.Filters(checked, sides, spread)
+    chosen = filters.Filters.measured(clean, sides, noisy)
     seen: set[int] = set()
     found: dict[str, Counter[str]] = {kind: Counter() for kind in (*(k.__name__ for k in KINDS), CLEAN)}
     for pair, kind in zip(noisy, kinds, strict=True):
         source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
         reason = chosen.reason(source, target)
         if reason is None:
-            key = _identity(Pair(source, target), checked)
+            key = chosen.identity(Pair(source, target))
             reason = "duplicate" if key in seen else None
             seen.add(key)
         if reason is None and kind in (mojibake.__name__, markup.__name__) and (source, target) != pair[:2]:
@@ -180,7 +176,7 @@ def settings(recipe: str, overrides: Sequence[str]) -> params.Clean:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant, look, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("corpus", type=Path, help="a file of clean pairs, or a grammar")
+    parser.add_argument("corpus", type=Path, help="a file of clean pairs")
     parser.add_argument("--columns", nargs=2, default=["0", "1"], help="source and target: name or number")
     parser.add_argument("--languages", nargs=2, default=["de", "en"], help="BCP 47 tags of both sides")
     parser.add_argument("--recipe", default="local", help="whose `clean` section is used")
@@ -202,13 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with options.out.open("w", encoding="utf-8") as file:
             for pair, kind in zip(noisy, kinds, strict=True):
                 print(kind, *pair[:2], sep="\t", file=file)
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        write_split(paths.RAW, "train", noisy)
-        sides = Direction(*(Side(language) for language in options.languages))
-        direction.write(paths.RAW, sides)
-        read = list(read_split(paths.RAW, "train"))
-        found = find(read, kinds, clean, sides)
-        shutil.rmtree(paths.RAW)
+    sides = Direction(*(Side(language) for language in options.languages))
+    found = find(noisy, kinds, clean, sides)
     print(f"{len(pairs):,} clean pairs, {options.each} faults of each kind, recipe {options.recipe}")
     print("\n".join(table(found)))
     return 0

@@ -58,12 +58,15 @@ def clean() -> list[tuple[Path, str]]:
             output.unlink(missing_ok=True)
     for checkpoint in _checkpoints():
         shutil.rmtree(checkpoint)
-    for path in (*OURS, *([] if (waiting := any(outbox.FOLDER.rglob("*.zip"))) else [outbox.FOLDER])):
+    ours = [*OURS, outbox.FOLDER]
+    if any(outbox.FOLDER.rglob("*.zip")):
+        left.append((ours.pop(), "it holds records that wait for MLflow"))
+    for path in ours:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     for folder in ("data", paths.REPORTS, paths.CHECKPOINTS, ".cache"):
         with suppress(OSError):  # missing, or somebody's files are in it
             Path(folder).rmdir()
-    return left + ([(outbox.FOLDER, "it holds records that wait for MLflow")] if waiting else [])
+    return left
 
 
 def _reason(output: Path, *, is_recorded: bool, is_listed: bool) -> str:

@@ -9,7 +9,6 @@ filters only count. A filter that drops much of train stops the run.
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,14 +23,12 @@ from seq2seq.common.progress import Progress, duration
 from seq2seq.data import contamination_log, direction, filters
 from seq2seq.data.contamination import BATCH
 from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
-from seq2seq.data.corpus import Pair, count_pairs, digest, read_split, write_split
+from seq2seq.data.corpus import Pair, count_pairs, read_split, write_split
 
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
 SAMPLED = 20  # dropped pairs reported, of each split and reason
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
-MEASURED = 100_000  # pairs whose lengths are measured
-LEAST_SPREAD = 1.0  # of lengths; 1.15 in Multi30k de-en and Tatoeba en-ru, less in a corpus of few phrases
-NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
+MEASURED = 100_000  # pairs whose lengths are measured; of a larger corpus every n-th one
 
 REMEDIES = filters.REMEDIES | {
     EXACT: "the evaluation sets contain pairs of train: give splits that differ",
@@ -76,10 +73,11 @@ def clean(params: Params) -> None:
     """
     began = time.monotonic()
     filters.check(params.clean)
-    settings, spread = _with_lengths(params.clean)
     sides = direction.read(paths.RAW)
     direction.write(paths.CORPUS, sides)
-    chosen = filters.Filters(settings, sides, spread)
+    step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
+    sample = islice(read_split(paths.RAW, "train"), 0, None, step)
+    chosen = filters.Filters.measured(params.clean, sides, sample)
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
@@ -94,7 +92,7 @@ def clean(params: Params) -> None:
         pairs = progress.over(read_split(paths.RAW, "train"))
         kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
     found = log.report(params.clean.contamination)
-    _report(train, tallies, found, settings)
+    _report(train, tallies, found, chosen.params)
     if params.clean.contamination == "fail" and found["hits"]:
         raise UserError(contamination_log.refused(found))
     if not kept:
@@ -125,28 +123,6 @@ def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
         yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
 
 
-def _with_lengths(params: Clean) -> tuple[Clean, float]:
-    """The settings with a typical ratio of lengths, and the spread of the lengths of train's pairs.
-
-    A ratio that is null is the median of the pairs; the spread is in units of `filters.deviation`. Both are
-    robust to wrong pairs. Of a large corpus every n-th pair is measured.
-    """
-    ratio = params.typical_length_ratio
-    if ratio is not None and params.max_length_deviation is None:
-        return params, 0.0
-    step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
-    lengths = []
-    for pair in islice(read_split(paths.RAW, "train"), 0, None, step):
-        source, target = (filters.tidy(text, params.unicode_form) for text in pair[:2])
-        if source and target:
-            lengths.append((len(source), len(target)))
-    if ratio is None:
-        found = statistics.median(target / source for source, target in lengths) if lengths else 1.0
-        ratio = max(round(found, 3), 0.001)
-    spread = statistics.median(abs(filters.deviation(*pair, ratio)) for pair in lengths) if lengths else 0.0
-    return params.model_copy(update={"typical_length_ratio": ratio}), max(NORMAL * spread, LEAST_SPREAD)
-
-
 def _clean_train(
     pairs: Iterable[Pair], chosen: filters.Filters, log: ContaminationLog, tally: Tally
 ) -> Iterator[Pair]:
@@ -168,7 +144,7 @@ def _clean_train(
                 contaminated = log.record(hits, tidy, tally.read)
                 reason = None if params.contamination == "report" else contaminated
             if reason is None:
-                key = _identity(tidy, params)
+                key = chosen.identity(tidy)
                 reason = "duplicate" if key in seen else None
                 seen.add(key)
             if reason:
@@ -176,15 +152,6 @@ def _clean_train(
             else:
                 yield _rewritten(pair, tidy.source, tidy.target, tally)
             tally.read += 1
-
-
-def _identity(pair: Pair, params: Clean) -> int:
-    """The digest by which a pair is a duplicate of another: of both sides, or of one."""
-    if params.fold_duplicates:
-        pair = Pair(*("".join(filter(str.isalnum, text)) or text for text in pair[:2]))
-    if params.duplicates == "pair":
-        return (digest(pair.source) * 3 + digest(pair.target)) % 2**64  # (a, b) differs from (b, a)
-    return digest(pair.source if params.duplicates == "source" else pair.target)
 
 
 def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:

@@ -133,6 +133,26 @@ def first_ran(
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the token ids of a small corpus."""
+    from tests.support import trainer
+
+    folder = tmp_path_factory.mktemp("tokens")
+    trainer.write_tokens(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """The outcome of a training on `tokens` from its beginning to its end."""
+    from tests.support import trainer
+
+    trained = trainer.trainer(tokens, tmp_path_factory.mktemp("store"))
+    trained.fit(trainer.Recorder())
+    return trainer.outcome(trained)
+
+
 @pytest.fixture(autouse=True)
 def _forget_the_server() -> Iterator[None]:
     """Logging a model sets the server of the whole process; reset it after each test."""

@@ -1,6 +1,6 @@
 """Recipes and overrides: what `seq2seq use` and `seq2seq run` write into params.yaml.
 
-Why: params.yaml stays complete and valid, and keeps its comments, whoever changes it.
+Why: params.yaml stays complete and valid, and keeps its comments.
 """
 
 from __future__ import annotations

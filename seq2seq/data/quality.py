@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from seq2seq.data.direction import Side
+from seq2seq.data.words import repeated_phrase
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -26,7 +27,6 @@ MARKUP = re.compile(rf"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>|<!--|{ENTITY.pattern}"
 ENDS = frozenset(".!?…。！？।॥؟։")
 AFTER_END = "\"'”“’‘»«)]›‹」』 "
 REPLACEMENT = "\ufffd"  # what decoders write for bytes that are no text
-LONGEST_REPEATED = 60  # characters of a repeated phrase
 CASED = 6  # letters with a case from which on a text can be in capitals
 # Languages that the identifier confuses, since their written forms differ little.
 CLOSE = (
@@ -93,15 +93,12 @@ def repaired(text: str) -> str:
     return ftfy.fix_encoding(text)
 
 
-@cache
-def _repetition(times: int) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\S)(\S.{{0,{LONGEST_REPEATED}}}?)(?: \1){{{times}}}(?!\S)")
-
-
 def repeats(text: str, times: int) -> bool:
     """Whether words or a phrase follow each other more than `times` times."""
-    words = text.split(" ")
-    return len(words) > times and len(set(words)) < len(words) and bool(_repetition(times).search(text))
+    parts = text.split(" ")
+    if len(parts) <= times or len(set(parts)) == len(parts):  # fast, and true of most texts
+        return False
+    return re.search(repeated_phrase(times + 1), f"{text} ") is not None
 
 
 def ends_sentence(text: str) -> bool:

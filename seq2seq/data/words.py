@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Literal, NamedTuple
 
+LONGEST_PHRASE = 60  # characters of a repeated phrase, at most
 # Blocks of scripts without spaces between words: first and last code point.
 HAN_AND_KANA = (
     (0x2E80, 0x2FDF),  # radicals
@@ -183,3 +184,8 @@ def main_script(texts: Iterable[str]) -> str | None:
     if most in WRITTEN_IN["Japanese"] and kana >= LEAST_KANA * total:
         return "Japanese"
     return "Korean" if most == "Hangul" else most
+
+
+def repeated_phrase(times: int) -> str:
+    """A pattern of words that stand `times` times in a row, each time followed by a blank; its group 1."""
+    return rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{times - 1}}}"

@@ -24,7 +24,6 @@ from seq2seq.evaluation.scores import sentence_chrf
 
 BLANKS = ("", "   ", "\t")
 SHORTEST_MISSPELT = 5  # letters: with two swapped, a shorter word is often another word
-LONGEST_PHRASE = 60  # characters of a repeated phrase, at most
 NO_WORD = re.compile(r"(?!(?<=\w)['’](?=\w))[^\w\s]|_")  # punctuation, but no apostrophe inside a word
 CHARACTERS_IN_WORD = 4  # at most, where the translation is written without spaces
 NO_ANSWER = "the model fails on it"
@@ -299,10 +298,9 @@ def repetition(text: str, times: int) -> str:
 
     Punctuation does not count: `ja, ja, ja` repeats as `ja ja ja` does.
     """
-    spaced, again = " ".join(NO_WORD.sub(" ", text).split()) + " ", times - 1
-    phrases = rf"(?<!\S)(\S.{{0,{LONGEST_PHRASE}}}? )\1{{{again}}}"
-    pieces = rf"(\S{{2,{LONGEST_PHRASE}}}?)\2{{{again}}}"
-    for found in re.finditer(f"{phrases}|{pieces}", spaced):
+    spaced = " ".join(NO_WORD.sub(" ", text).split()) + " "
+    pieces = rf"(\S{{2,{words.LONGEST_PHRASE}}}?)\2{{{times - 1}}}"
+    for found in re.finditer(f"{words.repeated_phrase(times)}|{pieces}", spaced):
         phrase = (found[1] or found[2]).strip()
         if any(map(str.isalpha, phrase)):
             return phrase

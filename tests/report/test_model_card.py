@@ -1,24 +1,15 @@
 """The card's metadata as the hub reads it, and escaping of texts in Markdown."""
 
 import re
-import shutil
 from typing import Any
 
-import pytest
 from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.common import params, paths, recipes, workspace
 from seq2seq.report import model_card, page
-from tests.support.projects import ROOT
 from tests.support.report_record import HOSTILE, lay, record
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
 
 
 def written(files):

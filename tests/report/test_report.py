@@ -12,18 +12,11 @@ from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
 from seq2seq.gate.policy import judge
 from seq2seq.report import context, page
-from tests.support.projects import ROOT
 from tests.support.report_record import HOSTILE, ORIGIN, lay, record
 
 VOID = {"meta", "link"}
 HEBREW = "שלושה כלבים (2) משחקים בשלג."
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
 
 
 def written(files):

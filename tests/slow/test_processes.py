@@ -91,7 +91,7 @@ def test_a_killed_gate_leaves_no_model_process(tmp_path: Path) -> None:
         wait_for(lambda: file.exists() and file.read_text(), 60, "the model's process")
         asker.kill()
         asker.wait()
-        wait_for(lambda: ended(int(file.read_text())), 60, "the end of the model's process")
+        assert wait_for(lambda: ended(int(file.read_text())), 60, "the end of the model's process")
     finally:
         asker.kill()
         asker.wait()

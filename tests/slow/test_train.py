@@ -15,21 +15,7 @@ from seq2seq.training import cuda_graphs
 from seq2seq.training.checkpoints import BEFORE, FILE, Checkpoints
 from tests.support import projects
 from tests.support.tape import Tape
-from tests.support.trainer import Recorder, outcome, trainer, write_tokens
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("tokens")
-    write_tokens(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tokens, tmp_path_factory):
-    trained = trainer(tokens, tmp_path_factory.mktemp("store"))
-    trained.fit(Recorder())
-    return outcome(trained)
+from tests.support.trainer import Recorder, outcome, trainer
 
 
 def test_the_same_seed_gives_the_same_model_and_another_another(tokens, tmp_path, uninterrupted):

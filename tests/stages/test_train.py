@@ -14,21 +14,7 @@ from seq2seq import train
 from seq2seq.common.errors import UserError
 from seq2seq.training import checkpoints
 from seq2seq.training.checkpoints import FILE, Checkpoints, fingerprint
-from tests.support.trainer import SETTINGS, Recorder, outcome, trainer, write_tokens
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("tokens")
-    write_tokens(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tokens, tmp_path_factory):
-    trained = trainer(tokens, tmp_path_factory.mktemp("store"))
-    trained.fit(Recorder())
-    return outcome(trained)
+from tests.support.trainer import SETTINGS, Recorder, outcome, trainer
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
