@@ -80,7 +80,7 @@ def compare(kinds: Iterable[str], figure: Path = FIGURE) -> None:
             raise UserError("another comparison is running in this project") from None
         cache = _dvc_cache()
         for kind in chosen:  # before the first training, so that later edits change none of them
-            _prepare(kind, (checked.ingest.path, checked.ingest.evaluation_folder), cache)
+            _prepare(kind, [source.path for source in checked.ingest.sources.values()], cache)
         results = {kind: _result(kind) for kind in chosen}
         if len({result.test_digest for result in results.values()}) > 1:
             raise UserError("the evaluation set has changed during the comparison: compare again")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flows.dvc_runner import Outcome
 
 HOME = Path(".prefect")
+Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
 
 
 def command(options: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def dry(options: argparse.Namespace, display: console.Console) -> int:
     return Exit.DONE
 
 
-def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[dag.Node]]:
+def plan(options: argparse.Namespace) -> tuple[params.Params, Changes, list[dag.Node]]:
     """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
     if not paths.PARAMS.is_file():
         raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
@@ -79,18 +80,19 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, dag.Changes, list[
         try:
             changes = apply(options.recipe, options.set, draft)
             wanted = params.load(draft)
+            nodes = dag.read(draft if changes else None)
         except params.ParamsError as error:  # of the file that the person edits
             raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
-    return wanted, changes, dag.select(dag.read(changes), options.until, options.force)
+    return wanted, changes, dag.select(nodes, options.until, options.force)
 
 
-def _announce(display: console.Console, current: params.Params, changes: dag.Changes) -> None:
+def _announce(display: console.Console, current: params.Params, changes: Changes) -> None:
     display.print(summary.first_line(current))
     for key, before, after in changes:
         display.print(f"  {key}: {params.show(before)} -> {params.show(after)}")
 
 
-def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> dag.Changes:
+def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAMS) -> Changes:
     """`seq2seq use`: rewrite params.yaml; returns what changed. Raises ParamsError."""
     if recipe is None and not overrides:
         return []

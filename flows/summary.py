@@ -22,7 +22,9 @@ KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "th
 
 def first_line(current: Params, recipes: Path = paths.RECIPES) -> str:
     """Which recipe params.yaml is, which corpus it names and which model it makes."""
-    return f"{closest_recipe(current, recipes)}: {current.ingest.path} -> {current.register.name}"
+    sources = current.ingest.sources
+    corpus = ", ".join(sources[name].path for name in current.ingest.training_sources)
+    return f"{closest_recipe(current, recipes)}: {corpus} -> {current.register.name}"
 
 
 def closest_recipe(current: Params, recipes: Path = paths.RECIPES) -> str:

@@ -23,7 +23,8 @@ from seq2seq.common.exits import EPILOG, Exit
 from seq2seq.common.masking import mask
 
 STAGES = {
-    "ingest": "read a grammar, files or a pinned hub dataset into splits",
+    "ingest": "read a source of the corpus (a grammar, files or a pin) into splits",
+    "mix": "list the sources to train on, and put their evaluation sets together",
     "clean": "filter, deduplicate, remove test sentences from train",
     "tokenize": "train the SentencePiece model and encode the splits",
     "train": "train the encoder-decoder",
@@ -47,7 +48,11 @@ def run(options: argparse.Namespace) -> int:
         processes.die_with_dvc()  # which, killed, would leave it writing as an orphan
     environment.configure_process()
     try:
-        return run_stage(options.command) if options.command in STAGES else run_command(options)
+        return (
+            run_stage(options.command, getattr(options, "source", None))
+            if options.command in STAGES
+            else run_command(options)
+        )
     except ModuleNotFoundError as error:  # DVC called by its path runs the stages by the system's Python
         if (error.name or "").startswith("seq2seq"):
             raise
@@ -77,8 +82,8 @@ def run_command(options: argparse.Namespace) -> int:
         return Exit.FAILED
 
 
-def run_stage(name: str) -> int:
-    """Run a stage with the whole of params.yaml checked first; returns the exit status.
+def run_stage(name: str, part: str | None = None) -> int:
+    """Run a stage, or a part of it, with the whole of params.yaml checked first; returns the exit status.
 
     How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
     for every failure, and a caller retries only some.
@@ -92,10 +97,10 @@ def run_stage(name: str) -> int:
     again: list[str] = []
     try:
         checked = params.load()
-        if os.environ.get("DVC_STAGE") == name:  # by hand a stage takes what lies there
-            integrity.check_inputs(name)
+        if os.environ.get("DVC_STAGE") == (name if part is None else f"{name}@{part}"):
+            integrity.check_inputs(name)  # by hand a stage takes the files as they are
         stage = getattr(importlib.import_module(f"seq2seq.{name}"), name)
-        stage(checked)
+        stage(checked, *([part] if part is not None else []))
         if name not in RECORDED:
             outbox.deliver_all()
         status, kind = "ran", ""
@@ -148,7 +153,9 @@ def new_parser() -> tuple[argparse.ArgumentParser, Any]:
 def add_commands(commands: Any) -> None:
     """Add the stages, and the commands of seq2seq/commands, to the sub-parsers of argparse."""
     for name, text in STAGES.items():
-        commands.add_parser(name, help=text, description=text)
+        stage = commands.add_parser(name, help=text, description=text)
+        if name == "ingest":
+            stage.add_argument("source", nargs="?", help="its name in ingest.sources; default: each of them")
 
     use = commands.add_parser("use", help="apply a recipe and single values to params.yaml")
     use.add_argument("recipe", nargs="?", help="a file of recipes/, by name")

@@ -1,4 +1,4 @@
-"""clean: data/raw -> data/corpus, reports/{cleaning,contamination}.json and reports/dropped.json (a sample).
+"""clean: data/{mixed,raw} -> data/corpus, reports/{cleaning,contamination}.json, reports/dropped.json.
 
 Why: errors in the corpus are learnt, and a score is valid only if no sentence of the evaluation sets is in
 train, exactly or nearly. Train is tidied, filtered, decontaminated and deduplicated, in this order. The
@@ -20,10 +20,10 @@ from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import contamination_log, direction, filters
+from seq2seq.data import contamination_log, direction, filters, manifest
 from seq2seq.data.contamination import BATCH
 from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
-from seq2seq.data.corpus import Pair, count_pairs, read_split, write_split
+from seq2seq.data.corpus import Pair, read_split, write_split
 
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
 SAMPLED = 20  # dropped pairs reported, of each split and reason
@@ -67,29 +67,31 @@ class Tally:
 
 
 def clean(params: Params) -> None:
-    """Clean data/raw into data/corpus.
+    """Clean the mixture of sources into data/corpus.
 
     Raises UserError if no training pair is left, or one is contaminated where that is not allowed.
     """
     began = time.monotonic()
     filters.check(params.clean)
-    sides = direction.read(paths.RAW)
+    mixture = manifest.read()
+    mixture.check()
+    sides = direction.read(paths.MIXED)
     direction.write(paths.CORPUS, sides)
-    step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
-    sample = islice(read_split(paths.RAW, "train"), 0, None, step)
+    step = max(1, mixture.rows // MEASURED)
+    sample = islice(mixture.train(), 0, None, step)
     chosen = filters.Filters.measured(params.clean, sides, sample)
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
-    for name in ("validation", "test", *params.ingest.evaluation_sets):
+    for name in ("validation", "test", *mixture.evaluation_sets):
         tallies.append(Tally(name, filters.NAMES))
         sets[name] = list(_counted(chosen, tallies[-1]))
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
     train = Tally("train", filters.NAMES + OF_THE_CORPUS)
-    with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
-        pairs = progress.over(read_split(paths.RAW, "train"))
+    with Progress("clean", "pairs", mixture.rows) as progress:
+        pairs = progress.over(mixture.train())
         kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, chosen.params)
@@ -115,7 +117,7 @@ def clean(params: Params) -> None:
 
 def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
     """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
-    for pair in read_split(paths.RAW, tally.split):
+    for pair in read_split(paths.MIXED, tally.split):
         source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
         if reason := chosen.reason(source, target):
             tally.count(reason, pair)
@@ -165,7 +167,7 @@ def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
     ):
         tally.alignments_lost += 1
         alignment = None
-    return Pair(source, target, alignment)
+    return Pair(source, target, alignment, pair.origin)
 
 
 def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any], settings: Clean) -> None:
@@ -234,7 +236,7 @@ def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
 
 def _nothing_left(train: Tally) -> str:
     if not train.read:
-        return f"{paths.RAW} has no training pair: is ingest.path the right file?"
+        return f"{paths.RAW} has no training pair: is the path of each source the right file?"
     reason, count = train.hits.most_common(1)[0]
     return (
         f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "

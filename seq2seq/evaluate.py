@@ -21,7 +21,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import Progress, duration
 from seq2seq.data import contamination, direction, words
-from seq2seq.data.corpus import Pair, count_pairs, read_split
+from seq2seq.data.corpus import Pair, count_pairs, evaluation_sets, read_split
 from seq2seq.evaluation import alignment, bleu_tokenizer, plots, scores, slices
 from seq2seq.inference.translation import Translation
 from seq2seq.inference.translator import LONGEST, Decoding, Translator
@@ -46,8 +46,7 @@ def evaluate(params: Params) -> None:
     how = params.evaluate
     keep_freed_memory()
     translator = Translator.from_folder(paths.MODEL, choose_device("evaluate"))
-    names = ("validation", "test", *params.ingest.evaluation_sets)
-    sets = {name: list(read_split(paths.CORPUS, name)) for name in names}
+    sets = {name: list(read_split(paths.CORPUS, name)) for name in evaluation_sets(paths.CORPUS)}
     if empty := [name for name, pairs in sets.items() if not pairs]:
         raise UserError(f"{paths.CORPUS} has no {empty[0]} pair: give ingest a {empty[0]} set that has")
     frozen = sets[how.frozen_set]

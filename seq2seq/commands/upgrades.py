@@ -6,16 +6,17 @@ keys and paths are mapped, and both are printed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml.comments import CommentedMap
 
-from seq2seq.common import params
+from seq2seq.common import params, recipes
 from seq2seq.common.params import FORMAT
+from seq2seq.common.recipes import MISSING
 
-MISSING = "(missing)"  # printed as the earlier value of an added key
 Document = Mapping[str, Any]
 
 
@@ -38,8 +39,38 @@ class Renamed(NamedTuple):
     comment: str
 
 
+class Restructured(NamedTuple):
+    """Keys that become others: a function that changes the document and returns the changes."""
+
+    change: Callable[[CommentedMap], list[tuple[str, Any, Any]]]
+
+
+def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
+    """The corpus and the further evaluation sets of `ingest` become entries of `ingest.sources`."""
+    ingest = document.get("ingest")
+    if not isinstance(ingest, CommentedMap) or "path" not in ingest:
+        return []
+    before = {"ingest": dict(ingest)}
+    shared = {key: ingest.pop(key) for key in ("source_column", "target_column") if key in ingest}
+    shared |= {key: ingest.pop(key, None) for key in ("source_language", "target_language")}
+    path, size = ingest.pop("path"), ingest.pop("train_size", None)
+    folder, sets = Path(ingest.pop("evaluation_folder", ".")), ingest.pop("evaluation_sets", [])
+    stem = Path(path).name.split(".")[0]
+    name = stem if re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", stem) and stem not in sets else "corpus"
+    sources = {name: {"path": path, "licence": "unknown", **shared, "train_size": size}}
+    for one in sets:
+        found = next((p for p in sorted(folder.glob("*")) if p.name.split(".")[0] == one), folder / one)
+        sources[one] = {"path": str(found), "licence": "unknown", "role": "evaluation", **shared}
+    ingest.insert(0, "sources", sources, comment="by name, each ingested by itself; see docs/corpora.md")
+    if "mix" not in document:
+        section = CommentedMap({"weights": {}})
+        section.yaml_add_eol_comment("by source, 1 unless named: times its pairs are in train", "weights")
+        document.insert(list(document).index("ingest") + 1, "mix", section)
+    return recipes.differences(before, {"ingest": ingest, "mix": document["mix"]})
+
+
 # By the format that a step leads to. `PATHS` maps moved files in the values of all keys.
-STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
+STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
     2: (
         Added("ingest", "source_language", None, "BCP 47, e.g. de; null: unknown, only the script is found"),
         Added("ingest", "target_language", None, ""),
@@ -88,7 +119,9 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("clean", "duplicates", "pair", "the first is kept: pair | source | target"),
         Added("clean", "fold_duplicates", False, "pairs that differ in marks and spaces alone are equal"),
     ),
+    5: (Restructured(_to_sources),),
 }
+NEW_SECTIONS = {"mix"}  # that a step adds
 # Results that an upgrade changes.
 NOTES: Mapping[int, str] = {
     2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may move between "
@@ -112,7 +145,7 @@ def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
     """
     document = params.read_document(path)
     found = document.get("format", 1)
-    whole = params.SECTIONS.keys() <= document.keys()
+    whole = params.SECTIONS.keys() - NEW_SECTIONS <= document.keys()
     if not isinstance(found, int) or found >= FORMAT:
         if whole:
             params.check(document, path)
@@ -137,8 +170,12 @@ def notes(before: int) -> list[str]:
     return [NOTES[number] for number in range(before + 1, FORMAT + 1) if number in NOTES]
 
 
-def _take(step: Added | Renamed, document: CommentedMap, whole: bool) -> list[tuple[str, Any, Any]]:
+def _take(
+    step: Added | Renamed | Restructured, document: CommentedMap, whole: bool
+) -> list[tuple[str, Any, Any]]:
     """Take one step, in place; the check of a `whole` file reports missing sections."""
+    if isinstance(step, Restructured):
+        return step.change(document)
     section = document.get(step.section)
     if not isinstance(section, CommentedMap) or step.key in section:
         return []

@@ -17,7 +17,7 @@ from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import flatten, show
 
-Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
+GROUP = "@"  # in DVC's name of one of several stages that `foreach` makes: ingest@news
 # DVC's own messages while it runs stages, which are not shown.
 CHATTER = re.compile(
     r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
@@ -57,7 +57,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """A stage of dvc.yaml, or a file under `dvc add` (`is_data`)."""
+    """A stage of dvc.yaml, all stages of one `foreach`, or a file under `dvc add` (`is_data`)."""
 
     name: str
     upstream: tuple[str, ...]
@@ -82,27 +82,27 @@ class Step(NamedTuple):
     after: tuple[str, ...]  # stages before it that will not stay unchanged
 
 
-def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
+def read(draft: Path | None = None, *, thoroughly: bool = False) -> list[Node]:
     """The nodes of the project in the current folder, each after those it depends on.
 
-    `changes` of params.yaml count as if made. `thoroughly`, for params.yaml as it is, also reads hashes, the
+    `draft` is read in place of params.yaml. `thoroughly`, for params.yaml as it is, also reads hashes, the
     files of folders, and the outputs in DVC's cache. Raises UserError for an unreadable graph and for missing
     inputs.
     """
-    assert not (changes and thoroughly)
+    assert not (draft and thoroughly)
     import networkx
     from dvc.exceptions import DvcException
 
     try:
-        with _project() as repo:
+        with _project(draft) as repo:
             index, status = repo.index, repo.status()
             position = {stage: number for number, stage in enumerate(index.stages)}
             order = networkx.lexicographical_topological_sort(index.graph.reverse(), key=position.__getitem__)
-            _check_inputs(index.stages, Path(repo.root_dir), changes)
+            _check_inputs(index.stages, Path(repo.root_dir))
             nodes = []
             restored: dict[str, Any] = {}
             for stage in order:
-                found = tuple(_changes(stage, status.get(stage.addressing, []), changes))
+                found = tuple(_changes(stage, status.get(stage.addressing, [])))
                 restorable = ""
                 if thoroughly:
                     found = tuple(_look_up(stage, change) for change in found)
@@ -110,7 +110,7 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
                 before = tuple(sorted(s.addressing for s in index.graph.successors(stage)))
                 outs = tuple(Path(out.fs_path) for out in stage.outs)
                 nodes.append(Node(stage.addressing, before, outs, found, stage.is_data_source, restorable))
-            return nodes
+            return _grouped(nodes)
     except DvcException as error:
         causes: list[str] = []
         cause: BaseException | None = error
@@ -121,6 +121,41 @@ def read(changes: Changes = (), *, thoroughly: bool = False) -> list[Node]:
         if "dvc.lock" in text:
             text += "; `git checkout dvc.lock`, or rm dvc.lock: outputs are restored from the cache"
         raise UserError(text) from None
+
+
+def _grouped(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, those of a `foreach` as one of its name, at the place of the last."""
+    parts: dict[str, list[Node]] = {}
+    for node in nodes:
+        parts.setdefault(_group(node), []).append(node)
+    names = {node.name: _group(node) for node in nodes}
+    grouped = []
+    for node in nodes:
+        members = parts[_group(node)]
+        if node is not members[-1]:
+            continue
+        changes: dict[Change, None] = {}
+        for member in members:
+            part = member.name.partition(GROUP)[2]
+            for change in member.changes:
+                several = change.kind == "other" and len(members) > 1
+                changes[change._replace(name=f"{part}: {change.name}") if several else change] = None
+        states = {member.restorable for member in members}
+        grouped.append(
+            Node(
+                _group(node),
+                tuple(sorted({names[name] for member in members for name in member.upstream})),
+                tuple(out for member in members for out in member.outs),
+                tuple(changes),
+                node.is_data,
+                "" if "" in states else max(states),  # "restored" if one of them is
+            )
+        )
+    return grouped
+
+
+def _group(node: Node) -> str:
+    return node.name if node.is_data else node.name.partition(GROUP)[0]
 
 
 def settle_without_git() -> str:
@@ -144,15 +179,26 @@ def settle_without_git() -> str:
     )
 
 
-def _project() -> Any:
-    """DVC's Repo of the current folder, with or without git."""
+def _project(draft: Path | None = None) -> Any:
+    """DVC's Repo of the current folder, with or without git; `draft` is read in place of params.yaml."""
+    from dvc.fs import LocalFileSystem
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
+    params_file = paths.PARAMS.resolve()
+
+    class WithDraft(LocalFileSystem):  # type: ignore[misc]
+        """The files of this machine, except for params.yaml."""
+
+        def open(self, path: str, *arguments: Any, **options: Any) -> Any:
+            is_params = Path(path).absolute() == params_file
+            return super().open(str(draft) if is_params else path, *arguments, **options)
+
+    files = WithDraft() if draft else None
     try:
-        return Repo(".")
+        return Repo(".", fs=files)
     except SCMError:
-        return Repo(".", config={"core": {"no_scm": True}})
+        return Repo(".", fs=files, config={"core": {"no_scm": True}})
 
 
 def cache_folder() -> Path:
@@ -227,13 +273,12 @@ def plan(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
         yield Step(node, outcome, after)
 
 
-def _check_inputs(stages: Iterable[Any], root: Path, changes: Changes) -> None:
+def _check_inputs(stages: Iterable[Any], root: Path) -> None:
     """Raise UserError for a missing dependency that no stage writes."""
-    moved = {before: after for _, before, after in changes if isinstance(before, str)}
     written = [Path(out.fs_path) for stage in stages for out in stage.outs]
     for stage in stages:
         for dep in stage.deps:
-            path = root / moved.get(dep.def_path, dep.fs_path)
+            path = root / dep.fs_path
             made = any(path == out or out in path.parents or path in out.parents for out in written)
             if dep.protocol == "local" and not made and not path.exists():
                 shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -243,23 +288,21 @@ def _check_inputs(stages: Iterable[Any], root: Path, changes: Changes) -> None:
                 )
 
 
-def _changes(stage: Any, status: Iterable[Any], changes: Changes) -> Iterator[Change]:
+def _changes(stage: Any, status: Iterable[Any]) -> Iterator[Change]:
     """DVC's status of a stage, with old and new values of parameters."""
     if status and not any(item.hash_info for item in (*stage.deps, *stage.outs)):
         yield Change("other", "never ran here")
         return
     params = [dep for dep in stage.deps if _is_params(dep)]
     for dep in params:
-        yield from _changed_params(dep, changes)
-    reported = {before for _, before, _ in changes if isinstance(before, str)}
-    reported |= {paths.PARAMS.name} if params else set()
+        yield from _changed_params(dep)
     for entry in status:
         if isinstance(entry, str):
             yield Change("other", entry)  # e.g. "changed command"
             continue
         for kind, files in entry.items():
             for path, change in files.items():
-                if path not in reported:
+                if not (params and path == paths.PARAMS.name):
                     verb = "missing" if change == "deleted" else "changed"
                     yield Change("output" if kind == "changed outs" else "input", path, verb)
 
@@ -268,9 +311,8 @@ def _is_params(dep: Any) -> bool:
     return dep.def_path == paths.PARAMS.name and hasattr(dep, "params")
 
 
-def _changed_params(dep: Any, changes: Changes) -> Iterator[Change]:
+def _changed_params(dep: Any) -> Iterator[Change]:
     before, after = flatten(dep.hash_info.value or {}), flatten(dep.read_params())
-    after |= {key: value for key, _, value in changes if key in after}
     for key in after | before:
         if before.get(key) != after.get(key):
             yield Change("parameter", key, before=before.get(key), after=after.get(key))

@@ -1,10 +1,11 @@
-"""Small files written as a whole: a reader sees the former content or the new one, never a part.
+"""Hashes of files, and small files written as a whole: a reader sees the former content or the new one.
 
 Why: a process can be killed while it writes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -39,3 +40,9 @@ def write_atomically(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as indented JSON, in UTF-8."""
     write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

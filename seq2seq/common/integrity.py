@@ -67,7 +67,8 @@ class DamagedError(Exception):
 
 def check_inputs(stage: str) -> None:
     """Raise DamagedError unless a stage's inputs from other stages match dvc.lock."""
-    deps = read(DAG).get("stages", {}).get(stage, {}).get("deps", [])
+    entry = read(DAG).get("stages", {}).get(stage.partition("@")[0], {})
+    deps = entry.get("do", entry).get("deps", [])
     names = [str(next(iter(dep)) if isinstance(dep, dict) else dep) for dep in deps]
     others = [out for out in recorded() if out.stage != stage]
     if found := _mend([out for out in others if any(_overlap(out.path, name) for name in names)]):
@@ -76,7 +77,7 @@ def check_inputs(stage: str) -> None:
 
 def check_outputs(stage: str) -> list[Damage]:
     """Remove and return the damaged outputs of a stage that was just restored."""
-    return _mend([out for out in recorded() if out.stage == stage], just_restored=True)
+    return _mend([out for out in recorded() if _is_of(out, stage)], just_restored=True)
 
 
 def set_aside(file: Path) -> list[Aside]:
@@ -148,14 +149,19 @@ def is_cached(path: Path) -> bool:
     return dag.is_cached(path)
 
 
-def recorded() -> list[Output]:
+def recorded(path: Path = LOCK) -> list[Output]:
     """The outputs in dvc.lock with a hash of their bytes."""
     return [
         Output(stage, out["path"], out["md5"])
-        for stage, entry in read(LOCK).get("stages", {}).items()
+        for stage, entry in read(path).get("stages", {}).items()
         for out in entry.get("outs", [])
         if _is_hash_of_bytes(out)
     ]
+
+
+def _is_of(output: Output, stage: str) -> bool:
+    """Whether an output is one of a stage, or of one of the stages of a `foreach` of this name."""
+    return output.stage == stage or output.stage.partition("@")[0] == stage
 
 
 def state(name: str) -> tuple[Any, list[tuple[str, int, int]]]:
@@ -165,11 +171,15 @@ def state(name: str) -> tuple[Any, list[tuple[str, int, int]]]:
     """
     file = Path(name)
     is_stage = file.suffix != ".dvc"
-    entry = read(LOCK).get("stages", {}).get(name, {}) if is_stage else read(file)
-    folder = Path() if is_stage else file.parent / entry.get("wdir", ".")
+    if is_stage:
+        stages = read(LOCK).get("stages", {})
+        entry = {key: of for key, of in stages.items() if name in (key, key.partition("@")[0])}
+        outs = [Path(out["path"]) for of in entry.values() for out in of.get("outs", [])]
+    else:
+        entry = read(file)
+        outs = [file.parent / entry.get("wdir", ".") / out["path"] for out in entry.get("outs", [])]
     files = []
-    for out in entry.get("outs", []):
-        path = folder / out["path"]
+    for path in outs:
         for one in (path, *(sorted(path.rglob("*")) if path.is_dir() else ())):
             if one.exists():
                 status = one.stat()
@@ -207,10 +217,15 @@ def _bad_objects(cache: Path, md5: str) -> Iterator[Path]:
 
 
 def declared(path: Path = DAG) -> list[Path]:
-    """The outputs declared in dvc.yaml, existing or not."""
-    stages = read(path).get("stages", {}).values()
-    kinds = [entry.get(kind, []) for entry in stages for kind in ("outs", "metrics", "plots")]
-    return [Path(next(iter(out)) if isinstance(out, dict) else out) for outs in kinds for out in outs]
+    """The outputs declared in dvc.yaml, existing or not; of a `foreach` those that are recorded."""
+    found = []
+    for name, entry in read(path).get("stages", {}).items():
+        if "foreach" in entry:
+            found += [Path(out.path) for out in recorded(path.with_name(LOCK.name)) if _is_of(out, name)]
+            continue
+        outs = [out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])]
+        found += [Path(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
+    return found
 
 
 def listed(cache: Path, md5: str) -> dict[str, str]:
@@ -229,7 +244,7 @@ def listed(cache: Path, md5: str) -> dict[str, str]:
 
 def remove_bad_lists(stage: str) -> list[Path]:
     """Remove damaged lists of files of a stage's folders; DVC then runs the stage and writes them again."""
-    folders = [out.md5 for out in recorded() if out.stage == stage and out.md5.endswith(".dir")]
+    folders = [out.md5 for out in recorded() if _is_of(out, stage) and out.md5.endswith(".dir")]
     if not folders:
         return []
     from seq2seq.common import dag

@@ -22,10 +22,10 @@ from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
-FORMAT = 4  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+FORMAT = 5  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
-    *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.RAW, paths.MIXED, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
     *(paths.PROVENANCE, paths.CHECKPOINTS),
 )
 
@@ -54,21 +54,49 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Ingest(Section):
-    """The source of the corpus and its splits."""
+class Source(Section):
+    """A source of the corpus, of which only path and licence have no default.
+
+    `path` is a grammar, a corpus (a file or a folder of splits) or a pin. The pairs of a source with the
+    role `evaluation` are an evaluation set of the source's name.
+    """
 
     path: Annotated[str, Field(min_length=1)]
-    source_column: Column
-    target_column: Column
-    source_language: Language
-    target_language: Language
-    evaluation_folder: Annotated[str, Field(min_length=1)]
-    evaluation_sets: list[SetName]
-    train_size: Positive | None
+    licence: Annotated[str, Field(min_length=1)]  # an SPDX identifier or a text; "unknown" if it is
+    attribution: str | None = None
+    role: Literal["train", "evaluation"] = "train"
+    source_column: Column = 0
+    target_column: Column = 1
+    source_language: Language = None
+    target_language: Language = None
+    train_size: Positive | None = None
+    held_out: bool = True  # whether validation and test have pairs of it
+
+
+class Ingest(Section):
+    """The sources of the corpus and their splits."""
+
+    sources: Annotated[dict[SetName, Source], Field(min_length=1)]
     validation_size: Positive
     test_size: Positive
     max_malformed_rows: Annotated[int, Field(ge=0)]
     seed: Seed
+
+    @property
+    def training_sources(self) -> list[str]:
+        """The names of the sources to train on, sorted: the order in a mapping has no meaning."""
+        return sorted(name for name, source in self.sources.items() if source.role == "train")
+
+    @property
+    def evaluation_sets(self) -> list[str]:
+        """The names of the sources that are evaluation sets beside validation and test, sorted."""
+        return sorted(name for name, source in self.sources.items() if source.role == "evaluation")
+
+
+class Mix(Section):
+    """The mixture of the sources."""
+
+    weights: dict[SetName, Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]]
 
 
 class Clean(Section):
@@ -183,8 +211,9 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
-        format: Literal[4]
+        format: Literal[5]
         ingest: Ingest
+        mix: Mix
         clean: Clean
         tokenize: Tokenize
         train: Train
@@ -195,6 +224,7 @@ with warnings.catch_warnings():
 
 SECTIONS: Mapping[str, type[Section]] = {
     "ingest": Ingest,
+    "mix": Mix,
     "clean": Clean,
     "tokenize": Tokenize,
     "train": Train,
@@ -295,21 +325,45 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 def _disagreement(checked: Params) -> str:
     """The contradiction between two keys; empty if there is none."""
-    sets = checked.ingest.evaluation_sets
-    if taken := [s for s in sets if s in (*paths.SPLITS, *RESERVED_METRIC_KEYS) or sets.count(s) > 1]:
-        return f"ingest.evaluation_sets: {taken[0]!r} is not allowed, the name is in use"
-    if (frozen := checked.evaluate.frozen_set) not in ("test", *sets):
-        known = ", ".join(["test", *sets])
-        return f"evaluate.frozen_set: {frozen!r} is not an evaluation set; there are: {known}"
-    for key in ("path", "evaluation_folder"):
-        if output := _output_over(getattr(checked.ingest, key)):
+    sources, training = checked.ingest.sources, checked.ingest.training_sources
+    for name, source in sources.items():
+        if name in (*paths.SPLITS, *RESERVED_METRIC_KEYS):
+            return f"ingest.sources.{name}: the name is in use, give the source another one"
+        if output := _output_over(source.path):
             return (
-                f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it is in {output} or "
+                f"ingest.sources.{name}.path: {source.path!r} is not allowed, it is in {output} or "
                 "contains it: runs and `make clean` remove files there; move the corpus, e.g. into corpora/"
             )
+    if not any(sources[name].held_out for name in training):
+        return (
+            "ingest.sources: one at least has role: train and held_out: true, for validation and test pairs"
+        )
+    for side in ("source_language", "target_language"):
+        if problem := _languages_differ(side, {name: getattr(sources[name], side) for name in sources}):
+            return problem
+    for key, named in (("mix.weights", checked.mix.weights),):
+        if unknown := named.keys() - set(training):
+            return f"{key}: no source to train on is {min(unknown)!r}; there are: {', '.join(training)}"
+    if (frozen := checked.evaluate.frozen_set) not in ("test", *(sets := checked.ingest.evaluation_sets)):
+        known = ", ".join(["test", *sets])
+        return f"evaluate.frozen_set: {frozen!r} is not an evaluation set; there are: {known}"
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""
+
+
+def _languages_differ(key: str, tags: Mapping[str, str | None]) -> str:
+    """The two sources that name different languages for one side; regions and scripts may differ."""
+    found: dict[str | None, str] = {}
+    for name, tag in tags.items():
+        found.setdefault(tag and tag.split("-")[0].casefold(), name)
+    if len(found) < 2:
+        return ""
+    first, second = list(found.values())[:2]
+    return (
+        f"ingest.sources: {key} is {show(tags[first])} in {first} and {show(tags[second])} in {second}; all "
+        "sources of a model have the same languages: name them in each"
+    )
 
 
 def _output_over(corpus: str) -> Path | None:
@@ -325,14 +379,16 @@ def _output_over(corpus: str) -> Path | None:
 def _explain(error: Any) -> str:
     """One line for one pydantic error: key, value, allowed values."""
     location = [str(part) for part in error["loc"]]
-    key = ".".join(location[:2])
+    of_source = location[:2] == ["ingest", "sources"]
+    key = ".".join(location[: 4 if of_source else 3 if location[:1] == ["mix"] else 2])
     match error["type"]:
         case "extra_forbidden":
             section = Params.model_fields.get(location[0]) if len(location) > 1 else None
-            fields: Any = getattr(section and section.annotation, "model_fields", Params.model_fields)
+            of: Any = Source if of_source and len(location) > 3 else section and section.annotation
+            fields: Any = getattr(of, "model_fields", Params.model_fields)
             return f"{key}: unknown key{suggest(location[-1], fields)}"
         case "missing":
-            return f"{key}: missing"
+            return f"{key}: missing{', write unknown if it is' if location[-1] == 'licence' else ''}"
         case "literal_error":
             return f"{key}: {error['input']!r} is not allowed, only {error['ctx']['expected']}"
         case _:

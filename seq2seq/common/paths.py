@@ -10,9 +10,10 @@ RECIPES = Path("recipes")
 
 SPLITS = ("train", "validation", "test")  # of every corpus
 
-RAW = Path("data/raw")  # ingest: {train,validation,test}.parquet, and one per further evaluation set
+RAW = Path("data/raw")  # ingest: a folder for each source, with {train,validation,test}.parquet
+MIXED = Path("data/mixed")  # mix: a manifest of the sources, and all evaluation sets
 PROVENANCE = Path("data/provenance.json")
-CORPUS = Path("data/corpus")  # clean: the same splits, cleaned
+CORPUS = Path("data/corpus")  # clean: train, cleaned, and the evaluation sets
 VOCABULARY = Path("data/vocabulary")  # tokenize: SentencePiece model
 TOKENS = Path("data/tokens")  # tokenize: the same splits as ids
 MODEL = Path("model")  # train: weights, config, vocabulary

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from seq2seq.common import params, paths
 from seq2seq.common.params import ParamsError
 
+MISSING = "(missing)"  # the value before of an added key, and after of a removed one
 Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]  # see `apply`
 
 
@@ -24,24 +25,17 @@ def apply(
     path: Path = paths.PARAMS,
     complete: Complete | None = None,
 ) -> list[tuple[str, Any, Any]]:
-    """Rewrite `path` in place with a recipe's values and then with `section.key=value` overrides.
+    """Rewrite `path` in place with a recipe's values and then with overrides `section.key=value`.
 
-    `complete` takes the overridden keys, the values before and after, by section, and returns values of
-    further keys that depend on them; overridden keys stay. Comments stay. Nothing is written unless the
-    result is valid. Returns the changes as (key, before, after). Raises ParamsError.
+    Overrides of one source may leave out its name if there is one (`ingest.path=FILE`); a source that is
+    new needs only a path (`ingest.sources.NAME=FILE`), and null removes one. `complete` takes the overridden
+    keys, the values before and after, by section, and returns values of further keys that depend on them;
+    overridden keys stay. Comments stay. Nothing is written unless the result is valid. Returns the changes
+    as (key, before, after). Raises ParamsError.
     """
     document = params.read_document(path)
     params.check_format(document, path)
-    before = {name: dict(keys) for name, keys in document.items() if isinstance(keys, Mapping)}
-    changes: dict[str, tuple[Any, Any]] = {}
-
-    def assign(section: str, key: str, value: Any, origin: str) -> None:
-        known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
-        if f"{section}.{key}" not in known:
-            raise ParamsError(f"{origin}: no key {section}.{key}{params.suggest(f'{section}.{key}', known)}")
-        document[section][key] = value
-        changes[f"{section}.{key}"] = (before[section][key], value)
-
+    before = _plain(document)
     if recipe is not None:
         values = params.read_document(recipe)
         params.check_format(values, recipe)
@@ -51,26 +45,80 @@ def apply(
             if not isinstance(keys, Mapping):
                 raise ParamsError(f"{recipe}: {section} has no keys")
             for key, value in keys.items():
-                assign(section, key, value, str(recipe))
+                _assign(document, [section, key], value, str(recipe))
     assigned = set()
     for override in overrides:
         name, equals, text = override.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not (equals and dot):
-            raise ParamsError(f"--set {override}: write section.key=value, e.g. train.seed=2")
-        assign(section, key, _parse(section, key, text, f"--set {override}"), f"--set {override}")
-        assigned.add(f"{section}.{key}")
-    params.check(document, path)
-    if complete is not None:
-        for name, value in complete(assigned, before, document).items():
-            if name not in assigned:
-                section, _, key = name.partition(".")
-                assign(section, key, value, name)
+        origin = f"--set {override}"
+        parts = name.strip().split(".")
+        if not equals or len(parts) < 2:
+            raise ParamsError(f"{origin}: write section.key=value, e.g. train.seed=2")
+        parts = _of_source(document, parts, origin)
+        value = _parse(parts, text, origin)
+        if parts[:2] == ["ingest", "sources"] and len(parts) == 3 and value is not None:
+            parts = [*parts, "path"]
+        _assign(document, parts, value, origin)
+        assigned |= {name.strip(), ".".join(parts)}
+    if complete is None:
         params.check(document, path)
-    changed = [(key, old, new) for key, (old, new) in changes.items() if old != new]
+    else:
+        for name, value in complete(assigned, before, _plain(document)).items():
+            if name not in assigned:
+                _assign(document, name.split("."), value, name)
+        params.check(document, path)
+    changed = differences(before, _plain(document))
     if changed:
         params.write(document, path)
     return changed
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The keys whose values differ, as (key, before, after)."""
+    old, new = params.flatten(before), params.flatten(after)
+    return [
+        (key, old.get(key, MISSING), new.get(key, MISSING))
+        for key in dict.fromkeys((*new, *old))
+        if (key not in new or key not in old) or old[key] != new[key]
+    ]
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the sections of a document, without comments."""
+    return {key: _plain(value) if isinstance(value, Mapping) else value for key, value in document.items()}
+
+
+def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
+    """Set a key that the file has, or one of a mapping by name; null removes a name from a mapping."""
+    section, key, *inner = parts
+    known = [f"{s}.{k}" for s, keys in document.items() if isinstance(keys, Mapping) for k in keys]
+    if f"{section}.{key}" not in known:
+        raise ParamsError(f"{origin}: no key {section}.{key}{params.suggest(f'{section}.{key}', known)}")
+    if not inner:
+        document[section][key] = value
+        return
+    place: Any = document[section][key]
+    if not isinstance(place, Mapping):
+        raise ParamsError(f"{origin}: {section}.{key} has no keys of its own")
+    for part in inner[:-1]:
+        place = place.setdefault(part, {})
+    if value is None and len(inner) == 1:
+        place.pop(inner[0], None)
+    else:
+        place[inner[-1]] = value
+
+
+def _of_source(document: Mapping[str, Any], parts: list[str], origin: str) -> list[str]:
+    """`ingest.sources.NAME.KEY` for the short `ingest.KEY` of the only source to train on."""
+    section, key = parts[:2]
+    if section != "ingest" or len(parts) > 2 or key not in params.Source.model_fields:
+        return parts
+    sources = document["ingest"]["sources"]
+    names = [name for name, source in sources.items() if source.get("role", "train") == "train"]
+    if len(names) != 1:
+        raise ParamsError(
+            f"{origin}: of which source? write ingest.sources.NAME.{key}=...; there are: {', '.join(sources)}"
+        )
+    return ["ingest", "sources", names[0], key]
 
 
 def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
@@ -82,12 +130,12 @@ def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
     raise ParamsError(f"no recipe {name!r}{params.suggest(name, known)}; there are: {', '.join(known)}")
 
 
-def _parse(section: str, key: str, text: str, origin: str) -> Any:
+def _parse(parts: list[str], text: str, origin: str) -> Any:
     """The value of an override: literal if the key takes text, YAML otherwise or if quoted.
 
     A path may contain `#`, `: `, brackets and spaces, which are syntax in YAML.
     """
-    kinds = _kinds(section, key)
+    kinds = _kinds(parts)
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     is_null = type(None) in kinds and text.strip() in ("", "~", "null")
     is_number = int in kinds and text.strip().isdecimal()
@@ -102,10 +150,15 @@ def _parse(section: str, key: str, text: str, origin: str) -> Any:
     return value if str not in kinds or is_null or is_number or isinstance(value, str) else text
 
 
-def _kinds(section: str, key: str) -> set[Any]:
+def _kinds(parts: list[str]) -> set[Any]:
     """The types of a key of params.yaml, e.g. str and NoneType; empty for an unknown key."""
-    part: Any = params.Params.model_fields.get(section)
-    field = getattr(part and part.annotation, "model_fields", {}).get(key)
+    if parts[:2] == ["ingest", "sources"] and len(parts) > 2:
+        if len(parts) == 3:  # a path, or null
+            return {str, type(None)}
+        field = params.Source.model_fields.get(parts[3])
+    else:
+        section: Any = params.Params.model_fields.get(parts[0])
+        field = getattr(section and section.annotation, "model_fields", {}).get(parts[1])
 
     def inner(kind: Any) -> set[Any]:
         if get_origin(kind) is Annotated:

@@ -32,16 +32,18 @@ SCHEMA = pa.schema(
         pa.field("source", pa.string()),
         pa.field("target", pa.string()),
         pa.field("alignment", pa.string()),  # Pharaoh pairs "0-0 1-2" over words; null if unknown
+        pa.field("origin", pa.string()),  # the name of its source in `ingest.sources`; null in data/raw
     ]
 )
 
 
 class Pair(NamedTuple):
-    """A sentence, its translation and, if known, their word alignment."""
+    """A sentence, its translation and, if known, their word alignment and the source of the corpus."""
 
     source: str
     target: str
     alignment: str | None = None
+    origin: str | None = None
 
 
 def normalise(text: str) -> str:
@@ -90,3 +92,9 @@ def read_split(folder: Path, split: str) -> Iterator[Pair]:
 def count_pairs(folder: Path, split: str) -> int:
     """The number of pairs of a split, from its metadata."""
     return int(pq.read_metadata(split_path(folder, split)).num_rows)
+
+
+def evaluation_sets(folder: Path) -> list[str]:
+    """The names of the evaluation sets of a corpus: validation, test and then the others, sorted."""
+    others = {path.stem for path in folder.glob("*.parquet")} - {"train", "validation", "test"}
+    return ["validation", "test", *sorted(others)]

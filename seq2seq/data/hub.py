@@ -8,7 +8,6 @@ exactly one commit, and is killed after a timeout.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from ruamel.yaml.error import YAMLError
 
 from seq2seq.common import params
 from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.files import sha256
 from seq2seq.common.masking import mask
 from seq2seq.data.splits import File, find_splits
 
@@ -123,12 +123,6 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
     if changes:
         params.write(document, path)
     return changes
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Any:

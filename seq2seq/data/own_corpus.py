@@ -9,59 +9,109 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import ParamsError, read_document
+from seq2seq.common.params import ParamsError, Source, read_document
 from seq2seq.data import languages, moses
 from seq2seq.data.memories import Languages
 
 COLUMNS = ("source_column", "target_column")
 LANGUAGES = ("source_language", "target_language")
+UNKNOWN = "unknown"  # a licence
 ROWS = 50  # of a file that are inspected
-OWN = {"ingest.path", *(f"ingest.{key}" for key in COLUMNS)}  # parameters that change the corpus
+DERIVED = (*LANGUAGES, "licence", "attribution")  # of a corpus
+EVALUATION = "evaluation"  # a role
+OWN = {"path", *COLUMNS}  # keys of a source that change its corpus
 
 
-def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str | None]:
-    """Languages and name of a corpus whose path or columns were just assigned, for `recipes.apply`.
+def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What `recipes.apply` adds for sources whose path or columns were just assigned.
 
-    Languages come from the columns' names, the header, the file's name or the folder's, or else are null.
-    They stay unchanged if path and columns do.
+    Languages come from the columns' names, the header, the file's name or the folder's, or else are those
+    of the other sources, or null. A new source has an unknown licence. A path assigned without the name of
+    its source (`ingest.path`) names the source after its file, and the model after its corpus. If path and
+    columns are those before, so are languages, licence and names.
     """
-    if not assigned & OWN:
-        return {}
-    ingest, earlier = now["ingest"], before["ingest"]
-    if all(ingest[key] == earlier[key] for key in ("path", *COLUMNS)):
-        kept = {f"ingest.{key}": earlier[key] for key in LANGUAGES}
-        return kept | {"register.name": before["register"]["name"]}
-    moses.check_path(Path(ingest["path"]))
-    asked = [ingest[key] if f"ingest.{key}" in assigned else None for key in LANGUAGES]
-    found = _swapped(earlier, ingest) or _languages(ingest, (asked[0], asked[1]))
-    given = [
-        ingest[key] if f"ingest.{key}" in assigned else value
-        for key, value in zip(LANGUAGES, found, strict=True)
-    ]
-    values = {f"ingest.{key}": value for key, value in zip(LANGUAGES, found, strict=True)}
-    return values | {"register.name": _name(ingest, *given)}
+    earlier: Mapping[str, Mapping[str, Any]] = before["ingest"]["sources"]
+    sources: dict[str, dict[str, Any]] = {}
+    values: dict[str, Any] = {}
+    alone = sum(one.get("role") != EVALUATION for one in now["ingest"]["sources"].values()) == 1
+    for name, source in now["ingest"]["sources"].items():
+        given = {key for key in Source.model_fields if f"ingest.sources.{name}.{key}" in assigned}
+        if not given.intersection(OWN) or not source.get("path"):
+            sources[name] = source
+            continue
+        same = next((n for n, one in earlier.items() if _corpus_of(one) == _corpus_of(source)), None)
+        is_alone = alone and source.get("role") != EVALUATION
+        if same is not None:
+            kept = {key: earlier[same][key] for key in DERIVED if key in earlier[same] and key not in given}
+            new = {key: value for key, value in source.items() if key not in DERIVED or key in given} | kept
+            model = before["register"]["name"]
+        else:
+            others = [one for n, one in now["ingest"]["sources"].items() if n != name]
+            new = _derived(source, earlier.get(name, {}), given, [] if is_alone else others)
+            model = _model_name(new)
+        if "ingest.path" in assigned and is_alone:
+            name = same or _source_name(source["path"])
+        sources[name] = new
+        if is_alone:
+            values["register.name"] = model
+    return values | ({"ingest.sources": sources} if sources != now["ingest"]["sources"] else {})
+
+
+def _derived(
+    source: Mapping[str, Any], before: Mapping[str, Any], given: Set[str], others: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A source of another corpus than before; keys that were `given` stay."""
+    moses.check_path(Path(source["path"]))
+    asked = [source.get(key) if key in given else None for key in LANGUAGES]
+    found = _swapped(before, source) or _languages(source, (asked[0], asked[1]))
+    if not any(found):
+        found = next(((one.get(LANGUAGES[0]), one.get(LANGUAGES[1])) for one in others), found)
+    new = {"licence": UNKNOWN, **dict(zip(LANGUAGES, found, strict=True))}
+    if before and before["path"] == source["path"]:  # other columns
+        new |= {key: before[key] for key in ("licence", "attribution") if key in before}
+    kept = {key: value for key, value in source.items() if key not in DERIVED or key in given}
+    ordered = {**new, **kept}
+    return {key: ordered[key] for key in Source.model_fields if key in ordered} | kept
+
+
+def _corpus_of(source: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Path and columns of a source."""
+    return source.get("path"), *(_column(source, key) for key in COLUMNS)
+
+
+def _column(source: Mapping[str, Any], key: str) -> Any:
+    return source.get(key, Source.model_fields[key].default)
+
+
+def _source_name(path: str) -> str:
+    """A name for the source at a path: that of its file or folder."""
+    return re.sub(r"^[^A-Za-z0-9]+", "", _registrable(Path(path).name.split(".")[0])) or "corpus"
+
+
+def _model_name(source: Mapping[str, Any]) -> str:
+    return _name(source, *(source.get(key) for key in LANGUAGES))
 
 
 def _swapped(before: Mapping[str, Any], now: Mapping[str, Any]) -> Languages | None:
     """The languages of a corpus whose columns were just swapped; None if they were not."""
-    if before["path"] != now["path"] or [now[key] for key in COLUMNS] != [
-        before[key] for key in COLUMNS[::-1]
+    if before.get("path") != now["path"] or [_column(now, key) for key in COLUMNS] != [
+        _column(before, key) for key in COLUMNS[::-1]
     ]:
         return None
-    return before["target_language"], before["source_language"]
+    return before.get("target_language"), before.get("source_language")
 
 
-def _languages(ingest: Mapping[str, Any], asked: Languages) -> Languages:
-    """The languages of a corpus; `asked` are those just set, which decide between more than two in a file."""
-    path = Path(ingest["path"])
-    source, target = (ingest[key] for key in COLUMNS)
+def _languages(settings: Mapping[str, Any], asked: Languages) -> Languages:
+    """The languages of a source; `asked` are those just set, which decide between more than two in a file."""
+    path = Path(settings["path"])
+    source, target = (_column(settings, key) for key in COLUMNS)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         with suppress(ParamsError):  # `ingest` reports its errors
             document = read_document(path)
@@ -111,11 +161,15 @@ def _columns(
     return [(name, 2 * count >= len(rows)) for name, count in zip(names, letters, strict=True)], stated
 
 
-def _name(ingest: Mapping[str, Any], source: str | None, target: str | None) -> str:
+def _name(settings: Mapping[str, Any], source: str | None, target: str | None) -> str:
     """Folder, file and direction: `news-train-de-en`, or by the columns where a language is unknown."""
-    path = Path(ingest["path"])
+    path = Path(settings["path"])
     stem = "-".join(filter(None, (path.parent.name, path.name.split(".")[0])))
-    direction = f"{source}-{target}" if source and target else "-".join(str(ingest[key]) for key in COLUMNS)
+    direction = (
+        f"{source}-{target}"
+        if source and target
+        else "-".join(str(_column(settings, key)) for key in COLUMNS)
+    )
     return _registrable(stem if f"-{direction}-" in f"-{stem}-" else f"{stem}-{direction}")
 
 
