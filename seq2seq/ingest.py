@@ -165,7 +165,7 @@ def _write_files(
         print(f"ingest: held_out is false: {', '.join(unused)} of {source.path} not used")
     facts = corpus.facts | {"columns": reader.named_columns(), "made_splits": sorted(made)}
     facts["malformed_rows"] = len(reader.malformed)
-    files = [file for split in rows for file in corpus.files.get(split, ())]
+    files = [file for split in paths.SPLITS if split in rows for file in corpus.files.get(split, ())]
     return facts | _files(files), rows
 
 

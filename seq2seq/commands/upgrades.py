@@ -57,7 +57,10 @@ def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
     folder, sets = Path(ingest.pop("evaluation_folder", ".")), ingest.pop("evaluation_sets", [])
     stem = Path(path).name.split(".")[0]
     name = stem if re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", stem) and stem not in sets else "corpus"
-    sources = {name: {"path": path, "licence": "unknown", **shared, "train_size": size}}
+    shared = {key: value for key, value in shared.items() if value is not None}
+    sources: dict[str, dict[str, Any]] = {name: {"path": path, "licence": "unknown", **shared}}
+    if size is not None:
+        sources[name]["train_size"] = size
     for one in sets:
         found = next((p for p in sorted(folder.glob("*")) if p.name.split(".")[0] == one), folder / one)
         sources[one] = {"path": str(found), "licence": "unknown", "role": "evaluation", **shared}
@@ -196,6 +199,8 @@ def _take(
 def _place(step: Added, section: CommentedMap) -> int:
     """The position of a key by the schema: after the last present key that precedes it."""
     order = list(params.SECTIONS[step.section].model_fields)
+    if step.key not in order:  # a later step moves it
+        return len(section)
     earlier = set(order[: order.index(step.key)])
     return 1 + max((place for place, key in enumerate(section) if key in earlier), default=-1)
 

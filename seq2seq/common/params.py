@@ -327,7 +327,7 @@ def _disagreement(checked: Params) -> str:
     """The contradiction between two keys; empty if there is none."""
     sources, training = checked.ingest.sources, checked.ingest.training_sources
     for name, source in sources.items():
-        if name in (*paths.SPLITS, *RESERVED_METRIC_KEYS):
+        if source.role == "evaluation" and name in (*paths.SPLITS, *RESERVED_METRIC_KEYS):
             return f"ingest.sources.{name}: the name is in use, give the source another one"
         if output := _output_over(source.path):
             return (

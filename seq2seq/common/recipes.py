@@ -96,9 +96,9 @@ def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
     if not inner:
         document[section][key] = value
         return
-    place: Any = document[section][key]
-    if not isinstance(place, Mapping):
+    if not isinstance(document[section][key], Mapping):
         raise ParamsError(f"{origin}: {section}.{key} has no keys of its own")
+    document[section][key] = place = _plain(document[section][key])
     for part in inner[:-1]:
         place = place.setdefault(part, {})
     if value is None and len(inner) == 1:

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ruamel.yaml.comments import CommentedMap
 
 from seq2seq.commands import upgrades
 from seq2seq.common import params, recipes
@@ -48,10 +49,23 @@ def edit(file: Path, before: str, after: str) -> None:
         ("attention: [a-z]+", "attention: off", "'off' is not allowed, only 'additive', 'dot'"),
         ("dropout: [0-9.]+", "dropout: 1.0", "train.dropout: 1.0 is not allowed, it should be less than 1"),
         ("register:", "registry:", "registry: unknown key"),
-        ("train_size: [0-9]+", "train_size: yes", "ingest.train_size: 'yes' is not allowed"),
+        (
+            "train_size: [0-9]+",
+            "train_size: yes",
+            "ingest.sources.grammar.train_size: 'yes' is not allowed",
+        ),
+        (r"      licence: .*\n", "", "ingest.sources.grammar.licence: missing, write unknown if it is"),
+        ("licence:", "license:", r"grammar.license: unknown key \(did you mean licence\?\)"),
+        (r"path: \S+", "role: evaluation\n      path: x", "one at least has role: train and held_out: true"),
+        ("weights: {}", "weights: {web: 2.0}", "mix.weights: no source to train on is 'web'; there are: gra"),
+        ("weights: {}", "weights: {grammar: 0.0}", "mix.weights.grammar: 0.0 is not allowed"),
         ("tie_embeddings: true", "tie_embeddings: 1", "train.tie_embeddings: 1 is not allowed"),
         ("ingest:\n", "ingest: [\n", "not valid YAML"),
-        (r"sets: \[\]", "sets: [digests]", "'digests' is not allowed, the name is in use"),
+        (
+            "    grammar:",
+            "    digests:\n      role: evaluation",
+            "ingest.sources.digests: the name is in use",
+        ),
         ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
     ],
 )
@@ -61,28 +75,30 @@ def test_a_wrong_file_is_refused_with_key_value_and_allowed_values(file, before,
         params.load(file)
 
 
-@pytest.mark.parametrize("key", ["path", "evaluation_folder"])
+def only(file: Path) -> params.Source:
+    """The only source of a file."""
+    [source] = params.load(file).ingest.sources.values()
+    return source
+
+
 @pytest.mark.parametrize(
     "place",
     ["data/raw/mine.tsv", "model", "./reports/x/../mine.tsv", ".checkpoints/mine", "data", ".", "link/a"],
 )
-def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(
-    file, tmp_path, monkeypatch, key, place
-):
+def test_a_corpus_among_the_outputs_is_refused_before_anything_is_written(file, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "link").symlink_to("model")
     before = file.read_bytes()
-    with pytest.raises(ParamsError, match=rf"ingest.{key}: .* is not allowed, it is in .*or contains it"):
-        recipes.apply(None, [f"ingest.{key}={place}"], file)
+    with pytest.raises(ParamsError, match=r"ingest.*path: .* is not allowed, it is in .*or contains it"):
+        recipes.apply(None, [f"ingest.path={place}"], file)
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("key", ["path", "evaluation_folder"])
-def test_a_corpus_beside_the_outputs_is_accepted(file, tmp_path, monkeypatch, key):
+def test_a_corpus_beside_the_outputs_is_accepted(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipes.apply(None, [f"ingest.{key}=data/mine.tsv"], file)
-    assert getattr(params.load(file).ingest, key) == "data/mine.tsv"
+    recipes.apply(None, ["ingest.path=data/mine.tsv"], file)
+    assert only(file).path == "data/mine.tsv"
 
 
 def test_every_problem_is_named_at_once(file):
@@ -110,7 +126,7 @@ def test_numbers_are_read_as_dvc_reads_them(file):
 def test_set_changes_only_its_key_and_keeps_comments(file):
     before = file.read_text("utf-8").splitlines()
     changes = recipes.apply(None, ["train.seed=7", "clean.source_script=Latin"], file)
-    assert changes == [("train.seed", 1, 7), ("clean.source_script", None, "Latin")]
+    assert changes == [("clean.source_script", None, "Latin"), ("train.seed", 1, 7)]
     after = file.read_text("utf-8").splitlines()
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert len(changed) == 2
@@ -125,7 +141,7 @@ def test_set_changes_only_its_key_and_keeps_comments(file):
         ("train.seed", "write section.key=value"),
         ("seed=1", "write section.key=value"),
         ("train.seed=[", "not a YAML value"),
-        ("ingest.path=", "ingest.path: '' is not allowed"),
+        ("ingest.path=", "ingest.sources.grammar.path: '' is not allowed"),
         ("train.dropout=2", "train.dropout: 2 is not allowed"),
         ("promote.significance=0.0049", "promote.significance: 0.0049 is not allowed"),
         ("evaluate.length_bins=41", "evaluate.length_bins: 41 is not allowed"),
@@ -149,12 +165,11 @@ def test_a_wrong_override_is_refused_and_writes_nothing(file, override, message)
         ("ingest.source_column=Text #1", "source_column", "Text #1"),
         ("ingest.train_size=null", "train_size", None),
         ("ingest.train_size=1_000", "train_size", 1000),
-        ("ingest.evaluation_sets=[]", "evaluation_sets", []),
     ],
 )
 def test_other_values_are_yaml(file, override, key, value):
     recipes.apply(None, [override], file)
-    assert getattr(params.load(file).ingest, key) == value
+    assert getattr(only(file), key) == value
 
 
 def test_text_or_null(file):
@@ -197,7 +212,9 @@ def test_an_unknown_recipe_lists_all_recipes():
 
 
 def keys(path: Path) -> set[str]:
-    return set(params.flatten(params.read_document(path)))
+    """The keys of a file; a source has those that it needs."""
+    found = params.flatten(params.read_document(path))
+    return {key for key in found if not key.startswith("ingest.sources.")}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -251,7 +268,8 @@ def test_languages_and_name_come_from_header_columns_or_file_name(
         f"ingest.target_column={columns[1]}",
     )
     found = params.load(file)
-    assert (found.ingest.source_language, found.ingest.target_language, found.register.name) == expected
+    source = only(file)
+    assert (source.source_language, source.target_language, found.register.name) == expected
 
 
 def test_values_set_by_hand_are_not_overwritten(file):
@@ -259,17 +277,16 @@ def test_values_set_by_hand_are_not_overwritten(file):
     changed = use(
         file, "ingest.path=fr-it/x.tsv", *columns, "ingest.source_language=oc", "register.name=mine"
     )
-    assert (changed["ingest.source_language"], changed["register.name"]) == ("oc", "mine")
-    assert changed["ingest.target_language"] == "it"
+    assert (changed["ingest.sources.x.source_language"], changed["register.name"]) == ("oc", "mine")
+    assert changed["ingest.sources.x.target_language"] == "it"
 
 
 def test_a_recipe_that_brings_another_corpus_brings_its_languages_too(file):
     use(file, recipe=ROOT / "recipes/tatoeba-ru-en.yaml")
     columns = ("ingest.source_column=0", "ingest.target_column=1")
     use(file, *columns, recipe=ROOT / "recipes/local.yaml")
-    found = params.load(file)
-    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
-    assert found.register.name == "corpora-corpus-0-1"
+    assert (only(file).source_language, only(file).target_language) == (None, None)
+    assert params.load(file).register.name == "corpora-corpus-0-1"
 
 
 def test_the_same_command_again_keeps_later_corrections(file):
@@ -283,28 +300,51 @@ def test_a_folder_and_a_grammar_state_their_languages(file, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path("splits").mkdir()
     Path("splits/train.tsv").write_text("fr\ten\n" + "Un chien.\tA dog.\n" * 9)
-    assert use(file, "ingest.path=splits", "ingest.source_column=0", "ingest.target_column=1") == {
-        "ingest.path": "splits",
-        "ingest.source_column": 0,
-        "ingest.target_column": 1,
-        "ingest.source_language": "fr",
-        "register.name": "splits-fr-en",
+    changed = use(file, "ingest.path=splits", "ingest.source_column=0", "ingest.target_column=1")
+    assert changed["register.name"] == "splits-fr-en"
+    assert only(file).model_dump(exclude_defaults=True) == {
+        "path": "splits",
+        "licence": "unknown",
+        "source_language": "fr",
+        "target_language": "en",
+        "train_size": 32000,
     }
     Path("g.yaml").write_text("source_language: it\ntarget_language: en\nrules: {}\n")
-    assert use(file, "ingest.path=g.yaml")["ingest.source_language"] == "it"
+    assert use(file, "ingest.path=g.yaml")["ingest.sources.g.source_language"] == "it"
 
 
 def test_exchanged_columns_exchange_the_languages(file):
-    changed = use(file, "ingest.source_column=target", "ingest.target_column=source")
-    assert (changed["ingest.source_language"], changed["ingest.target_language"]) == ("en", "de")
+    changed = use(file, "ingest.source_column=1", "ingest.target_column=0")
+    assert changed["ingest.sources.grammar.source_language"] == "en"
+    assert changed["ingest.sources.grammar.target_language"] == "de"
     assert use(file, "train.seed=3") == {"train.seed": 3}
+
+
+# The section of formats 2 to 4.
+OLD_INGEST = {
+    "path": "corpora/grammar-de-en.yaml",
+    "source_column": "source",
+    "target_column": "target",
+    "source_language": "de",
+    "target_language": "en",
+    "evaluation_folder": "corpora/evaluation",
+    "evaluation_sets": [],
+    "train_size": 32000,
+    "validation_size": 1000,
+    "test_size": 1000,
+    "max_malformed_rows": 0,
+    "seed": 1,
+}
 
 
 def old(file: Path) -> Path:
     """The shipped file in format 1."""
     document = params.read_document(file)
-    del document["format"]
+    del document["format"], document["mix"]
+    document["ingest"] = CommentedMap(OLD_INGEST)
     for step in (step for steps in upgrades.STEPS.values() for step in steps):
+        if isinstance(step, upgrades.Restructured):
+            continue
         place = list(document[step.section]).index(step.key)
         del document[step.section][step.key]
         if isinstance(step, upgrades.Renamed):
@@ -338,15 +378,19 @@ def test_an_upgrade_keeps_results_and_comments_and_is_done_once(file):
         0.0,
     )
     assert (found.clean.tidy_evaluation, found.evaluate.bleu_tokenizer) == (False, "13a")
-    assert (found.ingest.source_language, found.ingest.target_language) == (None, None)
+    assert (only(file).source_language, only(file).target_language) == (None, None)
     text = file.read_text("utf-8")
     assert len(comments) > 20
     assert Counter(re.findall(r"#.*", text)) >= Counter(comments)
-    keys = [line.split(":")[0] for line in text.splitlines() if line.startswith("  ")]
-    shipped = [line.split(":")[0] for line in (ROOT / "params.yaml").read_text("utf-8").splitlines()]
-    assert keys == [key for key in shipped if key.startswith("  ")]  # each at its position in the schema
+    # each at its position in the schema
+    assert _keys_after_ingest(text) == _keys_after_ingest((ROOT / "params.yaml").read_text("utf-8"))
     assert upgrades.upgrade(file) == []
     assert file.read_text("utf-8") == text
+
+
+def _keys_after_ingest(text: str) -> list[str]:
+    lines = text[text.index("mix:") :].splitlines()
+    return [line.split(":")[0] for line in lines if line.startswith("  ")]
 
 
 @pytest.mark.parametrize(
@@ -383,8 +427,62 @@ def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, aft
 def test_moved_paths_are_mapped(file):
     document = params.read_document(file)
     document["format"] = 2
-    document["ingest"]["path"] = "seq2seq/grammars/de-en.yaml"
+    del document["mix"]
+    document["ingest"] = CommentedMap(OLD_INGEST | {"path": "seq2seq/grammars/de-en.yaml"})
     params.write(document, file)
     moved = ("ingest.path", "seq2seq/grammars/de-en.yaml", "corpora/grammar-de-en.yaml")
     assert moved in upgrades.upgrade(file)
-    assert params.load(file).ingest.path == "corpora/grammar-de-en.yaml"
+    assert only(file).path == "corpora/grammar-de-en.yaml"
+
+
+def test_an_older_corpus_and_its_evaluation_sets_become_sources(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sets").mkdir()
+    Path("sets/news.tsv").write_text("a\tb\n")
+    document = params.read_document(file)
+    document["format"] = 4
+    del document["mix"]
+    document["ingest"] = CommentedMap(
+        OLD_INGEST
+        | {"path": "corpora/mine.tsv", "evaluation_folder": "sets", "evaluation_sets": ["news", "gone"]}
+    )
+    params.write(document, file)
+    upgrades.upgrade(file)
+    found = params.load(file).ingest
+    assert {name: (one.path, one.role) for name, one in found.sources.items()} == {
+        "mine": ("corpora/mine.tsv", "train"),
+        "news": ("sets/news.tsv", "evaluation"),
+        "gone": ("sets/gone", "evaluation"),
+    }
+    assert {one.source_column for one in found.sources.values()} == {"source"}
+    assert {one.licence for one in found.sources.values()} == {"unknown"}
+
+
+def test_sources_are_added_by_a_path_and_removed_by_null(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("web.tsv").write_text("Ein Hund.\tA dog.\n" * 9)
+    name = params.load(file).register.name
+    assert use(
+        file, "ingest.sources.web=web.tsv", "mix.weights.web=0.5", "ingest.sources.web.licence=CC0-1.0"
+    ) == {
+        "ingest.sources.web.path": "web.tsv",
+        "ingest.sources.web.licence": "CC0-1.0",
+        "ingest.sources.web.source_language": "de",
+        "ingest.sources.web.target_language": "en",
+        "mix.weights.web": 0.5,
+    }
+    assert params.load(file).register.name == name  # more text makes another version, no other model
+    with pytest.raises(ParamsError, match=r"ingest.path=x.tsv: of which source\? .*there are: grammar, web"):
+        use(file, "ingest.path=x.tsv")
+    with pytest.raises(ParamsError, match=r"mix.weights: no source to train on is 'web'"):
+        use(file, "ingest.sources.web=null")
+    use(file, "ingest.sources.web=null", "mix.weights.web=null")
+    assert list(params.load(file).ingest.sources) == ["grammar"]
+
+
+def test_sources_of_two_languages_are_refused(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.fr-en.tsv").write_text("Un chien.\tA dog.\n" * 9)
+    with pytest.raises(ParamsError, match=r"source_language is de in grammar and fr in web; all sources"):
+        use(file, "ingest.sources.web=x.fr-en.tsv")
+    use(file, "ingest.sources.web=x.fr-en.tsv", "ingest.sources.web.source_language=de-AT")

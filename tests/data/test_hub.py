@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.common import environment, params
+from seq2seq.common import environment
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.data import hub
 from seq2seq.data.corpus import read_split
 from seq2seq.ingest import ingest
 from tests.support.hub_stub import COMMIT, Hub
 from tests.support.projects import ROOT
+from tests.support.sources import ingested, with_source
 
 os.environ.setdefault("USE_TORCH", "0")
 
@@ -58,13 +59,11 @@ def fetch(revision="main", files=None, **keys):
 @pytest.mark.slow
 def test_unpinned_then_pinned(server, capsys):
     PIN.write_text("# a pin\nhub: owner/name\nconfig: null\nrevision: main # moves\nfiles: {} # none\n")
-    document = params.load(ROOT / "recipes/multi30k.yaml").model_dump()
-    document["ingest"]["path"] = str(PIN)
-    settings = params.check(document, PIN)
-    ingest(settings)
+    settings = with_source(ROOT / "recipes/multi30k.yaml", path=str(PIN))
+    ingested(settings)
     output = capsys.readouterr().out
     assert f"owner/name at {COMMIT} (now main) from the hub; not pinned yet" in output
-    assert [pair[:2] for pair in read_split(Path("data/raw"), "validation")] == [("nein", "no")]
+    assert [pair[:2] for pair in read_split(Path("data/mixed"), "validation")] == [("nein", "no")]
     unpinned = json.loads(Path("data/provenance.json").read_text())
     assert unpinned["revision"] == COMMIT
     assert unpinned["licence"] == "cc0-1.0"

@@ -43,9 +43,9 @@ def project(tmp_path, monkeypatch):
 
 def use(*values):
     recipes.apply(None, list(values), Path("params.yaml"), own_corpus.complete)
-    document = params.read_document(Path("params.yaml"))
-    ingest = document["ingest"]
-    return ingest["source_language"], ingest["target_language"], document["register"]["name"]
+    checked = params.load(Path("params.yaml"))
+    [source] = checked.ingest.sources.values()
+    return source.source_language, source.target_language, checked.register.name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import clean, ingest, tokenize
+from seq2seq import clean, ingest, mix, tokenize
 from seq2seq.common import params, paths
 from seq2seq.data import direction
 from seq2seq.data.corpus import read_split
@@ -14,8 +14,10 @@ from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.evaluation import bleu_tokenizer, scores
 from seq2seq.gate.checks import mark
 from tests.support.projects import ROOT
+from tests.support.sources import with_source
 
-SHIPPED = params.load(ROOT / "recipes/local.yaml")
+LOCAL = ROOT / "recipes/local.yaml"
+SHIPPED = params.load(LOCAL)
 JOINER, NON_JOINER, BOM = "\u200d", "\u200c", "\ufeff"
 
 # Language, and sentences with characters that normalisation tends to lose.
@@ -53,16 +55,15 @@ def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
     language, sentences = SCRIPTS[script]
     text = "".join(f"{source}\t{target}\n" for source, target in corpus(sentences))
     Path("corpus.tsv").write_text(text, encoding="utf-8")
-    Path("corpora/evaluation").mkdir(parents=True)
     sections = {
-        "ingest": {"path": "corpus.tsv", "source_language": "de", "target_language": language},
         "clean": {"contamination": "report", "min_letters": 0.0, "other_language": None},
         "tokenize": {"vocabulary_size": 600},
     }
-    checked = SHIPPED.model_copy(
-        update={name: getattr(SHIPPED, name).model_copy(update=keys) for name, keys in sections.items()}
+    base = with_source(LOCAL, path="corpus.tsv", source_language="de", target_language=language)
+    checked = base.model_copy(
+        update={name: getattr(base, name).model_copy(update=keys) for name, keys in sections.items()}
     )
-    for stage in (ingest.ingest, clean.clean, tokenize.tokenize):
+    for stage in (ingest.ingest, mix.mix, clean.clean, tokenize.tokenize):
         stage(checked)
 
     references = [pair.target for pair in read_split(paths.CORPUS, "test")]
@@ -85,14 +86,12 @@ def test_sentences_rewritten_by_a_rule_are_counted_and_reported(tmp_path, monkey
     sentences = SCRIPTS["Han"][1]
     rows = "".join(f"{source}\t{target}\n" for source, target in corpus(sentences))
     Path("corpus.tsv").write_text(rows, encoding="utf-8")
-    Path("corpora/evaluation").mkdir(parents=True)
     folded = SHIPPED.tokenize.model_copy(update={"vocabulary_size": 500, "target_normalization": "nmt_nfkc"})
     lenient = SHIPPED.clean.model_copy(
         update={"contamination": "report", "min_letters": 0.0, "other_language": None}
     )
-    where = SHIPPED.ingest.model_copy(update={"path": "corpus.tsv"})
-    checked = SHIPPED.model_copy(update={"ingest": where, "clean": lenient, "tokenize": folded})
-    for stage in (ingest.ingest, clean.clean, tokenize.tokenize):
+    checked = with_source(LOCAL, path="corpus.tsv").model_copy(update={"clean": lenient, "tokenize": folded})
+    for stage in (ingest.ingest, mix.mix, clean.clean, tokenize.tokenize):
         stage(checked)
     train = sum(1 for _ in read_split(paths.CORPUS, "train"))
     coverage = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]["target"]

@@ -13,9 +13,10 @@ from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
-from seq2seq.data.corpus import Pair, normalise, read_split, write_split
+from seq2seq.data.corpus import Pair, normalise, read_split
 from seq2seq.data.filters import NAMES
 from tests.support.projects import ROOT
+from tests.support.sources import write_mixture
 
 PARAMS = params.load(ROOT / "params.yaml")
 LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
@@ -24,11 +25,18 @@ HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1
 
 def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
-    for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
-        write_split(paths.RAW, split, pairs)
+    write_mixture(train, {"validation": validation, "test": test})
     cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
     stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
-    return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
+    return read_cleaned()
+
+
+def read_cleaned():
+    """The cleaned splits by name, without origins."""
+    return {
+        split: [pair._replace(origin=None) for pair in read_split(paths.CORPUS, split)]
+        for split in paths.SPLITS
+    }
 
 
 @pytest.fixture
@@ -246,13 +254,10 @@ def test_contamination_can_stop_the_run(root):
 
 
 def test_further_evaluation_sets_are_kept_out_of_train_too(root):
-    write_split(paths.RAW, "news", NEARLY[1:])
-    for split, pairs in zip(paths.SPLITS, (numbered(3) + NEARLY[1:], [], []), strict=True):
-        write_split(paths.RAW, split, pairs)
-    ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": ["news"]})
-    stage.clean(PARAMS.model_copy(update={"ingest": ingest}))
+    write_mixture(numbered(3) + NEARLY[1:], {"validation": [], "test": [], "news": NEARLY[1:]})
+    stage.clean(PARAMS)
     assert list(read_split(paths.CORPUS, "news")) == NEARLY[1:]
-    assert list(read_split(paths.CORPUS, "train")) == numbered(3)
+    assert read_cleaned()["train"] == numbered(3)
 
 
 def test_ordinary_pairs_of_a_dense_and_an_alphabetic_script_stay(root):

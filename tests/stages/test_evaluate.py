@@ -111,8 +111,7 @@ def run(tmp_path, monkeypatch):
         )
         monkeypatch.setattr("seq2seq.nn.model_folder.digest", lambda _: "0123abcd")
         how = PARAMS.evaluate.model_copy(update={"length_bins": 2, "pictures": 0} | changes)
-        ingest = PARAMS.ingest.model_copy(update={"evaluation_sets": list(further)})
-        stage.evaluate(PARAMS.model_copy(update={"evaluate": how, "ingest": ingest}))
+        stage.evaluate(PARAMS.model_copy(update={"evaluate": how}))
         left = [path.name for path in paths.CHECKPOINTS.iterdir()]
         assert left == ["another"]  # the checkpoints of the committed training are removed
         return json.loads(paths.METRICS.read_text()), recorder

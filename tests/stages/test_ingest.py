@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import os
 import random
 from pathlib import Path
@@ -11,18 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.common import params, paths
+from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.progress import Progress
-from seq2seq.data.corpus import Pair, digest, normalise, read_split
+from seq2seq.data.corpus import Pair, digest, normalise
 from seq2seq.data.formats import open_table
-from seq2seq.ingest import BUCKETS, HeldOut, _sampled, _train, ingest
+from seq2seq.data.held_out import BUCKETS, HeldOut, training_pairs
+from seq2seq.data.reader import sampled
 from tests.support.projects import ROOT
+from tests.support.sources import ingested, with_source
 
 os.environ.setdefault("USE_TORCH", "0")
 
 LOCAL = ROOT / "recipes/local.yaml"
-RAW = Path("data/raw")
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +32,7 @@ def _workspace(tmp_path, monkeypatch):
 
 
 def run(recipe=LOCAL, **keys):
-    document = params.load(recipe).model_dump()
-    document["ingest"] |= keys
-    ingest(params.check(document, recipe))
-    splits = {split: list(read_split(RAW, split)) for split in paths.SPLITS}
-    return splits, json.loads(Path("data/provenance.json").read_text(encoding="utf-8"))
+    return ingested(with_source(recipe, **keys))
 
 
 def sentences(count, seed=1):
@@ -66,17 +62,20 @@ def test_one_file_without_splits(capsys):
         "columns": {"source": "0", "target": "1"},
         "made_splits": ["test", "validation"],
         "malformed_rows": 0,
-        "files": [
-            {
-                "name": "deu eng.tsv",
-                "sha256": hashlib.sha256(Path("deu eng.tsv").read_bytes()).hexdigest(),
-                "bytes": Path("deu eng.tsv").stat().st_size,
-            }
-        ],
+        "licence": "unknown",
+        "attribution": None,
+        "sources": facts["sources"],
         "evaluation_sets": {},
         "languages": {side: {"language": None, "script": "Latin"} for side in ("source", "target")},
         "rows": {split: len(pairs) for split, pairs in splits.items()},
     }
+    assert facts["sources"]["corpus"]["files"] == [
+        {
+            "name": "deu eng.tsv",
+            "sha256": hashlib.sha256(Path("deu eng.tsv").read_bytes()).hexdigest(),
+            "bytes": Path("deu eng.tsv").stat().st_size,
+        }
+    ]
     output = capsys.readouterr().out
     assert "no header: columns are numbered from 0 to 1; source is 0, target is 1" in output
     first = splits["train"][0]
@@ -88,7 +87,7 @@ def test_one_file_without_splits(capsys):
 def test_a_pair_from_the_middle_is_shown(rows, capsys):
     with Progress("ingest", "rows") as progress:
         pairs = [Pair(str(number), "x") for number in range(1, rows + 1)]
-        assert list(_sampled(iter(pairs), progress)) == pairs
+        assert list(sampled(iter(pairs), progress)) == pairs
     shown = [int(line.split(" → ")[0].split()[-1]) for line in capsys.readouterr().out.splitlines()]
     assert shown[:2] == [1, 2]
     assert len(shown) == 3
@@ -97,7 +96,7 @@ def test_a_pair_from_the_middle_is_shown(rows, capsys):
 
 def test_samples_print_no_control_characters(capsys):
     with Progress("ingest", "rows") as progress:
-        list(_sampled(iter([Pair("a\x1b[31m\rb", "x" * 1000)]), progress))
+        list(sampled(iter([Pair("a\x1b[31m\rb", "x" * 1000)]), progress))
     assert capsys.readouterr().out == f"  a\\x1b[31m\\x0db → {'x' * 200}…\n"
 
 
@@ -130,7 +129,7 @@ def test_the_same_bytes_again():
     before = {path: path.read_bytes() for path in Path("data").rglob("*.*")}
     run(path="x.tsv")
     assert before == {path: path.read_bytes() for path in Path("data").rglob("*.*")}
-    assert len(before) == 5
+    assert len(before) == 9
 
 
 def test_folder_of_splits(capsys):
@@ -145,7 +144,11 @@ def test_folder_of_splits(capsys):
         "test": [Pair("vielleicht", "perhaps")],
     }
     assert facts["made_splits"] == []
-    assert [file["name"] for file in facts["files"]] == ["train.csv.gz", "dev.csv.gz", "test.csv.gz"]
+    assert [file["name"] for file in facts["sources"]["corpus"]["files"]] == [
+        "train.csv.gz",
+        "dev.csv.gz",
+        "test.csv.gz",
+    ]
     assert "line 1 is a header: en, de; source is de, target is en" in capsys.readouterr().out
 
 
@@ -186,7 +189,7 @@ def test_grammar(capsys):
 def split_of(pairs, size=1000):
     """The split of each pair of texts."""
     made = {split: HeldOut(split, size) for split in ("test", "validation")}
-    train = list(_train(iter(pairs), made, None))
+    train = list(training_pairs(iter(pairs), made, None))
     return {"train": train} | {split: held.pairs() for split, held in made.items()}
 
 
@@ -291,42 +294,41 @@ def test_unusable_input_is_named_with_a_remedy(name, text, message):
     assert message in str(caught.value)
 
 
-def test_further_evaluation_sets_are_files_or_folders_and_printed(capsys):
+def test_further_evaluation_sets_are_sources_with_that_role(capsys):
     write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
-    Path("sets/speech").mkdir(parents=True)
-    write("sets/news.tsv", [("Guten Tag", "Good day"), ("Guten Tag", "Good day")])
-    write("sets/speech/test.tsv", [("Hallo", "Hello")])
-    Path("sets/README.md").write_text("what these are")
+    Path("speech").mkdir()
+    write("news.tsv", [("Guten Tag", "Good day"), ("Guten Tag", "Good day")])
+    write("speech/test.tsv", [("Hallo", "Hello")])
     before, _ = run(path="corpus.tsv", test_size=5, validation_size=5)
-    keys = {"evaluation_folder": "sets", "evaluation_sets": ["news", "speech"]}
-    splits, facts = run(path="corpus.tsv", test_size=5, validation_size=5, **keys)
+    more = {
+        "news": {"path": "news.tsv", "licence": "CC0-1.0", "role": "evaluation"},
+        "speech": {"path": "speech", "licence": "unknown", "role": "evaluation"},
+    }
+    splits, facts = run(path="corpus.tsv", test_size=5, validation_size=5, more=more)
+    assert [pair[:2] for pair in splits.pop("news")] == [("Guten Tag", "Good day")] * 2
+    assert [pair[:2] for pair in splits.pop("speech")] == [("Hallo", "Hello")]
     assert splits == before  # they change no split
-    assert [pair[:2] for pair in read_split(RAW, "news")] == [("Guten Tag", "Good day")] * 2
-    assert [pair[:2] for pair in read_split(RAW, "speech")] == [("Hallo", "Hello")]
     news = facts["evaluation_sets"]["news"]
-    assert (news["kind"], news["path"], news["rows"]) == ("file", "sets/news.tsv", 2)
-    assert news["files"][0]["sha256"] == hashlib.sha256(Path("sets/news.tsv").read_bytes()).hexdigest()
+    assert (news["kind"], news["path"], news["rows"], news["licence"]) == ("file", "news.tsv", 2, "CC0-1.0")
+    assert news["files"][0]["sha256"] == hashlib.sha256(Path("news.tsv").read_bytes()).hexdigest()
     assert facts["evaluation_sets"]["speech"]["kind"] == "folder"
-    assert "2 news, 1 speech pairs" in capsys.readouterr().out
+    assert "2 news, 1 speech pairs of corpus" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("path", "message"),
     [
-        ("nevs", "has no set 'nevs' .did you mean news..*there are: news, twice, void"),
-        ("twice", r"which set is 'twice'\? There are sets/twice.jsonl, sets/twice.tsv: rename one"),
-        ("void", "void.tsv: holds no line"),
+        ("nowhere.tsv", "nowhere.tsv does not exist"),
+        ("void.tsv", "void.tsv: holds no line"),
+        (str(ROOT / "corpora/grammar-de-en.yaml"), "a grammar cannot be an evaluation set"),
     ],
 )
-def test_a_missing_evaluation_set_is_named(name, message):
+def test_an_evaluation_set_that_cannot_be_read_is_named(path, message):
     write("corpus.tsv", [(text, text.upper()) for text in sentences(500)])
-    Path("sets").mkdir()
-    write("sets/news.tsv", [("Guten Tag", "Good day")])
-    write("sets/void.tsv", [])
-    for name_ in ("twice.tsv", "twice.jsonl"):
-        write(f"sets/{name_}", [])
+    write("void.tsv", [])
+    more = {"news": {"path": path, "licence": "unknown", "role": "evaluation"}}
     with pytest.raises(UserError, match=message):
-        run(path="corpus.tsv", evaluation_folder="sets", evaluation_sets=[name])
+        run(path="corpus.tsv", more=more)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,14 @@
 """Each kind of memory becomes the same splits, and malformed units are counted as malformed rows are."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
-from seq2seq.data.corpus import read_split
-from seq2seq.ingest import ingest
 from tests.support.projects import ROOT
+from tests.support.sources import ingested, with_source
 
 LOCAL = ROOT / "recipes/local.yaml"
 PAIRS = [(f"Das ist der Satz {n}.", f"This is sentence {n}.") for n in range(400)]
@@ -23,11 +20,7 @@ def _workspace(tmp_path, monkeypatch):
 
 
 def run(**keys):
-    document = params.load(LOCAL).model_dump()
-    document["ingest"] |= keys
-    ingest(params.check(document, LOCAL))
-    splits = {split: list(read_split(paths.RAW, split)) for split in paths.SPLITS}
-    return splits, json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))
+    return ingested(with_source(LOCAL, **keys))
 
 
 def tmx(pairs):
@@ -75,7 +68,7 @@ def test_every_kind_gives_the_same_splits():
 def test_both_files_of_a_corpus_are_in_the_provenance():
     lines(PAIRS)
     _, facts = run(path="two")
-    assert [(file["name"], file["sha256"]) for file in facts["files"]] == [
+    assert [(file["name"], file["sha256"]) for file in facts["sources"]["corpus"]["files"]] == [
         (name, hashlib.sha256(Path("two", name).read_bytes()).hexdigest())
         for name in ("train.de", "train.en")
     ]
