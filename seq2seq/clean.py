@@ -236,7 +236,7 @@ def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
 
 def _nothing_left(train: Tally) -> str:
     if not train.read:
-        return f"{paths.RAW} has no training pair: is the path of each source the right file?"
+        return "the sources have no training pair: is the path of each the right file?"
     reason, count = train.hits.most_common(1)[0]
     return (
         f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "

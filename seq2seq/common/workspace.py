@@ -102,16 +102,27 @@ def closest_recipe(
 
     None without a valid recipe.
     """
-    mine = flatten(current.model_dump())
+    mine = _values(current)
     found = []
     for path in sorted(recipes.glob("*.yaml")):
         try:
-            theirs = flatten(params.load(path).model_dump())
+            theirs = _values(params.load(path))
         except ParamsError:
             continue  # `seq2seq use` reports the error
-        differing = {key: (theirs[key], mine[key]) for key in mine if mine[key] != theirs[key]}
-        found.append((path.stem, differing))
+        keys = dict.fromkeys((*mine, *theirs))
+        pairs = {key: (theirs.get(key), mine.get(key)) for key in keys}
+        found.append((path.stem, {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}))
     return min(found, key=lambda one: len(one[1]), default=None)
+
+
+def _values(checked: Params) -> dict[str, Any]:
+    """All values by key; of a single source without its name, as `seq2seq use` takes them (`ingest.path`)."""
+    document = checked.model_dump(exclude_defaults=True)
+    if len(sources := document["ingest"].pop("sources")) == 1:
+        document["ingest"] |= next(iter(sources.values()))
+    else:
+        document["ingest"]["sources"] = sources
+    return flatten(document)
 
 
 def recipe_tags(current: Params) -> dict[str, str]:

@@ -37,7 +37,7 @@ def test_the_table_counts_drops_by_kind_and_leaves_repeated_clean_pairs_out():
 
 def test_the_command_prints_the_table(tmp_path, capsys):
     corpus = tmp_path / "clean.tsv"
-    corpus.write_text("".join(f"{source}\t{target}\n" for source, target, _ in PAIRS), "utf-8")
+    corpus.write_text("".join(f"{source}\t{target}\n" for source, target, *_ in PAIRS), "utf-8")
     assert planted_noise.main([str(corpus), "--each", "5"]) == 0
     printed = capsys.readouterr().out
     assert "200 clean pairs, 5 faults of each kind, recipe local" in printed

@@ -223,7 +223,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 def test_use_prints_changes_once(project, capsys):
     assert main(["use", "grammar", "--set", "train.seed=2", "--set", "ingest.train_size=null"]) == 0
-    assert capsys.readouterr().out == "ingest.train_size: 32000 -> null\ntrain.seed: 1 -> 2\n"
+    assert capsys.readouterr().out == "ingest.sources.grammar.train_size: 32000 -> null\ntrain.seed: 1 -> 2\n"
     assert main(["use", "--set", "train.seed=2"]) == 0
     assert capsys.readouterr().out == "nothing changed in params.yaml\n"
     assert params.load().train.seed == 2

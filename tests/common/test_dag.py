@@ -17,7 +17,12 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     with pytest.raises(UserError, match=r"first needs input\.txt, which does not exist .* `dvc add`"):
         dag.read()
     (toy / "other.txt").touch()
-    assert dag.read([("first.path", "input.txt", "other.txt")])  # as if params.yaml named the other
+    draft = toy / "draft.yaml"
+    draft.write_text((toy / "params.yaml").read_text() + "more: {path: other.txt}\n")
+    (toy / "dvc.yaml").write_text(DAG.replace("[input.txt]", '["${more.path}"]'))
+    with pytest.raises(UserError, match=r"more\.path"):
+        dag.read()
+    assert dag.read(draft)  # as if params.yaml named the other
 
 
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:

@@ -78,7 +78,7 @@ WRITERS = {
 def test_every_format_gives_the_pairs(tmp_path, name):
     WRITERS[name](tmp_path / name, TABLE)
     assert rows(tmp_path / name) == PAIRS
-    assert rows(tmp_path / name, 1, 0) == [Pair(b, a) for a, b, _ in PAIRS]
+    assert rows(tmp_path / name, 1, 0) == [Pair(b, a) for a, b, *_ in PAIRS]
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl"])
@@ -94,7 +94,7 @@ def test_columns_by_name(tmp_path, name):
     WRITERS[name](tmp_path / name, TABLE)
     table = open_table(tmp_path / name, "en", "de")
     assert table.columns == ("en", "de")
-    assert list(table.rows) == [Pair(b, a) for a, b, _ in PAIRS]
+    assert list(table.rows) == [Pair(b, a) for a, b, *_ in PAIRS]
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

@@ -53,7 +53,7 @@ def test_either_file_opens_both(folder, name):
     assert table.announcement == "lines of c.de and c.en"
     assert list(table.rows) == PAIRS
     turned = open_table(folder / name, 1, 0)
-    assert list(turned.rows) == [Pair(b, a) for a, b, _ in PAIRS]
+    assert list(turned.rows) == [Pair(b, a) for a, b, *_ in PAIRS]
     assert open_table(folder / name, 0, 1, ("en", "de")).columns == ("en", "de")
     assert open_table(folder / name, "en", "de").columns == ("en", "de")
     assert parts(folder / name) == [folder / "c.de", folder / "c.en"]

@@ -148,7 +148,7 @@ def test_an_empty_train_names_the_filter_and_the_remedy(root):
     ):
         run(numbered(30), source_script="Cyrillic")
     assert paths.DROPPED.read_text().count("source_script") >= 20
-    with pytest.raises(UserError, match=r"data/raw has no training pair"):
+    with pytest.raises(UserError, match=r"the sources have no training pair"):
         run([])
 
 

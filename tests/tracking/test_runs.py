@@ -48,7 +48,8 @@ def test_a_run_has_the_inputs_of_the_model(project, monkeypatch):
     assert run.info.status == "FINISHED"
     assert client.connect().get_experiment(run.info.experiment_id).name == CHECKED.register.name
     assert run.data.params["train.attention"] == "additive"
-    assert run.data.params["ingest.path"] == CHECKED.ingest.path
+    [(name, source)] = CHECKED.ingest.sources.items()
+    assert run.data.params[f"ingest.sources.{name}.path"] == source.path
     assert run.data.params["clean.source_script"] == "null"
     assert not any(key.startswith(("evaluate.", "register.")) for key in run.data.params)
     assert run.data.tags["prefect.flow_run_id"] == "flow-7"
