@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from tests.support.code import DECIDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
 
-STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
-SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]
+STAGES = ["ingest", "mix", "clean", "tokenize", "train", "evaluate", "register"]
+SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.sources.extra=corpora/extra.tsv"]
+SETTINGS += ["ingest.sources.extra.role=evaluation"]
 EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"
 
 # Undeclared files, and why no result depends on them.
@@ -38,6 +38,7 @@ ALWAYS = {
     ".cache": "caches of libraries",
 }
 EXPLAINED = {
+    "clean": {"data/raw": "the manifest of data/mixed, a dep, has the hashes of the files that are read"},
     "train": {
         ".checkpoints": "of the same training only: their folder is a hash of all it depends on",
         "dvc.yaml": "used for the hash that names checkpoints",
@@ -120,7 +121,7 @@ class Project(NamedTuple):
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("opens")
     project = projects.make(folder, [*projects.TINY, *SETTINGS])
-    (project / "corpora/evaluation/extra.tsv").write_text(EXTRA)
+    (project / "corpora/extra.tsv").write_text(EXTRA)
     (folder / "hook").mkdir()
     (folder / "hook/sitecustomize.py").write_text(HOOK)
     traces = {}
@@ -155,11 +156,23 @@ def read_keys(log: Path) -> Iterator[str]:
 
 
 def declared(project: Path) -> dict[str, Any]:
-    """The stages of dvc.yaml with ${section.key} filled in."""
+    """The stages of dvc.yaml; those of a `foreach` are one."""
     yaml = YAML(typ="safe")
     values = yaml.load(project / "params.yaml")
-    text = (project / "dvc.yaml").read_text("utf-8")
-    return yaml.load(re.sub(r"\$\{(\w+)\.(\w+)\}", lambda m: str(values[m[1]][m[2]]), text))["stages"]
+    stages: dict[str, Any] = yaml.load((project / "dvc.yaml").read_text("utf-8"))["stages"]
+    sources = values["ingest"]["sources"]
+    for name, stage in stages.items():
+        if "foreach" in stage:
+            lists = {key: value for key, value in stage["do"].items() if isinstance(value, list)}
+            stages[name] = {
+                kind: [
+                    item.replace("${key}", source).replace("${item.path}", of["path"])
+                    for source, of in sources.items()
+                    for item in items
+                ]
+                for kind, items in lists.items()
+            }
+    return stages
 
 
 def outs(stage: Mapping[str, Any]) -> list[str]:
@@ -176,7 +189,10 @@ def undeclared(name: str, stage: Mapping[str, Any], trace: Trace) -> set[str]:
         if not any(path == one or path.startswith((f"{one}/", "mlflow.db")) for one in known)
     }
     keys = {
-        key for key in trace.keys if key not in stage["params"] and key.split(".")[0] not in stage["params"]
+        key
+        for key in trace.keys
+        if key.split(".")[0] not in stage["params"]
+        and not any(f"{param}.".startswith(f"{key}.") for param in stage["params"])
     }
     return files | keys
 
@@ -211,7 +227,7 @@ def test_an_undeclared_dep_is_detected(finished: Project, name: str) -> None:
 
 def test_an_undeclared_parameter_is_detected(finished: Project) -> None:
     stage = copy.deepcopy(declared(finished.project)["clean"])
-    stage["params"] = ["ingest.evaluation_sets"]
+    stage["params"] = ["ingest.sources"]
     assert "clean.max_characters" in undeclared("clean", stage, finished.traces["clean"])
 
 
@@ -223,7 +239,7 @@ def alone(
     for pattern in ("**/__init__.py", *(f"{part.rstrip('.')}/*.py" for part in DECIDES_NOTHING)):
         found = (finished.project / "seq2seq").glob(pattern)
         code += [path.relative_to(finished.project).as_posix() for path in found]
-    for dep in (*stage["deps"], *code, *NEEDED):
+    for dep in (*stage["deps"], *code, *NEEDED, *(["data/raw"] if name == "clean" else [])):
         source, target = finished.project / dep, folder / dep
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -262,5 +278,5 @@ def test_a_stage_needs_nothing_else_and_writes_the_same(finished: Project, name:
 
 def test_a_dep_that_the_hook_cannot_record_is_missed(finished: Project, tmp_path: Path) -> None:
     stage = copy.deepcopy(declared(finished.project)["clean"])
-    stage["deps"].remove("data/raw")
+    stage["deps"].remove("data/mixed")
     assert alone(finished, "clean", stage, tmp_path).returncode != 0

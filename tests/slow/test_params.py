@@ -26,5 +26,5 @@ def file(tmp_path: Path) -> Path:
 )  # fmt: skip
 def test_text_is_set_as_given(file, path):
     recipes.apply(None, [f"ingest.path={path}"], file)
-    assert params.load(file).ingest.path == path
-    assert params.read_document(file)["ingest"]["path"] == path
+    [source] = params.load(file).ingest.sources.values()
+    assert source.path == path

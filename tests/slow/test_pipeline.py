@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "mix", "clean", "tokenize", "train", "evaluate", "register"]
 # What must come out the same however a run came about. No time, path or run id is in these.
 RESULTS = [
     *("model/weights.safetensors", "model/config.json", "model/vocabulary.model"),
@@ -129,7 +129,15 @@ print(dvc_runner.run(sys.argv[1], print))
 
 
 # Seconds of CPU that a stage uses before its kill: well before the end of those that take only one.
-DEPTHS = {"ingest": 0.5, "clean": 0.1, "tokenize": 0.1, "train": 2.0, "evaluate": 2.0, "register": 2.0}
+DEPTHS = {
+    "ingest": 0.5,
+    "mix": 0.1,
+    "clean": 0.1,
+    "tokenize": 0.1,
+    "train": 2.0,
+    "evaluate": 2.0,
+    "register": 2.0,
+}
 
 
 def has_worked(process: psutil.Process, seconds: float) -> bool:
@@ -217,7 +225,13 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
 
 # What is damaged in DVC's cache: an object of each stage's outputs, a list of files among them.
 DAMAGED = [
-    *("data/raw/train.parquet", "data/corpus", "data/tokens/train.source.ids", "model/weights.safetensors"),
+    *(
+        "data/raw/grammar/train.parquet",
+        "data/mixed",
+        "data/corpus",
+        "data/tokens/train.source.ids",
+        "model/weights.safetensors",
+    ),
     *("reports/segments.jsonl", "reports/registration.json"),
 ]
 

@@ -21,8 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_from_one_recipe_to_any_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("local", "tatoeba-ru-en"):  # what the user brings
-        corpus = Path(params.load(project / f"recipes/{name}.yaml").ingest.path)
-        corpus.write_text("a\tb\n")
+        [source] = params.load(project / f"recipes/{name}.yaml").ingest.sources.values()
+        Path(source.path).write_text("a\tb\n")
     for recipe in sorted((project / "recipes").glob("*.yaml")):
         assert main(["run", "--dry", "--recipe", recipe.stem]) == 0
         first = capsys.readouterr().out.splitlines()[0]

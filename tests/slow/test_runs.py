@@ -52,10 +52,10 @@ def test_a_finished_or_foreign_run_is_never_continued(project, monkeypatch):
 def test_a_resumed_run_keeps_the_parameters_it_has(project):
     with pytest.raises(KeyboardInterrupt):
         train(1, error=KeyboardInterrupt())
-    changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"train_size": 9})})
+    changed = CHECKED.model_copy(update={"ingest": CHECKED.ingest.model_copy(update={"seed": 9})})
     with runs.training_run(changed, FIRST) as run:
         pass
-    assert client.connect().get_run(run.id).data.params["ingest.train_size"] == str(CHECKED.ingest.train_size)
+    assert client.connect().get_run(run.id).data.params["ingest.seed"] == str(CHECKED.ingest.seed)
 
 
 def test_a_dying_server_stops_no_training_and_the_record_is_completed(project, monkeypatch, capsys):

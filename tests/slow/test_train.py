@@ -146,7 +146,7 @@ def test_with_both_damaged_it_begins_at_the_start(tokens, tmp_path, uninterrupte
 
 def test_two_processes_train_the_model_of_one(tmp_path):
     project = projects.make(tmp_path, [*projects.TINY, "train.dropout=0.0"])
-    for stage in ("ingest", "clean", "tokenize"):
+    for stage in ("ingest", "mix", "clean", "tokenize"):
         projects.call(project, "-m", "seq2seq", stage)
     curves = {}
     for processes in ("1", "2"):

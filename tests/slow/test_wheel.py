@@ -31,4 +31,4 @@ def test_an_installed_wheel_runs_a_command_and_a_stage(tmp_path: Path) -> None:
     script = projects.call(project, "-P", str(installed / "bin/seq2seq"), "--help", **own).stdout
     assert "translate" in script
     projects.call(project, "-P", "-m", "seq2seq", "ingest", **own)
-    assert (project / "data/raw/train.parquet").is_file()
+    assert (project / "data/raw/grammar/train.parquet").is_file()
