@@ -91,6 +91,7 @@ def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]
         "corpus.id": str(provenance.get("id") or provenance["path"]),
         "corpus.revision": str(provenance.get("revision") or workspace.NONE),
         **direction.tags(direction.read(paths.MODEL), provenance["kind"], provenance.get("columns", {})),
+        "corpus.licences": json.dumps({name: of["licence"] for name, of in provenance["sources"].items()}),
         "prefect.flow_run_id": workspace.flow_run() or workspace.NONE,
     }
 

@@ -122,7 +122,10 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
         Added("clean", "duplicates", "pair", "the first is kept: pair | source | target"),
         Added("clean", "fold_duplicates", False, "pairs that differ in marks and spaces alone are equal"),
     ),
-    5: (Restructured(_to_sources),),
+    5: (
+        Restructured(_to_sources),
+        Added("promote", "licences", None, "of the training sources, allowed; null: any"),
+    ),
 }
 NEW_SECTIONS = {"mix"}  # that a step adds
 # Results that an upgrade changes.

@@ -201,6 +201,7 @@ class Promote(Section):
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive
     maximum_contaminated: Annotated[int, Field(ge=0)]
+    licences: list[str] | None
     behaviour: Annotated[str, Field(min_length=1)] | None
 
 

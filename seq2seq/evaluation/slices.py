@@ -1,4 +1,4 @@
-"""Named slices of an evaluation set: by length, rare words, numbers, names, negation, questions.
+"""Named slices of an evaluation set: by length, rare words, numbers, names, negation, questions, source.
 
 Why: an average hides regressions. A model may gain BLEU and translate no number correctly; a slice shows
 it. The rules are independent of the language; its negations are data.
@@ -16,7 +16,7 @@ from seq2seq.data import words
 from seq2seq.data.corpus import Pair
 from seq2seq.evaluation import scores
 
-ALL, LENGTH = "all", "length "
+ALL, LENGTH, SOURCE = "all", "length ", "source "
 CHARACTERS = " characters"  # suffix of the names of slices by length in characters
 SENTENCE_END = re.compile(r"[.!?:…。！？]\W*$")
 # A question mark with at most quotes or brackets after it; Greek's looks like a semicolon.
@@ -65,6 +65,10 @@ def find(pairs: Sequence[Pair], counts: Mapping[str, int], how: Evaluate) -> dic
         name = f"{LENGTH}{least}-{most}" if least < most else f"{LENGTH}{least}"
         found[name + unit] = [row for row, length in enumerate(lengths) if least <= length <= most]
     found |= {name: [row for row, pair in enumerate(pairs) if rule(pair)] for name, rule in rules.items()}
+    origins = sorted({pair.origin for pair in pairs if pair.origin is not None})
+    if len(origins) > 1:
+        for origin in origins:
+            found[f"{SOURCE}{origin}"] = [row for row, pair in enumerate(pairs) if pair.origin == origin]
     return {name: rows for name, rows in found.items() if rows}
 
 

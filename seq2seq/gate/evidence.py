@@ -13,6 +13,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -76,6 +77,7 @@ def compare_versions(checked: Params, challenger: str, champion: str | None) -> 
         "slices": _slices(segments, new, old, references, tokenizer),
         "behaviour": [],
         "contaminated": metrics[frozen]["contaminated"],
+        "licences": ours.version.tags.get("corpus.licences"),
         "metrics": {
             "digest": metrics["digests"][frozen],
             "signatures": metrics["signatures"],
@@ -112,8 +114,13 @@ def _columns(version: Version) -> list[str] | None:
     run = client.get_or_none(lambda: client.connect().get_run(version.run_id))
     if run is None:
         return None
-    names = [run.data.params.get(f"ingest.{side}_column", "") for side in direction.SIDES]
-    return names if all(names) else None
+    found = []
+    for side in direction.SIDES:  # `ingest.source_column`, since format 5 of params.yaml of each source
+        keys = [
+            key for key in run.data.params if re.fullmatch(rf"ingest\.(sources\..*\.)?{side}_column", key)
+        ]
+        found += [run.data.params[keys[0]]] if len(keys) == 1 else []
+    return found if len(found) == len(direction.SIDES) else None
 
 
 def _metrics(frozen: str) -> Any:

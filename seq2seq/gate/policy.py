@@ -6,6 +6,7 @@ verdict can be tested and reproduced without a model.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ DECISIVE = (
         "same signatures",
         "answers as evaluated",
     ),
-    *("minimum BLEU", "contamination", "no loss", "behaviour", "slice"),
+    *("licences", "minimum BLEU", "contamination", "no loss", "behaviour", "slice"),
 )
 Facts = Mapping[str, Any]  # reports/evidence.json, or a part of it
 
@@ -64,6 +65,7 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
         *_answers(evidence["challenger"]),
         *_same_direction(evidence),
         *_measured_alike(evidence, policy),
+        *_licensed(evidence, policy),
         *_good_enough(evidence, policy),
         *_behaves(evidence, policy),
         _no_loss(evidence, policy),
@@ -145,6 +147,20 @@ def _measured_alike(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
     if other:
         figure += f"; {again} (with --force --single-item)"
     yield Criterion("same signatures", not other, figure, limit)
+
+
+def _licensed(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    """The licences of the sources that the model is trained on are among those allowed."""
+    if policy.licences is None:
+        return
+    recorded = evidence.get("licences")  # a version of earlier code has none
+    found: dict[str, str] = json.loads(recorded) if recorded else {}
+    other = {name: licence for name, licence in found.items() if licence not in policy.licences}
+    figure = ", ".join(f"{name}: {licence}" for name, licence in (other or found).items()) or "not recorded"
+    if other:
+        figure += "; name the licence in ingest.sources, remove the source, or allow it"
+    limit = f"one of {', '.join(policy.licences) or 'none'} (promote.licences)"
+    yield Criterion("licences", bool(found) and not other, figure, limit)
 
 
 def _good_enough(evidence: Facts, policy: Promote) -> Iterator[Criterion]:

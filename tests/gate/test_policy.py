@@ -24,6 +24,7 @@ POLICY = Promote(
     smallest_slice=50,
     maximum_contaminated=0,
     behaviour="suite.yaml",
+    licences=None,
 )
 
 
@@ -244,3 +245,19 @@ def test_a_champion_of_another_direction_is_compared_with_nothing_and_stays() ->
     assert verdict.outcome == "rejected"
     assert "'same direction': the champion translates fr → en" in verdict.reason
     assert "register.name" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("recorded", "outcome", "figure"),
+    [
+        ('{"news": "CC0-1.0", "memory": "CC-BY-4.0"}', "promoted", "news: CC0-1.0, memory: CC-BY-4.0"),
+        ('{"news": "CC0-1.0", "web": "unknown"}', "rejected", "web: unknown; name the licence in"),
+        (None, "rejected", "not recorded"),
+    ],
+)
+def test_a_licence_that_is_not_allowed_rejects(recorded, outcome, figure):
+    policy = POLICY.model_copy(update={"licences": ["CC0-1.0", "CC-BY-4.0"]})
+    verdict = judge({**evidence(1.2, 0.01), "licences": recorded}, policy)
+    assert verdict.outcome == outcome
+    assert next(c for c in verdict.criteria if c.name == "licences").figure.startswith(figure)
+    assert not any(c.name == "licences" for c in judge(evidence(1.2, 0.01), POLICY).criteria)

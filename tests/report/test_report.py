@@ -209,9 +209,21 @@ def test_a_version_not_judged_yet_has_the_current_commit():
 
 def test_files_that_are_not_shown_are_counted():
     files = record()
-    files[paths.PROVENANCE]["files"] = [{"name": f"f{i}", "sha256": "a", "bytes": 1} for i in range(150)]
+    news = files[paths.PROVENANCE]["sources"]["news"]
+    news["files"] = [{"name": f"f{i}", "sha256": "a", "bytes": 1} for i in range(150)]
     assert "with sha256 (150, 100 shown)" in written(files).text
     assert "- And 130 more" in paths.CARD.read_text("utf-8")
+
+
+def test_several_sources_are_listed_with_licence_and_attribution():
+    files = record()
+    sources = files[paths.PROVENANCE]["sources"]
+    sources["memory"] = {**sources["news"], "path": "m.tmx", "attribution": "by Ann", "rows": {"train": 7}}
+    assert "Attribution m.tmx" not in written(record()).text
+    text = written(files).text
+    assert "Files of memory" in text
+    assert "by Ann" in text
+    assert "| memory | 7 | CC-BY-4.0 | by Ann |" in paths.CARD.read_text("utf-8")
 
 
 def test_a_file_that_is_cut_off_is_named(capsys):

@@ -93,7 +93,11 @@ def record(text="Ein Hund schläft."):
             "kind": "hub", "path": "corpora/x.yaml", "id": "some/corpus", "config": None, "revision": "abc",
             "licence": "CC-BY-4.0", "columns": {"source": "no", "target": "en"},
             "made_splits": ["validation"],
-            "files": [{"name": "train.csv", "sha256": "d", "bytes": 5}], "rows": {"train": 50, "test": 9},
+            "rows": {"train": 50, "test": 9},
+            "sources": {"news": {
+                "path": "corpora/x.yaml", "licence": "CC-BY-4.0", "attribution": None, "rows": {"train": 50},
+                "files": [{"name": "train.csv", "sha256": "d", "bytes": 5}],
+            }},
         },
         paths.REGISTRATION: {"name": "de-en", "version": "2", "model_digest": "m", "run_id": "r"},
         paths.RUN: {"run_id": "r", "experiment": "de-en", "fingerprint": "f"},
