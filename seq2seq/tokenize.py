@@ -1,4 +1,4 @@
-"""tokenize: data/corpus -> data/vocabulary, data/tokens, reports/tokenizer.json.
+"""tokenize: data/corpus -> data/vocabulary, data/tokens, reports/{tokenizer,profile}.json.
 
 Why: one joint SentencePiece model, learnt on train alone, and a report of its coverage of each side: an
 uncovered script, or words split into many pieces, cost more BLEU than most settings gain.
@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from itertools import chain, islice
 from typing import Any
 
-from seq2seq.common import paths
+from seq2seq.common import acceptance, paths
 from seq2seq.common.errors import UserError
+from seq2seq.common.files import write_json
 from seq2seq.common.params import Params
 from seq2seq.common.params import Tokenize as Settings
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import direction, words
+from seq2seq.data import direction, profile, words
 from seq2seq.data.corpus import Pair, count_pairs, read_split
 from seq2seq.data.tokens import TokenWriter
 from seq2seq.data.vocabulary import (
@@ -40,6 +41,7 @@ MOST_WORDS = 200_000  # a longer list of source words is not stored: few words w
 def tokenize(params: Params) -> None:
     """Learn the vocabulary on train, report its coverage of all splits, encode train and validation."""
     began = time.monotonic()
+    limits = acceptance.Limits("tokenize", paths.TOKENIZE_ACCEPTED)
     settings = params.tokenize
     files, size = _learn(settings)
     paths.VOCABULARY.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,7 @@ def tokenize(params: Params) -> None:
     paths.COVERAGE.parent.mkdir(parents=True, exist_ok=True)
     report = {"vocabulary_size": size, "coverage": coverage}
     paths.COVERAGE.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    encoded = time.monotonic()
     train = coverage["train"]
     print(
         "tokenize: pieces per word "
@@ -77,7 +80,7 @@ def tokenize(params: Params) -> None:
         )
         + "; characters spelt in bytes "
         + ", ".join(f"{side} {100 * train[side]['characters_in_bytes']:.2g} %" for side in train)
-        + f"; encoded in {duration(time.monotonic() - learnt)}"
+        + f"; encoded in {duration(encoded - learnt)}"
     )
     if lost := int(train["target"]["rewritten"]):
         print(
@@ -85,6 +88,10 @@ def tokenize(params: Params) -> None:
             f"tokenize.target_normalization ({settings.target_normalization}) rewrites: no translation can "
             "contain them; identity keeps them"
         )
+    found = profile.of_corpus(paths.CORPUS, direction.read(paths.CORPUS), coverage)
+    write_json(paths.PROFILE, found)
+    print(f"tokenize: {paths.PROFILE} of {found['pairs']:,} pairs in {duration(time.monotonic() - encoded)}")
+    limits.write()
 
 
 def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:

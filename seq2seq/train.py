@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.common import paths
+from seq2seq.common import acceptance, paths
 from seq2seq.common.device import choose_device, keep_freed_memory, wants_graphs
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Params
@@ -71,10 +71,12 @@ def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
     if not group.is_main:
         trainer.fit(None)
         return
+    limits = acceptance.Limits("train", paths.TRAIN_ACCEPTED)
     with runs.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tags({"device": str(device)})
         trainer.fit(run)
         save(trainer, vocabulary)
+        limits.write()
     # `evaluate` removes the last checkpoint, after DVC has committed the model.
 
 

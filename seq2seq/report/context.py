@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from seq2seq.common import paths, workspace
+from seq2seq.common import acceptance, paths, workspace
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Params, Promote, flatten
 from seq2seq.gate.policy import significance_of_one, with_outcome
@@ -109,6 +109,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         notes.append(f"{paths.PARAMS} has changed since {then}: the parameters below are the current ones.")
     if registration["version"] and not verdict:
         notes.append("Not judged yet: commit, dvc.lock and flow run below are those of this folder now.")
+    notes += [sanitize(acceptance.sentence(one)) for one in acceptance.read()]
     origin = (verdict and verdict["origin"]) or {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from flows import alerts
-from flows.dvc_runner import REMEDIES, StageError
+from flows.stage_errors import REMEDIES, StageError
 from flows.verdict import Verdict, markdown, notice
 from seq2seq.common import params, paths
 from seq2seq.common.errors import TransientError, UserError
