@@ -24,7 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Crashed
 
-from flows import alerts, console, dvc_runner, promote
+from flows import alerts, console, drift, dvc_runner, promote
 from flows import rollback as rollback_
 from flows.dvc_runner import Outcome
 from flows.verdict import markdown, notice
@@ -199,6 +199,8 @@ class _Run:
         say = console.current.get().print
         if node.is_data and not all(out.exists() for out in node.outs):
             return dvc_runner.fetch(node.name, say, timeout=self.timeout)
+        if paths.MODEL.resolve() in node.outs:
+            drift.check(node.name, self.accept, say)
         # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
         environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id), acceptance.VARIABLE: self.accept}
         return dvc_runner.run(node.name, say, force=force, timeout=self.timeout, environment=environment)

@@ -10,12 +10,13 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain, islice
 from typing import Any
 
 from seq2seq.common import acceptance, paths
-from seq2seq.common.errors import UserError
+from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.files import write_json
 from seq2seq.common.params import Params
 from seq2seq.common.params import Tokenize as Settings
@@ -91,7 +92,29 @@ def tokenize(params: Params) -> None:
     found = profile.of_corpus(paths.CORPUS, direction.read(paths.CORPUS), coverage)
     write_json(paths.PROFILE, found)
     print(f"tokenize: {paths.PROFILE} of {found['pairs']:,} pairs in {duration(time.monotonic() - encoded)}")
+    for failure in beyond_limits(settings, coverage, found):
+        limits.exceeded(failure)
     limits.write()
+
+
+def beyond_limits(
+    settings: Settings, coverage: Mapping[str, Any], found: profile.Profile
+) -> Iterator[QualityError]:
+    """The limits that the vocabulary or the languages of the corpus exceed."""
+    for side, one in coverage["validation"].items():
+        covered = 1 - one["characters_in_bytes"]
+        if settings.min_coverage is not None and covered < settings.min_coverage:
+            key, wanted = "tokenize.min_coverage", f"at least {settings.min_coverage:.1%}"
+            name = f"the share of validation's characters with a piece ({side})"
+            remedy = "is validation of another language or script than train? Or raise character_coverage"
+            yield QualityError(Figure(name, f"{covered:.1%}", wanted, key, remedy))
+    for side in coverage["validation"]:
+        share, least = profile.language_share(found, side), settings.min_language_share
+        if least is not None and share is not None and share < least:
+            name = f"the share of train's sampled texts in the language of the {side}"
+            remedy = f"are the columns or files swapped? The languages found are in {paths.PROFILE}"
+            key, wanted = "tokenize.min_language_share", f"at least {least:.0%}"
+            yield QualityError(Figure(name, f"{share:.0%}", wanted, key, remedy))
 
 
 def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:

@@ -88,6 +88,12 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("clean", "duplicates", "pair", "the first is kept: pair | source | target"),
         Added("clean", "fold_duplicates", False, "pairs that differ in marks and spaces alone are equal"),
     ),
+    5: (
+        Added("tokenize", "min_coverage", None, "share of validation's characters with a piece, each side"),
+        Added("tokenize", "min_language_share", None, "share of each side's sampled texts in its language"),
+        Added("train", "learns_within", None, "validations until the model beats frequencies of pieces"),
+        Added("promote", "max_drift", None, "divergence (0 to 1) of the corpus from the champion's"),
+    ),
 }
 # Results that an upgrade changes.
 NOTES: Mapping[int, str] = {

@@ -22,7 +22,7 @@ from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
-FORMAT = 4  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+FORMAT = 5  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
     *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
@@ -111,6 +111,8 @@ class Tokenize(Section):
     source_normalization: Normalization
     target_normalization: Normalization
     training_sentences: Positive
+    min_coverage: Share | None
+    min_language_share: Share | None
     seed: Seed
 
 
@@ -138,6 +140,7 @@ class Train(Section):
     validate_every: Positive
     patience: Positive
     checkpoint_every: Positive
+    learns_within: Positive | None
 
 
 class Evaluate(Section):
@@ -173,6 +176,7 @@ class Promote(Section):
     worst_slice: Annotated[float, Field(ge=0)]
     smallest_slice: Positive
     maximum_contaminated: Annotated[int, Field(ge=0)]
+    max_drift: Share | None
     behaviour: Annotated[str, Field(min_length=1)] | None
 
 
@@ -183,7 +187,7 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
-        format: Literal[4]
+        format: Literal[5]
         ingest: Ingest
         clean: Clean
         tokenize: Tokenize

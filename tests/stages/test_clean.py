@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import clean as stage
-from seq2seq.common import params, paths
-from seq2seq.common.errors import UserError
+from seq2seq.common import acceptance, params, paths
+from seq2seq.common.errors import QualityError, UserError
 from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split, write_split
@@ -311,3 +311,44 @@ def test_too_little_that_is_left_of_train_stops_the_run(root):
     ):
         run(train, min_kept=0.51)
     assert len(run(train, min_kept=0.5)["train"]) == 4
+
+
+def test_an_accepted_limit_changes_no_byte_and_is_recorded(root, monkeypatch, capsys):
+    train = [*numbered(6), *[Pair(f"# {i} # {i} #", f"Sentence {i}.") for i in range(4)]]
+    with pytest.raises(QualityError) as error:
+        run(train, max_dropped=0.33)
+    figure = error.value.figure
+    assert (figure.value, figure.limit, figure.key) == ("40%", "33%", "clean.max_dropped")
+    assert not paths.CLEAN_ACCEPTED.exists()
+    monkeypatch.setenv(acceptance.VARIABLE, "  \n")  # no reason
+    with pytest.raises(QualityError):
+        run(train, max_dropped=0.33)
+    within = run(train, max_dropped=0.4)
+    assert json.loads(paths.CLEAN_ACCEPTED.read_text()) == []
+    files = [paths.CORPUS / "train.parquet", paths.CLEANING, paths.DROPPED, paths.CONTAMINATION]
+    bytes_within = [path.read_bytes() for path in files]
+
+    monkeypatch.setenv(acceptance.VARIABLE, "signs\nare wanted")
+    assert run(train, max_dropped=0.33, min_kept=0.9) == within
+    assert [path.read_bytes() for path in files] == bytes_within
+    assert (
+        "clean: share of train dropped by garbage is 40%, clean.max_dropped allows 33%: accepted (signs are"
+        in (capsys.readouterr().out)
+    )
+    first, second = json.loads(paths.CLEAN_ACCEPTED.read_text())
+    assert (first["reason"], first["value"], first["key"]) == ("signs are wanted", "40%", "clean.max_dropped")
+    assert (second["value"], second["limit"], second["key"]) == ("60%", "90%", "clean.min_kept")
+    assert first["who"]
+    assert acceptance.tags().keys() == {"accepted.clean.max_dropped", "accepted.clean.min_kept"}
+
+
+def test_contamination_that_is_not_allowed_can_be_accepted(root, monkeypatch):
+    monkeypatch.setenv(acceptance.VARIABLE, "known")
+    assert run(numbered(3) + NEARLY, contamination="fail")["train"] == numbered(3)
+    assert json.loads(paths.CLEAN_ACCEPTED.read_text())[0]["key"] == "clean.contamination"
+
+
+def test_an_empty_train_split_cannot_be_accepted(root, monkeypatch):
+    monkeypatch.setenv(acceptance.VARIABLE, "never mind")
+    with pytest.raises(QualityError, match="no training pair is left of 1: garbage dropped 1"):
+        run([Pair("#", "b c")])
