@@ -51,16 +51,17 @@ def test_a_corpus_gone_bad_stops_before_the_training_and_can_be_accepted(
     first = run(project)
     assert first.returncode == Exit.DONE, first.stdout + first.stderr
     assert champion().version == "1"
-    rows = [f"{pair.source}\t{pair.target}" for pair in read_split(paths.RAW, "train")]
-    noise = [f"# {number} # {number} #\t. {number} ." for number in range(len(rows))]
-    Path("corpora/bad.tsv").write_text("\n".join(["source\ttarget", *rows, *noise]) + "\n", encoding="utf-8")
-    bad = ["--set=ingest.path=corpora/bad.tsv", f"--set=register.name={NAME}"]
+    pairs = list(read_split(paths.RAW, "train"))
+    rows = [f"{pair.source}\t{pair.target}" for pair in pairs]
+    rows += [f"{pair.source}\t{pair.source}" for pair in pairs]  # not translated
+    Path("corpora/bad.tsv").write_text("\n".join(["source\ttarget", *rows]) + "\n", encoding="utf-8")
+    bad = ["--set=ingest.path=corpora/bad.tsv", "--set=ingest.train_size=null", f"--set=register.name={NAME}"]
 
     with listener() as (posted, url):
         stopped = run(project, *bad, ALERT_WEBHOOK=url)
     assert stopped.returncode == Exit.QUALITY, stopped.stdout + stopped.stderr
     assert stages(stopped.stdout) == {"ingest": "ran", "clean": "failed"}
-    assert "train pairs (50%) would be dropped, clean.max_dropped allows 33%" in stopped.stderr
+    assert "(50%) would be dropped, clean.max_dropped allows 33%" in stopped.stderr
     [alert] = posted
     assert (alert["class"], alert["stage"], alert["state"]) == ("quality", "clean", "Failed")
     assert (alert["value"], alert["limit"], alert["key"]) == ("50%", "33%", "clean.max_dropped")
