@@ -80,7 +80,7 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
         kind = next((k for cause, k in KINDS.items() if isinstance(failure, cause)), type(failure).__name__)
         message = str(failure)
     where = f"stage {stage} " if stage else ""
-    remedy = REMEDIES.get(kind, "")
+    remedy = failure.remedy if isinstance(failure, StageError) else REMEDIES.get(kind, "")
     text = f"{flow} {state.name.lower()}: {where}({kind}) {message}" + (f"; {remedy}" if remedy else "")
     sent = body(text, flow, run, str(state.name), stage, kind, message, remedy)
     return sent | {name: mask(part) for name, part in _figure(failure).items()}

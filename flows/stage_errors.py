@@ -12,9 +12,10 @@ from seq2seq.common import masking
 from seq2seq.common.errors import Figure, QualityError
 
 ACCEPT = "`seq2seq run --accept REASON`"
+FINAL = "the champion stays; correct the data or the settings"
 REMEDIES = {
     "user": "mend that and run again; finished stages are kept",
-    "quality": f"the champion stays; correct the data or the settings, or let this pass: {ACCEPT}",
+    "quality": f"{FINAL}, or let this pass: {ACCEPT}",
     "transient": "this may be temporary: run again later; finished stages are kept",
     "system": "see to the disk, memory or permissions named above and run again",
     "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
@@ -67,6 +68,11 @@ class QualityStageError(StageError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return QualityStageError, (self.stage, self.message, self.figure)
+
+    @property
+    def remedy(self) -> str:
+        """As for any failure of quality, without acceptance where that is not possible."""
+        return super().remedy if self.figure.acceptable else FINAL
 
 
 def of_record(stage: str, record: Mapping[str, Any]) -> StageError:

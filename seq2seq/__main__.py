@@ -131,6 +131,8 @@ def run_stage(name: str) -> int:
             record["seconds"] = f"{time.monotonic() - began:.1f}"
             Path(path).write_text(json.dumps(record), encoding="utf-8")
     print(f"error: {name}: {message}", file=sys.stderr)
+    if figure and figure.acceptable and environment.OUTCOME_FILE not in os.environ:  # a flow adds its own
+        print("       if that is right, let it pass: SEQ2SEQ_ACCEPT=REASON dvc repro", file=sys.stderr)
     return Exit.FAILED
 
 

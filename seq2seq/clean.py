@@ -251,7 +251,7 @@ def _nothing_left(train: Tally) -> UserError:
         return UserError(f"{paths.RAW} has no training pair: is ingest.path the right file?")
     reason, count = train.hits.most_common(1)[0]
     return QualityError(
-        Figure("share of train kept", "0%", "at least one pair", "clean", REMEDIES[reason]),
+        Figure("share of train kept", "0%", "at least one pair", "clean", REMEDIES[reason], acceptable=False),
         f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "
         f"{REMEDIES[reason]}{_samples(train, (reason,))}",
     )

@@ -34,6 +34,7 @@ class Figure(NamedTuple):
     limit: str
     key: str  # the key of params.yaml, or the environment variable, that sets the limit
     remedy: str
+    acceptable: bool = True  # whether a person can let it pass
 
     def __str__(self) -> str:
         return f"{self.name} is {self.value}, {self.key} allows {self.limit}"
@@ -43,7 +44,7 @@ class QualityError(UserError):
     """Data or a training beyond a limit of quality; `figure` names it, the text may have more."""
 
     def __init__(self, figure: Figure, text: str = "") -> None:
-        self.figure = Figure(*(mask(part) for part in figure))
+        self.figure = Figure(*map(mask, figure[:5]), acceptable=figure.acceptable)
         super().__init__(text or f"{figure}; {figure.remedy}")
 
     def __reduce__(self) -> tuple[type[QualityError], tuple[Figure, str]]:

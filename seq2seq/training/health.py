@@ -86,7 +86,8 @@ def finite(loss: float, update: int, settings: Settings) -> QualityError | None:
         f"lower train.learning_rate ({settings.learning_rate}) or train.clip_norm ({settings.clip_norm}), "
         "or raise train.warmup_updates"
     )
-    figure = Figure("the training loss", str(loss), "finite numbers", "train.learning_rate", remedy)
+    key = "train.learning_rate"
+    figure = Figure("the training loss", str(loss), "finite numbers", key, remedy, acceptable=False)
     return QualityError(figure, f"the loss is {loss} near update {update:,}: {remedy}")
 
 

@@ -58,6 +58,8 @@ def test_an_alert_about_quality_has_figure_limit_and_remedy() -> None:
         assert "the champion stays" in body["text"]
         assert "seq2seq run --accept REASON" in body["remedy"]
         assert tuple(body[key] for key in ("figure", "value", "limit", "key")) == whole
+    final = QualityStageError("clean", str(figure), figure._replace(acceptable=False))
+    assert "--accept" not in alerts.notice(*a_run(final))["text"]
     again = pickle.loads(pickle.dumps(QualityStageError("clean", "m", figure)))
     assert (again.stage, again.message, again.figure) == ("clean", "m", figure)
     assert pickle.loads(pickle.dumps(QualityError(figure, "text"))).figure == figure

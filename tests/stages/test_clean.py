@@ -1,6 +1,7 @@
 """clean on Parquet files: which pairs are kept or dropped, and laws for any corpus."""
 
 import json
+import signal
 import tempfile
 from contextlib import chdir
 
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows import failures, stage_errors
 from seq2seq import clean as stage
-from seq2seq.common import acceptance, params, paths
-from seq2seq.common.errors import QualityError, UserError
+from seq2seq.__main__ import run_stage
+from seq2seq.common import acceptance, environment, params, paths
+from seq2seq.common.errors import Figure, QualityError, UserError
+from seq2seq.common.exits import Exit
 from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split, write_split
@@ -19,6 +23,7 @@ from tests.support.projects import ROOT
 
 PARAMS = params.load(ROOT / "params.yaml")
 LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
+CLEAN = stage.clean
 HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
 
 
@@ -27,7 +32,7 @@ def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
     for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
         write_split(paths.RAW, split, pairs)
     cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
+    CLEAN(PARAMS.model_copy(update={"clean": cleaning}))
     return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
 
 
@@ -352,3 +357,19 @@ def test_an_empty_train_split_cannot_be_accepted(root, monkeypatch):
     monkeypatch.setenv(acceptance.VARIABLE, "never mind")
     with pytest.raises(QualityError, match="no training pair is left of 1: garbage dropped 1"):
         run([Pair("#", "b c")])
+
+
+def test_a_stage_records_the_figure_for_its_caller_and_names_the_way_to_accept(root, monkeypatch, capsys):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(stage, "clean", lambda _: run([Pair("Hund", "Hund"), *numbered(1)], max_dropped=0.4))
+    paths.PARAMS.write_bytes((ROOT / "params.yaml").read_bytes())
+    assert run_stage("clean") == Exit.FAILED
+    assert "let it pass: SEQ2SEQ_ACCEPT=REASON dvc repro" in capsys.readouterr().err
+    monkeypatch.setenv(environment.OUTCOME_FILE, "outcome.json")
+    assert run_stage("clean") == Exit.FAILED
+    assert "SEQ2SEQ_ACCEPT" not in capsys.readouterr().err
+    failure = stage_errors.of_record("clean", json.loads((root / "outcome.json").read_text()))
+    assert isinstance(failure, stage_errors.QualityStageError)
+    assert (failure.figure.value, failure.figure.key) == ("50%", "clean.max_dropped")
+    assert failures.STATUS[failure.kind] == Exit.QUALITY
+    assert isinstance(failure.figure, Figure)
