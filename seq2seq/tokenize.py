@@ -17,7 +17,6 @@ from typing import Any
 
 from seq2seq.common import acceptance, paths
 from seq2seq.common.errors import Figure, QualityError, UserError
-from seq2seq.common.files import write_json
 from seq2seq.common.params import Params
 from seq2seq.common.params import Tokenize as Settings
 from seq2seq.common.progress import Progress, duration
@@ -90,7 +89,8 @@ def tokenize(params: Params) -> None:
             "contain them; identity keeps them"
         )
     found = profile.of_corpus(paths.CORPUS, direction.read(paths.CORPUS), coverage)
-    write_json(paths.PROFILE, found)
+    text = json.dumps(found, indent=1, ensure_ascii=False)
+    paths.PROFILE.write_text(text + "\n", encoding="utf-8")
     print(f"tokenize: {paths.PROFILE} of {found['pairs']:,} pairs in {duration(time.monotonic() - encoded)}")
     for failure in beyond_limits(settings, coverage, found):
         limits.exceeded(failure)

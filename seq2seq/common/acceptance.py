@@ -15,7 +15,6 @@ from typing import Any
 
 from seq2seq.common import paths, workspace
 from seq2seq.common.errors import Figure, QualityError
-from seq2seq.common.files import write_json
 from seq2seq.common.masking import mask
 
 VARIABLE = "SEQ2SEQ_ACCEPT"  # the reason; empty: nothing is accepted
@@ -42,7 +41,8 @@ class Limits:
     def write(self) -> None:
         """Write the record, an empty list if nothing was accepted."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, self.accepted)
+        text = json.dumps(self.accepted, indent=2, ensure_ascii=False)
+        self._path.write_text(text + "\n", encoding="utf-8")
 
 
 def given() -> str:

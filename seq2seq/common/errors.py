@@ -44,7 +44,9 @@ class QualityError(UserError):
     """Data or a training beyond a limit of quality; `figure` names it, the text may have more."""
 
     def __init__(self, figure: Figure, text: str = "") -> None:
-        self.figure = Figure(*map(mask, figure[:5]), acceptable=figure.acceptable)
+        # Keys and names are ours; values and remedies may have a text of the corpus or an address.
+        value, limit, remedy = map(mask, (figure.value, figure.limit, figure.remedy))
+        self.figure = figure._replace(value=value, limit=limit, remedy=remedy)
         super().__init__(text or f"{figure}; {figure.remedy}")
 
     def __reduce__(self) -> tuple[type[QualityError], tuple[Figure, str]]:
