@@ -47,6 +47,9 @@ def add_commands(commands: Any) -> None:
     run.add_argument(
         "--force", action="append", default=[], metavar="STAGE", help="run it although it is fresh"
     )
+    run.add_argument(
+        "--accept", metavar="REASON", help="let exceeded limits of quality pass; recorded with the model"
+    )
     run.add_argument("--dry", action="store_true", help="print what would run and why, change nothing")
     run.set_defaults(interrupted="run again: finished stages are kept, a training goes on")
 

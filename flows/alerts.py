@@ -12,14 +12,18 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.dvc_runner import REMEDIES, StageError
-from seq2seq.common.errors import TransientError, UserError
+from flows.stage_errors import REMEDIES, StageError, figure_of
+from seq2seq.common.errors import QualityError, TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.plain import chat
 
 URL = "ALERT_WEBHOOK"  # environment variable; or the Prefect variable `alert_webhook`
 PATIENCE = 10.0  # seconds
-KINDS: dict[type[BaseException], str] = {UserError: "user", TransientError: "transient"}
+KINDS: dict[type[BaseException], str] = {
+    QualityError: "quality",  # before its base class
+    UserError: "user",
+    TransientError: "transient",
+}
 
 
 def notify_failure(flow: Any, flow_run: Any, state: Any) -> None:
@@ -76,9 +80,17 @@ def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
         kind = next((k for cause, k in KINDS.items() if isinstance(failure, cause)), type(failure).__name__)
         message = str(failure)
     where = f"stage {stage} " if stage else ""
-    remedy = REMEDIES.get(kind, "")
+    remedy = failure.remedy if isinstance(failure, StageError) else REMEDIES.get(kind, "")
     text = f"{flow} {state.name.lower()}: {where}({kind}) {message}" + (f"; {remedy}" if remedy else "")
-    return body(text, flow, run, str(state.name), stage, kind, message, remedy)
+    sent = body(text, flow, run, str(state.name), stage, kind, message, remedy)
+    return sent | {name: mask(part) for name, part in _figure(failure).items()}
+
+
+def _figure(failure: object) -> dict[str, str]:
+    """The figure of a failure of quality, with its limit, for programs; empty for any other failure."""
+    figure = figure_of(failure)
+    keys = {"figure": "name", "value": "value", "limit": "limit", "key": "key"}
+    return {name: getattr(figure, field) for name, field in keys.items()} if figure else {}
 
 
 def body(

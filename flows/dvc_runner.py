@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from flows.stage_errors import DamagedInputError, StageError, of_record
 from seq2seq.common import disk, integrity, masking, processes
 from seq2seq.common.dag import CHATTER
 from seq2seq.common.environment import OUTCOME_FILE
@@ -37,18 +37,6 @@ FETCHES = 2  # a folder's list of files that comes back shows which of its files
 RWLOCK = Path(".dvc/tmp/rwlock")
 CLOCKS = 60.0  # seconds that the clocks of files and processes may differ by
 
-REMEDIES = {
-    "user": "mend that and run again; finished stages are kept",
-    "transient": "this may be temporary: run again later; finished stages are kept",
-    "system": "see to the disk, memory or permissions named above and run again",
-    "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
-    "timeout": "give it more time, or less work; a training resumes from its last checkpoint",
-    "interrupted": "run again: finished stages are kept, a training resumes from its last checkpoint",
-    "damaged": "run again: what is damaged is removed and made again; see to the disk if it comes back",
-    "dvc": "`dvc status` and `dvc repro` show more",
-    "bug": "the traceback is above; please report it",
-}
-
 REPEATED = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # StageError has them
 KINDS: dict[int, str] = {
     Exit.MISTAKE: "user",
@@ -59,36 +47,6 @@ KINDS: dict[int, str] = {
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
 
 Say = Callable[[str], None]
-
-
-class StageError(RuntimeError):
-    """A stage that did not end well; `kind` is the class of its error, a key of REMEDIES."""
-
-    def __init__(self, stage: str, kind: str, message: str) -> None:
-        message = masking.mask(message)
-        super().__init__(f"{stage} ({kind}): {message}")
-        self.stage, self.kind, self.message = stage, kind, message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return StageError, (self.stage, self.kind, self.message)
-
-    @property
-    def remedy(self) -> str:
-        """What a person can do about it."""
-        return REMEDIES[self.kind]
-
-
-class DamagedInputError(StageError):
-    """A stage whose input was damaged and is removed; the stages `again` make it."""
-
-    KIND = "damaged"
-
-    def __init__(self, stage: str, message: str, again: tuple[str, ...]) -> None:
-        super().__init__(stage, self.KIND, message)
-        self.again = again
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return DamagedInputError, (self.stage, self.message, self.again)
 
 
 @dataclass(frozen=True)
@@ -144,10 +102,7 @@ def _run(name: str, say: Say, timeout: float | None, environment: Mapping[str, s
     if call.timed_out:
         raise StageError(name, "timeout", f"took longer than {duration(timeout or 0)}")
     if record.get("status", "ran") != "ran":
-        if record["class"] == DamagedInputError.KIND:
-            raise DamagedInputError(name, record["message"], tuple(record["again"]))
-        kind = record["class"] if record["class"] in REMEDIES else "bug"
-        raise StageError(name, kind, record["message"])
+        raise of_record(name, record)
     if "exited with -9" in call.error or call.status == -signal.SIGKILL:
         raise StageError(name, "killed", "its process was killed by force")
     if disk.is_full(call.error):

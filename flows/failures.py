@@ -12,12 +12,16 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from flows.console import Console
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from seq2seq.common import disk, environment, masking
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 
-STATUS = {"user": Exit.MISTAKE, "transient": Exit.TRANSIENT}  # by the class of a stage's error
+STATUS = {
+    "user": Exit.MISTAKE,
+    "quality": Exit.QUALITY,
+    "transient": Exit.TRANSIENT,
+}  # by the class of a stage's error
 
 
 def status_of(body: Callable[[], int], display: Console, interrupted: str) -> int:

@@ -24,11 +24,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Crashed
 
-from flows import alerts, console, dvc_runner, promote
+from flows import alerts, console, drift, dvc_runner, promote
 from flows import rollback as rollback_
 from flows.dvc_runner import Outcome
 from flows.verdict import markdown, notice
-from seq2seq.common import dag, params, paths
+from seq2seq.common import acceptance, dag, params, paths
 from seq2seq.common.dag import Node
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
@@ -40,9 +40,11 @@ RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried ag
 
 
 @flow(name="pipeline", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
-def pipeline(until: str | None = None, force: tuple[str, ...] = ()) -> list[Outcome]:
+def pipeline(
+    until: str | None = None, force: tuple[str, ...] = (), accept: str | None = None
+) -> list[Outcome]:
     """Bring the workspace in the current folder up to date and promote what comes out."""
-    return bring_up_to_date(until, force)
+    return bring_up_to_date(until, force, accept=accept)
 
 
 @flow(name="rollback", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
@@ -80,21 +82,28 @@ def patiently(act: Callable[[], T]) -> T:
 
 
 def bring_up_to_date(
-    until: str | None = None, force: tuple[str, ...] = (), timeout: float | None = None
+    until: str | None = None,
+    force: tuple[str, ...] = (),
+    timeout: float | None = None,
+    accept: str | None = None,
 ) -> list[Outcome]:
     """The body of every flow here; the caller holds the workspace's lock.
 
     `until` ends with a stage, `force` names stages to run although they are fresh, `timeout` is in
-    seconds and for each stage. Raises StageError, UserError, TransientError.
+    seconds and for each stage, `accept` is the reason to let exceeded limits of quality pass.
+    Raises StageError, UserError, TransientError.
     """
+    reason = "" if accept is None else promotions.checked(accept)
     with _recorded():
-        return _bring_up_to_date(until, force, timeout)
+        return _bring_up_to_date(until, force, timeout, reason or acceptance.given())
 
 
-def _bring_up_to_date(until: str | None, force: tuple[str, ...], timeout: float | None) -> list[Outcome]:
+def _bring_up_to_date(
+    until: str | None, force: tuple[str, ...], timeout: float | None, accept: str
+) -> list[Outcome]:
     dvc_runner.clear_stale_locks()
     outbox.deliver_all()
-    run = _Run(dag.select(dag.read(), until, force), timeout)
+    run = _Run(dag.select(dag.read(), until, force), timeout, accept)
     try:
         for node in run.nodes:
             run.do(node, force=node.name in force)
@@ -146,8 +155,8 @@ def _mark_killed(killed: str) -> None:
 class _Run:
     """The task runs of one flow run: what has happened so far."""
 
-    def __init__(self, nodes: list[Node], timeout: float | None) -> None:
-        self.nodes, self.timeout = nodes, timeout
+    def __init__(self, nodes: list[Node], timeout: float | None, accept: str = "") -> None:
+        self.nodes, self.timeout, self.accept = nodes, timeout, accept
         self.outcomes: list[Outcome] = []
         self._states: dict[str, State[Any]] = {}
         self._changed: set[str] = set()
@@ -190,8 +199,10 @@ class _Run:
         say = console.current.get().print
         if node.is_data and not all(out.exists() for out in node.outs):
             return dvc_runner.fetch(node.name, say, timeout=self.timeout)
+        if paths.MODEL.resolve() in node.outs:
+            drift.check(node.name, self.accept, say)
         # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
-        environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id)}
+        environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id), acceptance.VARIABLE: self.accept}
         return dvc_runner.run(node.name, say, force=force, timeout=self.timeout, environment=environment)
 
     def promote(self) -> None:

@@ -26,10 +26,16 @@ CLONES = Path(".cache/retrain")  # below the deployment's working folder; one fo
 
 
 @flow(name="retrain", on_failure=[alerts.notify_failure], on_crashed=[alerts.notify_failure])
-def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | None = None) -> list[Outcome]:
+def retrain(
+    ref: str = "main",
+    hours_per_stage: float = 24.0,
+    repository: str | None = None,
+    accept: str | None = None,
+) -> list[Outcome]:
     """Run the pipeline as it is at `ref` of SEQ2SEQ_REPOSITORY (default: the deployment's own folder).
 
-    A stage that takes longer than `hours_per_stage` is stopped and fails. `repository` stands in deployments
+    A stage that takes longer than `hours_per_stage` is stopped and fails. `accept` is the reason to let
+    exceeded limits of quality pass. `repository` stands in deployments
     made earlier; raises UserError for any but null, or who can start a run would choose what code runs.
     """
     if repository is not None:
@@ -61,7 +67,7 @@ def retrain(ref: str = "main", hours_per_stage: float = 24.0, repository: str | 
             say = get_run_logger().info
             say(f"{ref} is {commit}")
             say(summary.first_line(_params(ref, commit)))
-            return pipeline.bring_up_to_date(timeout=hours_per_stage * 3600)
+            return pipeline.bring_up_to_date(timeout=hours_per_stage * 3600, accept=accept)
         finally:
             os.chdir(project)
 

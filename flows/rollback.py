@@ -11,7 +11,8 @@ import argparse
 from dataclasses import asdict
 
 from flows import console
-from flows.dvc_runner import StageError, call
+from flows.dvc_runner import call
+from flows.stage_errors import StageError
 from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit

@@ -23,6 +23,7 @@ from seq2seq.common import dag, params, paths, recipes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
+from seq2seq.tracking import promotions
 
 if TYPE_CHECKING:
     from flows.dvc_runner import Outcome
@@ -34,6 +35,8 @@ Changes = Sequence[tuple[str, Any, Any]]  # section.key, before, after
 def command(options: argparse.Namespace) -> int:
     """`seq2seq run`; returns the exit status."""
     display = console.current.get()
+    if options.accept is not None:
+        options.accept = promotions.checked(options.accept)
     if options.dry:
         return dry(options, display)
     with locks.workspace():
@@ -132,4 +135,4 @@ def _prefect() -> Any:
 def _flow(options: argparse.Namespace, display: console.Console) -> list[Outcome]:
     from flows import pipeline
 
-    return pipeline.pipeline(until=options.until, force=tuple(options.force))
+    return pipeline.pipeline(options.until, tuple(options.force), options.accept)

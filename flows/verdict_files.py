@@ -10,13 +10,14 @@ import json
 from typing import Any
 
 from flows import console
-from flows.dvc_runner import StageError, call
+from flows.dvc_runner import call
+from flows.stage_errors import StageError
 from flows.verdict import Verdict
 from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.files import write_json
 from seq2seq.gate import policy
-from seq2seq.tracking import promotions
+from seq2seq.tracking import promotions, runs
 from seq2seq.tracking.registry import Version
 
 FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
@@ -61,8 +62,17 @@ def _repair(version: Version, standing: Verdict) -> None:
         # Rolled back or promoted since: the figures stay, the outcome is another.
         write(standing, criteria=found["criteria"], seconds=found["seconds"])
         publish(version, standing.when)
-    elif version.tags.get(promotions.PUBLISHED) != found["when"]:
+    elif version.tags.get(promotions.PUBLISHED) != found["when"] or _newly_accepted(version):
         publish(version, found["when"])
+
+
+def _newly_accepted(version: Version) -> bool:
+    """Whether a limit was accepted for this corpus or model after the files were published."""
+    try:
+        return bool(runs.missing_acceptances(version.run_id))
+    except (TransientError, UserError) as error:
+        _warn(f"accepted limits are not compared with MLflow's record: {error}")
+        return False
 
 
 def publish(version: Version, when: str) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from seq2seq.common import paths
-from seq2seq.common.errors import UserError
+from seq2seq.common import acceptance, paths
+from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
 from seq2seq.data import contamination_log, direction, filters, manifest
@@ -69,9 +69,10 @@ class Tally:
 def clean(params: Params) -> None:
     """Clean the mixture of sources into data/corpus.
 
-    Raises UserError if no training pair is left, or one is contaminated where that is not allowed.
+    Raises UserError if there is no training pair, QualityError for a limit that is exceeded and not accepted.
     """
     began = time.monotonic()
+    limits = acceptance.Limits("clean", paths.CLEAN_ACCEPTED)
     filters.check(params.clean)
     mixture = manifest.read()
     mixture.check()
@@ -96,10 +97,12 @@ def clean(params: Params) -> None:
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, chosen.params)
     if params.clean.contamination == "fail" and found["hits"]:
-        raise UserError(contamination_log.refused(found))
+        limits.exceeded(_contaminated(found))
     if not kept:
-        raise UserError(_nothing_left(train))
-    _check_shares(train, params.clean)
+        raise _nothing_left(train)
+    for failure in _beyond_shares(train, params.clean):
+        limits.exceeded(failure)
+    limits.write()
 
     seconds = time.monotonic() - began
     print(
@@ -198,8 +201,8 @@ def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]
     paths.CONTAMINATION.write_text(text + "\n", encoding="utf-8")
 
 
-def _check_shares(train: Tally, params: Clean) -> None:
-    """Raise UserError if a filter or contamination dropped more than its limit, or too little is left.
+def _beyond_shares(train: Tally, params: Clean) -> Iterator[QualityError]:
+    """The limits exceeded: a filter or contamination drops more than its share, or too little is left.
 
     Exact duplicates are not counted, since a corpus may repeat itself; contamination has its own limit.
     """
@@ -209,20 +212,30 @@ def _check_shares(train: Tally, params: Clean) -> None:
     for reasons, key, limit in limits:
         count = sum(train.hits[reason] for reason in reasons)
         if count > limit * train.read:
-            raise UserError(
-                f"{' and '.join(reasons)}: {count:,} of {train.read:,} train pairs "
-                f"({count / train.read:.0%}) would be dropped, {key} allows {limit:.0%}; "
-                f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if that is right, raise {key}"
-                f"{_samples(train, reasons)}"
+            name, share = " and ".join(reasons), f"{count / train.read:.0%}"
+            remedy = f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if that is right, raise {key}"
+            yield QualityError(
+                Figure(f"share of train dropped by {name}", share, f"{limit:.0%}", key, remedy),
+                f"{name}: {count:,} of {train.read:,} train pairs ({share}) would be dropped, "
+                f"{key} allows {limit:.0%}; {remedy}{_samples(train, reasons)}",
             )
     counted = train.read - sum(train.hits[reason] for reason in OF_THE_CORPUS)
     kept = train.read - train.hits.total()
     if kept < params.min_kept * counted:
-        raise UserError(
-            f"only {kept:,} of {counted:,} train pairs ({kept / counted:.0%}, duplicates and contamination "
-            f"aside) are left, clean.min_kept is {params.min_kept:.0%}; dropped: {train}; if that is "
-            f"right, lower clean.min_kept{_samples(train, train.reasons)}"
+        share, remedy = f"{kept / counted:.0%}", "if that is right, lower clean.min_kept"
+        yield QualityError(
+            Figure("share of train kept", share, f"{params.min_kept:.0%}", "clean.min_kept", remedy),
+            f"only {kept:,} of {counted:,} train pairs ({share}, duplicates and contamination "
+            f"aside) are left, clean.min_kept is {params.min_kept:.0%}; dropped: {train}; "
+            f"{remedy}{_samples(train, train.reasons)}",
         )
+
+
+def _contaminated(found: dict[str, Any]) -> QualityError:
+    remedy = "give splits that differ, or set clean.contamination=drop"
+    counts = contamination_log.counts(found)
+    figure = Figure("contamination of train", counts, "none", "clean.contamination", remedy)
+    return QualityError(figure, contamination_log.refused(found))
 
 
 def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
@@ -234,11 +247,13 @@ def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
     return "".join(lines) + f"\n  more of them: {paths.DROPPED}"
 
 
-def _nothing_left(train: Tally) -> str:
+def _nothing_left(train: Tally) -> UserError:
+    """The error for an empty train split; nobody can accept it, since there is nothing to train on."""
     if not train.read:
-        return "the sources have no training pair: is the path of each the right file?"
+        return UserError("the sources have no training pair: is the path of each the right file?")
     reason, count = train.hits.most_common(1)[0]
-    return (
+    return QualityError(
+        Figure("share of train kept", "0%", "at least one pair", "clean", REMEDIES[reason], acceptable=False),
         f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "
-        f"{REMEDIES[reason]}{_samples(train, (reason,))}"
+        f"{REMEDIES[reason]}{_samples(train, (reason,))}",
     )

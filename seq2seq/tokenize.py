@@ -1,4 +1,4 @@
-"""tokenize: data/corpus -> data/vocabulary, data/tokens, reports/tokenizer.json.
+"""tokenize: data/corpus -> data/vocabulary, data/tokens, reports/{tokenizer,profile}.json.
 
 Why: one joint SentencePiece model, learnt on train alone, and a report of its coverage of each side: an
 uncovered script, or words split into many pieces, cost more BLEU than most settings gain.
@@ -10,16 +10,17 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain, islice
 from typing import Any
 
-from seq2seq.common import paths
-from seq2seq.common.errors import UserError
+from seq2seq.common import acceptance, paths
+from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.params import Params
 from seq2seq.common.params import Tokenize as Settings
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import direction, words
+from seq2seq.data import direction, profile, words
 from seq2seq.data.corpus import Pair, count_pairs, read_split
 from seq2seq.data.tokens import TokenWriter
 from seq2seq.data.vocabulary import (
@@ -40,6 +41,7 @@ MOST_WORDS = 200_000  # a longer list of source words is not stored: few words w
 def tokenize(params: Params) -> None:
     """Learn the vocabulary on train, report its coverage of all splits, encode train and validation."""
     began = time.monotonic()
+    limits = acceptance.Limits("tokenize", paths.TOKENIZE_ACCEPTED)
     settings = params.tokenize
     files, size = _learn(settings)
     paths.VOCABULARY.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,7 @@ def tokenize(params: Params) -> None:
     paths.COVERAGE.parent.mkdir(parents=True, exist_ok=True)
     report = {"vocabulary_size": size, "coverage": coverage}
     paths.COVERAGE.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    encoded = time.monotonic()
     train = coverage["train"]
     print(
         "tokenize: pieces per word "
@@ -77,7 +80,7 @@ def tokenize(params: Params) -> None:
         )
         + "; characters spelt in bytes "
         + ", ".join(f"{side} {100 * train[side]['characters_in_bytes']:.2g} %" for side in train)
-        + f"; encoded in {duration(time.monotonic() - learnt)}"
+        + f"; encoded in {duration(encoded - learnt)}"
     )
     if lost := int(train["target"]["rewritten"]):
         print(
@@ -85,6 +88,33 @@ def tokenize(params: Params) -> None:
             f"tokenize.target_normalization ({settings.target_normalization}) rewrites: no translation can "
             "contain them; identity keeps them"
         )
+    found = profile.of_corpus(paths.CORPUS, direction.read(paths.CORPUS), coverage)
+    text = json.dumps(found, indent=1, ensure_ascii=False)
+    paths.PROFILE.write_text(text + "\n", encoding="utf-8")
+    print(f"tokenize: {paths.PROFILE} of {found['pairs']:,} pairs in {duration(time.monotonic() - encoded)}")
+    for failure in beyond_limits(settings, coverage, found):
+        limits.exceeded(failure)
+    limits.write()
+
+
+def beyond_limits(
+    settings: Settings, coverage: Mapping[str, Any], found: profile.Profile
+) -> Iterator[QualityError]:
+    """The limits that the vocabulary or the languages of the corpus exceed."""
+    for side, one in coverage["validation"].items():
+        covered = 1 - one["characters_in_bytes"]
+        if settings.min_coverage is not None and covered < settings.min_coverage:
+            key, wanted = "tokenize.min_coverage", f"at least {settings.min_coverage:.1%}"
+            name = f"the share of validation's characters with a piece ({side})"
+            remedy = "is validation of another language or script than train? Or raise character_coverage"
+            yield QualityError(Figure(name, f"{covered:.1%}", wanted, key, remedy))
+    for side in coverage["validation"]:
+        share, least = profile.language_share(found, side), settings.min_language_share
+        if least is not None and share is not None and share < least:
+            name = f"the share of train's sampled texts in the language of the {side}"
+            remedy = f"are the columns or files swapped? The languages found are in {paths.PROFILE}"
+            key, wanted = "tokenize.min_language_share", f"at least {least:.0%}"
+            yield QualityError(Figure(name, f"{share:.0%}", wanted, key, remedy))
 
 
 def _learn(settings: Settings) -> tuple[dict[str, bytes], int]:

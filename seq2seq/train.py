@@ -9,11 +9,8 @@ from __future__ import annotations
 import csv
 import math
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq.common import paths
+from seq2seq.common import acceptance, paths
 from seq2seq.common.device import choose_device, keep_freed_memory, wants_graphs
-from seq2seq.common.errors import UserError
+from seq2seq.common.errors import QualityError, UserError
 from seq2seq.common.params import Params
 from seq2seq.common.params import Train as Settings
+from seq2seq.common.processes import stop_requested
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.threads import Neighbours, keep_threads
 from seq2seq.data import direction
@@ -37,7 +35,7 @@ from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import choose_precision
 from seq2seq.tracking import runs
 from seq2seq.tracking.run import Run
-from seq2seq.training import checkpoints, distributed, fast_loss
+from seq2seq.training import checkpoints, distributed, fast_loss, health
 from seq2seq.training.cuda_graphs import Graphs
 from seq2seq.training.loss import cross_entropy
 
@@ -61,12 +59,15 @@ def train(params: Params) -> None:
 def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
     """Train as one rank of `group`; the main rank records the run and saves the model."""
     settings = params.train
-    key = checkpoints.fingerprint("train", settings.model_dump())
+    # Limits change no result: with another one a training resumes.
+    key = checkpoints.fingerprint("train", settings.model_dump(exclude={"learns_within"}))
+    limits = acceptance.Limits("train", paths.TRAIN_ACCEPTED)
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     device = choose_device("train")
     keep_freed_memory()
     torch.manual_seed(settings.seed)
-    trainer = Trainer(settings, vocabulary.size, device, checkpoints.Checkpoints(key), group=group)
+    store = checkpoints.Checkpoints(key)
+    trainer = Trainer(settings, vocabulary.size, device, store, group=group, exceeded=limits.exceeded)
     group.check_equal("parameters, code or data", key)
     if not group.is_main:
         trainer.fit(None)
@@ -75,6 +76,8 @@ def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
         run.set_tags({"device": str(device)})
         trainer.fit(run)
         save(trainer, vocabulary)
+        limits.write()
+        run.set_tags(acceptance.tags())
     # `evaluate` removes the last checkpoint, after DVC has committed the model.
 
 
@@ -137,8 +140,10 @@ class Trainer:
         store: checkpoints.Checkpoints,
         tokens: Path = paths.TOKENS,
         group: distributed.ProcessGroup = distributed.SINGLE,
+        exceeded: health.Exceeded = health.stop,
     ) -> None:
         self.settings, self.device, self.checkpoints, self.group = settings, device, store, group
+        self._exceeded, self._accepted = exceeded, set[str]()
         self.model = Seq2Seq(
             Config(
                 vocabulary_size=vocabulary_size,
@@ -169,8 +174,9 @@ class Trainer:
         if wants_graphs(device):
             self._graphs = Graphs(self.model, settings.label_smoothing, self.precision)
         limits = (settings.batch_tokens, settings.max_tokens, settings.seed)
-        self.training = Batches(TokenSplit(tokens, "train"), *limits, group.shard)
-        self.validation = Batches(TokenSplit(tokens, "validation"), *limits, group.shard)
+        splits = [TokenSplit(tokens, name) for name in ("train", "validation")]
+        self.training, self.validation = (Batches(split, *limits, group.shard) for split in splits)
+        self._health = health.Health(settings, vocabulary_size, *splits)
         for name, batches in (("train", self.training), ("validation", self.validation)):
             if not batches.pairs:
                 raise UserError(
@@ -183,7 +189,7 @@ class Trainer:
     def fit(self, run: Run | None) -> None:
         """Train until `updates` or `patience` is reached, logging validations to `run`.
 
-        Raises KeyboardInterrupt when interrupted, UserError when the loss is not finite.
+        Raises KeyboardInterrupt when interrupted, QualityError for a limit of health that is exceeded.
         """
         settings = self.settings
         self._announce()
@@ -192,11 +198,13 @@ class Trainer:
         state.device = self.device.type
         state.threads, state.bf16 = torch.get_num_threads(), self.precision.products
         self.group.sync(self.parameters.values(), settings.seed, state.update)
+        self._check_learning()  # an earlier call may have stopped for this
         with (
             stop_requested() as stop,
             Progress("train", "updates", settings.updates, start=state.update) as bar,
         ):
             speed, began, neighbours = 0, time.monotonic(), Neighbours()
+            measured, since = 0, began
             batches = self._batches()
             while not self.finished:
                 batch = next(batches)
@@ -209,7 +217,9 @@ class Trainer:
                 if self.device.type == "cpu" and (warning := neighbours.warning()):
                     bar.write(warning)
                 if state.update % settings.validate_every == 0 or self.finished:
+                    interval = (speed - measured) / (time.monotonic() - since)
                     point = self._validate()
+                    measured, since = speed, time.monotonic()
                     if run is not None:
                         run.log_metrics({k: v for k, v in point.items() if k != "update"}, state.update)
                     bar.write(describe(point, better=state.best_update == state.update))
@@ -217,6 +227,10 @@ class Trainer:
                     self._save_checkpoint()
                     bar.write(f"train: stopped at update {state.update:,}; the next run resumes there")
                     raise KeyboardInterrupt
+                if state.update % settings.validate_every == 0:
+                    self._check_learning()
+                    slow = self._health.speed(interval)
+                    self._check(health.OTHER_RANK if self.group.any(slow is not None) and not slow else slow)
                 if state.update % settings.checkpoint_every == 0 or self.finished:
                     self._save_checkpoint()
         early = f", no better for {settings.patience:,} updates" if state.update < settings.updates else ""
@@ -275,12 +289,18 @@ class Trainer:
 
     def _check_loss(self) -> None:
         self.state.loss = float(self._loss)
-        if not math.isfinite(self.state.loss):
-            raise UserError(
-                f"the loss is {self.state.loss} near update {self.state.update:,}: lower "
-                f"train.learning_rate ({self.settings.learning_rate}) or train.clip_norm "
-                f"({self.settings.clip_norm}), or raise train.warmup_updates"
-            )
+        if failure := health.finite(self.state.loss, self.state.update, self.settings):
+            raise failure
+
+    def _check_learning(self) -> None:
+        self._check(self._health.learning(len(self.state.curve), self.state.best_loss))
+
+    def _check(self, failure: QualityError | None) -> None:
+        """Save, and stop for a failure that is not accepted; the same one is accepted for the whole call."""
+        if failure is not None and failure.figure.key not in self._accepted:
+            self._save_checkpoint()
+            self._exceeded(failure)
+            self._accepted.add(failure.figure.key)
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -376,22 +396,3 @@ def describe(point: dict[str, float], *, better: bool) -> str:
 def rate_text(tokens: int, began: float) -> str:
     """Target tokens a second since `began`."""
     return f"{tokens / max(time.monotonic() - began, 1e-9):,.0f} target tokens/s"
-
-
-@contextmanager
-def stop_requested() -> Iterator[threading.Event]:
-    """An event set by Ctrl-C and SIGTERM, so that the current update is completed first."""
-    stop = threading.Event()
-
-    def request(signum: int, frame: object) -> None:
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

@@ -125,6 +125,10 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
     5: (
         Restructured(_to_sources),
         Added("promote", "licences", None, "of the training sources, allowed; null: any"),
+        Added("tokenize", "min_coverage", None, "share of validation's characters with a piece, each side"),
+        Added("tokenize", "min_language_share", None, "share of each side's sampled texts in its language"),
+        Added("train", "learns_within", None, "validations until the model beats frequencies of pieces"),
+        Added("promote", "max_drift", None, "divergence (0 to 1) of the corpus from the champion's"),
     ),
 }
 NEW_SECTIONS = {"mix"}  # that a step adds

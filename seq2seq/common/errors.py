@@ -1,8 +1,13 @@
-"""The two kinds of failure that callers of a stage distinguish.
+"""The kinds of failure that callers of a stage distinguish.
 
-Why: a scheduler retries transient failures and alerts a person for the others. The texts go to logs, pages
-and chats and often contain an address or the message of a library, so secrets are masked here.
+Why: a scheduler retries transient failures and alerts a person for the others; a person may accept a failure
+of quality, and no other. The texts go to logs, pages and chats and often contain an address or the message
+of a library, so secrets are masked here.
 """
+
+from __future__ import annotations
+
+from typing import NamedTuple
 
 from seq2seq.common.masking import mask
 
@@ -19,3 +24,30 @@ class TransientError(RuntimeError):
 
     def __init__(self, text: object = "") -> None:
         super().__init__(mask(str(text)))
+
+
+class Figure(NamedTuple):
+    """A measured figure and the limit that it exceeds, as short texts: for alerts, tags and pages."""
+
+    name: str
+    value: str
+    limit: str
+    key: str  # the key of params.yaml, or the environment variable, that sets the limit
+    remedy: str
+    acceptable: bool = True  # whether a person can let it pass
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.value}, {self.key} allows {self.limit}"
+
+
+class QualityError(UserError):
+    """Data or a training beyond a limit of quality; `figure` names it, the text may have more."""
+
+    def __init__(self, figure: Figure, text: str = "") -> None:
+        # Keys and names are ours; values and remedies may have a text of the corpus or an address.
+        value, limit, remedy = map(mask, (figure.value, figure.limit, figure.remedy))
+        self.figure = figure._replace(value=value, limit=limit, remedy=remedy)
+        super().__init__(text or f"{figure}; {figure.remedy}")
+
+    def __reduce__(self) -> tuple[type[QualityError], tuple[Figure, str]]:
+        return QualityError, (self.figure, str(self))

@@ -13,6 +13,7 @@ class Exit(IntEnum):
     MISTAKE = 2
     KEPT = 3
     REJECTED = 4
+    QUALITY = 5
     TRANSIENT = 75  # as sysexits.h has EX_TEMPFAIL
     INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
     PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -24,6 +25,7 @@ MEANINGS = {
     Exit.MISTAKE: "a mistake in the command, the parameters, the data or the tree",
     Exit.KEPT: "promote: the champion stays",
     Exit.REJECTED: "run, promote: the version was rejected",
+    Exit.QUALITY: "run: data or training beyond a limit of quality; the champion stays",
     Exit.TRANSIENT: "a server, a network or memory: run it again",
     Exit.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
     Exit.PIPE_CLOSED: "the reader of the output has gone",

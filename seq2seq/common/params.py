@@ -139,6 +139,8 @@ class Tokenize(Section):
     source_normalization: Normalization
     target_normalization: Normalization
     training_sentences: Positive
+    min_coverage: Share | None
+    min_language_share: Share | None
     seed: Seed
 
 
@@ -166,6 +168,7 @@ class Train(Section):
     validate_every: Positive
     patience: Positive
     checkpoint_every: Positive
+    learns_within: Positive | None
 
 
 class Evaluate(Section):
@@ -202,6 +205,7 @@ class Promote(Section):
     smallest_slice: Positive
     maximum_contaminated: Annotated[int, Field(ge=0)]
     licences: list[str] | None
+    max_drift: Share | None
     behaviour: Annotated[str, Field(min_length=1)] | None
 
 

@@ -10,6 +10,9 @@ import os
 import runpy
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -27,6 +30,25 @@ def die_with(parent: int | None = None) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if parent is not None and os.getppid() != parent:  # it died before the request
         sys.exit("the parent process has ended")
+
+
+@contextmanager
+def stop_requested() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C and SIGTERM, so that the current update is completed first."""
+    stop = threading.Event()
+
+    def request(signum: int, frame: object) -> None:
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {name: signal.signal(name, request) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def die_with_dvc() -> None:

@@ -5,6 +5,7 @@ Why: every model must be traceable to its code, data and parameters, also withou
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -170,9 +172,31 @@ def workspace_id() -> str:
     return f"{socket.gethostname()}:{Path.cwd()}"
 
 
+def author() -> str:
+    """The user by git's settings, or else by login and host."""
+    name, address = ((_git("config", f"user.{key}") or "").strip() for key in ("name", "email"))
+    if name:
+        return f"{name} <{address}>" if address else name
+    try:
+        login = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        login = str(os.getuid())
+    return f"{login}@{socket.gethostname()}"
+
+
+def now() -> str:
+    """The current time: ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def lock_digest() -> str:
     """sha256 of the current dvc.lock; "unknown" without one."""
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else UNKNOWN
+    return file_digest(LOCK)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file; "unknown" without one."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else UNKNOWN
 
 
 def data_hash(path: Path) -> str:

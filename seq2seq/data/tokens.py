@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 SIDES = ("source", "target")
 ID = np.dtype("<u4")
+COUNTED = 1 << 22  # ids counted together
 
 Ids = npt.NDArray[np.uint32]
 Lengths = npt.NDArray[np.int64]
@@ -64,6 +65,13 @@ class TokenSplit:
 
     def __len__(self) -> int:
         return len(self.source_lengths)
+
+    def counts(self, side: str, size: int) -> Lengths:
+        """How often each of `size` ids occurs on one side."""
+        total = np.zeros(size, np.int64)
+        for begin in range(0, len(self._ids[side]), COUNTED):
+            total += np.bincount(self._ids[side][begin : begin + COUNTED], minlength=size)
+        return total
 
     def source(self, index: int) -> Ids:
         """Source ids of a pair."""

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from seq2seq.common import paths, workspace
+from seq2seq.common import acceptance, paths, workspace
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Params, Promote, flatten
 from seq2seq.gate.policy import significance_of_one, with_outcome
@@ -35,6 +35,7 @@ FILES = {
     "provenance": paths.PROVENANCE,
     "registration": paths.REGISTRATION,
     "run": paths.RUN,
+    "drift": paths.DRIFT,
 }
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 PACKAGES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
@@ -109,6 +110,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         notes.append(f"{paths.PARAMS} has changed since {then}: the parameters below are the current ones.")
     if registration["version"] and not verdict:
         notes.append("Not judged yet: commit, dvc.lock and flow run below are those of this folder now.")
+    notes += [sanitize(acceptance.sentence(one)) for one in acceptance.read()]
     origin = (verdict and verdict["origin"]) or {
         "git.commit": workspace.commit(),
         "git.dirty": workspace.dirty(),
@@ -139,6 +141,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "tokenizer": found["tokenizer"],
         "provenance": found["provenance"],
         "run": found["run"],
+        "drift": _drift(found["drift"]),
         "commit": origin["git.commit"],
         "dirty": origin["git.dirty"],
         "lock": origin["dvc.lock.sha256"],
@@ -152,6 +155,11 @@ def _about(evidence: Mapping[str, Any], registration: Mapping[str, Any], metrics
     """Whether the evidence is about the registered version and the scores in this folder."""
     same = str(evidence["challenger"]["version"]) == str(registration["version"])
     return same and (metrics is None or evidence["metrics"]["model_digest"] == metrics["model_digest"])
+
+
+def _drift(found: Any) -> Any:
+    """The comparison with the champion's corpus; None if it is about another corpus."""
+    return found if found and found["profile"] == workspace.file_digest(paths.PROFILE) else None
 
 
 def evaluation_sets(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,8 @@ def entries(name: str) -> list[Entry]:
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
     """Upload the files of a verdict to the run that made the version; describe the version by its card."""
     run = Run(version.run_id)
+    if accepted := runs.missing_acceptances(version.run_id):
+        run.set_tags(accepted)
     for path in files:
         if path.is_file():
             run.log_artifact(path, FOLDER.format(version))

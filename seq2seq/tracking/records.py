@@ -84,6 +84,16 @@ def _described(run_id: str) -> tuple[str | None, dict[str, str]]:
     return None, {}
 
 
+def file_of(run_id: str, name: str) -> str | None:
+    """The text of a file that describes a training; None if its run has none."""
+    with translate_errors(), tempfile.TemporaryDirectory() as scratch:
+        for folder in (TRAINED, RECREATED):
+            path = f"{folder}/{name}"
+            if any(file.path == path for file in connect().list_artifacts(run_id, folder)):
+                return Path(connect().download_artifacts(run_id, path, scratch)).read_text(encoding="utf-8")
+    return None
+
+
 def of_version(made: Any) -> Facts:
     """A version of the registry as JSON, without aliases and log."""
     return {

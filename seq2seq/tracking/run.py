@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq.common import paths, workspace
+from seq2seq.common import acceptance, paths, workspace
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.params import Params, flatten
@@ -109,17 +109,17 @@ class Run:
                 "git.dirty": workspace.dirty(),
                 "prefect.flow_run_id": workspace.flow_run(),
                 "dvc.corpus": workspace.data_hash(paths.CORPUS),
-                **(workspace.recipe_tags(params) | workspace.file_tags()),
+                **(workspace.recipe_tags(params) | workspace.file_tags() | acceptance.tags()),
             }
         )
         self.log_text(json.dumps(workspace.machine(), indent=2), f"{folder}/machine.json")
         self.log_workspace(folder)
 
     def log_workspace(self, folder: str) -> None:
-        """Upload the current changes to the code, params.yaml, dvc.lock, provenance and packages."""
+        """Upload the current changes to the code, params.yaml, dvc.lock, provenance, profile, packages."""
         self.log_text(workspace.diff(), f"{folder}/git.diff")
         self.log_text(workspace.packages(), f"{folder}/packages.txt")
-        for path in (paths.PARAMS, paths.PROVENANCE, workspace.LOCK):
+        for path in (paths.PARAMS, paths.PROVENANCE, paths.PROFILE, workspace.LOCK):
             if path.is_file():
                 self.log_text(path.read_text(encoding="utf-8"), f"{folder}/{path.name}")
 

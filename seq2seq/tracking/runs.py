@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from seq2seq.common import params, paths, workspace
+from seq2seq.common import acceptance, params, paths, workspace
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.params import Params
@@ -117,6 +117,18 @@ def is_evaluated(run: Run) -> bool:
     with translate_errors():
         have = connect().get_run(run.id).data.metrics
     return all(name in have and math.isclose(have[name], value) for name, value in wanted.items())
+
+
+def missing_acceptances(run_id: str) -> dict[str, str]:
+    """The tags about accepted limits of this folder's corpus and model that a run lacks.
+
+    A stage may exceed a limit, be accepted and give the same bytes as before: then nothing is trained.
+    """
+    if not (wanted := acceptance.tags()):
+        return {}
+    with translate_errors():
+        have = connect().get_run(run_id).data.tags
+    return {name: text for name, text in wanted.items() if have.get(name) != text}
 
 
 def _heal(run: Run) -> None:

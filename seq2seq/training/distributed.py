@@ -31,7 +31,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.errors import Figure, QualityError, TransientError, UserError
 
 PROCESSES, LAUNCHER = "SEQ2SEQ_PROCESSES", "SEQ2SEQ_LAUNCHER"
 TIMEOUT = timedelta(minutes=10)  # of a rank waiting for the others: MLflow may delay the main one
@@ -236,6 +236,7 @@ def _record(error: Exception) -> None:
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         kind = next((kind.__name__ for kind in ERRORS if isinstance(error, kind)), type(error).__name__)
         record = {"message": str(error) or kind, "kind": kind, "timestamp": int(time.time())}
+        record |= {"figure": error.figure} if isinstance(error, QualityError) else {}
         Path(file).write_text(json.dumps(record), encoding="utf-8")
 
 
@@ -260,6 +261,8 @@ def _cause(error: ChildFailedError, count: int) -> BaseException:
             "stopped by hand, memory ran out, and fewer processes or a smaller train.batch_tokens need less; "
             "run again, and training resumes from its last checkpoint"
         )
+    if figure := failure.error_file_data.get("figure"):
+        return QualityError(Figure(*figure), failure.message)
     for kind in ERRORS:
         if kind.__name__ == recorded:
             return kind(failure.message)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows import alerts
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,10 @@ import httpx
 import pytest
 
 from flows import alerts
-from flows.dvc_runner import REMEDIES, StageError
+from flows.stage_errors import REMEDIES, QualityStageError, StageError
 from flows.verdict import Verdict, markdown, notice
 from seq2seq.common import params, paths
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.errors import Figure, QualityError, TransientError, UserError
 from seq2seq.gate.policy import Criterion
 from tests.support.webhook import listener
 
@@ -45,6 +46,23 @@ def test_an_alert_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert posted[1]["text"] == f"retrain failed: (transient) no answer; {REMEDIES['transient']}"
     assert posted[2]["text"] == "retrain failed: (crash) it says why"
     assert posted[3]["text"] == f"retrain failed: (user) params.yaml cannot be used; {REMEDIES['user']}"
+
+
+def test_an_alert_about_quality_has_figure_limit_and_remedy() -> None:
+    figure = Figure("share of train kept", "31%", "50%", "clean.min_kept", "lower clean.min_kept")
+    whole = ("share of train kept", "31%", "50%", "clean.min_kept")
+    for failure in (QualityStageError("clean", str(figure), figure), QualityError(figure)):
+        body = alerts.notice(*a_run(failure))
+        assert body["class"] == "quality"
+        assert "share of train kept is 31%, clean.min_kept allows 50%" in body["text"]
+        assert "the champion stays" in body["text"]
+        assert "seq2seq run --accept REASON" in body["remedy"]
+        assert tuple(body[key] for key in ("figure", "value", "limit", "key")) == whole
+    final = QualityStageError("clean", str(figure), figure._replace(acceptable=False))
+    assert "--accept" not in alerts.notice(*a_run(final))["text"]
+    again = pickle.loads(pickle.dumps(QualityStageError("clean", "m", figure)))
+    assert (again.stage, again.message, again.figure) == ("clean", "m", figure)
+    assert pickle.loads(pickle.dumps(QualityError(figure, "text"))).figure == figure
 
 
 def test_a_rejection_is_sent_with_the_sentences_that_got_worse(

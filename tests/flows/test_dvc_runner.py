@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from flows import dvc_runner
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 
 
 def test_a_full_disk_under_dvc_is_the_systems_with_the_remedy(

@@ -23,6 +23,7 @@ POLICY = Promote(
     worst_slice=3.0,
     smallest_slice=50,
     maximum_contaminated=0,
+    max_drift=None,
     behaviour="suite.yaml",
     licences=None,
 )

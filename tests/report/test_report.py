@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, workspace
 from seq2seq.common.errors import UserError
 from seq2seq.gate.policy import judge
 from seq2seq.report import context, page
-from tests.support.report_record import HOSTILE, ORIGIN, lay, record
+from tests.support.report_record import HOSTILE, ORIGIN, drift, lay, record
 
 VOID = {"meta", "link"}
 HEBREW = "שלושה כלבים (2) משחקים בשלג."
@@ -92,7 +92,7 @@ def test_a_page_with_all_files_has_all_sections():
     assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
 
 
-@pytest.mark.parametrize("missing", context.FILES.values(), ids=str)
+@pytest.mark.parametrize("missing", [path for path in context.FILES.values() if path != paths.DRIFT], ids=str)
 def test_a_missing_file_leaves_its_section_out(missing):
     files = record()
     del files[missing]
@@ -315,3 +315,26 @@ def test_a_browser_shows_it_without_errors(tmp_path):
     _, errors = shown(other)
     assert len(errors) >= 2
     assert all("Content Security Policy" in error for error in errors)
+
+
+def test_the_corpus_is_shown_against_the_champions_and_accepted_limits_by_whom_and_why():
+    paths.REPORTS.mkdir()
+    paths.PROFILE.write_text("{}")
+    accepted = {
+        **{"stage": "train", "figure": "drift", "value": "0.62", "limit": "0.50", "key": "promote.max_drift"},
+        **{"who": "Ada <ada@example.org>", "when": "2026-11-30T10:00:00+00:00", "reason": HOSTILE},
+    }
+    files = record()
+    of_this = drift(workspace.file_digest(paths.PROFILE), HOSTILE, [accepted])
+    shown = written(files | {paths.DRIFT: of_this})
+    check_safe(shown)
+    assert "drift" in shown.ids
+    assert "0.250" in shown.text
+    line = "drift is 0.62, promote.max_drift allows 0.50: accepted by Ada <ada@example.org> on 2026-11-30"
+    assert line in shown.text
+    assert "promote.max\\_drift allows 0.50" in paths.CARD.read_text("utf-8")
+    other = written(files | {paths.DRIFT: drift("0" * 64, "of another corpus", [accepted])})
+    assert "drift" not in other.ids
+    assert "accepted by" not in other.text + paths.CARD.read_text("utf-8")
+    written(files | {paths.CLEAN_ACCEPTED: [accepted | {"key": "clean.min_kept", "reason": "it is small"}]})
+    assert "it is small" in paths.CARD.read_text("utf-8")

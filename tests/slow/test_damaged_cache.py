@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows import dvc_runner
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from tests.support.toy import cached, dvc, flip, run_stage, truncate
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows import dvc_runner
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from seq2seq.common import dag
 from tests.support.toy import run_stage
 from tests.support.waiting import ended, wait_for

@@ -44,6 +44,9 @@ EXPLAINED = {
         "dvc.yaml": "used for the hash that names checkpoints",
         "data/provenance.json": "goes into the record of the run",
         "recipes": "likewise: the closest recipe",
+        "reports/profile.json": "likewise, for later corpora to be compared with",
+        "reports/accepted-clean.json": "likewise: limits that a person let pass",
+        "reports/accepted-tokenize.json": "likewise",
     },
     "evaluate": {
         "reports/run.json": "names the MLflow run that is continued",
@@ -52,6 +55,7 @@ EXPLAINED = {
     "register": {
         "reports/run.json": "names the MLflow run of the model",
         "reports/curve.csv": "points that the run lacks are logged",
+        "reports/profile.json": "goes into the record of the version",
     },
 }
 NEEDED = ("params.yaml", "dvc.yaml", "reports/run.json")  # of these, required by stages

@@ -23,7 +23,7 @@ from prefect.states import Completed, Running
 from prefect.testing.utilities import prefect_test_harness
 
 from flows import console, pipeline
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from tests.support import projects
 from tests.support.prefect_states import task_states
 from tests.support.toy import flip, truncate

@@ -1,6 +1,7 @@
 """clean on Parquet files: which pairs are kept or dropped, and laws for any corpus."""
 
 import json
+import signal
 import tempfile
 from contextlib import chdir
 
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows import failures, stage_errors
 from seq2seq import clean as stage
-from seq2seq.common import params, paths
-from seq2seq.common.errors import UserError
+from seq2seq.__main__ import run_stage
+from seq2seq.common import acceptance, environment, params, paths
+from seq2seq.common.errors import Figure, QualityError, UserError
+from seq2seq.common.exits import Exit
 from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split
@@ -20,6 +24,7 @@ from tests.support.sources import write_mixture
 
 PARAMS = params.load(ROOT / "params.yaml")
 LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
+CLEAN = stage.clean
 HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
 
 
@@ -27,7 +32,7 @@ def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
     write_mixture(train, {"validation": validation, "test": test})
     cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
+    CLEAN(PARAMS.model_copy(update={"clean": cleaning}))
     return read_cleaned()
 
 
@@ -316,3 +321,60 @@ def test_too_little_that_is_left_of_train_stops_the_run(root):
     ):
         run(train, min_kept=0.51)
     assert len(run(train, min_kept=0.5)["train"]) == 4
+
+
+def test_an_accepted_limit_changes_no_byte_and_is_recorded(root, monkeypatch, capsys):
+    train = [*numbered(6), *[Pair(f"# {i} # {i} #", f"Sentence {i}.") for i in range(4)]]
+    with pytest.raises(QualityError) as error:
+        run(train, max_dropped=0.33)
+    figure = error.value.figure
+    assert (figure.value, figure.limit, figure.key) == ("40%", "33%", "clean.max_dropped")
+    assert not paths.CLEAN_ACCEPTED.exists()
+    monkeypatch.setenv(acceptance.VARIABLE, "  \n")  # no reason
+    with pytest.raises(QualityError):
+        run(train, max_dropped=0.33)
+    within = run(train, max_dropped=0.4)
+    assert json.loads(paths.CLEAN_ACCEPTED.read_text()) == []
+    files = [paths.CORPUS / "train.parquet", paths.CLEANING, paths.DROPPED, paths.CONTAMINATION]
+    bytes_within = [path.read_bytes() for path in files]
+
+    monkeypatch.setenv(acceptance.VARIABLE, "signs\nare wanted")
+    assert run(train, max_dropped=0.33, min_kept=0.9) == within
+    assert [path.read_bytes() for path in files] == bytes_within
+    assert (
+        "clean: share of train dropped by garbage is 40%, clean.max_dropped allows 33%: accepted (signs are"
+        in (capsys.readouterr().out)
+    )
+    first, second = json.loads(paths.CLEAN_ACCEPTED.read_text())
+    assert (first["reason"], first["value"], first["key"]) == ("signs are wanted", "40%", "clean.max_dropped")
+    assert (second["value"], second["limit"], second["key"]) == ("60%", "90%", "clean.min_kept")
+    assert first["who"]
+    assert acceptance.tags().keys() == {"accepted.clean.max_dropped", "accepted.clean.min_kept"}
+
+
+def test_contamination_that_is_not_allowed_can_be_accepted(root, monkeypatch):
+    monkeypatch.setenv(acceptance.VARIABLE, "known")
+    assert run(numbered(3) + NEARLY, contamination="fail")["train"] == numbered(3)
+    assert json.loads(paths.CLEAN_ACCEPTED.read_text())[0]["key"] == "clean.contamination"
+
+
+def test_an_empty_train_split_cannot_be_accepted(root, monkeypatch):
+    monkeypatch.setenv(acceptance.VARIABLE, "never mind")
+    with pytest.raises(QualityError, match="no training pair is left of 1: garbage dropped 1"):
+        run([Pair("#", "b c")])
+
+
+def test_a_stage_records_the_figure_for_its_caller_and_names_the_way_to_accept(root, monkeypatch, capsys):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(stage, "clean", lambda _: run([Pair("Hund", "Hund"), *numbered(1)], max_dropped=0.4))
+    paths.PARAMS.write_bytes((ROOT / "params.yaml").read_bytes())
+    assert run_stage("clean") == Exit.FAILED
+    assert "let it pass: SEQ2SEQ_ACCEPT=REASON dvc repro" in capsys.readouterr().err
+    monkeypatch.setenv(environment.OUTCOME_FILE, "outcome.json")
+    assert run_stage("clean") == Exit.FAILED
+    assert "SEQ2SEQ_ACCEPT" not in capsys.readouterr().err
+    failure = stage_errors.of_record("clean", json.loads((root / "outcome.json").read_text()))
+    assert isinstance(failure, stage_errors.QualityStageError)
+    assert (failure.figure.value, failure.figure.key) == ("50%", "clean.max_dropped")
+    assert failures.STATUS[failure.kind] == Exit.QUALITY
+    assert isinstance(failure.figure, Figure)

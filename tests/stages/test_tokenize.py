@@ -7,9 +7,11 @@ import re
 import pytest
 
 from seq2seq import tokenize
-from seq2seq.common import params, paths
-from seq2seq.common.errors import UserError
+from seq2seq.common import acceptance, params, paths
+from seq2seq.common.errors import QualityError, UserError
+from seq2seq.data import direction
 from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.data.direction import Direction, Side
 from seq2seq.data.tokens import TokenSplit
 from seq2seq.data.vocabulary import Vocabulary, known_words
 from tests.support.projects import ROOT
@@ -88,3 +90,31 @@ def test_an_empty_train_split_names_the_report(corpus):
     write_split(paths.CORPUS, "train", [])
     with pytest.raises(UserError, match=r"train split is empty; see reports/cleaning\.json"):
         tokenize.tokenize(settings())
+
+
+def test_validation_in_another_script_stops_the_run(corpus, monkeypatch):
+    write_split(paths.CORPUS, "validation", [Pair("東京タワー", "der Hund")])
+    tokenize.tokenize(settings(min_coverage=None))
+    with pytest.raises(QualityError, match=r"a piece \(source\) is 0\.0%, tokenize\.min_coverage allows at"):
+        tokenize.tokenize(settings(min_coverage=0.95))
+    monkeypatch.setenv(acceptance.VARIABLE, "for a test")
+    tokenize.tokenize(settings(min_coverage=0.95))
+    [record] = json.loads(paths.TOKENIZE_ACCEPTED.read_text())
+    assert (record["key"], record["reason"]) == ("tokenize.min_coverage", "for a test")
+
+
+def test_sides_that_are_swapped_stop_the_run(corpus):
+    german = "Der kleine Junge schläft heute lange im Garten hinter dem Haus Nummer"
+    english = "The small boy sleeps for a long time in the garden behind house number"
+    pairs = [Pair(f"{english} {i}", f"{german} {i}") for i in range(50)]
+    for split in paths.SPLITS:
+        write_split(paths.CORPUS, split, pairs)
+    tokenize.tokenize(settings())  # the languages are unknown: no check
+    direction.write(paths.CORPUS, Direction(Side("de", "Latin"), Side("en", "Latin")))
+    with pytest.raises(QualityError, match=r"language of the source is 0%, tokenize\.min_language_share all"):
+        tokenize.tokenize(settings())
+    direction.write(paths.CORPUS, Direction(Side("en", "Latin"), Side("de", "Latin")))
+    tokenize.tokenize(settings())
+    found = json.loads(paths.PROFILE.read_text())
+    assert found["pairs"] == 50
+    assert found["sources"]["corpus"]["target"]["languages"] == {"counts": {"de": 50}, "expected": 1.0}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flows import promote, rollback, verdict_files
-from flows.dvc_runner import StageError
+from flows.stage_errors import StageError
 from seq2seq.common import paths, recipes
 from seq2seq.tracking import client, promotions, registry
 from seq2seq.tracking.registry import Version

@@ -16,12 +16,12 @@ import torch
 
 from seq2seq.common import processes
 from seq2seq.common.errors import TransientError
+from seq2seq.common.processes import stop_requested
 from seq2seq.data.tokens import TokenSplit
 from seq2seq.data.vocabulary import PAD
 from seq2seq.nn.batches import Batches
 from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
-from seq2seq.train import stop_requested
 from seq2seq.training import distributed, fast_loss
 
 CONFIG = Config(

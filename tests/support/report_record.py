@@ -104,6 +104,13 @@ def record(text="Ein Hund schläft."):
     }  # fmt: skip
 
 
+def drift(profile, text, accepted=()):
+    """The comparison of a profile, by its sha256, with that of the champion's corpus."""
+    move = {"name": "length in words of source", "divergence": 0.25, "change": text}
+    record = {"name": "de-en", "champion": "1", "profile": profile, "note": "", "largest": move}
+    return record | {"moves": [move], "accepted": list(accepted)}
+
+
 def lay(files):
     for path, value in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ SETTINGS = params.load(ROOT / "params.yaml").train.model_copy(
         "validate_every": 20,
         "checkpoint_every": 7,
         "patience": 1000,
+        "learns_within": None,
     }
 )
 
