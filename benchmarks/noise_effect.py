@@ -1,4 +1,4 @@
-"""`python -m benchmarks.noise_effect multi30k|grammar`: the effect of planted noise, and of the filters, on BLEU.
+"""`python -m benchmarks.noise_effect multi30k|grammar`: what planted noise, and filters, do to BLEU.
 
 Why: the recall of a filter does not show its value, the model trained on its output does. The ten faults of
 planted_noise.py, equally often, make a share of the training pairs; validation and test stay clean. The same
@@ -53,7 +53,7 @@ class Result(NamedTuple):
 
 
 def stage(folder: Path, *arguments: str) -> None:
-    """Run a stage, or another command of `python -m seq2seq`, in a folder; raises UserError with its output."""
+    """Run a command of `python -m seq2seq` in a folder; raises UserError with its output."""
     done = subprocess.run(
         [sys.executable, "-m", "seq2seq", *arguments],
         cwd=folder,
@@ -75,10 +75,9 @@ def project(folder: Path, recipe: str, overrides: Sequence[str]) -> Path:
     folder.mkdir(parents=True)
     for name in ("seq2seq", "corpora", "recipes"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", paths.PARAMS):
-        shutil.copyfile(ROOT / name, folder / name)
-    file = ROOT / paths.RECIPES / f"{recipe}.yaml"
-    recipes.apply(file, overrides, folder / paths.PARAMS)
+    for file in ("dvc.yaml", paths.PARAMS.name):
+        shutil.copyfile(ROOT / file, folder / file)
+    recipes.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", overrides, folder / paths.PARAMS)
     return folder
 
 
@@ -127,7 +126,14 @@ def train(arm: str, recipe: str, made: Path, overrides: Sequence[str], scores: S
         if arm == SCORED:
             scorer = f"score.model=models:/{NAME}-{recipe}@challenger"
             stage(folder, "use", *(word for value in (scorer, *scores) for word in ("--set", value)))
-        for name in ("ingest", *(["score"] if arm == SCORED else []), "clean", "tokenize", "train", "evaluate"):
+        for name in (
+            "ingest",
+            *(["score"] if arm == SCORED else []),
+            "clean",
+            "tokenize",
+            "train",
+            "evaluate",
+        ):
             stage(folder, name)
         if arm == FILTERED:
             stage(folder, "register")
@@ -154,11 +160,13 @@ def measured(folder: Path, made: Path) -> Result:
 
 def table(results: Mapping[str, Result]) -> list[str]:
     """The results as a Markdown table."""
-    lines = ["| trained on | pairs | of these noise | clean pairs lost | BLEU | chrF |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| trained on | pairs | of these noise | clean pairs lost | BLEU | chrF |",
+        "|---|---|---|---|---|---|",
+    ]
     for arm, r in results.items():
-        lines.append(
-            f"| {arm} | {r.pairs:,} | {r.noise:,} ({r.noise / r.pairs:.1%}) | {r.lost:,} | {r.bleu:.1f} | {r.chrf:.1f} |"
-        )
+        noise = f"{r.noise:,} ({r.noise / r.pairs:.1%})"
+        lines.append(f"| {arm} | {r.pairs:,} | {noise} | {r.lost:,} | {r.bleu:.1f} | {r.chrf:.1f} |")
     return lines
 
 

@@ -24,6 +24,7 @@ from seq2seq.common.masking import mask
 
 STAGES = {
     "ingest": "read a grammar, files or a pinned hub dataset into splits",
+    "score": "score the training pairs by a registered model",
     "clean": "filter, deduplicate, remove test sentences from train",
     "tokenize": "train the SentencePiece model and encode the splits",
     "train": "train the encoder-decoder",

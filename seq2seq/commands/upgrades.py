@@ -88,7 +88,20 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added("clean", "duplicates", "pair", "the first is kept: pair | source | target"),
         Added("clean", "fold_duplicates", False, "pairs that differ in marks and spaces alone are equal"),
     ),
+    5: (
+        Added("score", "model", None, "registered model that scores the training pairs; null: off"),
+        Added(
+            "score", "version", None, "`seq2seq use --set score.model=models:/NAME@ALIAS` writes all three"
+        ),
+        Added("score", "digest", None, "sha256 of that version's model folder"),
+        Added(
+            "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
+        ),
+        Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
+    ),
 }
+# Sections that a format adds to whole files, and the section before each.
+SECTIONS: Mapping[int, tuple[tuple[str, str], ...]] = {5: (("score", "ingest"),)}
 # Results that an upgrade changes.
 NOTES: Mapping[int, str] = {
     2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may move between "
@@ -112,13 +125,17 @@ def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
     """
     document = params.read_document(path)
     found = document.get("format", 1)
-    whole = params.SECTIONS.keys() <= document.keys()
+    later = {name for added in SECTIONS.values() for name, _ in added}
+    whole = params.SECTIONS.keys() - later <= document.keys()
     if not isinstance(found, int) or found >= FORMAT:
         if whole:
             params.check(document, path)
         return []
     changes: list[tuple[str, Any, Any]] = [("format", found, FORMAT)]
     for number in range(found + 1, FORMAT + 1):
+        for name, before in SECTIONS.get(number, ()) if whole else ():
+            if name not in document:
+                document.insert(list(document).index(before) + 1, name, CommentedMap())
         for step in STEPS.get(number, ()):
             changes += _take(step, document, whole)
         changes += _move(PATHS.get(number, {}), document)

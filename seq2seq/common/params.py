@@ -22,10 +22,10 @@ from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
-FORMAT = 4  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+FORMAT = 5  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
-    *(paths.RAW, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.RAW, paths.SCORED, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
     *(paths.PROVENANCE, paths.CHECKPOINTS),
 )
 
@@ -41,6 +41,8 @@ SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
 # BCP 47: a language, optionally with script, region and variant: de, pt-BR, zh-Hant
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
 
 
@@ -69,6 +71,16 @@ class Ingest(Section):
     test_size: Positive
     max_malformed_rows: Annotated[int, Field(ge=0)]
     seed: Seed
+
+
+class Score(Section):
+    """The registered version that scores the training pairs, and the scores of pairs that are dropped."""
+
+    model: RegisteredName | None
+    version: Positive | None
+    digest: Digest | None
+    min_log_probability: Annotated[float, Field(le=0, allow_inf_nan=False)] | None
+    worst_share: Annotated[float, Field(gt=0, lt=1)] | None
 
 
 class Clean(Section):
@@ -160,13 +172,13 @@ class Evaluate(Section):
 class Register(Section):
     """The registered model's name."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: RegisteredName
 
 
 class Promote(Section):
     """The gate's policy."""
 
-    frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    frozen_digest: Digest | None
     minimum_bleu: Annotated[float, Field(ge=0)]
     significance: Annotated[float, Field(ge=0.005, lt=1)]  # for all slices together; p is at least 0.0001
     margin: Annotated[float, Field(ge=0)]
@@ -183,8 +195,9 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
-        format: Literal[4]
+        format: Literal[5]
         ingest: Ingest
+        score: Score
         clean: Clean
         tokenize: Tokenize
         train: Train
@@ -195,6 +208,7 @@ with warnings.catch_warnings():
 
 SECTIONS: Mapping[str, type[Section]] = {
     "ingest": Ingest,
+    "score": Score,
     "clean": Clean,
     "tokenize": Tokenize,
     "train": Train,
@@ -307,6 +321,15 @@ def _disagreement(checked: Params) -> str:
                 f"ingest.{key}: {getattr(checked.ingest, key)!r} is not allowed, it is in {output} or "
                 "contains it: runs and `make clean` remove files there; move the corpus, e.g. into corpora/"
             )
+    scorer = {key: getattr(checked.score, key) is not None for key in ("model", "version", "digest")}
+    if len({*scorer.values()}) > 1:
+        missing = ", ".join(f"score.{key}" for key, given in scorer.items() if not given)
+        return f"{missing}: missing; `seq2seq use --set score.model=models:/NAME@ALIAS` writes all three"
+    limits = (
+        key for key in ("min_log_probability", "worst_share") if getattr(checked.score, key) is not None
+    )
+    if not scorer["model"] and (key := next(limits, "")):
+        return f"score.{key}: there are no scores, since score.model is null: set it to null, or name a model"
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""

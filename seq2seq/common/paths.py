@@ -12,6 +12,7 @@ SPLITS = ("train", "validation", "test")  # of every corpus
 
 RAW = Path("data/raw")  # ingest: {train,validation,test}.parquet, and one per further evaluation set
 PROVENANCE = Path("data/provenance.json")
+SCORED = Path("data/scores")  # score: a log-probability of each training pair, if a model is named
 CORPUS = Path("data/corpus")  # clean: the same splits, cleaned
 VOCABULARY = Path("data/vocabulary")  # tokenize: SentencePiece model
 TOKENS = Path("data/tokens")  # tokenize: the same splits as ids
@@ -38,4 +39,4 @@ VERDICT = REPORTS / "verdict.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "card.md"
 
-CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings; ignored by DVC and git
+CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings and scorings; ignored by DVC and git

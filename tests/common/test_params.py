@@ -304,7 +304,12 @@ def old(file: Path) -> Path:
     """The shipped file in format 1."""
     document = params.read_document(file)
     del document["format"]
+    later = {name for sections in upgrades.SECTIONS.values() for name, _ in sections}
+    for name in later:
+        del document[name]
     for step in (step for steps in upgrades.STEPS.values() for step in steps):
+        if step.section in later:
+            continue
         place = list(document[step.section]).index(step.key)
         del document[step.section][step.key]
         if isinstance(step, upgrades.Renamed):

@@ -24,7 +24,7 @@ from tests.support.code import DECIDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
 
-STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "score", "clean", "tokenize", "train", "evaluate", "register"]
 SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.evaluation_sets=[extra]"]
 EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"
 

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-STAGES = ["ingest", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "score", "clean", "tokenize", "train", "evaluate", "register"]
 # What must come out the same however a run came about. No time, path or run id is in these.
 RESULTS = [
     *("model/weights.safetensors", "model/config.json", "model/vocabulary.model"),
@@ -129,7 +129,8 @@ print(dvc_runner.run(sys.argv[1], print))
 
 
 # Seconds of CPU that a stage uses before its kill: well before the end of those that take only one.
-DEPTHS = {"ingest": 0.5, "clean": 0.1, "tokenize": 0.1, "train": 2.0, "evaluate": 2.0, "register": 2.0}
+DEPTHS = {"ingest": 0.5, "score": 0.1, "clean": 0.1, "tokenize": 0.1}
+DEPTHS |= {"train": 2.0, "evaluate": 2.0, "register": 2.0}
 
 
 def has_worked(process: psutil.Process, seconds: float) -> bool:
@@ -180,7 +181,7 @@ def test_a_killed_and_an_interrupted_training_go_on(tokenized: Path, by_hand: Pa
         rest, _ = running.communicate(timeout=60)
         assert time.monotonic() - began < 30
     assert running.returncode == 130, text + rest
-    assert "[4/6] train      interrupted" in rest
+    assert "[5/7] train      interrupted" in rest
     assert "error: interrupted" in rest
     again = projects.call(project, "-m", "flows", "run")
     assert "train: resumes from update" in again.stdout

@@ -22,12 +22,13 @@ LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typi
 HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
 
 
-def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
+def run(train, validation=HELD_OUT, test=HELD_OUT, score=None, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
     for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
         write_split(paths.RAW, split, pairs)
     cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
+    limits = PARAMS.score.model_copy(update=score or {})
+    stage.clean(PARAMS.model_copy(update={"clean": cleaning, "score": limits}))
     return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
 
 
