@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def threshold(values: Values, min_log_probability: float | None, worst_share: fl
 class Scored:
     """The scores of a corpus with its threshold; without scores no pair is dropped."""
 
-    def __init__(self, values: Values, least: float = -np.inf) -> None:
-        self.values, self.least = values, least
+    def __init__(self, count: int, values: Values, least: float = -np.inf) -> None:
+        self.count, self.values, self.least = count, values, least
 
     @classmethod
     def of(
@@ -71,21 +72,21 @@ class Scored:
         Without a limit they are not read.
         """
         if min_log_probability is None and worst_share is None:
-            return cls(np.empty(0, SCORE))
+            return cls(rows, np.empty(0, SCORE))
         values = read(folder)
         if len(values) not in (0, rows):
             raise UserError(
                 f"{folder} has {len(values):,} scores for {rows:,} training pairs: `dvc repro score`"
             )
-        return cls(values, threshold(values, min_log_probability, worst_share))
+        return cls(rows, values, threshold(values, min_log_probability, worst_share))
 
     def drops(self, row: int) -> bool:
         """Whether the score of a row (counted from 0, over all training pairs) is below the threshold."""
         return len(self.values) > 0 and bool(self.values[row] < self.least)  # NaN is not below
 
     def rows(self, begin: int = 0) -> Iterator[bool]:
-        """`drops` of each row from `begin` on, in order; without end if there are no scores."""
-        while not len(self.values):
-            yield False
+        """`drops` of each row from `begin` on, in order."""
+        if not len(self.values):
+            yield from repeat(False, self.count - begin)
         for start in range(begin, len(self.values), 10_000):
             yield from (np.asarray(self.values[start : start + 10_000]) < self.least).tolist()
