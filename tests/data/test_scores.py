@@ -18,7 +18,7 @@ def test_scores_are_read_as_written(tmp_path):
     scores.write(tmp_path, VALUES, {"model": "m"})
     assert (tmp_path / scores.FILE).read_bytes() == VALUES.astype("<f4").tobytes()
     np.testing.assert_array_equal(scores.read(tmp_path), VALUES)
-    scores.write(tmp_path, np.empty(0), {})
+    scores.write(tmp_path, np.empty(0, np.float32), {})
     assert len(scores.read(tmp_path)) == 0
     assert (tmp_path / scores.FILE).stat().st_size == 0
     with pytest.raises(UserError, match="`dvc repro score`"):
@@ -64,6 +64,6 @@ def test_other_rows_than_those_of_the_corpus_are_refused(tmp_path):
 
 
 def test_without_scores_no_row_is_dropped(tmp_path):
-    scores.write(tmp_path, np.empty(0), {})
+    scores.write(tmp_path, np.empty(0, np.float32), {})
     scored = Scored.of(tmp_path, 7, -1.0, None)
     assert list(scored.rows(2)) == [False] * 5

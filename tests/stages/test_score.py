@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seq2seq import score as stage
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, progress
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.data import direction, scores
 from seq2seq.data.corpus import Pair, write_split
@@ -152,7 +152,7 @@ def interrupted(settings, monkeypatch):
         self.done += count
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage.Progress, "advance", stop)
+        patch.setattr(progress.Progress, "advance", stop)
         with pytest.raises(KeyboardInterrupt):
             stage.score(settings)
     return list(paths.CHECKPOINTS.iterdir())

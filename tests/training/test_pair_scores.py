@@ -9,7 +9,7 @@ import torch
 from seq2seq.data.vocabulary import Vocabulary, learn
 from seq2seq.inference.search import force_decode
 from seq2seq.nn.batches import collate
-from seq2seq.training import pair_scores
+from seq2seq.training import loss, pair_scores
 from seq2seq.training.pair_scores import PairScorer, log_probabilities
 from tests.support import models
 from tests.support.untrained import SENTENCES
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("rows", [3, 1000])
 def test_a_sum_is_that_of_forced_decoding(kind, layers, rows, monkeypatch):
-    monkeypatch.setitem(pair_scores.ROWS, "cpu", rows)  # logits of a part of a batch, or of all
+    monkeypatch.setitem(loss.ROWS, "cpu", rows)  # logits of a part of a batch, or of all
     model = models.build(kind, layers, layer_norm=True).eval()
     batch = collate(models.SOURCES, models.TARGETS)
     sides = (batch.source_BS, batch.source_lengths_B, batch.input_BT, batch.output_BT)
