@@ -183,16 +183,13 @@ def table(found: dict[str, Counter[str]]) -> list[str]:
 def score(folder: Path, noisy: Sequence[Pair], clean: params.Clean) -> scores.Values:
     """The score of each tidied pair by the model of a folder."""
     scorer = PairScorer.from_folder(folder, choose_device("score"))
-    chosen = filters.Filters(clean)
-
-    def tidied(pair: Pair) -> tuple[str, str]:
-        return chosen.tidy(pair.source), chosen.tidy(pair.target)
-
     found = []
     with Progress("score", "pairs", len(noisy)) as progress:
         for begin in range(0, len(noisy), PORTION):
             portion = noisy[begin : begin + PORTION]
-            found.append(scorer.score(*map(list, zip(*(tidied(pair) for pair in portion), strict=True))))
+            texts = zip(*(pair[:2] for pair in portion), strict=True)
+            sides = ([filters.tidied(text, clean) for text in side] for side in texts)
+            found.append(scorer.score(*sides))
             progress.advance(len(portion))
     return np.concatenate(found)
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Params
+from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
 from seq2seq.data import direction, filters, scores
 from seq2seq.data.corpus import Pair, count_pairs, read_split
@@ -58,7 +58,6 @@ def score(params: Params) -> None:
             f"score.model: {chosen.model} version {chosen.version} translates {problem}: name a model of "
             "the same languages, or set score.model: null"
         )
-    tidying = filters.Filters(params.clean)
     forms = params.clean.unicode_form, params.clean.markup, params.clean.mojibake
     key = checkpoints.fingerprint("score", {"digest": chosen.digest, "forms": forms})
     work = paths.CHECKPOINTS / key
@@ -66,7 +65,7 @@ def score(params: Params) -> None:
     keep_freed_memory()
     _same_arithmetic(work, scorer)
     rows = count_pairs(paths.RAW, "train")
-    values = _score_all(work, scorer, tidying, rows)
+    values = _score_all(work, scorer, params.clean, rows)
     about = {
         **{"model": chosen.model, "version": chosen.version, "digest": chosen.digest, "rows": rows},
         "unscored": int(np.isnan(values).sum()),
@@ -106,7 +105,7 @@ def find_version(model: str, version: str, digest: str) -> Path:
     return folder
 
 
-def _score_all(work: Path, scorer: PairScorer, tidying: filters.Filters, rows: int) -> scores.Values:
+def _score_all(work: Path, scorer: PairScorer, tidying: Clean, rows: int) -> scores.Values:
     """The scores of all rows; finished shards are read, others scored and kept in `work`."""
     shards = [work / f"{number:06d}.f32" for number in range(-(-rows // SHARD))]
     finished = next((n for n, path in enumerate(shards) if not _is_whole(path, n, rows)), len(shards))
@@ -117,9 +116,8 @@ def _score_all(work: Path, scorer: PairScorer, tidying: filters.Filters, rows: i
         for path in shards[finished:]:
             found = []
             for portion in _portions(islice(pairs, SHARD)):
-                sides = (
-                    [tidying.tidy(text) for text in side] for side in list(zip(*portion, strict=True))[:2]
-                )
+                sources, targets, *_ = zip(*portion, strict=True)
+                sides = ([filters.tidied(text, tidying) for text in side] for side in (sources, targets))
                 found.append(scorer.score(*sides))
                 progress.advance(len(portion))
             with files.replacing(path) as draft:

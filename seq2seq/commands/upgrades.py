@@ -97,6 +97,7 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added(
             "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
         ),
+        Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
         Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
     ),
 }

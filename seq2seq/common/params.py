@@ -105,6 +105,7 @@ class Clean(Section):
     same_sentence_end: bool
     same_case: bool
     other_language: Annotated[float, Field(gt=0, le=1)] | None
+    opusfilter: list[dict[str, dict[str, Any] | None]]
     duplicates: Literal["pair", "source", "target"]
     fold_duplicates: bool
     contamination: Literal["drop", "report", "fail"]
