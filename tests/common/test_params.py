@@ -393,3 +393,22 @@ def test_moved_paths_are_mapped(file):
     moved = ("ingest.path", "seq2seq/grammars/de-en.yaml", "corpora/grammar-de-en.yaml")
     assert moved in upgrades.upgrade(file)
     assert params.load(file).ingest.path == "corpora/grammar-de-en.yaml"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ["score.model=wise"],
+            "score.version, score.digest: missing; `seq2seq use --set score.model=",
+        ),
+        (["score.worst_share=0.1"], "score.worst_share: there are no scores, since score.model is null"),
+        (["score.min_log_probability=2.0"], "score.min_log_probability"),
+        (["score.digest=abc"], "score.digest"),
+    ],
+)
+def test_a_scorer_is_named_whole_and_limits_need_one(file, values, message):
+    with pytest.raises(ParamsError, match=message):
+        recipes.apply(None, values, file)
+    whole = ["score.model=wise", "score.version=3", f"score.digest={'ab' * 32}", "score.worst_share=0.1"]
+    assert use(file, *whole)["score.version"] == 3

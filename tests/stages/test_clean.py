@@ -4,6 +4,7 @@ import json
 import tempfile
 from contextlib import chdir
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from seq2seq import clean as stage
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
-from seq2seq.data import contamination_log
+from seq2seq.data import contamination_log, scores
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split, write_split
 from seq2seq.data.filters import NAMES
@@ -312,3 +313,28 @@ def test_too_little_that_is_left_of_train_stops_the_run(root):
     ):
         run(train, min_kept=0.51)
     assert len(run(train, min_kept=0.5)["train"]) == 4
+
+
+def test_pairs_with_a_low_score_are_dropped_and_named(root):
+    train = numbered(6)
+    train[1] = Pair("", "Nothing.")
+    scores.write(paths.SCORED, np.array([-1, -9, -6, np.nan, -2, -5.5], np.float32), {})
+    assert run(train, score={"min_log_probability": -5.0})["train"] == [train[0], train[3], train[4]]
+    report = json.loads(paths.CLEANING.read_text())["train"]["dropped"]
+    assert {name: count for name, count in report.items() if count} == {"empty": 1, "score": 2}
+    rows = [row for row in json.loads(paths.DROPPED.read_text()) if row["reason"] == "score"]
+    assert [(row["row"], row["source"]) for row in rows] == [(2, train[2].source), (5, train[5].source)]
+    assert "score" not in json.loads(paths.CLEANING.read_text())["test"]["flagged"]
+
+
+def test_a_threshold_that_drops_much_of_train_stops_the_run_with_the_remedy(root):
+    scores.write(paths.SCORED, np.arange(-10, 0, dtype=np.float32), {})
+    with pytest.raises(UserError, match=r"score: 5 of 10 train pairs .*; lower score.min_log_probability or"):
+        run(numbered(10), score={"worst_share": 0.5}, max_dropped=0.4)
+    assert len(run(numbered(10), score={"worst_share": 0.5})["train"]) == 5
+
+
+def test_scores_of_another_corpus_are_refused(root):
+    scores.write(paths.SCORED, np.zeros(3, np.float32), {})
+    with pytest.raises(UserError, match=r"3 scores for 10 training pairs"):
+        run(numbered(10), score={"worst_share": 0.5})
