@@ -37,11 +37,12 @@ def test_dry_prints_the_stages_that_would_run(project: Path, capsys: pytest.Capt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "grammar + 1 change: corpora/grammar-de-en.yaml -> grammar-de-en"
     assert "  train.seed: 1 -> 9" in lines
-    assert lines[-4:] == [
-        "[1/4] ingest     would run             never ran here",
-        "[2/4] clean      would run             never ran here",
-        "[3/4] tokenize   would run             never ran here",
-        "[4/4] train      would run             never ran here",
+    assert lines[-5:] == [
+        "[1/5] ingest     would run             never ran here",
+        "[2/5] score      would run             never ran here",
+        "[3/5] clean      would run             never ran here",
+        "[4/5] tokenize   would run             never ran here",
+        "[5/5] train      would run             never ran here",
     ]
     assert (project / "params.yaml").read_bytes() == before
     assert projects.git(project, "status", "--porcelain") == ""
@@ -63,7 +64,7 @@ def test_a_mistake_is_reported_before_anything_starts(
     for arguments, message in {
         ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
         ("--set", "train.seeed=1"): "no key train.seeed (did you mean train.seed?)",
-        ("--until", "trian"): "no stage 'trian'; there are: ingest, clean",
+        ("--until", "trian"): "no stage 'trian'; there are: ingest, score, clean",
         ("--set", "ingest.path=mine.tsv"): "ingest needs mine.tsv, which does not exist",
     }.items():
         assert main(["run", *arguments]) == 2
