@@ -11,10 +11,12 @@ from seq2seq.data import scores
 from seq2seq.data.corpus import Pair, read_split
 from tests.support import projects
 
-# Enough training for the model to see which words belong together.
-LEARNT = ["ingest.train_size=4000", "ingest.validation_size=100", "ingest.test_size=100", "train.updates=400"]
-LEARNT += ["train.validate_every=200", "train.patience=400", "train.learning_rate=0.01", "train.dropout=0.0"]
-LEARNT += ["train.label_smoothing=0.0", "train.attention=dot", "train.batch_tokens=1024"]
+# The model of recipe grammar for 300 updates: it knows which words belong together.
+LEARNT = ["ingest.train_size=8000", "ingest.validation_size=100", "ingest.test_size=100", "train.updates=300"]
+LEARNT += ["train.validate_every=150", "train.patience=300", "train.learning_rate=0.004", "train.dropout=0.0"]
+LEARNT += ["train.warmup_updates=50", "train.label_smoothing=0.0", "train.attention=dot"]
+LEARNT += ["train.embedding_size=128", "train.hidden_size=192", "train.layer_norm=true"]
+LEARNT += ["train.batch_tokens=1024", "tokenize.vocabulary_size=2400"]
 MISALIGNED = 60
 
 
