@@ -61,7 +61,11 @@ def score(params: Params) -> None:
     forms = params.clean.unicode_form, params.clean.markup, params.clean.mojibake
     key = checkpoints.fingerprint("score", {"digest": chosen.digest, "forms": forms})
     work = paths.CHECKPOINTS / key
-    scorer = PairScorer.from_folder(folder, choose_device("score"))
+    device = choose_device("score")
+    try:
+        scorer = PairScorer.from_folder(folder, device)
+    except UserError as error:  # a folder of another format
+        raise UserError(f"score.version: {error}; {_remedy(chosen.model)}") from None
     keep_freed_memory()
     _same_arithmetic(work, scorer)
     rows = count_pairs(paths.RAW, "train")
@@ -86,10 +90,7 @@ def find_version(model: str, version: str, digest: str) -> Path:
     from seq2seq.nn import model_folder
     from seq2seq.tracking import registry
 
-    remedy = (
-        f"`seq2seq use --set score.model=models:/{model}@champion` names another version, "
-        "`--set score.model=null` scores no pairs"
-    )
+    remedy = _remedy(model)
     try:
         folder = registry.download_model(f"models:/{model}/{version}")
         found = model_folder.digest(folder)
@@ -103,6 +104,13 @@ def find_version(model: str, version: str, digest: str) -> Path:
             f"names {digest}: it is another model; {remedy}"
         )
     return folder
+
+
+def _remedy(model: str) -> str:
+    return (
+        f"`seq2seq use --set score.model=models:/{model}@champion` names another version, "
+        "`--set score.model=null` scores no pairs"
+    )
 
 
 def _score_all(work: Path, scorer: PairScorer, tidying: Clean, rows: int) -> scores.Values:

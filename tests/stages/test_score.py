@@ -110,6 +110,16 @@ def test_another_model_under_the_number_is_refused_with_the_remedy(settings):
         stage.score(settings.model_copy(update={"score": other}))
 
 
+def test_a_version_of_another_format_is_refused_with_the_remedy(settings):
+    config = paths.MODEL / model_folder.CONFIG
+    config.write_text(config.read_text().replace(f'"format": {model_folder.FORMAT}', '"format": 2'))
+    older = settings.score.model_copy(update={"digest": model_folder.digest(paths.MODEL)})
+    with pytest.raises(
+        UserError, match=r"score.version: .*format 2.*; `seq2seq use --set score.model=models:/"
+    ):
+        stage.score(settings.model_copy(update={"score": older}))
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
