@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import repeat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ REASON = "score"  # in reports, of pairs that are dropped
 REMEDY = "lower score.min_log_probability or score.worst_share, or set it to null"
 FILE, ABOUT = "train.f32", "scores.json"
 SCORE = np.dtype("<f4")
+BATCH = 10_000  # rows read together
 
 Values = npt.NDArray[np.float32]
 
@@ -57,11 +58,13 @@ def threshold(values: Values, min_log_probability: float | None, worst_share: fl
     return max(limits)
 
 
+@dataclass(frozen=True)
 class Scored:
-    """The scores of a corpus with its threshold; without scores no pair is dropped."""
+    """Which rows have a score below the threshold; small, so that worker processes get it by pickle."""
 
-    def __init__(self, count: int, values: Values, least: float = -np.inf) -> None:
-        self.count, self.values, self.least = count, values, least
+    folder: Path | None  # None: there are no scores, and no row is below
+    count: int  # of all training pairs
+    least: float
 
     @classmethod
     def of(
@@ -72,21 +75,24 @@ class Scored:
         Without a limit they are not read.
         """
         if min_log_probability is None and worst_share is None:
-            return cls(rows, np.empty(0, SCORE))
+            return cls(None, rows, -np.inf)
         values = read(folder)
         if len(values) not in (0, rows):
             raise UserError(
                 f"{folder} has {len(values):,} scores for {rows:,} training pairs: `dvc repro score`"
             )
-        return cls(rows, values, threshold(values, min_log_probability, worst_share))
+        least = threshold(values, min_log_probability, worst_share)
+        return cls(folder if len(values) else None, rows, least)
 
-    def drops(self, row: int) -> bool:
-        """Whether the score of a row (counted from 0, over all training pairs) is below the threshold."""
-        return len(self.values) > 0 and bool(self.values[row] < self.least)  # NaN is not below
+    def low(self, start: int, stop: int) -> list[bool]:
+        """Whether each row from `start` to `stop`, counted over all training pairs, is below."""
+        if self.folder is None:
+            return [False] * (stop - start)
+        offset = start * SCORE.itemsize
+        values = np.fromfile(self.folder / FILE, SCORE, stop - start, offset=offset)
+        return [bool(low) for low in values < self.least]  # NaN is not below
 
     def rows(self, begin: int = 0) -> Iterator[bool]:
-        """`drops` of each row from `begin` on, in order."""
-        if not len(self.values):
-            yield from repeat(False, self.count - begin)
-        for start in range(begin, len(self.values), 10_000):
-            yield from (np.asarray(self.values[start : start + 10_000]) < self.least).tolist()
+        """`low` of each row from `begin` on, in order."""
+        for start in range(begin, self.count, BATCH):
+            yield from self.low(start, min(start + BATCH, self.count))

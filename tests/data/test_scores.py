@@ -41,7 +41,7 @@ def test_scores_are_read_as_written(tmp_path):
 def test_pairs_below_either_limit_are_dropped_and_never_those_without_score(tmp_path, least, share, dropped):
     scores.write(tmp_path, VALUES, {})
     scored = Scored.of(tmp_path, 5, least, share)
-    assert [row for row in range(5) if scored.drops(row)] == dropped
+    assert [row for row in range(5) if scored.low(row, row + 1)[0]] == dropped
     assert [row for row, drop in enumerate(scored.rows()) if drop] == dropped
     assert [row for row, drop in enumerate(scored.rows(2), start=2) if drop] == [r for r in dropped if r > 1]
 
@@ -60,7 +60,7 @@ def test_other_rows_than_those_of_the_corpus_are_refused(tmp_path):
     scores.write(tmp_path, VALUES, {})
     with pytest.raises(UserError, match=r"5 scores for 6 training pairs: `dvc repro score`"):
         Scored.of(tmp_path, 6, -3.0, None)
-    assert not Scored.of(tmp_path / "missing", 6, None, None).drops(5)
+    assert Scored.of(tmp_path / "missing", 6, None, None).low(4, 6) == [False, False]
 
 
 def test_without_scores_no_row_is_dropped(tmp_path):

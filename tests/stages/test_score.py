@@ -114,9 +114,7 @@ def test_a_version_of_another_format_is_refused_with_the_remedy(settings):
     config = paths.MODEL / model_folder.CONFIG
     config.write_text(config.read_text().replace(f'"format": {model_folder.FORMAT}', '"format": 2'))
     older = settings.score.model_copy(update={"digest": model_folder.digest(paths.MODEL)})
-    with pytest.raises(
-        UserError, match=r"score.version: .*format 2.*; `seq2seq use --set score.model="
-    ):
+    with pytest.raises(UserError, match=r"score.version: .*format 2.*; `seq2seq use --set score.model="):
         stage.score(settings.model_copy(update={"score": older}))
 
 
