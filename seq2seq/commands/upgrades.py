@@ -97,8 +97,8 @@ STEPS: Mapping[int, tuple[Added | Renamed, ...]] = {
         Added(
             "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
         ),
-        Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
         Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
+        Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
     ),
 }
 # Sections that a format adds to whole files, and the section before each.
