@@ -24,7 +24,7 @@ from seq2seq.data.vocabulary import FILE, Vocabulary
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache/bench"
 RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "corpora/grammar-de-en.yaml"}
-STAGES = ("ingest", "clean", "tokenize")
+STAGES = ("ingest", "score", "clean", "tokenize")
 PAIRS = 29_000  # of the grammar: as many as Multi30k has
 
 

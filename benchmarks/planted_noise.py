@@ -2,7 +2,8 @@
 
 Why: the value of a filter is the share of a known fault that it finds, beside the clean pairs that it loses.
 Ten kinds of faults are written into copies of pairs, `--each` of every kind. The table has the share of each
-kind that every filter drops, the share of clean pairs lost, and the precision of all drops.
+kind that every filter drops, the share of clean pairs lost, and the precision of all drops. With a scorer, a
+second table has the share of each kind whose scores are below a threshold, for several thresholds.
 """
 
 from __future__ import annotations
@@ -13,17 +14,26 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
+import numpy as np
+
 from seq2seq.common import environment, params, recipes
-from seq2seq.common.errors import UserError
-from seq2seq.data import filters, formats
+from seq2seq.common.device import choose_device
+from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.progress import Progress
+from seq2seq.data import filters, formats, scores
 from seq2seq.data.corpus import Pair
 from seq2seq.data.direction import Direction, Side
+from seq2seq.tracking import registry
+from seq2seq.training.pair_scores import PairScorer
 
 ROOT = Path(__file__).parents[1]
 CLEAN = "clean"
+PORTION = 2_000  # pairs scored between two lines of progress
+LOST = (0.001, 0.005, 0.01, 0.02, 0.05)  # shares of the clean pairs that thresholds lose
 Maker = Callable[[random.Random, Sequence[Pair], int], Pair | None]
 
 
@@ -129,15 +139,20 @@ def plant(pairs: Sequence[Pair], each: int, seed: int) -> tuple[list[Pair], list
 
 
 def find(
-    noisy: Sequence[Pair], kinds: Sequence[str], clean: params.Clean, sides: Direction
+    noisy: Sequence[Pair],
+    kinds: Sequence[str],
+    clean: params.Clean,
+    sides: Direction,
+    improbable: Iterable[bool] = (),  # of each pair: its score is below the threshold
 ) -> dict[str, Counter[str]]:
     """The filters that drop the pairs of each kind; `repaired` where the pair is as it was before."""
     chosen = filters.Filters.measured(clean, sides, noisy)
     seen: set[int] = set()
     found: dict[str, Counter[str]] = {kind: Counter() for kind in (*(k.__name__ for k in KINDS), CLEAN)}
-    for pair, kind in zip(noisy, kinds, strict=True):
+    low = chain(improbable, repeat(False))
+    for pair, kind, drop in zip(noisy, kinds, low, strict=False):
         source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
-        reason = chosen.reason(source, target)
+        reason = chosen.reason(source, target) or (scores.REASON if drop else None)
         if reason is None:
             key = chosen.identity(Pair(source, target))
             reason = "duplicate" if key in seen else None
@@ -165,6 +180,33 @@ def table(found: dict[str, Counter[str]]) -> list[str]:
     return lines
 
 
+def score(folder: Path, noisy: Sequence[Pair], clean: params.Clean) -> scores.Values:
+    """The score of each tidied pair by the model of a folder."""
+    scorer = PairScorer.from_folder(folder, choose_device("score"))
+    found = []
+    with Progress("score", "pairs", len(noisy)) as progress:
+        for begin in range(0, len(noisy), PORTION):
+            portion = noisy[begin : begin + PORTION]
+            texts = zip(*(pair[:2] for pair in portion), strict=True)
+            sides = ([filters.tidied(text, clean) for text in side] for side in texts)
+            found.append(scorer.score(*sides))
+            progress.advance(len(portion))
+    return np.concatenate(found)
+
+
+def score_table(values: scores.Values, kinds: Sequence[str]) -> list[str]:
+    """For thresholds that lose given shares of the clean pairs, the share of each kind below, in Markdown."""
+    names = [name for name in (*(kind.__name__ for kind in KINDS), CLEAN) if name in kinds]
+    of_kind = {name: values[np.array(kinds) == name] for name in names}
+    clean = of_kind[CLEAN][~np.isnan(of_kind[CLEAN])]
+    limits = [float(np.quantile(clean, lost)) for lost in LOST]
+    rows = [["score below", *(f"{limit:.2f}" for limit in limits)], ["---"] * (len(LOST) + 1)]
+    for kind, found in of_kind.items():
+        title = "lost of the clean pairs" if kind == CLEAN else kind.replace("_", " ")
+        rows.append([title, *(f"{np.mean(found < limit):.1%}" for limit in limits)])
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
 def settings(recipe: str, overrides: Sequence[str]) -> params.Clean:
     """The `clean` section of a recipe with overrides."""
     with tempfile.TemporaryDirectory() as folder:
@@ -183,6 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], help="clean.key=value, instead of the recipe's")
     parser.add_argument("--each", type=int, default=500, help="faults of every kind")
     parser.add_argument("--out", type=Path, help="write the noisy corpus there as TSV too, with the kinds")
+    parser.add_argument("--scorer", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a model folder")
+    parser.add_argument("--min-log-probability", type=float, help="of the scorer, for the first table")
     options = parser.parse_args(arguments)
     environment.configure_process()
     source, target = (int(name) if name.isdecimal() else name for name in options.columns)
@@ -190,18 +234,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = formats.open_table(options.corpus, source, target).rows
         pairs = [row for row in rows if isinstance(row, Pair)]
         clean = settings(options.recipe, options.set)
-    except UserError as error:
+        folder = options.scorer and Path(options.scorer)
+        if folder and not folder.is_dir():
+            folder = registry.download_model(options.scorer)
+        noisy, kinds = plant(pairs, options.each, seed=1)
+        values = score(folder, noisy, clean) if folder else np.empty(0, scores.SCORE)
+    except (UserError, TransientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    noisy, kinds = plant(pairs, options.each, seed=1)
     if options.out:
         with options.out.open("w", encoding="utf-8") as file:
             for pair, kind in zip(noisy, kinds, strict=True):
                 print(kind, *pair[:2], sep="\t", file=file)
     sides = Direction(*(Side(language) for language in options.languages))
-    found = find(noisy, kinds, clean, sides)
+    least = scores.threshold(values, options.min_log_probability, None)
+    found = find(noisy, kinds, clean, sides, (values < least).tolist())
     print(f"{len(pairs):,} clean pairs, {options.each} faults of each kind, recipe {options.recipe}")
     print("\n".join(table(found)))
+    if folder:
+        print("\nBy the score alone:\n")
+        print("\n".join(score_table(values, kinds)))
     return 0
 
 

@@ -23,7 +23,7 @@ from seq2seq.common import dag, params, paths, recipes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
-from seq2seq.tracking import promotions
+from seq2seq.tracking import promotions, scorer
 
 if TYPE_CHECKING:
     from flows.dvc_runner import Outcome
@@ -100,7 +100,7 @@ def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAM
     if recipe is None and not overrides:
         return []
     chosen = recipes.recipe_path(recipe) if recipe else None
-    return recipes.apply(chosen, overrides, path, own_corpus.complete)
+    return recipes.apply(chosen, scorer.resolve(overrides), path, own_corpus.complete)
 
 
 @contextmanager

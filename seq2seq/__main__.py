@@ -25,6 +25,7 @@ from seq2seq.common.masking import mask
 STAGES = {
     "ingest": "read a source of the corpus (a grammar, files or a pin) into splits",
     "mix": "list the sources to train on, and put their evaluation sets together",
+    "score": "score the training pairs by a registered model",
     "clean": "filter, deduplicate, remove test sentences from train",
     "tokenize": "train the SentencePiece model and encode the splits",
     "train": "train the encoder-decoder",

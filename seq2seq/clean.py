@@ -20,7 +20,7 @@ from seq2seq.common import acceptance, paths
 from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import contamination_log, direction, filters, manifest
+from seq2seq.data import contamination_log, direction, filters, manifest, scores
 from seq2seq.data.contamination import BATCH
 from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
 from seq2seq.data.corpus import Pair, read_split, write_split
@@ -30,7 +30,9 @@ SAMPLED = 20  # dropped pairs reported, of each split and reason
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured; of a larger corpus every n-th one
 
+OF_TRAIN = (*filters.NAMES, scores.REASON)  # reasons that depend on one pair
 REMEDIES = filters.REMEDIES | {
+    scores.REASON: scores.REMEDY,
     EXACT: "the evaluation sets contain pairs of train: give splits that differ",
     NEAR: "the evaluation sets contain near duplicates of train: give splits that differ, or raise "
     "clean.contamination_share",
@@ -90,10 +92,13 @@ def clean(params: Params) -> None:
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
-    train = Tally("train", filters.NAMES + OF_THE_CORPUS)
-    with Progress("clean", "pairs", mixture.rows) as progress:
+    train = Tally("train", OF_TRAIN + OF_THE_CORPUS)
+    rows = mixture.rows
+    least, worst = params.score.min_log_probability, params.score.worst_share
+    scored = scores.Scored.of(paths.SCORED, rows, least, worst)
+    with Progress("clean", "pairs", rows) as progress:
         pairs = progress.over(mixture.train())
-        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
+        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, scored.rows(), log, train))
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, chosen.params)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -129,7 +134,11 @@ def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
 
 
 def _clean_train(
-    pairs: Iterable[Pair], chosen: filters.Filters, log: ContaminationLog, tally: Tally
+    pairs: Iterable[Pair],
+    chosen: filters.Filters,
+    improbable: Iterator[bool],  # of each pair: its score is below the limit
+    log: ContaminationLog,
+    tally: Tally,
 ) -> Iterator[Pair]:
     """The tidied pairs of train that are neither dropped nor duplicates, in order.
 
@@ -140,7 +149,11 @@ def _clean_train(
     pairs = iter(pairs)
     while batch := list(islice(pairs, BATCH)):
         tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
-        reasons = [chosen.reason(tidy.source, tidy.target) for tidy in tidied]
+        low = islice(improbable, len(batch))
+        reasons = [
+            chosen.reason(tidy.source, tidy.target) or (scores.REASON if drop else None)
+            for tidy, drop in zip(tidied, low, strict=True)
+        ]
         # Pairs that a filter drops are not compared: a whole book on one line would take hours.
         kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
         found = iter(log.hits(kept))
@@ -207,7 +220,7 @@ def _beyond_shares(train: Tally, params: Clean) -> Iterator[QualityError]:
     Exact duplicates are not counted, since a corpus may repeat itself; contamination has its own limit.
     """
     limits: list[tuple[tuple[str, ...], str, float]]
-    limits = [((name,), "clean.max_dropped", params.max_dropped) for name in filters.NAMES]
+    limits = [((name,), "clean.max_dropped", params.max_dropped) for name in OF_TRAIN]
     limits.append(((EXACT, NEAR), "clean.max_contaminated", params.max_contaminated))
     for reasons, key, limit in limits:
         count = sum(train.hits[reason] for reason in reasons)

@@ -57,6 +57,7 @@ DOORS = {
     "matplotlib": {"evaluation.plots"},
     "prefect": set(),
     "dvc": {"common.dag"},
+    "opusfilter": {"data.opus"},
     "jinja2": {"report.page"},
 }
 

@@ -65,11 +65,7 @@ def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
         found = next((p for p in sorted(folder.glob("*")) if p.name.split(".")[0] == one), folder / one)
         sources[one] = {"path": str(found), "licence": "unknown", "role": "evaluation", **shared}
     ingest.insert(0, "sources", sources, comment="by name, each ingested by itself; see docs/corpora.md")
-    if "mix" not in document:
-        section = CommentedMap({"weights": {}})
-        section.yaml_add_eol_comment("by source, 1 unless named: times its pairs are in train", "weights")
-        document.insert(list(document).index("ingest") + 1, "mix", section)
-    return recipes.differences(before, {"ingest": ingest, "mix": document["mix"]})
+    return recipes.differences(before, {"ingest": ingest})
 
 
 # By the format that a step leads to. `PATHS` maps moved files in the values of all keys.
@@ -129,9 +125,21 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
         Added("tokenize", "min_language_share", None, "share of each side's sampled texts in its language"),
         Added("train", "learns_within", None, "validations until the model beats frequencies of pieces"),
         Added("promote", "max_drift", None, "divergence (0 to 1) of the corpus from the champion's"),
+        Added("mix", "weights", {}, "by source, 1 unless named: times its pairs are in train"),
+        Added("score", "model", None, "registered model that scores the training pairs; null: off"),
+        Added(
+            "score", "version", None, "`seq2seq use --set score.model=models:/NAME@ALIAS` writes all three"
+        ),
+        Added("score", "digest", None, "sha256 of that version's model folder"),
+        Added(
+            "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
+        ),
+        Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
+        Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
     ),
 }
-NEW_SECTIONS = {"mix"}  # that a step adds
+# Sections that a format adds to whole files, and the section before each.
+SECTIONS: Mapping[int, tuple[tuple[str, str], ...]] = {5: (("mix", "ingest"), ("score", "mix"))}
 # Results that an upgrade changes.
 NOTES: Mapping[int, str] = {
     2: "sentences with invisible characters (joiners, soft hyphens, variation selectors) may move between "
@@ -155,13 +163,17 @@ def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
     """
     document = params.read_document(path)
     found = document.get("format", 1)
-    whole = params.SECTIONS.keys() - NEW_SECTIONS <= document.keys()
+    later = {name for added in SECTIONS.values() for name, _ in added}
+    whole = params.SECTIONS.keys() - later <= document.keys()
     if not isinstance(found, int) or found >= FORMAT:
         if whole:
             params.check(document, path)
         return []
     changes: list[tuple[str, Any, Any]] = [("format", found, FORMAT)]
     for number in range(found + 1, FORMAT + 1):
+        for name, before in SECTIONS.get(number, ()) if whole else ():
+            if name not in document:
+                document.insert(list(document).index(before) + 1, name, CommentedMap())
         for step in STEPS.get(number, ()):
             changes += _take(step, document, whole)
         changes += _move(PATHS.get(number, {}), document)

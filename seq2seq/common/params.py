@@ -25,7 +25,8 @@ RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
 FORMAT = 5  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
-    *(paths.RAW, paths.MIXED, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL, paths.REPORTS),
+    *(paths.RAW, paths.MIXED, paths.SCORED, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL),
+    paths.REPORTS,
     *(paths.PROVENANCE, paths.CHECKPOINTS),
 )
 
@@ -41,6 +42,8 @@ SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Script = Annotated[str, Field(pattern=r"^[A-Z][a-z]+$")] | None
 # BCP 47: a language, optionally with script, region and variant: de, pt-BR, zh-Hant
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None
+RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
 
 
@@ -99,6 +102,16 @@ class Mix(Section):
     weights: dict[SetName, Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]]
 
 
+class Score(Section):
+    """The registered version that scores the training pairs, and the scores of pairs that are dropped."""
+
+    model: RegisteredName | None
+    version: Positive | None
+    digest: Digest | None
+    min_log_probability: Annotated[float, Field(le=0, allow_inf_nan=False)] | None
+    worst_share: Annotated[float, Field(gt=0, lt=1)] | None
+
+
 class Clean(Section):
     """The filters of pairs."""
 
@@ -121,6 +134,7 @@ class Clean(Section):
     same_sentence_end: bool
     same_case: bool
     other_language: Annotated[float, Field(gt=0, le=1)] | None
+    opusfilter: list[dict[str, dict[str, Any] | None]]
     duplicates: Literal["pair", "source", "target"]
     fold_duplicates: bool
     contamination: Literal["drop", "report", "fail"]
@@ -191,13 +205,13 @@ class Evaluate(Section):
 class Register(Section):
     """The registered model's name."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: RegisteredName
 
 
 class Promote(Section):
     """The gate's policy."""
 
-    frozen_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    frozen_digest: Digest | None
     minimum_bleu: Annotated[float, Field(ge=0)]
     significance: Annotated[float, Field(ge=0.005, lt=1)]  # for all slices together; p is at least 0.0001
     margin: Annotated[float, Field(ge=0)]
@@ -219,6 +233,7 @@ with warnings.catch_warnings():
         format: Literal[5]
         ingest: Ingest
         mix: Mix
+        score: Score
         clean: Clean
         tokenize: Tokenize
         train: Train
@@ -230,6 +245,7 @@ with warnings.catch_warnings():
 SECTIONS: Mapping[str, type[Section]] = {
     "ingest": Ingest,
     "mix": Mix,
+    "score": Score,
     "clean": Clean,
     "tokenize": Tokenize,
     "train": Train,
@@ -352,6 +368,15 @@ def _disagreement(checked: Params) -> str:
     if (frozen := checked.evaluate.frozen_set) not in ("test", *(sets := checked.ingest.evaluation_sets)):
         known = ", ".join(["test", *sets])
         return f"evaluate.frozen_set: {frozen!r} is not an evaluation set; there are: {known}"
+    scorer = {key: getattr(checked.score, key) is not None for key in ("model", "version", "digest")}
+    if len({*scorer.values()}) > 1:
+        missing = ", ".join(f"score.{key}" for key, given in scorer.items() if not given)
+        return f"{missing}: missing; `seq2seq use --set score.model=models:/NAME@ALIAS` writes all three"
+    limits = (
+        key for key in ("min_log_probability", "worst_share") if getattr(checked.score, key) is not None
+    )
+    if not scorer["model"] and (key := next(limits, "")):
+        return f"score.{key}: there are no scores, since score.model is null: set it to null, or name a model"
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""

@@ -13,6 +13,7 @@ SPLITS = ("train", "validation", "test")  # of every corpus
 RAW = Path("data/raw")  # ingest: a folder for each source, with {train,validation,test}.parquet
 MIXED = Path("data/mixed")  # mix: a manifest of the sources, and all evaluation sets
 PROVENANCE = Path("data/provenance.json")
+SCORED = Path("data/scores")  # score: a log-probability of each training pair, if a model is named
 CORPUS = Path("data/corpus")  # clean: train, cleaned, and the evaluation sets
 VOCABULARY = Path("data/vocabulary")  # tokenize: SentencePiece model
 TOKENS = Path("data/tokens")  # tokenize: the same splits as ids
@@ -44,4 +45,4 @@ VERDICT = REPORTS / "verdict.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "card.md"
 
-CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings; ignored by DVC and git
+CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings and scorings; ignored by DVC and git

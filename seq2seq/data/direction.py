@@ -80,6 +80,19 @@ def difference(challenger: Mapping[str, str], champion: Mapping[str, str]) -> st
     return "" if same else f"{_shown(champion)}, the challenger {_shown(challenger)}"
 
 
+def mismatch(ours: Direction, theirs: Direction) -> str:
+    """The difference between the languages of a model and of a corpus; empty if they are the same.
+
+    An unknown language equals no known one; two unknown ones are equal if their scripts are.
+    """
+    for side in SIDES:
+        one, other = getattr(ours, side), getattr(theirs, side)
+        tags = [_without_region(found.language or UNKNOWN) for found in (one, other)]
+        if tags[0] != tags[1] or (tags[0] == UNKNOWN and one.script != other.script):
+            return f"{ours}, the corpus is {theirs}"
+    return ""
+
+
 def _without_region(tag: str) -> str:
     """The language and script of a tag: de of de-AT, zh-hant of zh-Hant-TW. A region makes no difference."""
     language, *others = tag.casefold().split("-")

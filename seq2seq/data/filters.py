@@ -16,7 +16,7 @@ from functools import cache
 
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean
-from seq2seq.data import quality
+from seq2seq.data import opus, quality
 from seq2seq.data.corpus import NEEDLESS, Pair, digest
 from seq2seq.data.direction import Direction
 from seq2seq.data.words import WRITTEN_IN, script
@@ -40,6 +40,15 @@ def tidy(text: str, form: str) -> str:
     if form != "none":
         text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
     return " ".join(text.split())
+
+
+def tidied(text: str, params: Clean) -> str:
+    """A text as the settings want it: repaired, in one Unicode form, without invisibles."""
+    if params.mojibake == "repair":
+        text = quality.repaired(text)
+    if params.markup == "repair":
+        text = quality.without_entities(text)
+    return tidy(text, params.unicode_form)
 
 
 def empty(source: str, target: str, params: Clean) -> bool:
@@ -150,7 +159,7 @@ FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
 DEVIATION = "length_deviation"
 LANGUAGES = ("source_language", "target_language")
 # The filters after FILTERS also depend on the corpus.
-NAMES = (*(one.__name__ for one in FILTERS), DEVIATION, *LANGUAGES)
+NAMES = (*(one.__name__ for one in FILTERS), DEVIATION, *LANGUAGES, opus.REASON)
 REMEDIES = {
     "empty": "are the right columns named in ingest.source_column and ingest.target_column?",
     "too_long": "raise clean.max_characters",
@@ -169,6 +178,7 @@ REMEDIES = {
     "sentence_end": "set clean.same_sentence_end: false",
     "case": "set clean.same_case: false",
     "length_deviation": "are the lines aligned? if so, raise clean.max_length_deviation, or set it to null",
+    opus.REASON: f"change the options of the filters in {opus.KEY}, or remove one",
     "source_language": "is ingest.source_language right? if so, raise clean.other_language or set null",
     "target_language": "is ingest.target_language right? if so, raise clean.other_language or set null",
 }
@@ -185,6 +195,7 @@ class Filters:
     ) -> None:
         self.params = params
         self._most = (params.max_length_deviation or 0.0) * spread or math.inf
+        self._opus = opus.OpusFilters(params.opusfilter)
         self._languages: list[tuple[str, int, frozenset[str]]] = []
         if params.other_language is not None:
             for place, (name, side) in enumerate(zip(LANGUAGES, direction, strict=True)):
@@ -212,12 +223,8 @@ class Filters:
         return cls(params.model_copy(update={"typical_length_ratio": ratio}), direction, spread)
 
     def tidy(self, text: str) -> str:
-        """A text as the settings want it: repaired, in one Unicode form, without invisibles."""
-        if self.params.mojibake == "repair":
-            text = quality.repaired(text)
-        if self.params.markup == "repair":
-            text = quality.without_entities(text)
-        return tidy(text, self.params.unicode_form)
+        """A text as the settings want it."""
+        return tidied(text, self.params)
 
     def reason(self, source: str, target: str) -> str | None:
         """The name of the first filter that drops a tidied pair, or None."""
@@ -230,7 +237,7 @@ class Filters:
         for name, place, wanted in self._languages:
             if quality.is_other_language((source, target)[place], wanted, self.params.other_language or 1.0):
                 return name
-        return None
+        return opus.REASON if self._opus.drops(source, target) else None
 
     def identity(self, pair: Pair) -> int:
         """The digest by which a tidied pair is a duplicate of another: of both sides, or of one."""

@@ -20,7 +20,7 @@ from seq2seq.common.params import Params, flatten
 from seq2seq.tracking import outbox, system
 from seq2seq.tracking.client import connect, translate_errors
 
-SECTIONS = ("ingest", "clean", "tokenize", "train")  # of params.yaml, which determine the model
+SECTIONS = ("ingest", "score", "clean", "tokenize", "train")  # of params.yaml, which determine the model
 SECONDS_BETWEEN_BATCHES = 5.0
 # MLflow's limits: metrics in one request, and (slightly below it) characters of a dataset's source.
 LARGEST_BATCH, LONGEST_SOURCE = 1000, 65_000

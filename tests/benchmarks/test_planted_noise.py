@@ -2,8 +2,11 @@
 
 from collections import Counter
 
+import numpy as np
+
 from benchmarks import planted_noise
 from seq2seq.data.corpus import Pair
+from seq2seq.data.direction import Direction, Side
 
 PAIRS = [
     Pair(
@@ -42,3 +45,24 @@ def test_the_command_prints_the_table(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "200 clean pairs, 5 faults of each kind, recipe local" in printed
     assert "| wrong number | 100.0% |" in printed
+
+
+def test_the_table_of_scores_has_the_share_of_each_kind_below_each_threshold():
+    kinds = [planted_noise.CLEAN] * 100 + ["misaligned"] * 4 + ["markup"] * 2
+    values = np.array([-i / 100 for i in range(100)] + [-9, -9, -9, 0, np.nan, -2], np.float32)
+    lines = planted_noise.score_table(values, kinds)
+    assert lines[0] == "| score below | -0.99 | -0.99 | -0.98 | -0.97 | -0.94 |"
+    assert "| misaligned | 75.0% | 75.0% | 75.0% | 75.0% | 75.0% |" in lines
+    assert "| markup | 50.0% | 50.0% | 50.0% | 50.0% | 50.0% |" in lines
+    assert lines[-1].startswith("| lost of the clean pairs | 1.0% | 1.0% | 1.0% | 2.0% | 5.0%")
+
+
+def test_a_pair_that_only_its_score_shows_is_found_by_it():
+    clean = planted_noise.settings("local", ["clean.same_numbers=false"])
+    noisy, kinds = planted_noise.plant(PAIRS, 10, seed=1)
+    low = [kind == "misaligned" for kind in kinds]
+    sides = Direction(Side("de"), Side("en"))
+    found = planted_noise.find(noisy, kinds, clean, sides, low)
+    assert found["misaligned"]["kept"] == 0
+    assert found["misaligned"]["score"] > 0
+    assert {reasons["score"] for kind, reasons in found.items() if kind != "misaligned"} == {0}

@@ -340,10 +340,13 @@ OLD_INGEST = {
 def old(file: Path) -> Path:
     """The shipped file in format 1."""
     document = params.read_document(file)
-    del document["format"], document["mix"]
+    del document["format"]
     document["ingest"] = CommentedMap(OLD_INGEST)
+    later = {name for sections in upgrades.SECTIONS.values() for name, _ in sections}
+    for name in later:
+        del document[name]
     for step in (step for steps in upgrades.STEPS.values() for step in steps):
-        if isinstance(step, upgrades.Restructured):
+        if isinstance(step, upgrades.Restructured) or step.section in later:
             continue
         place = list(document[step.section]).index(step.key)
         del document[step.section][step.key]
@@ -427,7 +430,7 @@ def test_a_recipe_of_a_few_keys_is_upgraded_and_used(file, tmp_path, before, aft
 def test_moved_paths_are_mapped(file):
     document = params.read_document(file)
     document["format"] = 2
-    del document["mix"]
+    del document["mix"], document["score"]
     document["ingest"] = CommentedMap(OLD_INGEST | {"path": "seq2seq/grammars/de-en.yaml"})
     params.write(document, file)
     moved = ("ingest.path", "seq2seq/grammars/de-en.yaml", "corpora/grammar-de-en.yaml")
@@ -441,7 +444,7 @@ def test_an_older_corpus_and_its_evaluation_sets_become_sources(file, tmp_path, 
     Path("sets/news.tsv").write_text("a\tb\n")
     document = params.read_document(file)
     document["format"] = 4
-    del document["mix"]
+    del document["mix"], document["score"]
     document["ingest"] = CommentedMap(
         OLD_INGEST
         | {"path": "corpora/mine.tsv", "evaluation_folder": "sets", "evaluation_sets": ["news", "gone"]}
@@ -486,3 +489,22 @@ def test_sources_of_two_languages_are_refused(file, tmp_path, monkeypatch):
     with pytest.raises(ParamsError, match=r"source_language is de in grammar and fr in web; all sources"):
         use(file, "ingest.sources.web=x.fr-en.tsv")
     use(file, "ingest.sources.web=x.fr-en.tsv", "ingest.sources.web.source_language=de-AT")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ["score.model=wise"],
+            "score.version, score.digest: missing; `seq2seq use --set score.model=",
+        ),
+        (["score.worst_share=0.1"], "score.worst_share: there are no scores, since score.model is null"),
+        (["score.min_log_probability=2.0"], "score.min_log_probability"),
+        (["score.digest=abc"], "score.digest"),
+    ],
+)
+def test_a_scorer_is_named_whole_and_limits_need_one(file, values, message):
+    with pytest.raises(ParamsError, match=message):
+        recipes.apply(None, values, file)
+    whole = ["score.model=wise", "score.version=3", f"score.digest={'ab' * 32}", "score.worst_share=0.1"]
+    assert use(file, *whole)["score.version"] == 3

@@ -37,12 +37,13 @@ def test_dry_prints_the_stages_that_would_run(project: Path, capsys: pytest.Capt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "grammar + 1 change: corpora/grammar-de-en.yaml -> grammar-de-en"
     assert "  train.seed: 1 -> 9" in lines
-    assert lines[-5:] == [
-        "[1/5] ingest     would run             never ran here",
-        "[2/5] mix        would run             never ran here",
-        "[3/5] clean      would run             never ran here",
-        "[4/5] tokenize   would run             never ran here",
-        "[5/5] train      would run             never ran here",
+    assert lines[-6:] == [
+        "[1/6] ingest     would run             never ran here",
+        "[2/6] mix        would run             never ran here",
+        "[3/6] score      would run             never ran here",
+        "[4/6] clean      would run             never ran here",
+        "[5/6] tokenize   would run             never ran here",
+        "[6/6] train      would run             never ran here",
     ]
     assert (project / "params.yaml").read_bytes() == before
     assert projects.git(project, "status", "--porcelain") == ""
@@ -64,7 +65,7 @@ def test_a_mistake_is_reported_before_anything_starts(
     for arguments, message in {
         ("--recipe", "tinny"): "no recipe 'tinny' (did you mean tiny?)",
         ("--set", "train.seeed=1"): "no key train.seeed (did you mean train.seed?)",
-        ("--until", "trian"): "no stage 'trian'; there are: ingest, mix, clean",
+        ("--until", "trian"): "no stage 'trian'; there are: ingest, mix, score, clean",
         ("--set", "ingest.path=mine.tsv"): "ingest@mine needs mine.tsv, which does not exist",
     }.items():
         assert main(["run", *arguments]) == 2

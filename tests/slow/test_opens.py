@@ -23,7 +23,7 @@ from tests.support.code import DECIDES_NOTHING
 
 pytestmark = pytest.mark.timeout(900)
 
-STAGES = ["ingest", "mix", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "mix", "score", "clean", "tokenize", "train", "evaluate", "register"]
 SETTINGS = ["train.updates=12", "train.validate_every=6", "ingest.sources.extra=corpora/extra.tsv"]
 SETTINGS += ["ingest.sources.extra.role=evaluation"]
 EXTRA = "source\ttarget\nDer Hund schläft.\tThe dog sleeps.\nEr sieht 3 Hunde.\tHe sees 3 dogs.\n"

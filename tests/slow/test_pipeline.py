@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-STAGES = ["ingest", "mix", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "mix", "score", "clean", "tokenize", "train", "evaluate", "register"]
 # What must come out the same however a run came about. No time, path or run id is in these.
 RESULTS = [
     *("model/weights.safetensors", "model/config.json", "model/vocabulary.model"),
@@ -188,7 +188,7 @@ def test_a_killed_and_an_interrupted_training_go_on(tokenized: Path, by_hand: Pa
         rest, _ = running.communicate(timeout=60)
         assert time.monotonic() - began < 30
     assert running.returncode == 130, text + rest
-    assert "[4/6] train      interrupted" in rest
+    assert "[6/8] train      interrupted" in rest
     assert "error: interrupted" in rest
     again = projects.call(project, "-m", "flows", "run")
     assert "train: resumes from update" in again.stdout

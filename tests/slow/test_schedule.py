@@ -24,7 +24,7 @@ from tests.support.webhook import listener
 
 LOGIN = "admin:a-long-password"
 PROCESSES = projects.ROOT / "seq2seq/common/processes.py"
-STAGES = ["ingest", "mix", "clean", "tokenize", "train", "evaluate", "register"]
+STAGES = ["ingest", "mix", "score", "clean", "tokenize", "train", "evaluate", "register"]
 
 
 @pytest.mark.timeout(900)

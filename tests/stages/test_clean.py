@@ -5,6 +5,7 @@ import signal
 import tempfile
 from contextlib import chdir
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from seq2seq.__main__ import run_stage
 from seq2seq.common import acceptance, environment, params, paths
 from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.exits import Exit
-from seq2seq.data import contamination_log
+from seq2seq.data import contamination_log, scores
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split
 from seq2seq.data.filters import NAMES
@@ -28,11 +29,12 @@ CLEAN = stage.clean
 HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
 
 
-def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
+def run(train, validation=HELD_OUT, test=HELD_OUT, score=None, **changes):
     """Clean in the current folder; returns the cleaned splits by name."""
     write_mixture(train, {"validation": validation, "test": test})
     cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    CLEAN(PARAMS.model_copy(update={"clean": cleaning}))
+    limits = PARAMS.score.model_copy(update=score or {})
+    CLEAN(PARAMS.model_copy(update={"clean": cleaning, "score": limits}))
     return read_cleaned()
 
 
@@ -378,3 +380,28 @@ def test_a_stage_records_the_figure_for_its_caller_and_names_the_way_to_accept(r
     assert (failure.figure.value, failure.figure.key) == ("50%", "clean.max_dropped")
     assert failures.STATUS[failure.kind] == Exit.QUALITY
     assert isinstance(failure.figure, Figure)
+
+
+def test_pairs_with_a_low_score_are_dropped_and_named(root):
+    train = numbered(6)
+    train[1] = Pair("", "Nothing.")
+    scores.write(paths.SCORED, np.array([-1, -9, -6, np.nan, -2, -5.5], np.float32), {})
+    assert run(train, score={"min_log_probability": -5.0})["train"] == [train[0], train[3], train[4]]
+    report = json.loads(paths.CLEANING.read_text())["train"]["dropped"]
+    assert {name: count for name, count in report.items() if count} == {"empty": 1, "score": 2}
+    rows = [row for row in json.loads(paths.DROPPED.read_text()) if row["reason"] == "score"]
+    assert [(row["row"], row["source"]) for row in rows] == [(2, train[2].source), (5, train[5].source)]
+    assert "score" not in json.loads(paths.CLEANING.read_text())["test"]["flagged"]
+
+
+def test_a_threshold_that_drops_much_of_train_stops_the_run_with_the_remedy(root):
+    scores.write(paths.SCORED, np.arange(-10, 0, dtype=np.float32), {})
+    with pytest.raises(UserError, match=r"score: 5 of 10 train pairs .*; lower score.min_log_probability or"):
+        run(numbered(10), score={"worst_share": 0.5}, max_dropped=0.4)
+    assert len(run(numbered(10), score={"worst_share": 0.5})["train"]) == 5
+
+
+def test_scores_of_another_corpus_are_refused(root):
+    scores.write(paths.SCORED, np.zeros(3, np.float32), {})
+    with pytest.raises(UserError, match=r"3 scores for 10 training pairs"):
+        run(numbered(10), score={"worst_share": 0.5})
