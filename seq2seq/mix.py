@@ -34,7 +34,6 @@ def mix(params: Params) -> None:
     training, sets = settings.training_sources, settings.evaluation_sets
     facts = {name: manifest.read_facts(name) for name in (*training, *sets)}
     entries = tuple(_entry(name, facts[name], params.mix.weights.get(name, 1.0)) for name in training)
-    paths.MIXED.mkdir(parents=True, exist_ok=True)
     mixture = Manifest(entries, tuple(sets))
     manifest.write(mixture)
     languages = _write_direction(params, mixture, facts)

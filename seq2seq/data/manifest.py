@@ -84,6 +84,7 @@ def write(manifest: Manifest, folder: Path = paths.MIXED) -> None:
     for entry in document["sources"].values():  # type: ignore[attr-defined]
         del entry["name"]
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(text, encoding="utf-8")
 
 

@@ -132,6 +132,7 @@ print(dvc_runner.run(sys.argv[1], print))
 DEPTHS = {
     "ingest": 0.5,
     "mix": 0.1,
+    "score": 0.1,
     "clean": 0.1,
     "tokenize": 0.1,
     "train": 2.0,
