@@ -4,31 +4,52 @@ Why: errors in the corpus are learnt, and a score is valid only if no sentence o
 train, exactly or nearly. Train is tidied, filtered, decontaminated and deduplicated, in this order. The
 evaluation sets are tidied too, since a model cannot match references in another Unicode form; there the
 filters only count. A filter that drops much of train stops the run.
+
+The first three steps are done shard by shard, by several processes; finished shards outlast a kill. Then
+duplicates are found, and one process writes the pairs in order.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
+import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from seq2seq.common import paths
+import numpy as np
+import pyarrow as pa
+
+from seq2seq.common import paths, shards
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import contamination_log, direction, filters
-from seq2seq.data.contamination import BATCH
+from seq2seq.data import cleaning, contamination_log, direction, duplicates, filters
+from seq2seq.data.cleaning import Cleaner, Shard, Source, Tally
 from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
-from seq2seq.data.corpus import Pair, count_pairs, read_split, write_split
+from seq2seq.data.corpus import (
+    SCHEMA,
+    Pair,
+    count_rows,
+    read_split,
+    sample,
+    split_path,
+    write_split,
+    write_tables,
+)
 
 OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
-SAMPLED = 20  # dropped pairs reported, of each split and reason
+REASONS = filters.NAMES + OF_THE_CORPUS
 PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
 MEASURED = 100_000  # pairs whose lengths are measured; of a larger corpus every n-th one
+WORK = paths.CHECKPOINTS / "clean"  # finished shards, below a fingerprint of all that they depend on
+LIMITS = {"max_dropped", "max_contaminated", "min_kept"}  # settings that no shard depends on
+LIBRARIES = ("ftfy", "py3langid")  # which filters call
 
 REMEDIES = filters.REMEDIES | {
     EXACT: "the evaluation sets contain pairs of train: give splits that differ",
@@ -36,34 +57,6 @@ REMEDIES = filters.REMEDIES | {
     "clean.contamination_share",
     "duplicate": "the corpus repeats pairs",
 }
-
-
-@dataclass
-class Tally:
-    """Counts of the pairs of one split, with a sample of those that are dropped."""
-
-    split: str
-    reasons: tuple[str, ...]
-    read: int = 0
-    rewritten: int = 0
-    alignments_lost: int = 0
-    hits: Counter[str] = field(default_factory=Counter)
-    sample: list[dict[str, Any]] = field(default_factory=list)
-
-    def count(self, reason: str, pair: Pair) -> None:
-        """Count a pair that `reason` drops (of an evaluation split: would drop)."""
-        self.hits[reason] += 1
-        if self.hits[reason] <= SAMPLED:
-            row = {"split": self.split, "row": self.read, "reason": reason}
-            self.sample.append(row | {"source": shown(pair.source), "target": shown(pair.target)})
-
-    def counts(self) -> dict[str, int]:
-        """Hits by reason, zeros included."""
-        return {reason: self.hits[reason] for reason in self.reasons}
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{n:,} {reason}" for reason, n in self.counts().items() if n)
-        return counts or "none"
 
 
 def clean(params: Params) -> None:
@@ -75,9 +68,8 @@ def clean(params: Params) -> None:
     filters.check(params.clean)
     sides = direction.read(paths.RAW)
     direction.write(paths.CORPUS, sides)
-    step = max(1, count_pairs(paths.RAW, "train") // MEASURED)
-    sample = islice(read_split(paths.RAW, "train"), 0, None, step)
-    chosen = filters.Filters.measured(params.clean, sides, sample)
+    sources = [Source(split_path(paths.RAW, "train"))]
+    chosen = filters.Filters.measured(params.clean, sides, _sample(sources))
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
@@ -87,10 +79,11 @@ def clean(params: Params) -> None:
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
-    train = Tally("train", filters.NAMES + OF_THE_CORPUS)
-    with Progress("clean", "pairs", count_pairs(paths.RAW, "train")) as progress:
-        pairs = progress.over(read_split(paths.RAW, "train"))
-        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, log, train))
+    parts = cleaning.cut(sources)
+    work = WORK / _fingerprint(params, [one.path for one in sources], list(sets))
+    _clean_shards(parts, Cleaner(chosen, log, REASONS, work))
+    train = _merge(parts, work, log)
+    kept = write_tables(paths.CORPUS, "train", _without_duplicates(parts, work, train))
     found = log.report(params.clean.contamination)
     _report(train, tallies, found, chosen.params)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -98,6 +91,9 @@ def clean(params: Params) -> None:
     if not kept:
         raise UserError(_nothing_left(train))
     _check_shares(train, params.clean)
+    shutil.rmtree(WORK)
+    with suppress(OSError):  # it holds checkpoints
+        paths.CHECKPOINTS.rmdir()
 
     seconds = time.monotonic() - began
     print(
@@ -120,52 +116,86 @@ def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
         if reason := chosen.reason(source, target):
             tally.count(reason, pair)
         tally.read += 1
-        yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
+        changed, change = cleaning.rewritten(pair, source, target)
+        if chosen.params.tidy_evaluation:
+            tally.rewritten += change != cleaning.AS_READ
+            pair = changed
+        yield pair
 
 
-def _clean_train(
-    pairs: Iterable[Pair], chosen: filters.Filters, log: ContaminationLog, tally: Tally
-) -> Iterator[Pair]:
-    """The tidied pairs of train that are neither dropped nor duplicates, in order.
-
-    Stores 64 bits of each pair kept: about 100 bytes of memory a pair in a Python set.
-    """
-    seen: set[int] = set()
-    params = chosen.params
-    pairs = iter(pairs)
-    while batch := list(islice(pairs, BATCH)):
-        tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
-        reasons = [chosen.reason(tidy.source, tidy.target) for tidy in tidied]
-        # Pairs that a filter drops are not compared: a whole book on one line would take hours.
-        kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
-        found = iter(log.hits(kept))
-        for pair, tidy, reason in zip(batch, tidied, reasons, strict=True):
-            if reason is None and (hits := next(found)):
-                contaminated = log.record(hits, tidy, tally.read)
-                reason = None if params.contamination == "report" else contaminated
-            if reason is None:
-                key = chosen.identity(tidy)
-                reason = "duplicate" if key in seen else None
-                seen.add(key)
-            if reason:
-                tally.count(reason, pair)
-            else:
-                yield _rewritten(pair, tidy.source, tidy.target, tally)
-            tally.read += 1
+def _sample(sources: Sequence[Source]) -> Iterator[Pair]:
+    """All training pairs, or of more than MEASURED every n-th one."""
+    counts = [count_rows(source.path) for source in sources]
+    step, before = max(1, sum(counts) // MEASURED), 0
+    for source, count in zip(sources, counts, strict=True):
+        yield from sample(source.path, step, first=-before % step)
+        before += count
 
 
-def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
-    """The tidied pair, without its alignment if the number of words has changed."""
-    if source == pair.source and target == pair.target:
-        return pair
-    tally.rewritten += 1
-    alignment = pair.alignment
-    if alignment is not None and (
-        len(source.split()) != len(pair.source.split()) or len(target.split()) != len(pair.target.split())
+def _fingerprint(params: Params, sources: Sequence[Path], sets: Sequence[str]) -> str:
+    """40 hex digits over all that the shards depend on: settings, code, and files of data/raw."""
+    settings = params.clean.model_dump(exclude=LIMITS)
+    versions = [platform.python_version(), *map(version, LIBRARIES)]
+    total = hashlib.sha256(json.dumps([settings, cleaning.ROWS, versions], sort_keys=True).encode())
+    code = [Path(__file__), *sorted(Path(cleaning.__file__).parent.glob("*.py"))]
+    inputs = [paths.RAW / direction.FILE, *(split_path(paths.RAW, name) for name in sets), *sources]
+    for path in (*code, *filter(Path.is_file, inputs)):
+        with path.open("rb") as file:
+            total.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:40]
+
+
+def _clean_shards(parts: Sequence[Shard], cleaner: Cleaner) -> None:
+    """Write the folders of the shards that have none yet."""
+    for other in WORK.glob("*"):
+        if other != cleaner.work:  # of other settings or another corpus
+            shutil.rmtree(other)
+    cleaner.work.mkdir(parents=True, exist_ok=True)
+    for draft in cleaner.work.glob("*.*"):  # of processes that were killed
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    left = [shard for shard in parts if not shard.folder(cleaner.work).is_dir()]
+    total = sum(shard.stop - shard.start for shard in parts)
+    done = total - sum(shard.stop - shard.start for shard in left)
+    if done:
+        print(f"clean: continues a stopped run: {done:,} of {total:,} pairs are compared and filtered")
+    with (
+        Progress("clean", "pairs", total, start=done) as progress,
+        closing(shards.over(cleaner, left)) as rows,
     ):
-        tally.alignments_lost += 1
-        alignment = None
-    return Pair(source, target, alignment)
+        for count in rows:
+            progress.advance(count)
+
+
+def _merge(parts: Sequence[Shard], work: Path, log: ContaminationLog) -> Tally:
+    """The counts of all shards but for duplicates; adds their contamination to the log."""
+    train = Tally("train", REASONS)
+    for shard in parts:
+        counts = cleaning.counts(shard, work)
+        train.add(counts["tally"])
+        log.add(counts["log"])
+    return train
+
+
+def _without_duplicates(parts: Sequence[Shard], work: Path, train: Tally) -> Iterator[pa.Table]:
+    """The pairs of finished shards without duplicates, in order; counts them, and the pairs rewritten."""
+    count = train.read - train.hits.total()
+    repeated = duplicates.find((cleaning.digests(shard, work) for shard in parts), count, work / "digests")
+    place = 0
+    for shard in parts:
+        table = cleaning.kept_pairs(shard, work)
+        again = repeated.of(place, place + len(table))
+        place += len(table)
+        if again.any():
+            for row in table.column("row").filter(pa.array(again))[: cleaning.SAMPLED].to_pylist():
+                if train.hits["duplicate"] < cleaning.SAMPLED:
+                    train.count("duplicate", cleaning.read_row(parts, row), row)
+            table = table.filter(pa.array(~again))
+        changes = np.bincount(table.column("change").to_numpy(), minlength=3)
+        train.alignments_lost += int(changes[cleaning.UNALIGNED])
+        train.rewritten += int(changes[cleaning.REWRITTEN] + changes[cleaning.UNALIGNED])
+        yield table.select(SCHEMA.names)
+    train.hits["duplicate"] = repeated.total
+    train.sample.sort(key=lambda entry: int(entry["row"]))
 
 
 def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any], settings: Clean) -> None:

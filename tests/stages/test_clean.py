@@ -9,40 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import clean as stage
-from seq2seq.common import params, paths
+from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import contamination_log
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split, write_split
 from seq2seq.data.filters import NAMES
-from tests.support.projects import ROOT
-
-PARAMS = params.load(ROOT / "params.yaml")
-LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
-HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
-
-
-def run(train, validation=HELD_OUT, test=HELD_OUT, **changes):
-    """Clean in the current folder; returns the cleaned splits by name."""
-    for split, pairs in zip(paths.SPLITS, (train, validation, test), strict=True):
-        write_split(paths.RAW, split, pairs)
-    cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    stage.clean(PARAMS.model_copy(update={"clean": cleaning}))
-    return {split: list(read_split(paths.CORPUS, split)) for split in paths.SPLITS}
+from tests.support.cleaned import HELD_OUT, NEARLY, PARAMS, corpora, numbered, run
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def numbered(count):
-    words = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
-    return [
-        Pair(f"Satz {words[i % 10]} {words[i // 10]} hier.", f"Sentence {words[i % 10]} number {i}.")
-        for i in range(count)
-    ]
 
 
 def test_each_dropped_pair_is_counted_by_its_reason(root, capsys):
@@ -159,12 +138,6 @@ def test_the_same_input_gives_the_same_bytes(root):
     assert written() == written()
 
 
-words = st.sampled_from(["ja", "Ja", "nein", "Straße", "STRASSE", "a\u0308", "ä", "ﬁ", "1", "漢字"])
-gaps = st.sampled_from([" ", "  ", "\u00a0", "\t", "\u200b", "\ufeff", ""])
-texts = st.lists(st.tuples(words, gaps), max_size=4).map(lambda s: "".join(w + g for w, g in s))
-corpora = st.lists(st.builds(Pair, texts, texts, st.sampled_from([None, "0-0"])), max_size=12)
-
-
 @settings(max_examples=25)
 @given(corpora, corpora, corpora, st.sampled_from(["NFC", "NFKC", "none"]))
 def test_laws_for_any_corpus(train, validation, test, form):
@@ -200,12 +173,6 @@ def squeezed(text):
     """The part of a text that tidying never changes: its visible characters, normalised."""
     visible = text.replace("\u200b", "").replace("\ufeff", "")
     return "".join(normalise(visible).split())
-
-
-NEARLY = [
-    Pair("Der MOND scheint, hell!", "Whatever this may be."),
-    Pair("Ganz etwas anderes.", "The moon shines bright."),
-]
 
 
 def test_the_list_of_hits_is_bounded(root, monkeypatch):
