@@ -27,36 +27,52 @@ from seq2seq.data.corpus import SCHEMA, Pair, to_table
 BLOCK = 10_000  # pairs made at once
 REPEATED, FAULTY = 0.05, 0.05  # shares of repeated and faulty pairs
 MEDIAN, SPREAD, LONGEST = 14.0, 0.6, 100  # of the words of a sentence: log-normal, a mean of 17
-NAMES = 2_000
 # Frequent words first, since ranks decide the frequency.
 FUNCTION = """die:the der:the und:and in:in das:the ein:a zu:to von:of mit:with ist:is nicht:not auf:on
-für:for eine:a sich:itself dem:the im:in den:the auch:also es:it an:at als:than werden:become aus:from er:he hat:has
-dass:that sie:they nach:after wird:becomes bei:near um:around noch:still wie:how über:over so:so war:was
-haben:have nur:only oder:or aber:but vor:before zur:to bis:until mehr:more durch:through man:one dann:then
-sein:be wurde:was wir:we ihr:her unter:under wenn:when ich:I kann:can schon:already gegen:against"""
-CONTENT = """gut:good neu:new groß:large klein:small alt:old lang:long hoch:high schnell:quick deutsch:German
-wichtig:important schwer:heavy leicht:light früh:early spät:late kalt:cold warm:warm ruhig:quiet offen:open
-frei:free weiß:white schwarz:black rot:red grün:green möglich:possible einfach:simple geht:goes kommt:comes
-sieht:sees findet:finds gibt:gives macht:makes steht:stands liegt:lies bleibt:stays heißt:means zeigt:shows
-hört:hears spielt:plays schreibt:writes liest:reads kauft:buys sucht:seeks baut:builds trägt:carries
-öffnet:opens schließt:closes beginnt:begins endet:ends arbeitet:works wartet:waits lacht:laughs schläft:sleeps
-läuft:runs fährt:drives glaubt:believes hofft:hopes braucht:needs zahlt:pays"""
-NOUNS = """Zeit:time Jahr:year Mensch:person Haus:house Tag:day Stadt:city Land:country Frau:woman Mann:man
-Kind:child Welt:world Leben:life Hand:hand Auge:eye Schule:school Wasser:water Straße:street Arbeit:work
-Buch:book Tür:door Fenster:window Tisch:table Brief:letter Garten:garden Baum:tree Hund:dog Katze:cat
-Vogel:bird Fisch:fish Brot:bread Milch:milk Kaffee:coffee Zug:train Bus:bus Wagen:car Brücke:bridge
-Fluss:river Berg:mountain See:lake Wald:forest Wiese:meadow Wind:wind Regen:rain Schnee:snow Sonne:sun
-Mond:moon Stern:star Nacht:night Morgen:morning Abend:evening Woche:week Monat:month Winter:winter
-Sommer:summer Lehrer:teacher Arzt:doctor Richter:judge Bäcker:baker Gärtner:gardener Musik:music Lied:song
-Bild:picture Farbe:colour Licht:light Schatten:shadow Stein:stone Holz:wood Eisen:iron Gold:gold Geld:money
-Markt:market Laden:shop Preis:price Kunde:customer Firma:company Bank:bank Gesetz:law Regel:rule
-Frage:question Antwort:answer Wort:word Satz:sentence Sprache:language Karte:map Reise:journey Weg:way
-Hafen:harbour Schiff:ship Insel:island Küste:coast Kirche:church Turm:tower Platz:square Mauer:wall
-Dach:roof
-Küche:kitchen Zimmer:room Treppe:stairs Uhr:clock Lampe:lamp Stuhl:chair Glas:glass
-Teller:plate Messer:knife"""
-SYLLABLES = "ba be bor da den dor fal fen gar gel hal hol ka kel kir lan lau lin ma mer mon nau nor os per"
-SYLLABLES += " rau ren ros sal sen stei tal ten ul val ven wal wei win zel"
+für:for eine:a sich:itself dem:the im:in den:the auch:also es:it an:at als:than
+werden:become aus:from er:he hat:has dass:that sie:they nach:after wird:becomes bei:near
+um:around noch:still wie:how über:over so:so war:was haben:have nur:only oder:or aber:but
+vor:before zur:to bis:until mehr:more durch:through man:one dann:then sein:be wurde:was
+wir:we ihr:her unter:under wenn:when ich:I kann:can schon:already gegen:against"""
+CONTENT = """gut:good neu:new groß:large klein:small alt:old lang:long hoch:high schnell:quick
+deutsch:German wichtig:important schwer:heavy leicht:light früh:early spät:late kalt:cold
+warm:warm ruhig:quiet offen:open frei:free weiß:white schwarz:black rot:red grün:green
+möglich:possible einfach:simple geht:goes kommt:comes sieht:sees findet:finds gibt:gives
+macht:makes steht:stands liegt:lies bleibt:stays heißt:means zeigt:shows hört:hears
+spielt:plays schreibt:writes liest:reads kauft:buys sucht:seeks baut:builds trägt:carries
+öffnet:opens schließt:closes beginnt:begins endet:ends arbeitet:works wartet:waits
+lacht:laughs schläft:sleeps läuft:runs fährt:drives glaubt:believes hofft:hopes
+braucht:needs zahlt:pays"""
+NOUNS = """Zeit:time Jahr:year Mensch:person Haus:house Tag:day Stadt:city Land:country Frau:woman
+Mann:man Kind:child Welt:world Leben:life Hand:hand Auge:eye Schule:school Wasser:water
+Straße:street Arbeit:work Buch:book Tür:door Fenster:window Tisch:table Brief:letter
+Garten:garden Baum:tree Hund:dog Katze:cat Vogel:bird Fisch:fish Brot:bread Milch:milk
+Kaffee:coffee Zug:train Bus:bus Wagen:car Brücke:bridge Fluss:river Berg:mountain See:lake
+Wald:forest Wiese:meadow Wind:wind Regen:rain Schnee:snow Sonne:sun Mond:moon Stern:star
+Nacht:night Morgen:morning Abend:evening Woche:week Monat:month Winter:winter Sommer:summer
+Lehrer:teacher Arzt:doctor Richter:judge Bäcker:baker Gärtner:gardener Musik:music Lied:song
+Bild:picture Farbe:colour Licht:light Schatten:shadow Stein:stone Holz:wood Eisen:iron
+Gold:gold Geld:money Markt:market Laden:shop Preis:price Kunde:customer Firma:company
+Bank:bank Gesetz:law Regel:rule Frage:question Antwort:answer Wort:word Satz:sentence
+Sprache:language Karte:map Reise:journey Weg:way Hafen:harbour Schiff:ship Insel:island
+Küste:coast Kirche:church Turm:tower Platz:square Mauer:wall Dach:roof Küche:kitchen
+Zimmer:room Treppe:stairs Uhr:clock Lampe:lamp Stuhl:chair Glas:glass Teller:plate
+Messer:knife"""
+# Rare words are invented, of the syllables and endings of either language.
+GERMAN = (
+    "ab an auf be ent er ge ver vor zer berg brech drang dreh fahr fall fass feld flecht forsch fried glaub"
+    " grab greif halt hand heiz klang kraft lauf leit lieb mach nehm pfleg quell rausch richt ruf schaff"
+    " schlag schmelz schreib schwing sinn spann sprech stell streit trag treib wand wehr werk wirk zieh",
+    "e en er ung ungen heit keit lich lichen isch igen ende ter tes tem schaft nis los bar sam ig chen",
+)
+ENGLISH = (
+    "a ac ad com con de dis en ex im in per pre pro re sub un act cept claim cord duct fend form gest grad"
+    " ject lect mand mit mount pact pand pel plain port pose press quest quire scribe sent serve sist spect"
+    " spire stand strain tain tend test tract tribute vent vert view vis volve ward whole work wright",
+    "s ed ing ion ions ment ments ness less ly able er ers ful ity ive al ance ent ous ism ist ure th",
+)
+INVENTED = 25_000
+
 
 Words = npt.NDArray[np.object_]
 
@@ -73,13 +89,19 @@ def words() -> tuple[Words, Words]:
         for other in nouns
         if one is not other
     ]
-    names = ["".join(rng.choices(SYLLABLES.split(), k=rng.randint(2, 4))).title() for _ in range(NAMES)]
-    rare += [[name, name] for name in names] + [[str(number)] * 2 for number in range(1, 400)]
+    invented = [[_invented(rng, GERMAN), _invented(rng, ENGLISH)] for _ in range(INVENTED)]
+    rare += [*invented, *([one[0].title()] * 2 for one in invented[::10])]  # names are not translated
+    rare += [[str(number)] * 2 for number in range(1, 400)]
     rng.shuffle(rare)
     both = content + nouns
     rng.shuffle(both)
     table = np.array([*first, *both, *rare], dtype=object)
     return table[:, 0], table[:, 1]
+
+
+def _invented(rng: random.Random, parts: tuple[str, str]) -> str:
+    syllables, endings = (part.split() for part in parts)
+    return "".join([*rng.choices(syllables, k=rng.choice([1, 2, 2, 2, 3])), rng.choice(endings)])
 
 
 class Writer:

@@ -111,9 +111,10 @@ def clean(params: Params) -> None:
 
 def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
     """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
-    for pair in read_split(paths.RAW, tally.split):
-        source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
-        if reason := chosen.reason(source, target):
+    pairs = list(read_split(paths.RAW, tally.split))
+    tidied = [(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in pairs]
+    for pair, (source, target), reason in zip(pairs, tidied, chosen.reasons(tidied), strict=True):
+        if reason:
             tally.count(reason, pair)
         tally.read += 1
         changed, change = cleaning.rewritten(pair, source, target)

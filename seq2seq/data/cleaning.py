@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from seq2seq.data.contamination import BATCH
 from seq2seq.data.contamination_log import ContaminationLog, shown
 from seq2seq.data.corpus import SCHEMA, Pair, count_rows, read_rows, to_table
 from seq2seq.data.filters import Filters
 
 ROWS = 50_000  # of a shard; not by the number of cores, so that finished shards fit any
+BATCH = 2_000  # pairs filtered together
 SAMPLED = 20  # dropped pairs reported, of each split and reason
 AS_READ, REWRITTEN, UNALIGNED = range(3)  # of a pair kept: unchanged, tidied, and without its alignment then
 PAIRS, DIGESTS, COUNTS = "pairs.arrow", "digests.npy", "counts.json"
@@ -157,7 +157,7 @@ class Cleaner:
         chosen, params = self.chosen, self.chosen.params
         while batch := list(islice(pairs, BATCH)):
             tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
-            reasons = [chosen.reason(tidy.source, tidy.target) for tidy in tidied]
+            reasons = chosen.reasons([tidy[:2] for tidy in tidied])
             # Pairs that a filter drops are not compared: a whole book on one line would take hours.
             kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
             found = iter(log.hits(kept))

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from seq2seq.common import paths
-from seq2seq.data.contamination import Hit, Index
+from seq2seq.data.contamination import BATCH, Hit, Index
 from seq2seq.data.corpus import Pair
 
 EXACT, NEAR = "contaminated_exact", "contaminated_near"
@@ -50,7 +50,8 @@ class ContaminationLog:
 
     def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
         """For each training pair the evaluation sentences that it is too similar to."""
-        return self._index.match(pairs)
+        batches = (pairs[at : at + BATCH] for at in range(0, len(pairs), BATCH))
+        return [hits for batch in batches for hits in self._index.match(batch)]
 
     def record(self, hits: list[Hit], pair: Pair, row: int) -> str:
         """Count and list the hits of a training pair; returns the reason for dropping it."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class Pair(NamedTuple):
     alignment: str | None = None
 
 
+@lru_cache(4096)  # clean needs the form of a text several times
 def normalise(text: str) -> str:
     """A form in which equal sentences agree: NFKC, case folded, single spaces, no invisible characters.
 
