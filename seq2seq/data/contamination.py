@@ -31,8 +31,9 @@ from seq2seq.data.shares import LONG, SLACK, Integers, Shares, code_points, rang
 
 BATCH = 500  # pairs matched at once: their arrays fit into a processor's cache
 N = 6  # letters of the n-grams that are indexed
-ENOUGH = 8  # common n-grams of the index after which two sentences are compared
+ENOUGH = 16  # common n-grams of the index after which two sentences are compared; fewer are often chance
 MOST_BITS = 22  # of the index's table, 16 MiB
+FEW = 8  # sentences whose n-grams are searched for one by one
 MANY = 1000  # postings of a text that are counted apart from those of other texts, as of a template
 
 
@@ -147,7 +148,8 @@ class _Side:
             if key := fold(text):
                 self._rows.setdefault(key, []).append(row)
         self._keys = [key for key in self._rows if len(key) >= N and any(map(str.isalpha, key))]
-        grams = [{key[at : at + N]: None for at in range(len(key) - N + 1)} for key in self._keys]
+        grams = [[*dict.fromkeys(key[at : at + N] for at in range(len(key) - N + 1))] for key in self._keys]
+        self._grams = grams
         self._numbers: dict[str, int] = {}  # of each distinct n-gram
         numbered = (self._numbers.setdefault(gram, len(self._numbers) + 1) for gram in chain(*grams))
         self._flat = np.fromiter(numbered, np.int32)  # those of all sentences
@@ -172,8 +174,7 @@ class _Side:
         slots = np.repeat(self._slots("".join(indexed))[::N], list(map(len, indexed.values())))
         self._postings = np.fromiter(chain.from_iterable(indexed.values()), np.int32)[np.argsort(slots)]
         sizes = np.bincount(slots, minlength=1 << (64 - int(self._shift)))
-        self._ends = np.cumsum(sizes)
-        self._sizes = sizes
+        self._edges = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)  # of the postings of a slot
         self._occupied = sizes > 0  # a quarter of the memory, so that more of it is in the cache
 
     def match(self, texts: Sequence[str]) -> list[Found]:
@@ -189,6 +190,10 @@ class _Side:
 
     def _with_common_grams(self, key: str, numbers: Integers) -> Integers:
         """Those of some sentences with enough n-grams in a text."""
+        if len(numbers) <= FEW:
+            common = [sum(map(key.__contains__, self._grams[number])) for number in numbers.tolist()]
+            few: Integers = numbers[np.array(common) >= self._needed[numbers]]
+            return few
         known = (self._numbers.get(key[at : at + N], 0) for at in range(len(key) - N + 1))
         grams = np.fromiter(known, np.int64)
         self._present[grams] = True
@@ -208,7 +213,8 @@ class _Side:
         slots = self._slots("\n".join(keys))  # an n-gram over two keys is in no sentence
         starts = np.flatnonzero(self._occupied[slots])
         slots = slots[starts]
-        sizes = self._sizes[slots]
+        begins = self._edges[slots].astype(np.int64)
+        sizes = self._edges[slots + 1] - begins
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
         owners = np.searchsorted(np.cumsum(lengths + 1), starts, side="right")
         # Every posting of every n-gram; then the count of each sentence, key by key if a key has many.
@@ -217,16 +223,16 @@ class _Side:
         many = totals > MANY + len(self._keys) // 4
         for at in np.flatnonzero(many).tolist():
             of = slice(edges[at], edges[at + 1])
-            postings = self._postings[ranges(self._ends[slots[of]] - sizes[of], sizes[of])]
+            postings = self._postings[ranges(begins[of], sizes[of])]
             counts = np.bincount(postings, minlength=len(self._keys))
             numbers = np.flatnonzero(counts)
             if len(numbers := numbers[self._may_be_near(numbers, counts[numbers], lengths[at])]):
                 yield at, numbers
         few = ~many[owners]
-        sizes, slots, owners = sizes[few], slots[few], owners[few] * len(self._keys)
+        sizes, begins, owners = sizes[few], begins[few], owners[few] * len(self._keys)
         if len(keys) * len(self._keys) < 2**31:
             owners = owners.astype(np.int32)  # sorted in half the time
-        pairs = np.repeat(owners, sizes) + self._postings[ranges(self._ends[slots] - sizes, sizes)]
+        pairs = np.repeat(owners, sizes) + self._postings[ranges(begins, sizes)]
         pairs.sort()
         first = np.flatnonzero(np.diff(pairs, prepend=-1))
         counts = np.diff(first, append=len(pairs))
