@@ -216,7 +216,7 @@ class _Side:
         begins = self._edges[slots].astype(np.int64)
         sizes = self._edges[slots + 1] - begins
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-        owners = np.searchsorted(np.cumsum(lengths + 1), starts, side="right")
+        owners = np.repeat(np.arange(len(keys)), lengths + 1)[starts]
         # Every posting of every n-gram; then the count of each sentence, key by key if a key has many.
         edges = np.searchsorted(owners, np.arange(len(keys) + 1))
         totals = np.diff(np.concatenate([[0], np.cumsum(sizes)])[edges])

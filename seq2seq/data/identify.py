@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -66,22 +67,22 @@ def _model() -> _Model:
 def _classify(texts: list[bytes]) -> Iterator[tuple[str, float]]:
     found = identifier()
     owners, features, counts = _features(texts)
-    weights = np.log1p(counts.astype(np.float32))
     edges = np.searchsorted(owners, np.arange(len(texts) + 1))
-    for text, begin, end in zip(texts, edges, edges[1:], strict=False):
-        if begin == end:
-            scores = np.zeros(len(found.nb_classes), np.float32)
-        else:
-            scores = weights[begin:end] @ _model().weights[features[begin:end]] + found.nb_pc
-        # As in py3langid: probabilities by the length, and two columns of one language added.
-        scores *= 1.0 / (len(text) or 1) ** 0.5
-        np.exp(scores - scores.max(), out=scores)
-        scores /= scores.sum()
-        for first, second in found._alias_pairs:
-            scores[first] += scores[second]
-            scores[second] = 0.0
-        best = int(scores.argmax())
-        yield found.nb_classes[best], float(scores[best])
+    table = _model().weights
+    visits = csr_matrix((np.log1p(counts.astype(np.float32)), features, edges), (len(texts), len(table)))
+    scores = visits @ table
+    scores[np.diff(edges) > 0] += found.nb_pc  # without a feature all languages are equal
+    # As in py3langid: probabilities by the length, and two columns of one language added.
+    lengths = np.fromiter(map(len, texts), np.float32, len(texts))
+    scores *= 1.0 / np.sqrt(np.maximum(lengths, 1.0))[:, None]
+    np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
+    for first, second in found._alias_pairs:
+        scores[:, first] += scores[:, second]
+        scores[:, second] = 0.0
+    best = scores.argmax(axis=1)
+    labels = map(found.nb_classes.__getitem__, best.tolist())
+    yield from zip(labels, scores[np.arange(len(texts)), best].tolist(), strict=True)
 
 
 def _features(texts: list[bytes]) -> tuple[Integers, Integers, Integers]:
