@@ -234,7 +234,9 @@ class _Side:
             owners = owners.astype(np.int32)  # sorted in half the time
         pairs = np.repeat(owners, sizes) + self._postings[ranges(begins, sizes)]
         pairs.sort()
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        edge = np.ones(len(pairs), np.bool_)
+        np.not_equal(pairs[1:], pairs[:-1], out=edge[1:])
+        first = np.flatnonzero(edge)
         counts = np.diff(first, append=len(pairs))
         owner, number = np.divmod(pairs[first].astype(np.int64), max(1, len(self._keys)))
         near = self._may_be_near(number, counts, lengths[owner])
