@@ -128,7 +128,8 @@ def read_tables(path: Path, start: int = 0, stop: int | None = None) -> Iterator
 
     Reads the row groups with these rows, and no other.
     """
-    with pq.ParquetFile(path) as file:
+    # Buffered ahead, the whole file would come to be in memory.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         ends = list(accumulate(sizes))
         stop = min(stop, sum(sizes)) if stop is not None else sum(sizes)
