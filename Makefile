@@ -15,6 +15,8 @@ MODEL ?=
 CORPUS ?=
 ONLY ?=
 KINDS ?=
+N ?= 2000000
+OUT ?= .cache/large/corpus.parquet
 IN_PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
 # PIP_INDEX_URL, PIP_FIND_LINKS and pip's configured find-links hold for uv too, so that a
@@ -57,6 +59,10 @@ compare: .venv/.run ## the same training without attention, side by side   [KIND
 .PHONY: bench
 bench: .venv/.run ## speed beside reference and peers   [PEERS=1] [STEPS=20] [MODEL=folder] [CORPUS=grammar] [ONLY=training]
 	@exec $(BIN)/python -m benchmarks $(if $(PEERS),--peers) $(if $(STEPS),--steps $(STEPS)) $(if $(MODEL),--model $(MODEL)) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: corpus-large
+corpus-large: .venv/.run ## a corpus to measure speed and memory with   [N=2000000] [OUT=.cache/large/corpus.parquet]
+	@exec $(BIN)/python -m benchmarks.corpus_large $(OUT) --pairs $(N)
 
 .PHONY: deploy
 deploy: .venv/.run ## put infra/prefect.yaml on the Prefect server of PREFECT_API_URL

@@ -63,7 +63,7 @@ def clean() -> list[tuple[Path, str]]:
         left.append((ours.pop(), "it holds records that wait for MLflow"))
     for path in ours:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    for folder in ("data", paths.REPORTS, paths.CHECKPOINTS, ".cache"):
+    for folder in ("data", paths.REPORTS, paths.CHECKPOINTS / "clean", paths.CHECKPOINTS, ".cache"):
         with suppress(OSError):  # missing, or somebody's files are in it
             Path(folder).rmdir()
     return left
@@ -79,9 +79,9 @@ def _reason(output: Path, *, is_recorded: bool, is_listed: bool) -> str:
 
 
 def _checkpoints() -> Iterator[Path]:
-    """The folders that trainings have made, each named by a fingerprint."""
-    if paths.CHECKPOINTS.is_dir():
-        for path in sorted(paths.CHECKPOINTS.iterdir()):
+    """The folders that trainings and `clean` have made, each named by a fingerprint."""
+    for folder in filter(Path.is_dir, (paths.CHECKPOINTS, paths.CHECKPOINTS / "clean")):
+        for path in sorted(folder.iterdir()):
             if path.is_dir() and len(path.name) == 40 and set(path.name) <= set("0123456789abcdef"):
                 yield path
 

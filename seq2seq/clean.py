@@ -1,71 +1,63 @@
-"""clean: data/{mixed,raw} -> data/corpus, reports/{cleaning,contamination}.json, reports/dropped.json.
+"""clean: data/{mixed,raw,scores} -> data/corpus, reports/{cleaning,contamination}.json, reports/dropped.json.
 
 Why: errors in the corpus are learnt, and a score is valid only if no sentence of the evaluation sets is in
 train, exactly or nearly. Train is tidied, filtered, decontaminated and deduplicated, in this order. The
 evaluation sets are tidied too, since a model cannot match references in another Unicode form; there the
 filters only count. A filter that drops much of train stops the run.
+
+The first three steps are done shard by shard, by several processes; finished shards outlast a kill. Then
+duplicates are found, and one process writes the pairs in order.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
+import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from seq2seq.common import acceptance, paths
-from seq2seq.common.errors import Figure, QualityError, UserError
+import numpy as np
+import pyarrow as pa
+
+from seq2seq.common import acceptance, paths, shards
 from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import contamination_log, direction, filters, manifest, scores
-from seq2seq.data.contamination import BATCH
-from seq2seq.data.contamination_log import EXACT, NEAR, ContaminationLog, shown
-from seq2seq.data.corpus import Pair, read_split, write_split
+from seq2seq.data import (
+    clean_limits,
+    cleaning,
+    contamination_log,
+    direction,
+    duplicates,
+    filters,
+    manifest,
+    scores,
+)
+from seq2seq.data.clean_limits import REASONS
+from seq2seq.data.cleaning import Cleaner, Shard, Source, Tally
+from seq2seq.data.contamination_log import ContaminationLog
+from seq2seq.data.corpus import (
+    SCHEMA,
+    Pair,
+    count_rows,
+    read_split,
+    sample,
+    split_path,
+    write_split,
+    write_tables,
+)
+from seq2seq.data.direction import Direction
+from seq2seq.data.filters import Filters
 
-OF_THE_CORPUS = (EXACT, NEAR, "duplicate")  # reasons that depend on other pairs
-SAMPLED = 20  # dropped pairs reported, of each split and reason
-PRINTED, BRIEF = 3, 60  # dropped pairs in an error, and characters of a side there
-MEASURED = 100_000  # pairs whose lengths are measured; of a larger corpus every n-th one
-
-OF_TRAIN = (*filters.NAMES, scores.REASON)  # reasons that depend on one pair
-REMEDIES = filters.REMEDIES | {
-    scores.REASON: scores.REMEDY,
-    EXACT: "the evaluation sets contain pairs of train: give splits that differ",
-    NEAR: "the evaluation sets contain near duplicates of train: give splits that differ, or raise "
-    "clean.contamination_share",
-    "duplicate": "the corpus repeats pairs",
-}
-
-
-@dataclass
-class Tally:
-    """Counts of the pairs of one split, with a sample of those that are dropped."""
-
-    split: str
-    reasons: tuple[str, ...]
-    read: int = 0
-    rewritten: int = 0
-    alignments_lost: int = 0
-    hits: Counter[str] = field(default_factory=Counter)
-    sample: list[dict[str, Any]] = field(default_factory=list)
-
-    def count(self, reason: str, pair: Pair) -> None:
-        """Count a pair that `reason` drops (of an evaluation split: would drop)."""
-        self.hits[reason] += 1
-        if self.hits[reason] <= SAMPLED:
-            row = {"split": self.split, "row": self.read, "reason": reason}
-            self.sample.append(row | {"source": shown(pair.source), "target": shown(pair.target)})
-
-    def counts(self) -> dict[str, int]:
-        """Hits by reason, zeros included."""
-        return {reason: self.hits[reason] for reason in self.reasons}
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{n:,} {reason}" for reason, n in self.counts().items() if n)
-        return counts or "none"
+MEASURED = 100_000  # pairs of a source whose lengths are measured; of a larger one every n-th pair
+WORK = paths.CHECKPOINTS / "clean"  # finished shards, below a fingerprint of all that they depend on
+LIMITS = {"max_dropped", "max_contaminated", "min_kept"}  # settings that no shard depends on
+LIBRARIES = ("ftfy", "py3langid")  # which filters call
 
 
 def clean(params: Params) -> None:
@@ -80,9 +72,9 @@ def clean(params: Params) -> None:
     mixture.check()
     sides = direction.read(paths.MIXED)
     direction.write(paths.CORPUS, sides)
-    step = max(1, mixture.rows // MEASURED)
-    sample = islice(mixture.train(), 0, None, step)
-    chosen = filters.Filters.measured(params.clean, sides, sample)
+    sources = [Source(entry.path, entry.name) for entry in mixture.sources]
+    chosen = Filters.measured(params.clean, sides, (pair for one in sources for pair in _sample(one)))
+    of_source = _of_each(params.clean, sides, sources, chosen)
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
@@ -92,28 +84,36 @@ def clean(params: Params) -> None:
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
-    train = Tally("train", OF_TRAIN + OF_THE_CORPUS)
-    rows = mixture.rows
+    parts = cleaning.cut(sources)
     least, worst = params.score.min_log_probability, params.score.worst_share
-    scored = scores.Scored.of(paths.SCORED, rows, least, worst)
-    with Progress("clean", "pairs", rows) as progress:
-        pairs = progress.over(mixture.train())
-        kept = write_split(paths.CORPUS, "train", _clean_train(pairs, chosen, scored.rows(), log, train))
+    scored = scores.Scored.of(paths.SCORED, mixture.rows, least, worst)
+    work = WORK / _fingerprint(params, [one.path for one in sources], list(sets))
+    _clean_shards(parts, Cleaner(of_source, chosen, log, scored, REASONS, work))
+    train, by_source = _merge(parts, work, log)
+    weights = {entry.name: entry.weight for entry in mixture.sources}
+    written = write_tables(paths.CORPUS, "train", _without_duplicates(parts, work, train, by_source, weights))
     found = log.report(params.clean.contamination)
-    _report(train, tallies, found, chosen.params)
+    _report(train, by_source, tallies, found, of_source)
     if params.clean.contamination == "fail" and found["hits"]:
-        limits.exceeded(_contaminated(found))
-    if not kept:
-        raise _nothing_left(train)
-    for failure in _beyond_shares(train, params.clean):
+        limits.exceeded(clean_limits.contaminated(found))
+    if not (kept := train.kept()):
+        raise clean_limits.nothing_left(train)
+    for failure in clean_limits.beyond_shares(train, params.clean):
         limits.exceeded(failure)
     limits.write()
+    shutil.rmtree(WORK)
+    with suppress(OSError):  # it holds checkpoints
+        paths.CHECKPOINTS.rmdir()
 
-    seconds = time.monotonic() - began
     print(
-        f"clean: {kept:,} of {train.read:,} train pairs kept in {duration(seconds)}; "
+        f"clean: {kept:,} of {train.read:,} train pairs kept in {duration(time.monotonic() - began)}; "
         f"dropped: {train}; rewritten: {train.rewritten:,}"
     )
+    if len(by_source) > 1:
+        for name, tally in by_source.items():
+            print(f"  {name}: {tally.kept():,} of {tally.read:,} kept; dropped: {tally}")
+    if any(weight != 1.0 for weight in weights.values()):
+        print(f"clean: by their weights the pairs kept are {written:,} in train")
     flagged = "; ".join(
         f"{tally.read:,} {tally.split} (flagged: {tally}; rewritten: {tally.rewritten:,})"
         for tally in tallies
@@ -123,79 +123,143 @@ def clean(params: Params) -> None:
         print(f"clean: left in train: {contamination_log.counts(found)}; see {paths.CONTAMINATION}")
 
 
-def _counted(chosen: filters.Filters, tally: Tally) -> Iterator[Pair]:
+def _of_each(
+    params: Clean, sides: Direction, sources: Sequence[Source], common: Filters
+) -> dict[str | None, Filters]:
+    """The filters of each source: `common`, or those of its own lengths and of `clean.by_source`."""
+    if len(sources) == 1 and not params.by_source:
+        return {sources[0].origin: common}
+    return {
+        source.origin: Filters.measured(params.of_source(str(source.origin)), sides, _sample(source))
+        for source in sources
+    }
+
+
+def _counted(chosen: Filters, tally: Tally) -> Iterator[Pair]:
     """All pairs of an evaluation set, tidied if `tidy_evaluation`; counts the filters' hits."""
-    for pair in read_split(paths.MIXED, tally.split):
-        source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
-        if reason := chosen.reason(source, target):
+    pairs = list(read_split(paths.MIXED, tally.split))
+    tidied = [(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in pairs]
+    for pair, (source, target), reason in zip(pairs, tidied, chosen.reasons(tidied), strict=True):
+        if reason:
             tally.count(reason, pair)
         tally.read += 1
-        yield _rewritten(pair, source, target, tally) if chosen.params.tidy_evaluation else pair
+        changed, change = cleaning.rewritten(pair, source, target)
+        if chosen.params.tidy_evaluation:
+            tally.rewritten += change != cleaning.AS_READ
+            pair = changed
+        yield pair
 
 
-def _clean_train(
-    pairs: Iterable[Pair],
-    chosen: filters.Filters,
-    improbable: Iterator[bool],  # of each pair: its score is below the limit
-    log: ContaminationLog,
-    tally: Tally,
-) -> Iterator[Pair]:
-    """The tidied pairs of train that are neither dropped nor duplicates, in order.
-
-    Stores 64 bits of each pair kept: about 100 bytes of memory a pair in a Python set.
-    """
-    seen: set[int] = set()
-    params = chosen.params
-    pairs = iter(pairs)
-    while batch := list(islice(pairs, BATCH)):
-        tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
-        low = islice(improbable, len(batch))
-        reasons = [
-            chosen.reason(tidy.source, tidy.target) or (scores.REASON if drop else None)
-            for tidy, drop in zip(tidied, low, strict=True)
-        ]
-        # Pairs that a filter drops are not compared: a whole book on one line would take hours.
-        kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
-        found = iter(log.hits(kept))
-        for pair, tidy, reason in zip(batch, tidied, reasons, strict=True):
-            if reason is None and (hits := next(found)):
-                contaminated = log.record(hits, tidy, tally.read)
-                reason = None if params.contamination == "report" else contaminated
-            if reason is None:
-                key = chosen.identity(tidy)
-                reason = "duplicate" if key in seen else None
-                seen.add(key)
-            if reason:
-                tally.count(reason, pair)
-            else:
-                yield _rewritten(pair, tidy.source, tidy.target, tally)
-            tally.read += 1
+def _sample(source: Source) -> Iterator[Pair]:
+    """All training pairs of a source, or of more than MEASURED every n-th one."""
+    return sample(source.path, max(1, count_rows(source.path) // MEASURED))
 
 
-def _rewritten(pair: Pair, source: str, target: str, tally: Tally) -> Pair:
-    """The tidied pair, without its alignment if the number of words has changed."""
-    if source == pair.source and target == pair.target:
-        return pair
-    tally.rewritten += 1
-    alignment = pair.alignment
-    if alignment is not None and (
-        len(source.split()) != len(pair.source.split()) or len(target.split()) != len(pair.target.split())
+def _fingerprint(params: Params, sources: Sequence[Path], sets: Sequence[str]) -> str:
+    """40 hex digits over all that the shards depend on: settings, code, and files of the corpus."""
+    settings = [params.clean.model_dump(exclude=LIMITS), params.score.model_dump()]
+    versions = [platform.python_version(), *map(version, LIBRARIES)]
+    total = hashlib.sha256(json.dumps([settings, cleaning.ROWS, versions], sort_keys=True).encode())
+    code = [Path(__file__), *sorted(Path(cleaning.__file__).parent.glob("*.py"))]
+    inputs = [paths.MIXED / direction.FILE, *(split_path(paths.MIXED, name) for name in sets), *sources]
+    inputs += [paths.SCORED / scores.FILE]
+    for path in (*code, *filter(Path.is_file, inputs)):
+        with path.open("rb") as file:
+            total.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:40]
+
+
+def _clean_shards(parts: Sequence[Shard], cleaner: Cleaner) -> None:
+    """Write the folders of the shards that have none yet."""
+    for other in WORK.glob("*"):
+        if other != cleaner.work:  # of other settings or another corpus
+            shutil.rmtree(other)
+    cleaner.work.mkdir(parents=True, exist_ok=True)
+    for draft in cleaner.work.glob("*.*"):  # of processes that were killed
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    left = [shard for shard in parts if not shard.folder(cleaner.work).is_dir()]
+    total = sum(shard.stop - shard.start for shard in parts)
+    done = total - sum(shard.stop - shard.start for shard in left)
+    if done:
+        print(f"clean: continues a stopped run: {done:,} of {total:,} pairs are compared and filtered")
+    with (
+        Progress("clean", "pairs", total, start=done) as progress,
+        closing(shards.over(cleaner, left)) as rows,
     ):
-        tally.alignments_lost += 1
-        alignment = None
-    return Pair(source, target, alignment, pair.origin)
+        for count in rows:
+            progress.advance(count)
 
 
-def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any], settings: Clean) -> None:
+def _merge(parts: Sequence[Shard], work: Path, log: ContaminationLog) -> tuple[Tally, dict[str, Tally]]:
+    """The counts of all shards and by source but for duplicates; adds their contamination to the log."""
+    train = Tally("train", REASONS)
+    by_source: dict[str, Tally] = {}
+    for shard in parts:
+        counts = cleaning.counts(shard, work)
+        train.add(counts["tally"])
+        by_source.setdefault(str(shard.source.origin), Tally("train", REASONS)).add(counts["tally"])
+        log.add(counts["log"])
+    return train, by_source
+
+
+def _without_duplicates(
+    parts: Sequence[Shard],
+    work: Path,
+    train: Tally,
+    by_source: Mapping[str, Tally],
+    weights: Mapping[str, float],
+) -> Iterator[pa.Table]:
+    """The pairs of finished shards without duplicates, in order and by the weights of their sources.
+
+    Counts the duplicates, and the pairs rewritten.
+    """
+    digests = (cleaning.digests(shard, work) for shard in parts)
+    repeated = duplicates.find(digests, train.kept(), work / "digests")
+    place = 0
+    for shard in parts:
+        table = cleaning.kept_pairs(shard, work)
+        again = repeated.of(place, place + len(table))
+        place += len(table)
+        times = duplicates.times(cleaning.digests(shard, work), weights[str(shard.source.origin)])
+        if again.any():
+            for row in table.column("row").filter(pa.array(again))[: cleaning.SAMPLED].to_pylist():
+                if train.hits["duplicate"] < cleaning.SAMPLED:
+                    train.count("duplicate", cleaning.read_row(parts, row), row)
+            table, times = table.filter(pa.array(~again)), times[~again]
+        by_source[str(shard.source.origin)].hits["duplicate"] += int(again.sum())
+        changes = np.bincount(table.column("change").to_numpy(), minlength=3)
+        train.alignments_lost += int(changes[cleaning.UNALIGNED])
+        train.rewritten += int(changes[cleaning.REWRITTEN] + changes[cleaning.UNALIGNED])
+        table = table.select(SCHEMA.names)
+        yield table if (times == 1).all() else table.take(pa.array(np.repeat(np.arange(len(table)), times)))
+    train.hits["duplicate"] = repeated.total
+    train.sample.sort(key=lambda entry: int(entry["row"]))
+
+
+def _report(
+    train: Tally,
+    by_source: Mapping[str, Tally],
+    evaluation: list[Tally],
+    contamination: dict[str, Any],
+    chosen: Mapping[str | None, Filters],
+) -> None:
     """Write the counts of all splits, the contamination, and a sample of dropped (or flagged) pairs."""
     report: dict[str, Any] = {
         "train": {
             "read": train.read,
-            "kept": train.read - train.hits.total(),
+            "kept": train.kept(),
             "rewritten": train.rewritten,
             "alignments_lost": train.alignments_lost,
             "dropped": train.counts(),
-            "typical_length_ratio": settings.typical_length_ratio,
+            "sources": {
+                name: {
+                    "read": tally.read,
+                    "kept": tally.kept(),
+                    "dropped": {reason: count for reason, count in tally.counts().items() if count},
+                    "typical_length_ratio": chosen[name].params.typical_length_ratio,
+                }
+                for name, tally in by_source.items()
+            },
         }
     }
     for tally in evaluation:
@@ -212,61 +276,3 @@ def _report(train: Tally, evaluation: list[Tally], contamination: dict[str, Any]
     paths.DROPPED.write_text(text + "\n", encoding="utf-8")
     text = json.dumps(contamination, ensure_ascii=False, indent=1)
     paths.CONTAMINATION.write_text(text + "\n", encoding="utf-8")
-
-
-def _beyond_shares(train: Tally, params: Clean) -> Iterator[QualityError]:
-    """The limits exceeded: a filter or contamination drops more than its share, or too little is left.
-
-    Exact duplicates are not counted, since a corpus may repeat itself; contamination has its own limit.
-    """
-    limits: list[tuple[tuple[str, ...], str, float]]
-    limits = [((name,), "clean.max_dropped", params.max_dropped) for name in OF_TRAIN]
-    limits.append(((EXACT, NEAR), "clean.max_contaminated", params.max_contaminated))
-    for reasons, key, limit in limits:
-        count = sum(train.hits[reason] for reason in reasons)
-        if count > limit * train.read:
-            name, share = " and ".join(reasons), f"{count / train.read:.0%}"
-            remedy = f"{REMEDIES[max(reasons, key=train.hits.__getitem__)]}; if that is right, raise {key}"
-            yield QualityError(
-                Figure(f"share of train dropped by {name}", share, f"{limit:.0%}", key, remedy),
-                f"{name}: {count:,} of {train.read:,} train pairs ({share}) would be dropped, "
-                f"{key} allows {limit:.0%}; {remedy}{_samples(train, reasons)}",
-            )
-    counted = train.read - sum(train.hits[reason] for reason in OF_THE_CORPUS)
-    kept = train.read - train.hits.total()
-    if kept < params.min_kept * counted:
-        share, remedy = f"{kept / counted:.0%}", "if that is right, lower clean.min_kept"
-        yield QualityError(
-            Figure("share of train kept", share, f"{params.min_kept:.0%}", "clean.min_kept", remedy),
-            f"only {kept:,} of {counted:,} train pairs ({share}, duplicates and contamination "
-            f"aside) are left, clean.min_kept is {params.min_kept:.0%}; dropped: {train}; "
-            f"{remedy}{_samples(train, train.reasons)}",
-        )
-
-
-def _contaminated(found: dict[str, Any]) -> QualityError:
-    remedy = "give splits that differ, or set clean.contamination=drop"
-    counts = contamination_log.counts(found)
-    figure = Figure("contamination of train", counts, "none", "clean.contamination", remedy)
-    return QualityError(figure, contamination_log.refused(found))
-
-
-def _samples(train: Tally, reasons: tuple[str, ...]) -> str:
-    """The first dropped pairs, a line each, and the file with more."""
-    found = [row for row in train.sample if row["reason"] in reasons][:PRINTED]
-    lines = (
-        f"\n  {row['reason']}: {shown(row['source'], BRIEF)} → {shown(row['target'], BRIEF)}" for row in found
-    )
-    return "".join(lines) + f"\n  more of them: {paths.DROPPED}"
-
-
-def _nothing_left(train: Tally) -> UserError:
-    """The error for an empty train split; nobody can accept it, since there is nothing to train on."""
-    if not train.read:
-        return UserError("the sources have no training pair: is the path of each the right file?")
-    reason, count = train.hits.most_common(1)[0]
-    return QualityError(
-        Figure("share of train kept", "0%", "at least one pair", "clean", REMEDIES[reason], acceptable=False),
-        f"no training pair is left of {train.read:,}: {reason} dropped {count:,}; "
-        f"{REMEDIES[reason]}{_samples(train, (reason,))}",
-    )

@@ -135,6 +135,7 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
             "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
         ),
         Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
+        Added("clean", "by_source", {}, "values of filters for the pairs of one source"),
         Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
     ),
 }

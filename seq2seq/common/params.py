@@ -142,6 +142,11 @@ class Clean(Section):
     max_dropped: Share
     max_contaminated: Share
     min_kept: Share
+    by_source: dict[SetName, dict[str, Any]]
+
+    def of_source(self, name: str) -> Clean:
+        """The values for the pairs of a source."""
+        return self.model_copy(update=self.by_source.get(name, {}))
 
 
 class Tokenize(Section):
@@ -242,6 +247,11 @@ with warnings.catch_warnings():
         promote: Promote
 
 
+# Keys of `clean` that a source may have values of its own for: those that depend on one pair.
+OF_A_PAIR = Clean.model_fields.keys() - {
+    *("unicode_form", "tidy_evaluation", "markup", "mojibake", "duplicates", "fold_duplicates"),
+    *("contamination", "contamination_share", "max_dropped", "max_contaminated", "min_kept", "by_source"),
+}
 SECTIONS: Mapping[str, type[Section]] = {
     "ingest": Ingest,
     "mix": Mix,
@@ -362,7 +372,9 @@ def _disagreement(checked: Params) -> str:
     for side in ("source_language", "target_language"):
         if problem := _languages_differ(side, {name: getattr(sources[name], side) for name in sources}):
             return problem
-    for key, named in (("mix.weights", checked.mix.weights),):
+    if problem := _overrides(checked.clean):
+        return problem
+    for key, named in (("mix.weights", checked.mix.weights), ("clean.by_source", checked.clean.by_source)):
         if unknown := named.keys() - set(training):
             return f"{key}: no source to train on is {min(unknown)!r}; there are: {', '.join(training)}"
     if (frozen := checked.evaluate.frozen_set) not in ("test", *(sets := checked.ingest.evaluation_sets)):
@@ -379,6 +391,19 @@ def _disagreement(checked: Params) -> str:
         return f"score.{key}: there are no scores, since score.model is null: set it to null, or name a model"
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
+    return ""
+
+
+def _overrides(clean: Clean) -> str:
+    """What is wrong with the values of `clean.by_source`; empty if nothing is."""
+    for name, values in clean.by_source.items():
+        if other := values.keys() - OF_A_PAIR:
+            known = suggest(min(other), OF_A_PAIR) or f"; there are: {', '.join(sorted(OF_A_PAIR))}"
+            return f"clean.by_source.{name}.{min(other)}: no key for a source alone{known}"
+        try:
+            Clean.model_validate(clean.model_dump() | values)
+        except ValidationError as error:
+            return f"clean.by_source.{name}: {_explain(error.errors()[0])}"
     return ""
 
 

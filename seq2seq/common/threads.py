@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
+from seq2seq.common.processors import quota
+
 STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6, 7)  # of its first line: user, nice, system, irq, softirq, steal
-GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 VARIABLE = "OMP_NUM_THREADS"
 # Seconds, and the maximal number: short load, e.g. the start of a program, is ignored.
 WINDOW, WINDOWS = 0.2, 5
@@ -114,34 +115,3 @@ def least_usage() -> float:
         if least <= QUIET:
             break
     return least
-
-
-def quota() -> float:
-    """The quota of this process's control group, in processors; infinite without a limit."""
-    if not GROUP.is_file():
-        return math.inf
-    limits = [math.inf]
-    for line in GROUP.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        version2 = not controllers
-        if not version2 and "cpu" not in controllers.split(","):
-            continue
-        root = GROUPS if version2 else GROUPS / "cpu"
-        folder = root / path.lstrip("/")
-        # In a container the path may be the host's, and the group itself is at the root.
-        for place in (folder, *folder.parents):
-            if not place.is_relative_to(root):
-                break
-            limits.append(_limit(place, version2))
-    return min(limits)
-
-
-def _limit(folder: Path, version2: bool) -> float:
-    try:
-        if version2:
-            time_, period = (folder / "cpu.max").read_text().split()
-        else:
-            time_, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return math.inf if time_.strip() in ("max", "-1") else int(time_) / int(period)
-    except (OSError, ValueError):
-        return math.inf

@@ -98,6 +98,7 @@ def _arrow(path: Path) -> tuple[Any, Iterator[Any]]:
 def _parquet(path: Path, columns: list[str]) -> Iterator[Any]:
     """Columns of a Parquet file as Arrow tables, streamed by `datasets`."""
     import datasets
+    import pyarrow.dataset as ds
 
     _check_size(path)
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its log repeats its exceptions
@@ -105,6 +106,8 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Any]:
         place = Path(scratch, "corpus.parquet")  # a path without wildcards of the library
         place.symlink_to(path.resolve())
         options = {"data_files": str(place), "columns": columns, "batch_size": BATCH, "cache_dir": scratch}
+        # Buffered ahead, the whole file would come to be in memory.
+        options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
         try:
             stream = datasets.load_dataset("parquet", split="train", streaming=True, **options)
             yield from stream.with_format("arrow").iter(BATCH)

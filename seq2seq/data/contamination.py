@@ -16,28 +16,25 @@ On either side of a pair, the letters of two folded sentences are compared:
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
-from itertools import chain, combinations_with_replacement, islice
-from typing import NamedTuple
+from itertools import chain, groupby, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data.corpus import Pair, normalise
+from seq2seq.data.shares import LONG, SLACK, Integers, Shares, code_points, ranges
 
 BATCH = 500  # pairs matched at once: their arrays fit into a processor's cache
 N = 6  # letters of the n-grams that are indexed
-ENOUGH = 8  # common n-grams of the index after which two sentences are compared
-RUN = 4  # letters of the shortest common run that counts; any two sentences share shorter ones
-LONG = 40  # letters of a sentence that is searched for inside longer ones: about eight words
-SLACK = 1e-6  # of a threshold computed in floating point
+ENOUGH = 16  # common n-grams of the index after which two sentences are compared; fewer are often chance
 MOST_BITS = 22  # of the index's table, 16 MiB
-MOST_POSTINGS = 4_000_000  # looked up at once, to bound memory
+FEW = 8  # sentences whose n-grams are searched for one by one
+MANY = 1000  # postings of a text that are counted apart from those of other texts, as of a template
 
 
 class Hit(NamedTuple):
@@ -106,7 +103,10 @@ def fold(text: str) -> str:
     A syllable or ideograph is doubled, because it carries more than a letter.
     """
     text = normalise(text)
-    letters = text.translate(_LETTERS)
+    try:  # most texts: by bytes, ten times faster
+        letters = text.encode("latin-1").translate(_LATIN, _NO_LETTERS).decode("latin-1")
+    except UnicodeEncodeError:
+        letters = text.translate(_LETTERS)
     if not letters.isascii():
         letters = unicodedata.normalize("NFKC", letters)  # letters and marks may now compose
     if "00" in letters:
@@ -130,6 +130,8 @@ class _Letters(dict[int, str | None]):
 
 
 _LETTERS = _Letters()
+_LATIN = bytes(ord(_LETTERS[code] or "\0") for code in range(256))
+_NO_LETTERS = bytes(code for code in range(256) if _LETTERS[code] is None)
 
 
 class _Side:
@@ -141,77 +143,115 @@ class _Side:
     """
 
     def __init__(self, texts: Iterable[str], share: float) -> None:
-        self._share = share
         self._rows: dict[str, list[int]] = {}
         for row, text in enumerate(texts):
             if key := fold(text):
                 self._rows.setdefault(key, []).append(row)
         self._keys = [key for key in self._rows if len(key) >= N and any(map(str.isalpha, key))]
-        self._grams = [{key[at : at + N] for at in range(len(key) - N + 1)} for key in self._keys]
-        self._needed = [math.ceil(share / 2 * len(grams)) for grams in self._grams]
-        self._enough = np.array([min(needed, ENOUGH) for needed in self._needed], np.int64)
+        grams = [[*dict.fromkeys(key[at : at + N] for at in range(len(key) - N + 1))] for key in self._keys]
+        self._grams = grams
+        self._numbers: dict[str, int] = {}  # of each distinct n-gram
+        numbered = (self._numbers.setdefault(gram, len(self._numbers) + 1) for gram in chain(*grams))
+        self._flat = np.fromiter(numbered, np.int32)  # those of all sentences
+        self._counts = np.fromiter(map(len, grams), np.int64, len(grams))
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._present = np.zeros(len(self._numbers) + 1, np.bool_)  # in a text; false in between
+        self._needed = np.ceil(share / 2 * self._counts).astype(np.int64)
+        self._enough = np.minimum(self._needed, ENOUGH)
+        self._shares = Shares(self._keys, share)
 
         lengths = np.fromiter(map(len, self._keys), np.int64, len(self._keys))
         self._shortest = np.ceil(lengths * share / (2 - share) - SLACK)  # of a text that may be near
         self._longest = np.where(lengths < LONG, lengths / share * (2 - share) + SLACK, np.inf)
 
-        frequency = Counter(chain.from_iterable(self._grams))
+        frequency = Counter(chain.from_iterable(grams))
         indexed: dict[str, list[int]] = {}
-        for number, (grams, needed) in enumerate(zip(self._grams, self._needed, strict=True)):
-            count = len(grams) - needed + min(needed, ENOUGH)
-            for gram in sorted(grams, key=frequency.__getitem__)[:count]:
+        for number, (own, needed) in enumerate(zip(grams, self._needed.tolist(), strict=True)):
+            count = len(own) - needed + min(needed, ENOUGH)
+            for gram in sorted(own, key=frequency.__getitem__)[:count]:
                 indexed.setdefault(gram, []).append(number)
         self._shift = np.uint64(64 - min(MOST_BITS, (16 * len(indexed)).bit_length() + 1))
         slots = np.repeat(self._slots("".join(indexed))[::N], list(map(len, indexed.values())))
         self._postings = np.fromiter(chain.from_iterable(indexed.values()), np.int32)[np.argsort(slots)]
         sizes = np.bincount(slots, minlength=1 << (64 - int(self._shift)))
-        self._ends = np.cumsum(sizes).astype(np.int32)
-        self._sizes = sizes.astype(np.int32)
+        self._edges = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)  # of the postings of a slot
+        self._occupied = sizes > 0  # a quarter of the memory, so that more of it is in the cache
 
     def match(self, texts: Sequence[str]) -> list[Found]:
         """For each text the sentences it is similar to."""
         keys = [fold(text) for text in texts]
         found: list[Found] = [dict.fromkeys(self._rows.get(key, ()), (True, 1.0)) for key in keys]
-        for at, number in self._candidates(keys):
-            key, sentence = keys[at], self._keys[number]
-            common = sum(map(key.__contains__, self._grams[number]))
-            if sentence != key and common >= self._needed[number]:
-                share = _share(sentence, key, self._share)
-                if share >= self._share:
+        for at, numbers in self._candidates(keys):
+            near = self._with_common_grams(keys[at], numbers)
+            for number, share in self._shares.of(keys[at], near) if len(near) else ():
+                if (sentence := self._keys[number]) != keys[at]:
                     found[at] |= dict.fromkeys(self._rows[sentence], (False, share))
         return found
 
-    def _candidates(self, keys: list[str]) -> Iterator[tuple[int, int]]:
-        """Pairs of keys and sentences that may be near: a superset of those that are."""
+    def _with_common_grams(self, key: str, numbers: Integers) -> Integers:
+        """Those of some sentences with enough n-grams in a text."""
+        if len(numbers) <= FEW:
+            common = [sum(map(key.__contains__, self._grams[number])) for number in numbers.tolist()]
+            few: Integers = numbers[np.array(common) >= self._needed[numbers]]
+            return few
+        known = (self._numbers.get(key[at : at + N], 0) for at in range(len(key) - N + 1))
+        grams = np.fromiter(known, np.int64)
+        self._present[grams] = True
+        self._present[0] = False
+        try:
+            sizes = self._counts[numbers]
+            present = self._present[self._flat[ranges(self._starts[numbers], sizes)]]
+            sums = np.concatenate([[0], np.cumsum(present)])
+            ends = np.cumsum(sizes)
+            enough: Integers = numbers[sums[ends] - sums[ends - sizes] >= self._needed[numbers]]
+        finally:
+            self._present[grams] = False
+        return enough
+
+    def _candidates(self, keys: list[str]) -> Iterator[tuple[int, Integers]]:
+        """For keys the sentences that may be near, if there are any: a superset of those that are."""
         slots = self._slots("\n".join(keys))  # an n-gram over two keys is in no sentence
-        sizes = self._sizes[slots]
-        if len(keys) > 1 and int(sizes.sum()) > MOST_POSTINGS:  # sentences made from one template
-            half = len(keys) // 2
-            for begin, part in ((0, keys[:half]), (half, keys[half:])):
-                yield from ((begin + at, number) for at, number in self._candidates(part))
-            return
-        starts = np.flatnonzero(sizes)
-        sizes, slots = sizes[starts], slots[starts]
+        starts = np.flatnonzero(self._occupied[slots])
+        slots = slots[starts]
+        begins = self._edges[slots].astype(np.int64)
+        sizes = self._edges[slots + 1] - begins
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-        owners = np.searchsorted(np.cumsum(lengths + 1), starts, side="right") * len(self._keys)
+        owners = np.repeat(np.arange(len(keys)), lengths + 1)[starts]
+        # Every posting of every n-gram; then the count of each sentence, key by key if a key has many.
+        edges = np.searchsorted(owners, np.arange(len(keys) + 1))
+        totals = np.diff(np.concatenate([[0], np.cumsum(sizes)])[edges])
+        many = totals > MANY + len(self._keys) // 4
+        for at in np.flatnonzero(many).tolist():
+            of = slice(edges[at], edges[at + 1])
+            postings = self._postings[ranges(begins[of], sizes[of])]
+            counts = np.bincount(postings, minlength=len(self._keys))
+            numbers = np.flatnonzero(counts)
+            if len(numbers := numbers[self._may_be_near(numbers, counts[numbers], lengths[at])]):
+                yield at, numbers
+        few = ~many[owners]
+        sizes, begins, owners = sizes[few], begins[few], owners[few] * len(self._keys)
         if len(keys) * len(self._keys) < 2**31:
             owners = owners.astype(np.int32)  # sorted in half the time
-
-        # Every posting of every n-gram, as one number for key and sentence; then the count of each.
-        ends = np.cumsum(sizes)
-        postings = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self._ends[slots] - ends, sizes)
-        pairs = np.repeat(owners, sizes) + self._postings[postings]
+        pairs = np.repeat(owners, sizes) + self._postings[ranges(begins, sizes)]
         pairs.sort()
-        edges = np.flatnonzero(np.diff(pairs, prepend=-1))
-        counts = np.diff(edges, append=len(pairs))
-        at, number = np.divmod(pairs[edges], max(1, len(self._keys)))
-        near = (counts >= self._enough[number]) & (lengths[at] >= self._shortest[number])
-        near &= lengths[at] <= self._longest[number]
-        yield from zip(at[near].tolist(), number[near].tolist(), strict=True)
+        edge = np.ones(len(pairs), np.bool_)
+        np.not_equal(pairs[1:], pairs[:-1], out=edge[1:])
+        first = np.flatnonzero(edge)
+        counts = np.diff(first, append=len(pairs))
+        owner, number = np.divmod(pairs[first].astype(np.int64), max(1, len(self._keys)))
+        near = self._may_be_near(number, counts, lengths[owner])
+        for at, group in groupby(np.flatnonzero(near).tolist(), owner.__getitem__):
+            yield int(at), number[list(group)]
+
+    def _may_be_near(self, numbers: Integers, counts: Integers, length: Any) -> npt.NDArray[np.bool_]:
+        """Whether sentences with so many common indexed n-grams may be near texts of a length."""
+        near: npt.NDArray[np.bool_] = counts >= self._enough[numbers]
+        near &= (length >= self._shortest[numbers]) & (length <= self._longest[numbers])
+        return near
 
     def _slots(self, text: str) -> npt.NDArray[np.int64]:
         """The slot of the index's table for the n-gram that starts at each letter of a text."""
-        letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+        letters = code_points(text).astype(np.uint64)
         count = max(0, len(letters) - N + 1)
         hashes = letters[:count].copy()
         for place in range(1, N):
@@ -221,30 +261,3 @@ class _Side:
 
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # Knuth: 2**64 by the golden ratio spreads best
-
-
-def _share(sentence: str, text: str, least: float) -> float:
-    """The share of a sentence with a text, both folded; 0.0 if it is certainly below the least."""
-    length, width = len(sentence), len(text)
-    inside = length >= LONG and width > length
-    fewest = least * (length if inside else (length + width) / 2)
-    if _covered(sentence, text) < fewest - SLACK:
-        return 0.0
-    blocks = SequenceMatcher(None, sentence, text, autojunk=False).get_matching_blocks()
-    runs = [run for run in blocks if run.size >= RUN]
-    shares = [2 * sum(run.size for run in runs) / (length + width)]
-    if inside:
-        for first, last in combinations_with_replacement(range(len(runs)), 2):
-            piece = runs[last].b + runs[last].size - runs[first].b
-            shares.append(sum(run.size for run in runs[first : last + 1]) / max(length, piece))
-    return max(shares)
-
-
-def _covered(sentence: str, text: str) -> int:
-    """The number of letters of a sentence in runs of at least RUN letters that the text contains."""
-    covered = end = 0
-    for start in range(len(sentence) - RUN + 1):
-        if sentence[start : start + RUN] in text:
-            covered += start + RUN - max(start, end)
-            end = start + RUN
-    return covered

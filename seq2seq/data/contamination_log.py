@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from seq2seq.common import paths
-from seq2seq.data.contamination import Hit, Index
+from seq2seq.data.contamination import BATCH, Hit, Index
 from seq2seq.data.corpus import Pair
 
 EXACT, NEAR = "contaminated_exact", "contaminated_near"
@@ -20,17 +20,38 @@ SHOWN = 300  # characters reported of a side
 class ContaminationLog:
     """Compares training pairs with the evaluation sets, and records those that are too similar."""
 
-    def __init__(self, sets: dict[str, list[Pair]], share: float) -> None:
+    def __init__(self, sets: dict[str, list[Pair]], share: float, index: Index | None = None) -> None:
         self._sets, self._share = sets, share
-        self._index = Index(sets, share)
+        self._index = index or Index(sets, share)
         self._rows: dict[str, set[int]] = {name: set() for name in sets}
         self._pairs = {name: {"pairs": 0, "exact": 0, "near": 0} for name in sets}
         self._hits: list[dict[str, Any]] = []
         self._listed: Counter[tuple[str, str]] = Counter()
 
+    def blank(self) -> ContaminationLog:
+        """A log without records, with the same index."""
+        return ContaminationLog(self._sets, self._share, self._index)
+
+    def state(self) -> dict[str, Any]:
+        """All records, as JSON can hold them."""
+        rows = {name: sorted(found) for name, found in self._rows.items()}
+        return {"rows": rows, "pairs": self._pairs, "hits": self._hits}
+
+    def add(self, state: dict[str, Any]) -> None:
+        """Add the records of later rows, by the `state` of their log."""
+        for name, counts in state["pairs"].items():
+            self._rows[name].update(state["rows"][name])
+            for kind, count in counts.items():
+                self._pairs[name][kind] += count
+        for hit in state["hits"]:
+            self._listed[hit["set"], hit["kind"]] += 1
+            if self._listed[hit["set"], hit["kind"]] <= LISTED:
+                self._hits.append(hit)
+
     def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
         """For each training pair the evaluation sentences that it is too similar to."""
-        return self._index.match(pairs)
+        batches = (pairs[at : at + BATCH] for at in range(0, len(pairs), BATCH))
+        return [hits for batch in batches for hits in self._index.match(batch)]
 
     def record(self, hits: list[Hit], pair: Pair, row: int) -> str:
         """Count and list the hits of a training pair; returns the reason for dropping it."""

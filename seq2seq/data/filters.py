@@ -11,7 +11,7 @@ import re
 import statistics
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from seq2seq.common.errors import UserError
@@ -35,10 +35,13 @@ def tidy(text: str, form: str) -> str:
 
     Idempotent: invisibles are removed first, since they can separate characters that compose.
     """
-    if not text.isprintable():  # fast, and true of most texts
+    printable = text.isprintable()
+    if not printable:
         text = INVISIBLE.sub("", text)
-    if form != "none":
+    if form != "none" and not text.isascii():
         text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    if printable and form != "NFKC" and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text  # most texts: a blank is the only white space that is printable
     return " ".join(text.split())
 
 
@@ -98,7 +101,9 @@ def target_script(source: str, target: str, params: Clean) -> bool:
 
 def identical(source: str, target: str, params: Clean) -> bool:
     """Both sides are equal except for case: not translated."""
-    return params.drop_identical and source.casefold() == target.casefold()
+    if not params.drop_identical or source[:1].casefold()[:1] != target[:1].casefold()[:1]:
+        return False  # fast, and true of most pairs
+    return source.casefold() == target.casefold()
 
 
 def markup(source: str, target: str, params: Clean) -> bool:
@@ -194,6 +199,7 @@ class Filters:
         spread: float = 0.0,
     ) -> None:
         self.params = params
+        self._active = tuple(one for one in FILTERS if one.__name__ not in _off(params))
         self._most = (params.max_length_deviation or 0.0) * spread or math.inf
         self._opus = opus.OpusFilters(params.opusfilter)
         self._languages: list[tuple[str, int, frozenset[str]]] = []
@@ -228,16 +234,32 @@ class Filters:
 
     def reason(self, source: str, target: str) -> str | None:
         """The name of the first filter that drops a tidied pair, or None."""
-        for drops in FILTERS:
+        return self.reasons([(source, target)])[0]
+
+    def reasons(self, pairs: Sequence[tuple[str, str]]) -> list[str | None]:
+        """For each tidied pair the name of the first filter that drops it; languages are faster together."""
+        found = [self._by_pair(*pair) for pair in pairs]
+        for name, place, wanted in self._languages:
+            left = [at for at, reason in enumerate(found) if reason is None]
+            texts = [pairs[at][place] for at in left]
+            others = quality.other_languages(texts, wanted, self.params.other_language or 1.0)
+            for at, other in zip(left, others, strict=True):
+                if other:
+                    found[at] = name
+        return [reason or self._by_opus(*pair) for reason, pair in zip(found, pairs, strict=True)]
+
+    def _by_opus(self, source: str, target: str) -> str | None:
+        return opus.REASON if self._opus.drops(source, target) else None
+
+    def _by_pair(self, source: str, target: str) -> str | None:
+        for drops in self._active:
             if drops(source, target, self.params):
                 return drops.__name__
-        ratio = self.params.typical_length_ratio or 1.0
-        if self._most < math.inf and abs(deviation(len(source), len(target), ratio)) > self._most:
-            return DEVIATION
-        for name, place, wanted in self._languages:
-            if quality.is_other_language((source, target)[place], wanted, self.params.other_language or 1.0):
-                return name
-        return opus.REASON if self._opus.drops(source, target) else None
+        if self._most < math.inf:
+            ratio = self.params.typical_length_ratio or 1.0
+            if abs(deviation(len(source), len(target), ratio)) > self._most:
+                return DEVIATION
+        return None
 
     def identity(self, pair: Pair) -> int:
         """The digest by which a tidied pair is a duplicate of another: of both sides, or of one."""
@@ -266,6 +288,23 @@ def check(params: Clean) -> None:
             )
 
 
+def _off(params: Clean) -> set[str]:
+    """The names of filters that drop no pair with these settings, so that they are not called."""
+    is_on = {
+        "source_script": params.source_script,
+        "target_script": params.target_script,
+        "identical": params.drop_identical,
+        "markup": params.markup != "keep",
+        "mojibake": params.mojibake != "keep",
+        "numbers": params.same_numbers,
+        "addresses": params.same_addresses,
+        "repetition": params.max_repetition,
+        "sentence_end": params.same_sentence_end,
+        "case": params.same_case,
+    }
+    return {name for name, setting in is_on.items() if not setting}
+
+
 @cache
 def _all_scripts() -> set[str | None]:
     uncached = script.__wrapped__  # else a million letters would stay in memory
@@ -274,6 +313,9 @@ def _all_scripts() -> set[str | None]:
 
 def _few_letters(text: str, least: float) -> bool:
     visible = len(text) - text.count(" ")
+    # Most texts have enough letters in words without a mark: this is eight times faster than all letters.
+    if sum(map(len, filter(str.isalpha, text.split(" ")))) >= least * visible:
+        return False
     if sum(map(str.isalpha, text)) >= least * visible:
         return False
     # Vowel signs and tone marks count as letters: they are half of the characters of Hindi or Thai.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
-from seq2seq.data.corpus import Pair, read_split, split_path
+from seq2seq.data.corpus import Pair, read_rows, split_path
 
 FILE, FACTS = "manifest.json", "source.json"
 UNKNOWN = "unknown"  # a licence
@@ -29,6 +29,11 @@ class Entry(NamedTuple):
     weight: float  # times a pair is in train
     licence: str
     attribution: str | None
+
+    @property
+    def path(self) -> Path:
+        """The file of its training pairs."""
+        return split_path(paths.RAW / self.name, "train")
 
 
 class Manifest(NamedTuple):
@@ -45,17 +50,18 @@ class Manifest(NamedTuple):
     def check(self) -> None:
         """Raise UserError unless the training pairs of each source are those that `mix` found."""
         for entry in self.sources:
-            path = split_path(paths.RAW / entry.name, "train")
-            if not path.is_file() or sha256(path) != entry.sha256:
-                raise UserError(f"{path} is missing or differs from {paths.MIXED / FILE}: `dvc repro mix`")
+            if not entry.path.is_file() or sha256(entry.path) != entry.sha256:
+                raise UserError(
+                    f"{entry.path} is missing or differs from {paths.MIXED / FILE}: `dvc repro mix`"
+                )
 
     def train(self) -> Iterator[Pair]:
         """The training pairs of all sources, with the name of their source as origin."""
         for entry in self.sources:
-            yield from with_origin(read_split(paths.RAW / entry.name, "train"), entry.name)
+            yield from with_origin(read_rows(entry.path), entry.name)
 
 
-def with_origin(pairs: Iterator[Pair], name: str) -> Iterator[Pair]:
+def with_origin(pairs: Iterator[Pair], name: str | None) -> Iterator[Pair]:
     """Pairs as those of a source."""
     return (Pair(source, target, alignment, name) for source, target, alignment, _ in pairs)
 

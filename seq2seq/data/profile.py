@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.common.progress import Progress
-from seq2seq.data import quality, words
+from seq2seq.data import identify, quality, words
 from seq2seq.data.corpus import Pair, count_pairs, read_split
 from seq2seq.data.direction import SIDES, Direction, Side
 
@@ -184,7 +184,7 @@ class _Side:
 
 def _languages(sample: list[str], side: Side) -> Profile:
     """The languages identified in a sample, and the share of texts in the side's own."""
-    found = Counter(quality.identifier().classify(text)[0] for text in sample)
+    found = Counter(label for label, _ in identify.identify(sample))
     wanted = quality.accepted(side)
     expected = None if wanted is None else sum(found[label] for label in wanted) / max(len(sample), 1)
     return {

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seq2seq.common import threads
-from seq2seq.common.threads import Neighbours, choose_threads, keep_threads, quota
+from seq2seq.common.threads import Neighbours, choose_threads, keep_threads
 
 
 @pytest.fixture(autouse=True)
@@ -101,29 +101,3 @@ def test_training_warns_once_that_threads_wait(monkeypatch, own, warned):
 def test_between_measurements_nothing_is_read(monkeypatch):
     monkeypatch.setattr(threads, "Usage", lambda: Others())
     assert Neighbours(interval=1000.0).warning() is None
-
-
-@pytest.mark.parametrize(
-    ("group", "files", "expected"),
-    [
-        ("0::/", {"cpu.max": "max 100000"}, math.inf),
-        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
-        ("0::/from/the/host", {"cpu.max": "200000 100000"}, 2.0),
-        ("4:cpu,cpuacct:/c", {"cpu/c/cpu.cfs_quota_us": "50000", "cpu/c/cpu.cfs_period_us": "100000"}, 0.5),
-        ("4:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
-        ("3:memory:/m", {"cpu.max": "100000 100000"}, math.inf),
-    ],
-)
-def test_the_limits_of_control_groups_are_read(monkeypatch, tmp_path, group, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"{text}\n")
-    (tmp_path / "group").write_text(f"{group}\n")
-    monkeypatch.setattr(threads, "GROUP", tmp_path / "group")
-    monkeypatch.setattr(threads, "GROUPS", tmp_path)
-    assert quota() == expected
-
-
-def test_without_control_groups_there_is_no_limit(monkeypatch, tmp_path):
-    monkeypatch.setattr(threads, "GROUP", tmp_path / "none")
-    assert quota() == math.inf

@@ -88,11 +88,12 @@ def test_a_sentence_scattered_over_a_longer_text_is_not_in_it():
     assert contaminated({"test": TEST[:1]}, [Pair(scattered, "x")], SHARE) == {"test": set()}
 
 
-def test_a_template_is_looked_up_in_parts_with_the_same_result(monkeypatch):
+def test_a_template_is_looked_up_text_by_text_with_the_same_result(monkeypatch):
     train = pairs([text.replace("Der", "Ein") for text in sentences()[:60]])
     index = Index({"test": pairs(sentences())}, 0.7)
     whole = index.match(train)
-    monkeypatch.setattr(contamination, "MOST_POSTINGS", 50)
+    monkeypatch.setattr(contamination, "MANY", -1000)
+    monkeypatch.setattr(contamination, "FEW", 0)
     assert index.match(train) == whole
     assert sum(map(len, whole)) >= 60
 

@@ -1,11 +1,17 @@
 """The filters of faults that lengths and scripts do not show."""
 
+import re
+import unicodedata
 from collections import Counter
 
+import ftfy
 import pytest
+from ftfy import badness
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seq2seq.common import params
-from seq2seq.data import filters, quality
+from seq2seq.data import filters, quality, words
 from seq2seq.data.direction import Direction, Side
 from tests.support.projects import ROOT
 
@@ -115,3 +121,37 @@ def test_lengths_are_compared_by_the_spread_of_the_corpus():
     assert chosen.reason("x" * 60, "y" * 50) is None
     assert chosen.reason("xxxxxxxx", "yyyyy") is None  # short texts vary more
     assert filters.Filters(OFF, DE_EN, spread).reason("x" * 60, "y" * 30) is None
+
+
+@given(
+    st.lists(st.sampled_from([*"aZöÃ¤Œœœ°ßÂ €…вЂВ×²éД漢.\u0090\ufffd ", "fÃ¼r", "â€™", "ein "])).map("".join)
+)
+def test_the_fast_search_finds_all_that_ftfy_does(text):
+    assert quality._is_bad(text) == badness.is_bad(text)
+    assert quality.repaired(text) == ftfy.fix_encoding(text)
+
+
+@given(st.lists(st.sampled_from(["gut", "so", "a", "b", ""]), max_size=12).map(" ".join), st.integers(1, 3))
+def test_the_fast_check_of_repetitions_is_the_pattern_s(text, times):
+    found = re.search(words.repeated_phrase(times + 1), f"{text} ") is not None
+    assert quality.repeats(text, times) == found
+
+
+@given(st.text("aAßẞ1ǅ字. ", max_size=12))
+def test_capitals_are_counted_by_letter(text):
+    cased = [letter for letter in text if letter.lower() != letter.upper()]
+    expected = None if len(cased) < quality.CASED else all(map(str.isupper, cased))
+    assert quality.in_capitals(text) == expected
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=6))
+def test_pairs_are_filtered_together_as_alone(pairs):
+    chosen = filters.Filters(OFF.model_copy(update={"other_language": 0.3, "same_numbers": True}), DE_EN)
+    assert chosen.reasons(pairs) == [chosen.reason(*pair) for pair in pairs]
+
+
+@given(st.text(), st.sampled_from(["NFC", "NFKC", "none"]))
+def test_tidy_is_its_plain_definition(text, form):
+    plain = filters.INVISIBLE.sub("", text)
+    plain = plain if form == "none" else unicodedata.normalize(form, plain)
+    assert filters.tidy(text, form) == " ".join(plain.split())

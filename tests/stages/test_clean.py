@@ -3,6 +3,7 @@
 import json
 import signal
 import tempfile
+from collections import Counter
 from contextlib import chdir
 
 import numpy as np
@@ -13,51 +14,22 @@ from hypothesis import strategies as st
 from flows import failures, stage_errors
 from seq2seq import clean as stage
 from seq2seq.__main__ import run_stage
-from seq2seq.common import acceptance, environment, params, paths
+from seq2seq.common import acceptance, environment, paths
 from seq2seq.common.errors import Figure, QualityError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import contamination_log, scores
 from seq2seq.data.contamination import contaminated
 from seq2seq.data.corpus import Pair, normalise, read_split
 from seq2seq.data.filters import NAMES
+from tests.support.cleaned import HELD_OUT, NEARLY, PARAMS, corpora, numbered, read_cleaned, run
 from tests.support.projects import ROOT
 from tests.support.sources import write_mixture
-
-PARAMS = params.load(ROOT / "params.yaml")
-LIMITLESS = {"max_dropped": 1.0, "max_contaminated": 1.0, "min_kept": 0.0, "typical_length_ratio": 1.0}
-CLEAN = stage.clean
-HELD_OUT = [Pair("Der Mond scheint hell.", "The moon shines brightly.", "0-0 1-1")]
-
-
-def run(train, validation=HELD_OUT, test=HELD_OUT, score=None, **changes):
-    """Clean in the current folder; returns the cleaned splits by name."""
-    write_mixture(train, {"validation": validation, "test": test})
-    cleaning = PARAMS.clean.model_copy(update=LIMITLESS | changes)
-    limits = PARAMS.score.model_copy(update=score or {})
-    CLEAN(PARAMS.model_copy(update={"clean": cleaning, "score": limits}))
-    return read_cleaned()
-
-
-def read_cleaned():
-    """The cleaned splits by name, without origins."""
-    return {
-        split: [pair._replace(origin=None) for pair in read_split(paths.CORPUS, split)]
-        for split in paths.SPLITS
-    }
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def numbered(count):
-    words = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
-    return [
-        Pair(f"Satz {words[i % 10]} {words[i // 10]} hier.", f"Sentence {words[i % 10]} number {i}.")
-        for i in range(count)
-    ]
 
 
 def test_each_dropped_pair_is_counted_by_its_reason(root, capsys):
@@ -174,12 +146,6 @@ def test_the_same_input_gives_the_same_bytes(root):
     assert written() == written()
 
 
-words = st.sampled_from(["ja", "Ja", "nein", "Straße", "STRASSE", "a\u0308", "ä", "ﬁ", "1", "漢字"])
-gaps = st.sampled_from([" ", "  ", "\u00a0", "\t", "\u200b", "\ufeff", ""])
-texts = st.lists(st.tuples(words, gaps), max_size=4).map(lambda s: "".join(w + g for w, g in s))
-corpora = st.lists(st.builds(Pair, texts, texts, st.sampled_from([None, "0-0"])), max_size=12)
-
-
 @settings(max_examples=25)
 @given(corpora, corpora, corpora, st.sampled_from(["NFC", "NFKC", "none"]))
 def test_laws_for_any_corpus(train, validation, test, form):
@@ -215,12 +181,6 @@ def squeezed(text):
     """The part of a text that tidying never changes: its visible characters, normalised."""
     visible = text.replace("\u200b", "").replace("\ufeff", "")
     return "".join(normalise(visible).split())
-
-
-NEARLY = [
-    Pair("Der MOND scheint, hell!", "Whatever this may be."),
-    Pair("Ganz etwas anderes.", "The moon shines bright."),
-]
 
 
 def test_the_list_of_hits_is_bounded(root, monkeypatch):
@@ -405,3 +365,48 @@ def test_scores_of_another_corpus_are_refused(root):
     scores.write(paths.SCORED, np.zeros(3, np.float32), {})
     with pytest.raises(UserError, match=r"3 scores for 10 training pairs"):
         run(numbered(10), score={"worst_share": 0.5})
+
+
+def by_origin(split="train"):
+    """Number of pairs by the name of their source."""
+    return Counter(pair.origin for pair in read_split(paths.CORPUS, split))
+
+
+def test_pairs_keep_the_name_of_their_source_and_are_counted_by_it(root, capsys):
+    news, web = numbered(6), [*numbered(4)[::-1], Pair("", "Nothing."), *numbered(20)[10:]]
+    run({"web": web, "news": news})
+    assert by_origin() == {"news": 6, "web": 10}  # of equal pairs the first by name of source is kept
+    report = json.loads(paths.CLEANING.read_text())["train"]
+    assert report["sources"]["news"] | {"typical_length_ratio": 1.0} == {
+        "read": 6, "kept": 6, "dropped": {}, "typical_length_ratio": 1.0
+    }  # fmt: skip
+    assert report["sources"]["web"]["dropped"] == {"empty": 1, "duplicate": 4}
+    assert "  web: 10 of 15 kept; dropped: 1 empty, 4 duplicate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("weight", "least", "most"), [(3.0, 1200, 1200), (0.5, 150, 250), (1.25, 450, 550)])
+def test_weights_repeat_or_thin_the_pairs_of_a_source_after_cleaning(root, weight, least, most):
+    texts = [f"{a} {b} {c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvw"][:400]
+    some = [Pair(f"Satz {text}", f"Sentence {text}") for text in texts]
+    run({"some": [*some, *some], "other": numbered(5)}, weights={"some": weight})
+    counted = by_origin()
+    assert counted["other"] == 5
+    assert least <= counted["some"] <= most
+    assert json.loads(paths.CLEANING.read_text())["train"]["kept"] == 405
+    first = list(read_split(paths.CORPUS, "train"))
+    run({"some": [*some[::-1], *some], "other": numbered(5)}, weights={"some": weight})
+    assert Counter(first) == Counter(read_split(paths.CORPUS, "train"))  # the pair alone decides
+
+
+def test_a_source_has_filters_of_its_own(root):
+    long = [
+        Pair(f"Ein längerer Satz Nummer {i}, der hier steht.", f"A longer sentence {i}.") for i in range(5)
+    ]
+    run({"web": long, "news": long[:1]}, by_source={"web": {"max_characters": 30}})
+    assert by_origin() == {"news": 1}
+
+
+def test_typical_lengths_are_those_of_each_source(root):
+    short = [Pair(f"eins zwei drei vier fünf {i}", f"xyz {i}") for i in range(30)]
+    run({"dense": short, "even": numbered(60)}, typical_length_ratio=None)
+    assert by_origin() == {"dense": 30, "even": 60}

@@ -51,10 +51,10 @@ def copy(finished: Path, folder: Path) -> Path:
     return project
 
 
-def repro(project: Path, *arguments: str) -> None:
+def repro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `dvc repro` there."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    call(project, "-m", "dvc", "repro", "--quiet", *arguments, PATH=path)
+    return call(project, "-m", "dvc", "repro", *arguments, PATH=path)
 
 
 @cache
