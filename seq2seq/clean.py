@@ -157,7 +157,11 @@ def _sample(source: Source) -> Iterator[Pair]:
 
 def _fingerprint(params: Params, sources: Sequence[Path], sets: Sequence[str]) -> str:
     """40 hex digits over all that the shards depend on: settings, code, and files of the corpus."""
-    settings = [params.clean.model_dump(exclude=LIMITS), params.score.model_dump()]
+    settings = [
+        params.clean.model_dump(exclude=LIMITS),
+        params.score.min_log_probability,
+        params.score.worst_share,
+    ]
     versions = [platform.python_version(), *map(version, LIBRARIES)]
     total = hashlib.sha256(json.dumps([settings, cleaning.ROWS, versions], sort_keys=True).encode())
     code = [Path(__file__), *sorted(Path(cleaning.__file__).parent.glob("*.py"))]

@@ -38,7 +38,10 @@ ALWAYS = {
     ".cache": "caches of libraries",
 }
 EXPLAINED = {
-    "clean": {"data/raw": "the manifest of data/mixed, a dep, has the hashes of the files that are read"},
+    "clean": {
+        "data/raw": "the manifest of data/mixed, a dep, has the hashes of the files that are read",
+        ".checkpoints": "shards of the same cleaning only: their folder is a hash of all they depend on",
+    },
     "train": {
         ".checkpoints": "of the same training only: their folder is a hash of all it depends on",
         "dvc.yaml": "used for the hash that names checkpoints",
