@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import noise_effect
+from benchmarks import corpus, noise_effect
 from benchmarks.noise_effect import ARMS, CLEAN, FILTERED, NOISY, SCORED, Result
 from seq2seq.common import params, paths
 from seq2seq.data.corpus import Pair, write_split
@@ -13,12 +13,12 @@ GOOD = [Pair("Ein Hund schläft.", "A dog sleeps."), Pair("Er geht.", "He goes."
 
 
 @pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("recipe", noise_effect.RECIPES)
+@pytest.mark.parametrize("recipe", corpus.RECIPES)
 def test_an_arm_has_the_filters_of_local_or_none(tmp_path, arm, recipe):
     folder = noise_effect.project(tmp_path / arm, recipe, noise_effect.settings(arm))
     found = params.load(folder / paths.PARAMS).clean
     assert (found.max_dropped, found.min_kept, found.contamination) == (1.0, 0.0, "drop")
-    local = params.load(noise_effect.ROOT / "recipes/local.yaml").clean
+    local = params.load(corpus.ROOT / "recipes/local.yaml").clean
     if arm in (FILTERED, SCORED):
         assert found.same_numbers == local.same_numbers
         assert found.other_language == local.other_language
