@@ -1,4 +1,4 @@
-"""`python -m benchmarks.noise_effect multi30k|grammar`: what planted noise, and filters, do to BLEU.
+"""`python -m benchmarks.noise_effect RECIPE`: the effect of planted noise, and of filters, on BLEU.
 
 Why: the recall of a filter does not show its value, the model trained on its output does. The ten faults of
 planted_noise.py, equally often, make a share of the training pairs; validation and test stay clean. The same

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from seq2seq.common.errors import TransientError, UserError
+from seq2seq.common.errors import Figure, QualityError, TransientError, UserError
 from seq2seq.data.tokens import TokenWriter
 from seq2seq.training import distributed
 from tests.support import ranks
@@ -129,6 +129,7 @@ def test_no_rank_outlives_a_launcher_that_is_killed(folder):
 
 
 LOST = distributed.PeerLostError(f"another rank was {distributed.SILENT}")
+FIGURE = Figure("perplexity", "90", "80", "train.learns_within", "lower the rate")
 NO_ANSWER = distributed.PeerLostError("another rank does not answer")
 
 
@@ -139,6 +140,7 @@ NO_ANSWER = distributed.PeerLostError("another rank does not answer")
         ([(-9, None), (1, NO_ANSWER)], UserError("rank 0 of 2 was killed (SIGKILL), so all have ended: ")),
         ([(1, LOST), (-9, None)], UserError("rank 1 of 2 was silent for 0:10:00 and then killed ")),
         ([(1, NO_ANSWER), (1, UserError("no, not so"))], UserError("no, not so")),
+        ([(1, QualityError(FIGURE)), (1, NO_ANSWER)], QualityError(FIGURE)),
         ([(1, FileNotFoundError(2, "gone")), (1, NO_ANSWER)], OSError("[Errno 2] gone")),
         ([(1, torch.OutOfMemoryError("2 GiB")), (1, NO_ANSWER)], torch.OutOfMemoryError("2 GiB")),
         ([(1, NO_ANSWER), (1, KeyError("x"))], RuntimeError("rank 1 of 2 ended with status 1")),
@@ -160,6 +162,7 @@ def test_a_failure_is_that_of_the_rank_which_failed_first(tmp_path, monkeypatch,
     cause = distributed._cause(ChildFailedError("train", failures), 2)
     assert type(cause) is type(raised)
     assert str(cause).startswith(str(raised))
+    assert getattr(cause, "figure", None) == getattr(raised, "figure", None)
 
 
 @pytest.mark.parametrize("wanted", ["two", "0", "-1", "1.5"])
