@@ -80,6 +80,14 @@ test: .venv/.dev ## the fast tests (two minutes, no network)
 test-slow: .venv/.dev ## the slow ring (20 to 30 minutes): it learns, real dvc repro, real flows, a real schedule
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
+.venv/.ray: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(call INSTALL,[dev,ray])
+	touch .venv/.run .venv/.dev $@
+
+.PHONY: test-ray
+test-ray: .venv/.ray ## clean as tasks of Ray, on three nodes of which one is killed
+	@exec $(BIN)/python -m pytest -m slow tests/slow/test_ray.py
+
 .PHONY: test-newest
 test-newest: $(BIN)/uv ## the fast tests with the newest versions that pyproject.toml allows, in .cache/newest
 	@echo "setting up .cache/newest"
@@ -102,7 +110,7 @@ docs: .venv/.docs ## the documents as a site, in site/
 
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
-	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --extra docs \
+	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --extra docs --extra ray \
 	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean

@@ -124,8 +124,10 @@ def _by_ray(work: Callable[[S], R], shards: Sequence[S]) -> Generator[R, None, N
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if not os.environ.get("RAY_ADDRESS"):
             options |= {"include_dashboard": False, "num_cpus": workers()}
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**options)
+            signal.signal(signal.SIGTERM, handler)  # Ray sets its own
         except ConnectionError as error:
             address = os.environ.get("RAY_ADDRESS")
             raise UserError(f"RAY_ADDRESS={address}: no cluster of Ray: {error}") from None
@@ -133,7 +135,8 @@ def _by_ray(work: Callable[[S], R], shards: Sequence[S]) -> Generator[R, None, N
     try:
         task = ray.remote(_in_ray).options(max_retries=RETRIES)
         # In a list a reference is passed on as such: a worker reads `work` one time, not with every task.
-        fixed = [ray.put(work)], uuid.uuid4().hex, str(Path.cwd())
+        # Pickled: arrays that Ray itself shares between processes are read-only.
+        fixed = [ray.put(pickle.dumps(work))], uuid.uuid4().hex, str(Path.cwd())
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         rest = iter(shards)
         running.extend(task.remote(*fixed, shard) for shard in islice(rest, ahead))
@@ -165,5 +168,5 @@ def _in_ray(reference: list[Any], token: str, folder: str, shard: Any) -> Any:
 
         os.chdir(folder)
         _kept.clear()
-        _kept[token] = ray.get(reference[0])
+        _kept[token] = pickle.loads(ray.get(reference[0]))
     return _kept[token](shard)

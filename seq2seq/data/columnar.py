@@ -6,7 +6,6 @@ that are not UTF-8 are reported row by row.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,23 +95,18 @@ def _arrow(path: Path) -> tuple[Any, Iterator[Any]]:
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[Any]:
-    """Columns of a Parquet file as Arrow tables, streamed by `datasets`."""
-    import datasets
-    import pyarrow.dataset as ds
+    """Columns of a Parquet file as Arrow tables, in bounded memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     _check_size(path)
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its log repeats its exceptions
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch, "corpus.parquet")  # a path without wildcards of the library
-        place.symlink_to(path.resolve())
-        options = {"data_files": str(place), "columns": columns, "batch_size": BATCH, "cache_dir": scratch}
-        # Buffered ahead, the whole file would come to be in memory.
-        options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
-        try:
-            stream = datasets.load_dataset("parquet", split="train", streaming=True, **options)
-            yield from stream.with_format("arrow").iter(BATCH)
-        except (OSError, ValueError) as error:
-            raise unreadable(path, error) from None
+    try:
+        # Buffered ahead, as `datasets` does, the whole file would come to be in memory.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(BATCH, columns=columns):
+                yield pa.Table.from_batches([batch])
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
 
 
 def _check_size(path: Path) -> None:

@@ -25,7 +25,6 @@ from seq2seq.data.words import WRITTEN_IN, script
 # The joiners U+200C and U+200D (Persian, Hindi, emoji) and U+180E (Mongolian) stay.
 INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
 
-
 LEAST_SPREAD = 1.0  # of lengths; 1.15 in Multi30k de-en and Tatoeba en-ru, less in a corpus of few phrases
 NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
 
@@ -86,17 +85,17 @@ def deviation(source: int, target: int, ratio: float) -> float:
 
 def garbage(source: str, target: str, params: Clean) -> bool:
     """The share of letters in a side's visible characters is below `min_letters`."""
-    return _few_letters(source, params.min_letters) or _few_letters(target, params.min_letters)
+    return quality.few_letters(source, params.min_letters) or quality.few_letters(target, params.min_letters)
 
 
 def source_script(source: str, target: str, params: Clean) -> bool:
     """The share of `source_script` in the source's letters is below `min_script`."""
-    return _other_script(source, params.source_script, params.min_script)
+    return quality.other_script(source, params.source_script, params.min_script)
 
 
 def target_script(source: str, target: str, params: Clean) -> bool:
     """The share of `target_script` in the target's letters is below `min_script`."""
-    return _other_script(target, params.target_script, params.min_script)
+    return quality.other_script(target, params.target_script, params.min_script)
 
 
 def identical(source: str, target: str, params: Clean) -> bool:
@@ -309,23 +308,3 @@ def _off(params: Clean) -> set[str]:
 def _all_scripts() -> set[str | None]:
     uncached = script.__wrapped__  # else a million letters would stay in memory
     return {uncached(chr(code)) for code in range(sys.maxunicode + 1)} | set(WRITTEN_IN)
-
-
-def _few_letters(text: str, least: float) -> bool:
-    visible = len(text) - text.count(" ")
-    # Most texts have enough letters in words without a mark: this is eight times faster than all letters.
-    if sum(map(len, filter(str.isalpha, text.split(" ")))) >= least * visible:
-        return False
-    if sum(map(str.isalpha, text)) >= least * visible:
-        return False
-    # Vowel signs and tone marks count as letters: they are half of the characters of Hindi or Thai.
-    letters = sum(c.isalpha() or unicodedata.category(c).startswith("M") for c in text)
-    return letters < least * visible
-
-
-def _other_script(text: str, wanted: str | None, least: float) -> bool:
-    if wanted is None:
-        return False
-    accepted = WRITTEN_IN.get(wanted, {wanted})
-    scripts = [found for found in map(script, text) if found is not None]
-    return sum(map(accepted.__contains__, scripts)) < least * len(scripts)
