@@ -57,7 +57,7 @@ def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
     Path("corpus.tsv").write_text(text, encoding="utf-8")
     sections = {
         "clean": {"contamination": "report", "min_letters": 0.0, "other_language": None},
-        "tokenize": {"vocabulary_size": 600},
+        "tokenize": {"vocabulary_size": 600, "min_coverage": None, "min_language_share": None},
     }
     base = with_source(LOCAL, path="corpus.tsv", source_language="de", target_language=language)
     checked = base.model_copy(
@@ -86,7 +86,9 @@ def test_sentences_rewritten_by_a_rule_are_counted_and_reported(tmp_path, monkey
     sentences = SCRIPTS["Han"][1]
     rows = "".join(f"{source}\t{target}\n" for source, target in corpus(sentences))
     Path("corpus.tsv").write_text(rows, encoding="utf-8")
-    folded = SHIPPED.tokenize.model_copy(update={"vocabulary_size": 500, "target_normalization": "nmt_nfkc"})
+    folded = SHIPPED.tokenize.model_copy(
+        update={"vocabulary_size": 500, "target_normalization": "nmt_nfkc", "min_coverage": None}
+    )
     lenient = SHIPPED.clean.model_copy(
         update={"contamination": "report", "min_letters": 0.0, "other_language": None}
     )
