@@ -173,8 +173,11 @@ def add_commands(commands: Any) -> None:
         help="bring params.yaml (or the recipe named) to the current format, its results unchanged",
     )
 
-    pin = commands.add_parser("pin", help="write a hub dataset's commit and file hashes into its pin")
+    pin = commands.add_parser("pin", help="write commit or URL, sizes and hashes of remote files into a pin")
     pin.add_argument("pin", type=Path, help="e.g. corpora/multi30k.yaml")
+
+    mirror = commands.add_parser("mirror", help="copy the remote corpora of params.yaml into a folder")
+    mirror.add_argument("folder", type=Path, help="read from it with CORPUS_MIRROR")
 
     translate = commands.add_parser(
         "translate",

@@ -19,7 +19,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.params import Ingest, Params, Source
 from seq2seq.common.progress import Progress, duration
-from seq2seq.data import grammar, hub, languages, manifest, moses
+from seq2seq.data import grammar, languages, manifest, moses, pins
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.data.held_out import HeldOut, training_pairs
 from seq2seq.data.reader import Reader, sampled, show
@@ -51,7 +51,7 @@ def _ingest(settings: Ingest, name: str) -> None:
         facts, rows = _write_grammar(source, settings, folder)
     else:
         needed = "test" if source.role == "evaluation" else "train"
-        corpus = _from_hub(path, needed) if "hub" in document else _from_disk(path, needed)
+        corpus = _from_pin(path, needed) if document else _from_disk(path, needed)
         write = _write_evaluation_set if source.role == "evaluation" else _write_files
         facts, rows = write(corpus, source, settings, folder)
     licence = source.licence if source.licence != manifest.UNKNOWN else facts.get("licence")
@@ -68,12 +68,12 @@ def _tag(language: str | None) -> str | None:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """The yaml at `path`, a grammar (it has rules) or a pin (it has hub); empty for a corpus."""
+    """The yaml at `path`, a grammar (it has rules) or a pin; empty for a corpus."""
     moses.check_path(path)
     if not path.exists():
         raise UserError(
             f"ingest.path: {path} does not exist; name a corpus (.jsonl, .csv, .tsv, .tmx, .parquet, or a "
-            "folder of them), a grammar, or a pin of a hub dataset such as corpora/multi30k.yaml"
+            "folder of them), a grammar, or a pin such as corpora/multi30k.yaml"
         )
     if path.suffix not in (".yaml", ".yml"):
         return {}
@@ -81,8 +81,8 @@ def _document(path: Path) -> dict[str, Any]:
         document = YAML(typ="safe").load(path)
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(document, dict) or not document.keys() & {"rules", "hub"}:
-        raise UserError(f"{path} is no grammar (no `rules`) and no pin of a hub dataset (no `hub`)")
+    if not isinstance(document, dict) or not document.keys() & {"rules", *pins.KEYS}:
+        raise UserError(f"{path} is no grammar (no `rules`) and no pin (no `hub`, `url` or `mtdata`)")
     return document
 
 
@@ -122,20 +122,22 @@ def _from_disk(path: Path, needed: str) -> Corpus:
     return Corpus({needed: [File(path.name, path)]}, {"kind": "file", "path": str(path)})
 
 
-def _from_hub(path: Path, needed: str) -> Corpus:
-    pin = hub.load(path)
-    copy = hub.fetch(path, pin)
+def _from_pin(path: Path, needed: str) -> Corpus:
+    copy, about, splits = pins.fetch(path)
     print(f"ingest: {copy.summary}")
     facts = {
-        "kind": "hub",
+        **about,
         "path": str(path),
-        "id": pin.hub,
-        "config": pin.config,
         "revision": copy.revision,
         "mirror": copy.mirror,
-        "licence": pin.licence or copy.licence,
+        "licence": copy.licence,
     }
-    return Corpus(map_to_our_splits(copy.files, pin.splits, pin.hub, needed), facts)
+    files = (
+        copy.files
+        if needed in copy.files or len(copy.files) > 1
+        else {needed: next(iter(copy.files.values()))}
+    )
+    return Corpus(map_to_our_splits(files, splits, about["id"], needed), facts)
 
 
 def _write_files(

@@ -1,13 +1,13 @@
-"""`seq2seq pin`: write a hub dataset's commit and file hashes into its pin."""
+"""`seq2seq pin`: write the commit of a hub dataset, or the URL of a catalogue, and file hashes into a pin."""
 
 from __future__ import annotations
 
 import argparse
 
 from seq2seq.commands.printing import show_changes
-from seq2seq.data import hub
+from seq2seq.data import pins
 
 
 def run(options: argparse.Namespace) -> None:
-    """Resolve a pin of a hub dataset to a commit and the hashes of its files."""
-    show_changes(hub.pin(options.pin), options.pin)
+    """Resolve a pin to what is published now, with sizes and hashes."""
+    show_changes(pins.pin(options.pin), options.pin)

@@ -11,47 +11,39 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field
 
 from seq2seq.common import params
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.masking import mask
+from seq2seq.data import mirror, pin_file
+from seq2seq.data.mirror import MIRROR, Copy
+from seq2seq.data.pin_file import FileName, Sha256, Size, is_inside
 from seq2seq.data.splits import File, find_splits
 
-MIRROR = "CORPUS_MIRROR"  # a folder with OWNER/NAME, used instead of the hub
 LIMIT = "SEQ2SEQ_HUB_SECONDS"  # the timeout of one attempt
 DEFAULT_LIMIT, MOST_SECONDS = 900.0, 1e6
 PREFLIGHT_SECONDS = 5.0
 WAITS = (1.0, 3.0)  # seconds before the second and the third attempt
 OWN_CACHE = Path(".cache")  # of this project; without HF_HOME the hub's files are below it
+CARD = "README.md"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "0",
     "HF_HUB_DISABLE_XET": "1",  # download over plain HTTP only
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
 }
-
-
-def _is_inside(name: str) -> str:
-    """The name of a file of a dataset; raises ValueError if it leads out of the dataset's folder."""
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "://" in name:
-        raise ValueError("a file's name leads out of the dataset: it must be a path below it")
-    return name
-
-
-FileName = Annotated[str, AfterValidator(_is_inside)]
 
 
 class Pin(BaseModel):
@@ -64,32 +56,42 @@ class Pin(BaseModel):
     revision: Annotated[str, Field(min_length=1)]
     licence: str | None = None
     splits: dict[Literal["train", "validation", "test"], str] = {}
-    files: dict[FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
-
-
-class Copy(NamedTuple):
-    """The local files of a pin; `revision` is None if a mirror cannot guarantee one."""
-
-    files: dict[str, list[File]]
-    revision: str | None
-    licence: str | None
-    mirror: bool
-    summary: str  # one line for the user
+    files: dict[FileName, Sha256] = {}
+    bytes: dict[FileName, Size] = {}
 
 
 def load(path: Path) -> Pin:
     """Read a pin; raises UserError."""
-    return _check(path, _read(path))
+    return _checked(path, pin_file.read(path))
 
 
 def fetch(path: Path, pin: Pin) -> Copy:
-    """The files of a pin, from CORPUS_MIRROR if it is set or else from the hub, their hashes checked.
+    """The files of a pin, from the hub or the mirror, compared with its hashes.
 
     Raises UserError for an unknown dataset, revision or split and for a wrong hash, TransientError if
     the hub does not answer.
     """
-    if mirror := os.environ.get(MIRROR):
-        return _from_mirror(path, pin, Path(mirror))
+    return mirror.choose(lambda folder: _from_mirror(path, pin, folder), lambda: _from_hub(path, pin))
+
+
+def fill_mirror(path: Path, pin: Pin, folder: Path) -> list[Path]:
+    """Copy the files of a pin from the hub into a mirror, with the dataset's card; returns their places."""
+    answer = _download(path, pin)
+    pairs = [(name, Path(place)) for files in answer["files"].values() for name, place in files]
+    files = {"all": [File(name, place) for name, place in pairs]}
+    pin_file.compare_hashes(path, pin.files, f"{pin.hub} at {answer['revision']}", files)
+    if answer["card"]:
+        pairs.append((CARD, Path(answer["card"])))
+    copied = []
+    for name, place in pairs:
+        target = folder / pin.hub / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(place, target)
+        copied.append(target)
+    return copied
+
+
+def _from_hub(path: Path, pin: Pin) -> Copy:
     answer = _download(path, pin)
     revision = answer["revision"]
     files = {
@@ -97,7 +99,7 @@ def fetch(path: Path, pin: Pin) -> Copy:
     }
     # Any other cache of the hub is shared with the user.
     ours = [p for p in map(Path, answer["fresh"]) if p.resolve().is_relative_to(OWN_CACHE.resolve())]
-    checked = _check_hashes(path, pin, f"{pin.hub} at {revision}", files, ours)
+    checked = pin_file.compare_hashes(path, pin.files, f"{pin.hub} at {revision}", files, ours)
     moving = "" if pin.revision == revision else f" (now {pin.revision})"
     summary = f"{pin.hub} at {revision}{moving} from the hub"
     summary += f", {checked} files as pinned" if checked else ""
@@ -111,52 +113,35 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
 
     Comments stay. Returns the changes as (key, before, after). Raises as `fetch` does.
     """
-    document = _read(path)
-    old = _check(path, document)
+    document = pin_file.read(path)
+    old = _checked(path, document)
     answer = _download(path, old)
-    files = {name: sha256(Path(place)) for files in answer["files"].values() for name, place in files}
+    places = {name: Path(place) for files in answer["files"].values() for name, place in sorted(files)}
+    files = {name: sha256(place) for name, place in sorted(places.items())}
+    sizes = {name: place.stat().st_size for name, place in sorted(places.items())}
     changes: list[tuple[str, Any, Any]] = [("revision", old.revision, answer["revision"])]
-    for name in sorted(files.keys() | old.files.keys()):
-        changes.append((f"files.{name}", old.files.get(name), files.get(name)))
+    for key, before, after in (("files", old.files, files), ("bytes", old.bytes, sizes)):
+        changes += [(f"{key}.{n}", before.get(n), after.get(n)) for n in sorted(after.keys() | before.keys())]
     changes = [(key, before, after) for key, before, after in changes if before != after]
-    document["revision"], document["files"] = answer["revision"], dict(sorted(files.items()))
+    document["revision"], document["files"], document["bytes"] = answer["revision"], files, sizes
     if changes:
         params.write(document, path)
     return changes
 
 
-def _read(path: Path) -> Any:
-    try:
-        return params.round_trip_yaml().load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; a pin is a file such as corpora/multi30k.yaml") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+def _checked(path: Path, document: Any) -> Pin:
+    needs = "it needs `hub: owner/name` and `revision` (a commit or a branch), and may have config, licence, "
+    return pin_file.checked(path, document, Pin, f"{needs}splits, files and bytes")
 
 
-def _check(path: Path, document: Any) -> Pin:
-    if not isinstance(document, Mapping):
-        raise UserError(f"{path} is no pin: it needs the keys hub and revision")
-    try:
-        return Pin.model_validate(document)
-    except ValidationError as error:
-        problems = "\n".join(
-            f"  {'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()
-        )
-        raise UserError(
-            f"{path} is no pin of a hub dataset:\n{problems}\n  it needs `hub: owner/name` and `revision` "
-            "(a commit or a branch), and may have config, licence, splits and files"
-        ) from None
-
-
-def _from_mirror(path: Path, pin: Pin, mirror: Path) -> Copy:
-    folder = mirror / pin.hub  # two names, neither with a dot in front
+def _from_mirror(path: Path, pin: Pin, place: Path) -> Copy:
+    folder = place / pin.hub  # two names, neither with a dot in front
     if not folder.is_dir():
-        raise UserError(f"{MIRROR}={mirror} has no {pin.hub}; put it there, or unset {MIRROR}")
+        raise UserError(f"{MIRROR}={place} has no {pin.hub}; put it there, or unset {MIRROR}")
     files = find_splits(folder, pin.config)
-    checked = _check_hashes(path, pin, str(folder), files)
+    checked = pin_file.compare_hashes(path, pin.files, str(folder), files)
     pinned = bool(checked and COMMIT.fullmatch(pin.revision))
-    summary = f"{pin.hub} from the mirror {mirror}, not from the hub; " + (
+    summary = f"{pin.hub} from the mirror {place}, not from the hub; " + (
         f"{checked} files as pinned" if checked else f"{path} has no hashes to check them against"
     )
     return Copy(files, pin.revision if pinned else None, _licence(folder), mirror=True, summary=summary)
@@ -167,7 +152,7 @@ def _licence(folder: Path) -> str | None:
     import huggingface_hub
     from yaml import YAMLError  # type: ignore[import-untyped]
 
-    card = folder / "README.md"
+    card = folder / CARD
     try:
         return named(huggingface_hub.DatasetCard.load(card).data.get("license")) if card.is_file() else None
     except (ValueError, YAMLError):  # files with a faulty card are still used
@@ -177,37 +162,6 @@ def _licence(folder: Path) -> str | None:
 def named(licence: Any) -> str | None:
     """A card's licence, which may be a list of several."""
     return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence) if licence else None
-
-
-def _check_hashes(
-    path: Path, pin: Pin, where: str, files: Mapping[str, list[File]], ours: Collection[Path] = ()
-) -> int:
-    """The number of files whose hash was compared, 0 if the pin has none; raises UserError.
-
-    A wrong file is removed only if it is one of `ours`, downloaded by this run into a folder of the project.
-    """
-    if not pin.files:
-        return 0
-    everything = {file.name: file.path for split in files.values() for file in split}
-    if differing := everything.keys() ^ pin.files.keys():
-        raise UserError(
-            f"{where} and {path} do not name the same files: {', '.join(sorted(differing))}\n"
-            f"  if the change is meant, renew the pin: seq2seq pin {path}"
-        )
-    for name, place in everything.items():
-        found = sha256(place)
-        if found != pin.files[name]:
-            remedy = f"remove {place.resolve()} and run again"
-            if place in ours:  # else the next run would use the same bytes
-                place.resolve().unlink()
-                place.unlink(missing_ok=True)
-                remedy = "run again, which downloads it again"
-            raise UserError(
-                f"{where}: {name} has sha256 {found},\n  but {path} pins {pin.files[name]}\n"
-                f"  if the change is meant, renew the pin: seq2seq pin {path}\n"
-                f"  if the file is damaged, {remedy}"
-            )
-    return len(everything)
 
 
 def _limit() -> float:
@@ -271,6 +225,7 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
         # Preflight: the library's own requests wait for minutes if the hub does not answer.
         info = huggingface_hub.HfApi().dataset_info(hub, revision=revision, timeout=PREFLIGHT_SECONDS)
         files, fresh = _download_files(hub, request["config"], str(info.sha))
+        card = _card(hub, str(info.sha)) if any(s.rfilename == CARD for s in info.siblings or ()) else None
     except errors.GatedRepoError:
         return {"user": f"{hub} is gated: accept its terms on the hub, and set HF_TOKEN"}
     except errors.RepositoryNotFoundError:
@@ -283,7 +238,7 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         return _classify(error)
     licence = info.card_data.get("license") if info.card_data else None
-    return {"revision": info.sha, "files": files, "fresh": fresh, "licence": named(licence)}
+    return {"revision": info.sha, "files": files, "fresh": fresh, "licence": named(licence), "card": card}
 
 
 def _download_files(
@@ -299,12 +254,19 @@ def _download_files(
     files: dict[str, list[tuple[str, str]]] = {}
     fresh = []
     for split, found in builder.config.data_files.items():
-        for name in sorted(_is_inside(str(file).removeprefix(prefix)) for file in found):
+        for name in sorted(is_inside(str(file).removeprefix(prefix)) for file in found):
             cached = huggingface_hub.try_to_load_from_cache(hub, name, repo_type="dataset", revision=commit)
             place = huggingface_hub.hf_hub_download(hub, name, repo_type="dataset", revision=commit)
             fresh += [] if isinstance(cached, str) else [place]
             files.setdefault(str(split), []).append((name, place))
     return files, fresh
+
+
+def _card(hub: str, commit: str) -> str:
+    """The path of the dataset's card, which names its licence and its splits."""
+    import huggingface_hub
+
+    return str(huggingface_hub.hf_hub_download(hub, CARD, repo_type="dataset", revision=commit))
 
 
 def _classify(error: Exception) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from seq2seq.__main__ import main
 from seq2seq.commands import translate
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
-from seq2seq.data import hub
+from seq2seq.data import pins
 from seq2seq.inference.translation import Translation
 from seq2seq.tracking import promotions, registry
 from tests.support.projects import ROOT
@@ -234,7 +234,7 @@ def test_use_needs_something_to_use(project, capsys):
 
 
 def test_pin_prints_changes(monkeypatch, capsys):
-    monkeypatch.setattr(hub, "pin", lambda path: [("revision", "main", "0" * 40)])
+    monkeypatch.setattr(pins, "pin", lambda path: [("revision", "main", "0" * 40)])
     assert main(["pin", "corpora/x.yaml"]) == 0
     assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"
 

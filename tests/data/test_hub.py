@@ -202,8 +202,8 @@ def test_a_mirror_cannot_refer_to_other_folders(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "pin.yaml is no pin: it needs the keys hub and revision"),
-        ("hub: a/b\n", "pin.yaml is no pin of a hub dataset:\n  revision: "),
+        ("[]", "pin.yaml is no pin of a remote corpus:"),
+        ("hub: a/b\n", "pin.yaml is no pin of a remote corpus:\n  revision: "),
         ("hub: a/b\nrevision: main\nrevison: x\n", "  revison: 'x': Extra inputs are not permitted"),
         ("hub: a/b\nrevision: main\nsplits: {dev: x}\n", "  splits.dev.[key]: 'dev'"),
         ("hub: a/b\nrevision: main\nfiles: {a: b}\n", "  files.a: 'b': "),

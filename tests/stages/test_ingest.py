@@ -279,7 +279,7 @@ def test_far_too_many_malformed_rows_stop_at_once():
         ("x.yaml", "a: 1\n", "x.yaml is no grammar (no `rules`) and no pin"),
         ("x.yaml", "a: [\n", "x.yaml is not valid YAML: "),
         ("x.yaml", "start: S\nrules: {}\n", "x.yaml: no key"),
-        ("x.yaml", "hub: name\nrevision: main\n", "x.yaml is no pin of a hub dataset:\n  hub: 'name'"),
+        ("x.yaml", "hub: name\nrevision: main\n", "x.yaml is no pin of a remote corpus:\n  hub: 'name'"),
         ("x.tsv", "a\tb\n", "x.tsv is too small to make a validation split"),
         ("x.tsv", "de\ten\n", "the train split of x.tsv has no pairs"),
         ("x.foo", "a\tb\n", "x.foo: unknown kind of file"),
