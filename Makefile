@@ -110,8 +110,8 @@ docs: .venv/.docs ## the documents as a site, in site/
 
 .PHONY: lock
 lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU and CUDA, all Pythons)
-	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --extra docs --extra ray \
-	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
+	@UV_FIND_LINKS= $(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --extra docs \
+	  --extra ray --extra opusfilter --extra mtdata --no-annotate --custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 .PHONY: clean
 clean: ## remove what runs have written (your own files, registry, DVC's cache, environment, clones of schedules stay)
