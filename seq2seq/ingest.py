@@ -45,6 +45,8 @@ def ingest(params: Params, name: str | None = None) -> None:
 def _ingest(settings: Ingest, name: str) -> None:
     began = time.monotonic()
     source = settings.sources[name]
+    if len(settings.sources) > 1:
+        print(f"ingest: source {name}")
     path, folder = Path(source.path), paths.RAW / name
     document = _document(path)
     if "rules" in document:
