@@ -26,7 +26,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from benchmarks.ablation_chart import Panel, comparison_chart
-from seq2seq.common import disk, environment, params, paths, processes, recipes
+from seq2seq.common import disk, environment, params, paths, processes, recipes, schema
 from seq2seq.common.dag import CHATTER
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client
@@ -34,7 +34,7 @@ from seq2seq.tracking import client
 FOLDER = Path(".cache/compare")
 FIGURE = FOLDER / "attention.svg"
 FORMATS = (".png", ".pdf", ".svg")  # of the figure
-KINDS = get_args(params.Train.model_fields["attention"].annotation)
+KINDS = get_args(schema.Train.model_fields["attention"].annotation)
 COPIED = (Path("seq2seq"), Path("dvc.yaml"), Path(".dvc/config"), Path(".dvcignore"))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seq2seq.common import environment, params, recipes
+from seq2seq.common import environment, params, recipes, schema
 from seq2seq.common.device import choose_device
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.progress import Progress
@@ -141,7 +141,7 @@ def plant(pairs: Sequence[Pair], each: int, seed: int) -> tuple[list[Pair], list
 def find(
     noisy: Sequence[Pair],
     kinds: Sequence[str],
-    clean: params.Clean,
+    clean: schema.Clean,
     sides: Direction,
     improbable: Iterable[bool] = (),  # of each pair: its score is below the threshold
 ) -> dict[str, Counter[str]]:
@@ -180,7 +180,7 @@ def table(found: dict[str, Counter[str]]) -> list[str]:
     return lines
 
 
-def score(folder: Path, noisy: Sequence[Pair], clean: params.Clean) -> scores.Values:
+def score(folder: Path, noisy: Sequence[Pair], clean: schema.Clean) -> scores.Values:
     """The score of each tidied pair by the model of a folder."""
     scorer = PairScorer.from_folder(folder, choose_device("score"))
     found = []
@@ -207,7 +207,7 @@ def score_table(values: scores.Values, kinds: Sequence[str]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
-def settings(recipe: str, overrides: Sequence[str]) -> params.Clean:
+def settings(recipe: str, overrides: Sequence[str]) -> schema.Clean:
     """The `clean` section of a recipe with overrides."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(recipes.recipe_path(recipe, ROOT / "recipes"), folder))

@@ -63,7 +63,14 @@ def clean() -> list[tuple[Path, str]]:
         left.append((ours.pop(), "it holds records that wait for MLflow"))
     for path in ours:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    for folder in ("data", paths.REPORTS, paths.CHECKPOINTS / "clean", paths.CHECKPOINTS, ".cache"):
+    for folder in (
+        paths.RAW,
+        "data",
+        paths.REPORTS,
+        paths.CHECKPOINTS / "clean",
+        paths.CHECKPOINTS,
+        ".cache",
+    ):
         with suppress(OSError):  # missing, or somebody's files are in it
             Path(folder).rmdir()
     return left

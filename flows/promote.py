@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from flows import console, locks, verdict_files
 from flows.dvc_runner import call
 from flows.verdict import Verdict
-from seq2seq.common import environment, masking, params, paths
+from seq2seq.common import environment, masking, params, paths, schema
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.gate import policy
@@ -166,7 +166,7 @@ def _previous_verdict(version: Version) -> tuple[str | None, str | None]:
 
 
 def _cached_verdict(
-    candidates: Candidates, current: params.Params, force: str | None
+    candidates: Candidates, current: schema.Params, force: str | None
 ) -> tuple[str, str] | None:
     """The verdict, and its reason, that needs no evidence; None if there is none."""
     challenger, champion = candidates
@@ -188,7 +188,7 @@ def _cached_verdict(
     return (given, challenger.tags[promotions.REASON]) if same else None
 
 
-def _verdict_key(candidates: Candidates, current: params.Params) -> str:
+def _verdict_key(candidates: Candidates, current: schema.Params) -> str:
     """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores, who judges."""
     inputs = [candidates.champion_version, current.promote.model_dump()]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
@@ -213,7 +213,7 @@ def _verdict_code() -> Iterator[Path]:
 
 
 def _judge(
-    evidence: dict[str, Any], current: params.Params, force: str | None
+    evidence: dict[str, Any], current: schema.Params, force: str | None
 ) -> tuple[str, str, tuple[policy.Criterion, ...]]:
     """Verdict, reason, criteria; raises UserError for what nobody may force."""
     judgement = policy.judge(evidence, current.promote)

@@ -17,7 +17,7 @@ from prefect.runtime import deployment
 from flows import alerts, locks, pipeline, summary
 from flows.checkout import check_fits, check_out, share_cache
 from flows.dvc_runner import Outcome
-from seq2seq.common import environment, params
+from seq2seq.common import environment, params, schema
 from seq2seq.common.errors import UserError
 from seq2seq.tracking import client
 
@@ -72,7 +72,7 @@ def retrain(
             os.chdir(project)
 
 
-def _params(ref: str, commit: str) -> params.Params:
+def _params(ref: str, commit: str) -> schema.Params:
     """The clone's parameters; an error names the commit, whose file is not the one that people see."""
     try:
         return params.load()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from flows import console, locks, summary
 from flows.dvc_runner import clear_stale_locks
 from flows.prefect_server import PrivateServer, check_answering, is_configured
-from seq2seq.common import dag, params, paths, recipes
+from seq2seq.common import dag, params, paths, recipes, schema
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
@@ -74,7 +74,7 @@ def dry(options: argparse.Namespace, display: console.Console) -> int:
     return Exit.DONE
 
 
-def plan(options: argparse.Namespace) -> tuple[params.Params, Changes, list[dag.Node]]:
+def plan(options: argparse.Namespace) -> tuple[schema.Params, Changes, list[dag.Node]]:
     """The parameters a run would have, what changes in them, and its nodes; writes nothing."""
     if not paths.PARAMS.is_file():
         raise UserError(f"{paths.PARAMS} is missing: run from the project's root folder")
@@ -89,7 +89,7 @@ def plan(options: argparse.Namespace) -> tuple[params.Params, Changes, list[dag.
     return wanted, changes, dag.select(nodes, options.until, options.force)
 
 
-def _announce(display: console.Console, current: params.Params, changes: Changes) -> None:
+def _announce(display: console.Console, current: schema.Params, changes: Changes) -> None:
     display.print(summary.first_line(current))
     for key, before, after in changes:
         display.print(f"  {key}: {params.show(before)} -> {params.show(after)}")

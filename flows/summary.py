@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.common import masking, paths, workspace
-from seq2seq.common.params import Params
+from seq2seq.common.schema import Params
 from seq2seq.tracking import client
 
 WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion

@@ -26,8 +26,8 @@ import numpy as np
 import pyarrow as pa
 
 from seq2seq.common import acceptance, paths, shards
-from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Clean, Params
 from seq2seq.data import (
     clean_limits,
     cleaning,
@@ -91,7 +91,10 @@ def clean(params: Params) -> None:
     _clean_shards(parts, Cleaner(of_source, chosen, log, scored, REASONS, work))
     train, by_source = _merge(parts, work, log)
     weights = {entry.name: entry.weight for entry in mixture.sources}
-    written = write_tables(paths.CORPUS, "train", _without_duplicates(parts, work, train, by_source, weights))
+    values = scores.read(paths.SCORED) if params.clean.keep == "best_scored" else None
+    written = write_tables(
+        paths.CORPUS, "train", _without_duplicates(parts, work, train, by_source, weights, values)
+    )
     found = log.report(params.clean.contamination)
     _report(train, by_source, tallies, found, of_source)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -212,13 +215,18 @@ def _without_duplicates(
     train: Tally,
     by_source: Mapping[str, Tally],
     weights: Mapping[str, float],
+    values: scores.Values | None,
 ) -> Iterator[pa.Table]:
     """The pairs of finished shards without duplicates, in order and by the weights of their sources.
 
-    Counts the duplicates, and the pairs rewritten.
+    Of duplicates the first is kept, or with `values`, the scores of all rows, the best. Counts them, and
+    the pairs rewritten.
     """
     digests = (cleaning.digests(shard, work) for shard in parts)
-    repeated = duplicates.find(digests, train.kept(), work / "digests")
+    best = None
+    if values is not None:
+        best = (values[cleaning.kept_pairs(shard, work).column("row").to_numpy()] for shard in parts)
+    repeated = duplicates.find(digests, train.kept(), work / "digests", best)
     place = 0
     for shard in parts:
         table = cleaning.kept_pairs(shard, work)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 from seq2seq.common import paths
 from seq2seq.common.device import choose_device, keep_freed_memory
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Evaluate, Params
 from seq2seq.data import contamination, direction, words
 from seq2seq.data.corpus import Pair, count_pairs, evaluation_sets, read_split
 from seq2seq.evaluation import alignment, bleu_tokenizer, plots, scores, slices

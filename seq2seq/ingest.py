@@ -17,8 +17,8 @@ from ruamel.yaml.error import YAMLError
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
-from seq2seq.common.params import Ingest, Params, Source
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Ingest, Params, Source
 from seq2seq.data import grammar, languages, manifest, moses, pins
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.data.held_out import HeldOut, training_pairs

@@ -14,8 +14,8 @@ from typing import Any
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
-from seq2seq.common.params import Ingest, Params
 from seq2seq.common.progress import duration
+from seq2seq.common.schema import Ingest, Params
 from seq2seq.data import direction, held_out, manifest
 from seq2seq.data.corpus import read_split, split_path, write_split
 from seq2seq.data.direction import Direction, Side

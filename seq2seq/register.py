@@ -20,8 +20,8 @@ import torch
 
 from seq2seq.common import paths, workspace
 from seq2seq.common.errors import TransientError, UserError
-from seq2seq.common.params import Params
 from seq2seq.common.progress import duration
+from seq2seq.common.schema import Params
 from seq2seq.data import direction
 from seq2seq.gate import isolated
 from seq2seq.inference import packaging

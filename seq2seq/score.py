@@ -22,8 +22,8 @@ import numpy as np
 
 from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Clean, Params
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Clean, Params
 from seq2seq.data import direction, filters, manifest, scores
 from seq2seq.data.corpus import Pair
 from seq2seq.data.manifest import Manifest

@@ -17,9 +17,9 @@ from typing import Any
 
 from seq2seq.common import acceptance, paths
 from seq2seq.common.errors import Figure, QualityError, UserError
-from seq2seq.common.params import Params
-from seq2seq.common.params import Tokenize as Settings
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Params
+from seq2seq.common.schema import Tokenize as Settings
 from seq2seq.data import direction, profile, words
 from seq2seq.data.corpus import Pair, count_pairs, read_split
 from seq2seq.data.tokens import TokenWriter

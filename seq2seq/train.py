@@ -21,10 +21,10 @@ from torch import Tensor
 from seq2seq.common import acceptance, paths
 from seq2seq.common.device import choose_device, keep_freed_memory, wants_graphs
 from seq2seq.common.errors import QualityError, UserError
-from seq2seq.common.params import Params
-from seq2seq.common.params import Train as Settings
 from seq2seq.common.processes import stop_requested
 from seq2seq.common.progress import Progress, duration
+from seq2seq.common.schema import Params
+from seq2seq.common.schema import Train as Settings
 from seq2seq.common.threads import Neighbours, keep_threads
 from seq2seq.data import direction
 from seq2seq.data.tokens import TokenSplit

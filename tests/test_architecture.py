@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from flows.__main__ import parser
 from seq2seq.__main__ import STAGES
-from seq2seq.common import params, paths
+from seq2seq.common import paths, schema
 from seq2seq.common.exits import Exit
 from seq2seq.inference import packaging
 from tests.support.code import DECIDES_NOTHING
@@ -118,8 +118,8 @@ def test_only_the_command_line_imports_by_a_string_and_only_downwards():
 
 def test_one_name_everywhere():
     # Promotion acts on the world: its policy is a section, and it is a flow.
-    assert [*DAG, "promote"] == [*STAGES, "promote"] == list(params.SECTIONS)
-    assert ["format", *params.SECTIONS] == list(params.Params.model_fields)
+    assert [*DAG, "promote"] == [*STAGES, "promote"] == list(schema.SECTIONS)
+    assert ["format", *schema.SECTIONS] == list(schema.Params.model_fields)
     assert "promote" in FLOWS
     for stage, declared in DAG.items():
         parts = " ${key}" * (stage == "ingest")
@@ -141,7 +141,7 @@ def test_the_code_deps_of_a_stage_are_its_imports(stage):
 
 @pytest.mark.parametrize("stage", DAG)
 def test_a_stage_declares_the_parameters_it_uses(stage):
-    sections = "|".join(params.SECTIONS)
+    sections = "|".join(schema.SECTIONS)
     used = set(re.findall(rf"params\.({sections})\b", MODULES[stage].read_text("utf-8")))
     assert used == {name.split(".")[0] for name in DAG[stage]["params"]}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seq2seq.commands.printing import show
-from seq2seq.common import dag, params, paths, workspace
+from seq2seq.common import dag, params, paths, schema, workspace
 
 TRAINS = "train"  # the stage that keeps checkpoints
 DIGITS = 7  # of a hash, shown
@@ -89,7 +89,7 @@ def _format(change: Mapping[str, Any]) -> str:
     return text
 
 
-def _checkpoint(checked: params.Params, step: dag.Step) -> dict[str, Any] | None:
+def _checkpoint(checked: schema.Params, step: dag.Step) -> dict[str, Any] | None:
     """The checkpoint that a training will continue from; None if there is none, or this is not certain."""
     any_kept = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
     if step.node.name != TRAINS or step.outcome != dag.RUN or step.after or not any_kept:

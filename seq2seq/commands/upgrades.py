@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml.comments import CommentedMap
 
-from seq2seq.common import params, recipes
+from seq2seq.common import params, recipes, schema
 from seq2seq.common.params import FORMAT
 from seq2seq.common.recipes import MISSING
 
@@ -135,6 +135,7 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
             "score", "min_log_probability", None, "pairs below are dropped: mean per target token, in nats"
         ),
         Added("score", "worst_share", None, "likewise, this share of the pairs, with the lowest scores"),
+        Added("clean", "keep", "first", "of duplicates: first | best_scored"),
         Added("clean", "by_source", {}, "values of filters for the pairs of one source"),
         Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
     ),
@@ -165,7 +166,7 @@ def upgrade(path: Path) -> list[tuple[str, Any, Any]]:
     document = params.read_document(path)
     found = document.get("format", 1)
     later = {name for added in SECTIONS.values() for name, _ in added}
-    whole = params.SECTIONS.keys() - later <= document.keys()
+    whole = schema.SECTIONS.keys() - later <= document.keys()
     if not isinstance(found, int) or found >= FORMAT:
         if whole:
             params.check(document, path)
@@ -218,7 +219,7 @@ def _take(
 
 def _place(step: Added, section: CommentedMap) -> int:
     """The position of a key by the schema: after the last present key that precedes it."""
-    order = list(params.SECTIONS[step.section].model_fields)
+    order = list(schema.SECTIONS[step.section].model_fields)
     if step.key not in order:  # a later step moves it
         return len(section)
     earlier = set(order[: order.index(step.key)])

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from ruamel.yaml.error import YAMLError
 
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, schema
 from seq2seq.common.params import ParamsError
 
 MISSING = "(missing)"  # the value before of an added key, and after of a removed one
@@ -110,7 +110,7 @@ def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
 def _of_source(document: Mapping[str, Any], parts: list[str], origin: str) -> list[str]:
     """`ingest.sources.NAME.KEY` for the short `ingest.KEY` of the only source to train on."""
     section, key = parts[:2]
-    if section != "ingest" or len(parts) > 2 or key not in params.Source.model_fields:
+    if section != "ingest" or len(parts) > 2 or key not in schema.Source.model_fields:
         return parts
     sources = document["ingest"]["sources"]
     names = [name for name, source in sources.items() if source.get("role", "train") == "train"]
@@ -155,9 +155,9 @@ def _kinds(parts: list[str]) -> set[Any]:
     if parts[:2] == ["ingest", "sources"] and len(parts) > 2:
         if len(parts) == 3:  # a path, or null
             return {str, type(None)}
-        field = params.Source.model_fields.get(parts[3])
+        field = schema.Source.model_fields.get(parts[3])
     else:
-        section: Any = params.Params.model_fields.get(parts[0])
+        section: Any = schema.Params.model_fields.get(parts[0])
         field = getattr(section and section.annotation, "model_fields", {}).get(parts[1])
 
     def inner(kind: Any) -> set[Any]:

@@ -21,7 +21,8 @@ from typing import Any
 
 from seq2seq.common import integrity, params, paths
 from seq2seq.common.masking import mask
-from seq2seq.common.params import Params, ParamsError, flatten
+from seq2seq.common.params import ParamsError, flatten
+from seq2seq.common.schema import Params
 
 UNKNOWN, NONE = "unknown", "none"  # in a tag, which must not be empty
 LOCK = Path("dvc.lock")

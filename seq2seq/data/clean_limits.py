@@ -11,7 +11,7 @@ from typing import Any
 
 from seq2seq.common import paths
 from seq2seq.common.errors import Figure, QualityError, UserError
-from seq2seq.common.params import Clean
+from seq2seq.common.schema import Clean
 from seq2seq.data import contamination_log, filters, scores
 from seq2seq.data.cleaning import Tally
 from seq2seq.data.contamination_log import EXACT, NEAR, shown

@@ -1,4 +1,4 @@
-"""Finds repeated digests in a list that may be longer than memory: of equal ones the first is kept.
+"""Finds repeated digests in a list that may be longer than memory: of equal ones the first, or best, is kept.
 
 Why: a set of all digests of 10^8 pairs takes 10 GB. Digests are written to partitions by their highest bits,
 so that equal ones meet in one, and each partition is sorted alone. Memory holds one partition, and a bit for
@@ -7,7 +7,7 @@ each digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import numpy.typing as npt
 ENTRIES = 2**20  # of a partition, about; sorting takes some 60 MB
 MOST_BITS = 8  # of the number of a partition: so many files are open
 MULTIPLIER = 0x9E3779B97F4A7C15  # odd, of Fibonacci hashing (Knuth, volume 3, section 6.4)
-ENTRY = np.dtype([("digest", "<u8"), ("place", "<i8")])
+ENTRY = np.dtype([("digest", "<u8"), ("place", "<i8"), ("score", "<f4")])
 
 Digests = npt.NDArray[np.uint64]
+Scores = npt.NDArray[np.float32]
 
 
 class Repeated:
@@ -41,46 +42,65 @@ class Repeated:
         return bits[start - begin : stop - begin].astype(np.bool_)
 
 
-def find(parts: Iterable[Digests], count: int, folder: Path) -> Repeated:
-    """The repeated places of `count` digests, given in parts; `folder` holds the partitions meanwhile."""
+def find(
+    parts: Iterable[Digests], count: int, folder: Path, scores: Iterable[Scores] | None = None
+) -> Repeated:
+    """The places of `count` digests, given in parts, that repeat one that is kept.
+
+    Kept is the first of equal ones, or with `scores`, in the same parts, the first with the highest score.
+    `folder` holds the partitions meanwhile.
+    """
     repeated = Repeated(count)
     bits = min(MOST_BITS, max(0, (count - 1) // ENTRIES).bit_length())
+    entries = _entries(parts, scores)
     if bits == 0:
-        every = np.concatenate([np.zeros(0, np.uint64), *parts])
-        repeated.add(_later(every, np.arange(len(every), dtype=np.int64)))
+        repeated.add(_other(np.concatenate([np.zeros(0, ENTRY), *entries])))
         return repeated
     folder.mkdir(parents=True, exist_ok=True)
     files = [(folder / f"digests.{number:03}").open("wb") for number in range(2**bits)]
     try:
-        _divide(parts, bits, files)
+        _divide(entries, bits, files)
     finally:
         for file in files:
             file.close()
     for file in files:
-        entries = np.fromfile(file.name, ENTRY)
-        repeated.add(_later(entries["digest"], entries["place"]))
+        repeated.add(_other(np.fromfile(file.name, ENTRY)))
         Path(file.name).unlink()
     return repeated
 
 
-def _divide(parts: Iterable[Digests], bits: int, files: list[BufferedWriter]) -> None:
+def _entries(parts: Iterable[Digests], scores: Iterable[Scores] | None) -> Iterator[npt.NDArray[np.void]]:
     place = 0
+    given = iter(scores) if scores is not None else None
     for part in parts:
-        numbers = part >> np.uint64(64 - bits)
+        entries = np.zeros(len(part), ENTRY)
+        entries["digest"], entries["place"] = part, np.arange(place, place + len(part))
+        if given is not None:
+            entries["score"] = np.nan_to_num(next(given), nan=-np.inf)  # a pair without a score is the worst
+        place += len(part)
+        yield entries
+
+
+def _divide(parts: Iterable[npt.NDArray[np.void]], bits: int, files: list[BufferedWriter]) -> None:
+    for part in parts:
+        numbers = part["digest"] >> np.uint64(64 - bits)
         order = np.argsort(numbers, kind="stable")
-        entries = np.empty(len(part), ENTRY)
-        entries["digest"], entries["place"] = part[order], place + order
         edges = np.searchsorted(numbers[order], np.arange(2**bits + 1, dtype=np.uint64))
+        entries = part[order]
         for number, file in enumerate(files):
             entries[edges[number] : edges[number + 1]].tofile(file)
-        place += len(part)
 
 
-def _later(digests: Digests, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The places, which ascend, whose digest stands at a smaller place too."""
-    order = np.argsort(digests, kind="stable")
-    inorder = digests[order]
-    found: npt.NDArray[np.int64] = places[order[1:][inorder[1:] == inorder[:-1]]]
+def _other(entries: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """The places of entries, which ascend, whose digest is that of a better, or equal and earlier, entry."""
+    scored = entries["score"].any()
+    order = (
+        np.lexsort((-entries["score"], entries["digest"]))  # stable: of equal ones the earlier comes first
+        if scored
+        else np.argsort(entries["digest"], kind="stable")
+    )
+    inorder = entries["digest"][order]
+    found: npt.NDArray[np.int64] = entries["place"][order[1:][inorder[1:] == inorder[:-1]]]
     return found
 
 

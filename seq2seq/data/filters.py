@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Clean
+from seq2seq.common.schema import Clean
 from seq2seq.data import opus, quality
 from seq2seq.data.corpus import NEEDLESS, Pair, digest
 from seq2seq.data.direction import Direction

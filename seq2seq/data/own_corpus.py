@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import ParamsError, Source, read_document
+from seq2seq.common.params import ParamsError, read_document
+from seq2seq.common.schema import Source
 from seq2seq.data import languages, moses
 from seq2seq.data.memories import Languages
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Source
 from seq2seq.common.progress import Progress
+from seq2seq.common.schema import Source
 from seq2seq.data import formats
 from seq2seq.data.corpus import Pair
 from seq2seq.data.rows import Malformed, Repeated, Table, cut

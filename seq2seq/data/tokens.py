@@ -5,6 +5,7 @@ Why: training opens two million pairs as fast as two thousand, and reads only th
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class TokenWriter:
         self._files = {
             side: path.with_suffix(f".{side}.ids").open("wb") for side, path in self._paths.items()
         }
-        self._lengths: dict[str, list[int]] = {side: [] for side in SIDES}
+        self._lengths = {side: array("I") for side in SIDES}  # four bytes each
 
     def append(self, side: str, sentences: Iterable[list[int]]) -> None:
         """Add sentences to one side; in the end both sides must have equally many."""
@@ -42,7 +43,8 @@ class TokenWriter:
     def __exit__(self, *exception: object) -> None:
         for side, path in self._paths.items():
             self._files[side].close()
-            offsets = np.concatenate([[0], np.cumsum(self._lengths[side], dtype=np.int64)])
+            offsets = np.zeros(len(self._lengths[side]) + 1, np.int64)
+            np.cumsum(np.frombuffer(self._lengths[side], np.uintc), out=offsets[1:])
             np.save(path.with_suffix(f".{side}.offsets.npy"), offsets)
 
 

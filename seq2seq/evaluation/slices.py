@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from seq2seq.common.params import Evaluate
+from seq2seq.common.schema import Evaluate
 from seq2seq.data import words
 from seq2seq.data.corpus import Pair
 from seq2seq.evaluation import scores

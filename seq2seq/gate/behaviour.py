@@ -18,7 +18,8 @@ from pydantic import ValidationError, field_validator, model_validator
 from ruamel.yaml.error import YAMLError
 
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Seed, round_trip_yaml
+from seq2seq.common.params import round_trip_yaml
+from seq2seq.common.schema import Seed
 from seq2seq.data.corpus import Pair
 from seq2seq.gate.checks import AnyCheck, Case, Check, Strict
 

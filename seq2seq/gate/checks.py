@@ -17,7 +17,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from seq2seq.common.params import Positive, Share
+from seq2seq.common.schema import Positive, Share
 from seq2seq.data import words
 from seq2seq.data.corpus import Pair, normalise
 from seq2seq.evaluation.scores import sentence_chrf

@@ -23,8 +23,8 @@ from typing import Any
 from seq2seq.common import environment, params, paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.files import write_json
-from seq2seq.common.params import Evaluate, Params
 from seq2seq.common.progress import duration
+from seq2seq.common.schema import Evaluate, Params
 from seq2seq.data import direction
 from seq2seq.data.corpus import Pair, read_split, split_path
 from seq2seq.evaluation import bleu_tokenizer, scores

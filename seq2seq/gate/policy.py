@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq.common.params import Promote
+from seq2seq.common.schema import Promote
 
 LOADS = "loads and answers"  # the only criterion that --force does not override
 GAIN = "gain"  # a challenger that fails only this one is kept, not rejected

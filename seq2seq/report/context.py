@@ -17,7 +17,8 @@ from typing import Any
 
 from seq2seq.common import acceptance, paths, workspace
 from seq2seq.common.errors import UserError
-from seq2seq.common.params import Params, Promote, flatten
+from seq2seq.common.params import flatten
+from seq2seq.common.schema import Params, Promote
 from seq2seq.gate.policy import significance_of_one, with_outcome
 from seq2seq.report import charts
 

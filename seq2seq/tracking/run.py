@@ -16,7 +16,8 @@ from typing import Any
 from seq2seq.common import acceptance, paths, workspace
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.common.params import Params, flatten
+from seq2seq.common.params import flatten
+from seq2seq.common.schema import Params
 from seq2seq.tracking import outbox, system
 from seq2seq.tracking.client import connect, translate_errors
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from seq2seq.common import acceptance, params, paths, workspace
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.common.params import Params
+from seq2seq.common.schema import Params
 from seq2seq.tracking import outbox, system
 from seq2seq.tracking.client import connect, get_or_none, sqlite_file, translate_errors, uri
 from seq2seq.tracking.run import Run

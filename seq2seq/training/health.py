@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from seq2seq.common.errors import Figure, QualityError, UserError
-from seq2seq.common.params import Train as Settings
+from seq2seq.common.schema import Train as Settings
 from seq2seq.data.tokens import TokenSplit
 
 Exceeded = Callable[[QualityError], None]  # of a limit: raises, or records that it is accepted

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml.comments import CommentedMap
 
 from seq2seq.commands import upgrades
-from seq2seq.common import params, recipes
+from seq2seq.common import params, recipes, schema
 from seq2seq.common.params import ParamsError
 from seq2seq.data import own_corpus
 from tests.support.projects import ROOT
@@ -75,7 +75,7 @@ def test_a_wrong_file_is_refused_with_key_value_and_allowed_values(file, before,
         params.load(file)
 
 
-def only(file: Path) -> params.Source:
+def only(file: Path) -> schema.Source:
     """The only source of a file."""
     [source] = params.load(file).ingest.sources.values()
     return source

@@ -25,3 +25,13 @@ def test_every_later_one_of_equal_digests_is_marked(tmp_path_factory, entries, p
     for start in range(0, len(every), 7):
         assert repeated.of(start, start + 3)[: len(expected[start:])].tolist() == expected[start : start + 3]
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("entries", [2**20, 4])
+def test_with_scores_the_best_is_kept_and_of_equal_scores_the_first(tmp_path, monkeypatch, entries):
+    monkeypatch.setattr(duplicates, "ENTRIES", entries)
+    digests = np.array([7, 7, 2**63, 7, 2**63, 9, 9], np.uint64)
+    scores = np.array([-3.0, -1.0, np.nan, -1.0, -8.0, np.nan, np.nan], np.float32)
+    parts = ([digests[:3], digests[3:]], 7, tmp_path / "work", [scores[:3], scores[3:]])
+    repeated = duplicates.find(*parts)
+    assert repeated.of(0, 7).tolist() == [True, False, True, True, False, False, True]

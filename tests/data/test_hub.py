@@ -67,15 +67,16 @@ def test_unpinned_then_pinned(server, capsys):
     unpinned = json.loads(Path("data/provenance.json").read_text())
     assert unpinned["revision"] == COMMIT
     assert unpinned["licence"] == "cc0-1.0"
-    assert {file["name"]: file["sha256"] for file in unpinned["files"]} == HASHES
+    assert {file["name"]: file["sha256"] for file in unpinned["sources"]["corpus"]["files"]} == HASHES
 
     changes = [(f"files.{name}", None, value) for name, value in sorted(HASHES.items())]
+    changes += [(f"bytes.{name}", None, len(FILES[name])) for name in sorted(HASHES)]
     assert hub.pin(PIN) == [("revision", "main", COMMIT), *changes]
     assert hub.load(PIN).files == HASHES
     assert PIN.read_text().startswith(f"# a pin\nhub: owner/name\nconfig: null\nrevision: {COMMIT} # moves\n")
 
     capsys.readouterr()
-    ingest(settings)
+    ingested(settings)
     output = capsys.readouterr().out
     assert f"ingest: owner/name at {COMMIT} from the hub, 3 files as pinned\n" in output
     assert json.loads(Path("data/provenance.json").read_text()) == unpinned

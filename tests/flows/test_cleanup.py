@@ -116,18 +116,18 @@ def test_nothing_is_removed_under_a_run(first_ran: Path) -> None:
 @pytest.mark.slow
 def test_make_clean_in_the_project_itself(tokenized: Path, tmp_path: Path) -> None:
     folder = projects.copy(tokenized, tmp_path)
-    assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw", "data/provenance.json"}
+    assert {path.as_posix() for path in integrity_outputs(folder)} >= {"data/raw/grammar", "data/mixed"}
     (folder / "data/mine.tsv").write_text("a\tb\n")
-    (folder / "data/raw/mine.tsv").write_text("a\tb\n")
+    (folder / "data/raw/grammar/mine.tsv").write_text("a\tb\n")
     done = subprocess.run(
         ["make", "clean", f"PYTHON={sys.executable}"], cwd=folder, capture_output=True, text=True, check=True
     )
-    assert "left: data/raw/mine.tsv" in done.stdout
+    assert "left: data/raw/grammar/mine.tsv" in done.stdout
     left = {*projects.git(folder, "ls-files", "--others", "-z").split("\0")} - {""}
     theirs = (".dvc/", ".prefect/", "mlruns/")  # caches and records that `make clean` keeps
     left = {path for path in left if not path.startswith(theirs)}
     assert {path for path in left if "pycache" not in path and "mlflow" not in path} == {
-        *("data/mine.tsv", "data/raw/mine.tsv", "dvc.lock", ".run.lock")
+        *("data/mine.tsv", "data/raw/grammar/mine.tsv", "dvc.lock", ".run.lock")
     }
 
 

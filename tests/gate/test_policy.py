@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.common.params import Promote
+from seq2seq.common.schema import Promote
 from seq2seq.gate.policy import DECISIVE, LOADS, Judgement, judge
 from tests.support.evidence import ELSEWHERE, HERE, changed, check, evidence
 

@@ -88,7 +88,7 @@ if log := os.environ.get("OPENS_LOG"):
 # Runs a stage and records the parameters that are read too.
 RUNNER = """
 import os, sys
-from seq2seq.common import params
+from seq2seq.common import params, schema
 from seq2seq.__main__ import main
 out = os.open(os.environ["OPENS_LOG"] + ".params", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 sections = {type(value).__name__: name for name, value in params.load()}
@@ -99,12 +99,12 @@ def read(self, name):
     if type(self).__name__ in sections and name in type(self).model_fields:
         write(self, name)
     return object.__getattribute__(self, name)
-dump = params.Section.model_dump
+dump = schema.Section.model_dump
 def dumped(self, **options):
     if type(self).__name__ in sections:
         write(self, "*")
     return dump(self, **options)
-params.Section.__getattribute__, params.Section.model_dump = read, dumped
+schema.Section.__getattribute__, schema.Section.model_dump = read, dumped
 sys.exit(main(sys.argv[1:]))
 """
 

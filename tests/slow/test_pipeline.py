@@ -79,7 +79,7 @@ def stage_process(pid: int, stage: str) -> psutil.Process | None:
     """The stage's own process among those that a flow started."""
     for process in family(pid):
         try:
-            if process.cmdline()[1:] == ["-m", "seq2seq", stage]:
+            if process.cmdline()[1:4] == ["-m", "seq2seq", stage]:
                 return process
         except psutil.Error:
             continue
@@ -117,7 +117,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
 
 
 def closing_lines(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"^\[\d/6\] (\w+) +(\w+)", text, re.MULTILINE)
+    return re.findall(r"^\[\d/8\] (\w+) +(\w+)", text, re.MULTILINE)
 
 
 ONE_STAGE = """

@@ -51,7 +51,7 @@ def test_a_corpus_gone_bad_stops_before_the_training_and_can_be_accepted(
     first = run(project)
     assert first.returncode == Exit.DONE, first.stdout + first.stderr
     assert champion().version == "1"
-    pairs = list(read_split(paths.RAW, "train"))
+    pairs = list(read_split(paths.RAW / "grammar", "train"))
     rows = [f"{pair.source}\t{pair.target}" for pair in pairs]
     rows += [f"{pair.source}\t{pair.source}" for pair in pairs]  # not translated
     Path("corpora/bad.tsv").write_text("\n".join(["source\ttarget", *rows]) + "\n", encoding="utf-8")

@@ -410,3 +410,10 @@ def test_typical_lengths_are_those_of_each_source(root):
     short = [Pair(f"eins zwei drei vier fünf {i}", f"xyz {i}") for i in range(30)]
     run({"dense": short, "even": numbered(60)}, typical_length_ratio=None)
     assert by_origin() == {"dense": 30, "even": 60}
+
+
+def test_of_duplicates_the_best_scored_is_kept(root):
+    train = [Pair("ein Satz hier", f"a sentence {end}") for end in ("bad", "good", "middling")]
+    scores.write(paths.SCORED, np.array([-9.0, -1.0, -5.0], np.float32), {})
+    assert run(train, duplicates="source")["train"] == train[:1]
+    assert run(train, duplicates="source", keep="best_scored")["train"] == train[1:2]

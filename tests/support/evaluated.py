@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from seq2seq.common import params, paths, recipes
+from seq2seq.common import params, paths, recipes, schema
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.evaluation import scores, slices
 from tests.support.projects import ROOT
@@ -25,7 +25,7 @@ checks:
 """
 
 
-def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> params.Params:
+def lay(hypotheses: list[str], pairs: list[Pair] = PAIRS) -> schema.Params:
     """Write the files of a project whose model was evaluated with these translations; returns the params."""
     Path("suite.yaml").write_text(SUITE)
     shutil.copyfile(ROOT / "recipes/tiny.yaml", paths.PARAMS)

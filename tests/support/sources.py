@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq.common import files, params, paths
-from seq2seq.common.params import Params
+from seq2seq.common import files, params, paths, schema
+from seq2seq.common.schema import Params
 from seq2seq.data import manifest
 from seq2seq.data.corpus import Pair, read_split, split_path, write_split
 from seq2seq.data.manifest import Entry, Manifest
@@ -21,7 +21,7 @@ def with_source(recipe: Path, **keys: Any) -> Params:
     document = params.load(recipe).model_dump()
     [source] = document["ingest"]["sources"].values()
     more = keys.pop("more", {})
-    source |= {key: value for key, value in keys.items() if key in params.Source.model_fields}
+    source |= {key: value for key, value in keys.items() if key in schema.Source.model_fields}
     document["ingest"] |= {key: value for key, value in keys.items() if key not in source}
     document["ingest"]["sources"] = {NAME: source, **more}
     return params.check(document, recipe)

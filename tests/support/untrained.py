@@ -25,7 +25,10 @@ METRICS: dict[str, Any] = {
     "digests": {"validation": "ef" * 32, "test": "0e" * 32, "news": "ab" * 32},
     "signatures": {"bleu": "tok:13a", "chrf": "nc:6", "ter": "tok:tercom"},
 }
-PROVENANCE = {"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}}
+PROVENANCE = {
+    **{"kind": "file", "path": "corpora/x.tsv", "rows": {"train": 9, "validation": 2, "test": 3}},
+    "sources": {"x": {"path": "corpora/x.tsv", "licence": "unknown"}},
+}
 
 
 def make() -> None:
