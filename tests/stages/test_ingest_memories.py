@@ -107,3 +107,14 @@ def test_units_left_out_are_printed(capsys):
     run(path="x.po")
     expected = "ingest: x.po: 402 units, of which are left out: 1 not translated, 1 fuzzy; source is msgid"
     assert expected in capsys.readouterr().out
+
+
+def test_languages_that_are_not_set_are_printed(capsys):
+    """A file that `use` could not read, because it was damaged, has languages after its repair."""
+    write()
+    hint = "  the languages are not set; the file states source_language=de, target_language=en: set them"
+    run(path="x.tmx")
+    assert hint in capsys.readouterr().out
+    run(path="x.tmx", source_language="de")
+    run(path="x.tsv")
+    assert hint not in capsys.readouterr().out
