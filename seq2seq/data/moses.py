@@ -55,8 +55,8 @@ def alone(path: Path) -> UserError:
         code = name.suffix[1:]
         if of and other != path and name.stem == of.stem and re.fullmatch("[a-z]{2,3}", code):
             return UserError(
-                f"{path} holds one language; {other.name} beside it may be the other one, but {code} is no code "
-                "that is known here: join them into a file of two columns:\n"
+                f"{path} holds one language; {other.name} beside it may be the other one, but {code} is no "
+                "code that is known here: join them into a file of two columns:\n"
                 f"  paste {path} {other} > {path.with_name(of.stem + '.tsv')}\n"
                 "  and name that file in ingest.path, with ingest.source_language and ingest.target_language"
             )

@@ -84,7 +84,7 @@ class Reader:
                 keys = zip(("source_language", "target_language"), table.languages, strict=True)
                 stated = ", ".join(f"{key}={language}" for key, language in keys if language)
                 self.progress.write(
-                    f"  the languages are not set; the file states {stated}: set them with `seq2seq use --set`"
+                    f"  the languages are not set; the file states {stated}: set them with seq2seq use --set"
                 )
 
 
