@@ -32,7 +32,8 @@ HTML = "is an HTML page; was a download answered by a page of the server?"
 class _Overview(NamedTuple):
     """The texts of each language, in order of their columns, and the units left out, by reason.
 
-    `sets` are the numbers of units by their languages, of which bit n is the n-th that the file names.
+    `sets` are the numbers of units by the languages of their texts, of which bit n is the n-th that the file
+    names.
     """
 
     languages: Mapping[str, int]
@@ -42,10 +43,8 @@ class _Overview(NamedTuple):
     sets: Mapping[int, int]
 
     def without(self, names: tuple[str, str]) -> int:
-        """The units that lack one of two languages, in a file with more: they are of other languages."""
+        """The units that have no text in one of two languages: not translated, or of other languages."""
         both = sum(1 << self.places[name] for name in names)
-        if len(self.languages) == 2:
-            return 0
         return sum(count for languages, count in self.sets.items() if languages & both != both)
 
 
@@ -61,7 +60,7 @@ def open_memory(
     names = choose(file.path, about.languages, (source, target), wanted)
     notes = [file.note, f"read as {found}" if found.lower() != named else "", _describe(about, names)]
     tags = tuple(language_of(name) for name in names)
-    rows = _rows(units, names, len(about.languages) > 2)
+    rows = _rows(units, names)
     return Table(names, "; ".join(filter(None, notes)), "unit", rows, (tags[0], tags[1]))
 
 
@@ -110,16 +109,15 @@ def _overview(file: Source, units: Callable[[], Iterator[tuple[Unit, str]]]) -> 
     first, number = "", 0
     for unit, stated in units():
         first, number = stated, unit.number
-        names = list(dict.fromkeys(tag(language) for language, _ in unit.texts))
-        counts.update(names)
+        counts.update({tag(language) for language, _ in unit.texts})
+        for language, _ in unit.texts:
+            places.setdefault(tag(language), len(places))
         if unit.left_out:
             left_out[unit.left_out] += 1
         else:
-            sets[sum(1 << places.setdefault(name, len(places)) for name in names)] += 1
+            sets[sum(1 << places[name] for name in {tag(language) for language, _ in _usable(unit)})] += 1
     if not number:
         raise UserError(f"{file.path}: holds no unit (tu, trans-unit, segment or msgid)")
-    for name in counts:
-        places.setdefault(name, len(places))
     ordered = sorted(places, key=lambda name: not (first and _matches(tag(first), name)))
     return _Overview({name: counts[name] for name in ordered}, left_out, number, places, sets)
 
@@ -128,21 +126,26 @@ def _describe(about: _Overview, names: tuple[str, str]) -> str:
     count = f"{about.units:,} unit{'s' * (about.units != 1)}"
     parts = [f"{number:,} {reason}" for reason, number in about.left_out.items()]
     if number := about.without(names):
-        parts.append(f"{number:,} without {' or '.join(names)}")
+        parts.append(f"{number:,} without a text in {' or '.join(names)}")
     return f"{count}, of which are left out: {', '.join(parts)}" if parts else count
 
 
+def _usable(unit: Unit) -> list[tuple[str, str]]:
+    """The texts of a unit that are not empty, all of one with a fault, which may have lost its text."""
+    return [one for one in unit.texts if one[1] or unit.fault]
+
+
 def _rows(
-    units: Callable[[], Iterator[tuple[Unit, str]]], names: tuple[str, str], has_others: bool
+    units: Callable[[], Iterator[tuple[Unit, str]]], names: tuple[str, str]
 ) -> Iterator[Pair | Malformed]:
     for unit, _ in units():
         if unit.left_out:
             continue
         texts: dict[str, list[str]] = {name: [] for name in names}
-        for language, text in unit.texts:
+        for language, text in _usable(unit):
             if (name := tag(language)) in texts:
                 texts[name].append(text)
-        if has_others and not all(texts.values()):
+        if not all(texts.values()):
             continue  # counted as `_Overview.without`
         reason = unit.fault or next(filter(None, (_fault(texts[name], name) for name in names)), "")
         if reason:
@@ -153,12 +156,8 @@ def _rows(
 
 
 def _fault(texts: list[str], name: str) -> str:
-    """The reason for which a unit has no usable text of a language; empty if it has one."""
-    if len(texts) > 1:
-        return f"{len(texts)} texts in {name}: remove all but one"
-    if not texts:
-        return f"no text in {name}"
-    return "" if texts[0] else f"an empty text in {name}"
+    """The reason for which the texts of a language cannot be used; empty if there is one."""
+    return f"{len(texts)} texts in {name}: remove all but one" if len(texts) > 1 else ""
 
 
 @lru_cache(1000)

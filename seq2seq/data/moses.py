@@ -7,6 +7,7 @@ so the lines of both are counted before the first pair.
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -46,6 +47,25 @@ def beside(path: Path) -> list[Path]:
     return [other for other, parts in names if parts and parts.stem == of.stem]
 
 
+def alone(path: Path) -> UserError:
+    """The error for a file of one language without the other; names files whose language is not known."""
+    of = half(path)
+    for other in sorted(path.parent.glob("*")):
+        name = Path(other.stem) if other.suffix.lower() in PACKINGS else Path(other.name)
+        code = name.suffix[1:]
+        if of and other != path and name.stem == of.stem and re.fullmatch("[a-z]{2,3}", code):
+            return UserError(
+                f"{path} holds one language; {other.name} beside it may be the other one, but {code} is no "
+                "code that is known here: join them into a file of two columns:\n"
+                f"  paste {path} {other} > {path.with_name(of.stem + '.tsv')}\n"
+                "  and name that file in ingest.path, with ingest.source_language and ingest.target_language"
+            )
+    return UserError(
+        f"{path} holds one language; put the file of the other one beside it, of the same name up to the "
+        "language"
+    )
+
+
 def check_path(path: Path) -> None:
     """Raises UserError if a path of params.yaml is one file of two: DVC would follow that one alone."""
     if path.is_dir() or (path.is_file() and half(path) is None):
@@ -80,10 +100,7 @@ def open_lines(path: Path, source: str | int, target: str | int, wanted: Languag
             raise UserError(f"{files[name].path} and {file} are of one language: remove one")
         files[name] = Source(file)
     if len(files) < 2:
-        raise UserError(
-            f"{path} holds one language; put the file of the other one beside it, of the same name up to the "
-            "language"
-        )
+        raise alone(path)
     counts = {name: sum(1 for _ in file.lines()) for name, file in files.items()}
     names = choose(path, counts, (source, target), wanted)
     sides = files[names[0]], files[names[1]]

@@ -129,6 +129,9 @@ def _languages(settings: Mapping[str, Any], asked: Languages) -> Languages:
         for name in (path.name, path.parent.name):
             if pair := languages.languages_of_name(name):
                 return pair if source < target else pair[::-1]
+    # One known language, `en` beside `creole`, counts unless its code is also a word.
+    if by_column.count(None) == 1 and not {name.casefold() for name, _ in columns} & languages.WORDS:
+        return by_column  # type: ignore[return-value]
     return None, None
 
 

@@ -106,8 +106,13 @@ def _languages(path: Path, entries: dict[str, str]) -> tuple[str, str]:
     stem = (Path(name.stem) if name.suffix.lower() in PACKINGS else name).stem
     if not target and languages.language_of(stem):
         target = stem
+    base, at, modifier = stem.partition("@")  # many a header states sr in sr@latin.po
+    if at + modifier in SCRIPTS and target.replace("-", "_").lower() in ("", base.lower()):
+        target = stem
     for modifier, script in SCRIPTS.items():
-        target = target.replace(modifier, script)
+        if target.endswith(modifier):
+            language, *region = re.split("[-_]", target.removesuffix(modifier))
+            target = "-".join([language + script, *region])  # a script stands before the region
     return source or UNSTATED[0], target or UNSTATED[1]
 
 

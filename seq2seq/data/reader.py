@@ -80,6 +80,12 @@ class Reader:
             self.progress.write(
                 f"ingest: {file.name}: {self._announced}; source is {source}, target is {target}"
             )
+            if any(table.languages) and not (self.source.source_language or self.source.target_language):
+                keys = zip(("source_language", "target_language"), table.languages, strict=True)
+                stated = ", ".join(f"{key}={language}" for key, language in keys if language)
+                self.progress.write(
+                    f"  the languages are not set; the file states {stated}: set them with seq2seq use --set"
+                )
 
 
 def sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:

@@ -144,6 +144,8 @@ def _halves(folder: Path, files: list[Path]) -> list[Path]:
     """
     found = [file for file in sorted(folder.rglob("*")) if file.is_file() and moses.half(file)]
     if not any(len(moses.beside(file)) > 1 for file in found):
+        if found and not files:
+            raise moses.alone(found[0])
         return []
     if any(file.name not in CARDS for file in files):
         listed = ", ".join(str(file.relative_to(folder)) for file in found)

@@ -26,8 +26,9 @@ REMEDIES = {
     "unclosed token": "the file ends too early; is it incomplete?",
     "no element found": "the file ends too early; is it incomplete?",
     "unclosed CDATA section": "the file ends too early; is it incomplete?",
-    "not well-formed (invalid token)": "a character that XML does not allow there (a control character, & "
-    "or <), or a byte of another encoding than the declared one",
+    "not well-formed (invalid token)": "a character that XML does not allow there, also in an attribute: "
+    "write & as &amp; and < as &lt;, remove a control character; or line 1 declares another encoding than "
+    "the file has",
     "reference to invalid character number": "XML 1.0 has no such character: remove it",
     "undefined entity": "XML has no such name: write the character itself",
     "mismatched tag": "is the file damaged?",

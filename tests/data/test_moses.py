@@ -3,6 +3,7 @@
 import gzip
 import random
 import re
+import subprocess
 
 import pytest
 
@@ -12,6 +13,7 @@ from seq2seq.data.corpus import Pair
 from seq2seq.data.formats import open_table
 from seq2seq.data.moses import Half, check_path, half, parts
 from seq2seq.data.rows import Malformed
+from seq2seq.data.splits import find_splits
 
 DE, EN = ["Guten Tag", "Größe", "Ende"], ["Good day", "size", "end"]
 PAIRS = [Pair(source, target) for source, target in zip(DE, EN, strict=True)]
@@ -129,6 +131,24 @@ def test_a_language_alone(folder):
     (folder / "c.en").unlink()
     with pytest.raises(UserError, match=r"c.de holds one language; put the file of the other one beside it"):
         open_table(folder / "c.de", 0, 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_language_without_a_known_code(folder, whole):
+    """The remedy is a command, and its result is read."""
+    (folder / "c.de").rename(folder / "c.qqx")
+    with pytest.raises(UserError, match=r"c.qqx beside it may be .*, but qqx is no code") as caught:
+        find_splits(folder) if whole else open_table(folder / "c.en", 0, 1)
+    command = str(caught.value).split("\n")[1].strip()
+    assert command == f"paste {folder}/c.en {folder}/c.qqx > {folder}/c.tsv"
+    subprocess.run(command, shell=True, check=True)
+    assert list(open_table(folder / "c.tsv", 0, 1).rows) == [Pair(b, a) for a, b, *_ in PAIRS]
+
+
+def test_a_folder_of_one_language(folder):
+    (folder / "c.en").unlink()
+    with pytest.raises(UserError, match=r"c.de holds one language; put the file of the other one beside it"):
+        find_splits(folder)
 
 
 def test_empty_files(tmp_path):

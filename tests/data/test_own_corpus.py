@@ -33,6 +33,9 @@ def project(tmp_path, monkeypatch):
         "m/test.ru": "дом\n",
         "m/test.uk": "дім\n",
         "jobs/a.tmx": tmx("sv", "fi"),
+        "rare/en.jsonl": '{"translation": {"en": "house", "patois": "ous"}}\n',
+        "rare/word.jsonl": '{"it": "house", "patois": "ous"}\n',
+        "rare/x.de-en.jsonl": '{"en": "house", "patois": "Haus"}\n',
         "one/news.it": "casa\n",
         "one/news.es": "casa\n",
     }
@@ -68,6 +71,10 @@ def use(*values):
         (["path=m"], ("ru", "uk", "m-ru-uk")),
         (["path=m", "source_language=uk", "target_language=ru"], ("uk", "ru", "m-uk-ru")),
         (["path=jobs"], ("sv", "fi", "jobs-sv-fi")),
+        (["path=rare/en.jsonl"], ("en", None, "rare-en-0-1")),
+        (["path=rare/en.jsonl", "source_column=1", "target_column=0"], (None, "en", "rare-en-1-0")),
+        (["path=rare/word.jsonl"], (None, None, "rare-word-0-1")),
+        (["path=rare/x.de-en.jsonl"], ("de", "en", "rare-x-de-en")),
         (["path=one"], ("es", "it", "one-es-it")),
     ],
 )

@@ -100,6 +100,21 @@ def test_languages(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("stated", "name", "language"),
+    [
+        ("sr", "sr@latin.po", "sr-Latn"),
+        ("", "sr@latin.po", "sr-Latn"),
+        ("sr_RS@latin", "x.po", "sr-Latn-RS"),
+        ("sr_RS", "sr_RS@latin.po", "sr-Latn-RS"),
+        ("sr", "sr@other.po", "sr"),
+        ("de", "sr@latin.po", "de"),
+    ],
+)
+def test_script_of_a_locale(tmp_path, stated, name, language):
+    assert opened(tmp_path, header(stated) + WEBLATE, name=name).columns[1] == language
+
+
+@pytest.mark.parametrize(
     ("plural", "forms", "pairs"),
     [
         ("nplurals=1; plural=0;", "A", [("1", "A"), ("n", "A")]),

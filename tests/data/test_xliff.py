@@ -5,7 +5,6 @@ import pytest
 from seq2seq.common.errors import UserError
 from seq2seq.data.corpus import Pair
 from seq2seq.data.formats import open_table
-from seq2seq.data.rows import Malformed
 
 ONE = """<?xml version="1.0" encoding="UTF-8"?>
 <xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"{more}>
@@ -52,11 +51,10 @@ def test_version_1_2(tmp_path):
     )
     table = opened(tmp_path, one(units))
     assert table.columns == table.languages == ("en-US", "de-DE")
-    assert table.announcement == "3 units"
+    assert table.announcement == "3 units, of which are left out: 1 without a text in en-US or de-DE"
     assert list(table.rows) == [
         Pair("The big house!", "Das große Haus!"),
         Pair("one two", "eins zwei"),
-        Malformed(3, "line 7, id 3: an empty text in en-US"),
     ]
     assert opened(tmp_path, one(units), "de", "en").columns == ("de-DE", "en-US")
 
@@ -132,7 +130,7 @@ def test_files_of_several_languages(tmp_path):
     with pytest.raises(UserError, match=r"its languages are: en-US \(2\), de-DE \(1\), fr \(1\)"):
         opened(tmp_path, text)
     table = opened(tmp_path, text, "en", "fr")
-    assert table.announcement == "2 units, of which are left out: 1 without en-US or fr"
+    assert table.announcement == "2 units, of which are left out: 1 without a text in en-US or fr"
     assert list(table.rows) == [Pair("a", "c")]
 
 

@@ -1,6 +1,7 @@
 """Each kind of memory becomes the same splits, and malformed units are counted as malformed rows are."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -87,12 +88,15 @@ def test_languages_decide_the_columns(capsys):
 
 
 def test_malformed_units_stop_or_are_counted(capsys):
-    Path("x.tmx").write_text(tmx([*PAIRS, ("Leer", ""), ("", "empty")]), encoding="utf-8")
+    twice = '<tuv xml:lang="de"><seg>b</seg></tuv>'
+    text = tmx([*PAIRS, ("Leer", ""), ("a", "c"), ("a", "d")])
+    Path("x.tmx").write_text(re.sub(r"(?<=<seg>a</seg></tuv>)", twice, text), encoding="utf-8")
     with pytest.raises(UserError) as caught:
         run(path="x.tmx")
     assert str(caught.value).startswith(
-        "2 malformed rows:\n  x.tmx, unit 401: line 1: an empty text in en\n  x.tmx, unit 402: line 1: "
+        "2 malformed rows:\n  x.tmx, unit 402: line 1: 2 texts in de: remove all but one\n  x.tmx, unit 403: "
     )
+    assert "of which are left out: 1 without a text in de or en;" in capsys.readouterr().out
     _, facts = run(path="x.tmx", max_malformed_rows=2)
     assert facts["malformed_rows"] == 2
     assert "ingest: 2 malformed rows left out, 2 are allowed:" in capsys.readouterr().out
@@ -103,3 +107,14 @@ def test_units_left_out_are_printed(capsys):
     run(path="x.po")
     expected = "ingest: x.po: 402 units, of which are left out: 1 not translated, 1 fuzzy; source is msgid"
     assert expected in capsys.readouterr().out
+
+
+def test_languages_that_are_not_set_are_printed(capsys):
+    """A file that `use` could not read, because it was damaged, has languages after its repair."""
+    write()
+    hint = "  the languages are not set; the file states source_language=de, target_language=en: set them"
+    run(path="x.tmx")
+    assert hint in capsys.readouterr().out
+    run(path="x.tmx", source_language="de")
+    run(path="x.tsv")
+    assert hint not in capsys.readouterr().out
