@@ -13,7 +13,6 @@ from seq2seq.common import environment
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.data import hub
 from seq2seq.data.corpus import read_split
-from seq2seq.ingest import ingest
 from tests.support.hub_stub import COMMIT, Hub
 from tests.support.projects import ROOT
 from tests.support.sources import ingested, with_source
@@ -69,7 +68,9 @@ def test_unpinned_then_pinned(server, capsys):
     assert unpinned["licence"] == "cc0-1.0"
     assert {file["name"]: file["sha256"] for file in unpinned["sources"]["corpus"]["files"]} == HASHES
 
-    changes = [(f"files.{name}", None, value) for name, value in sorted(HASHES.items())]
+    changes: list[tuple[str, object, object]] = [
+        (f"files.{name}", None, value) for name, value in sorted(HASHES.items())
+    ]
     changes += [(f"bytes.{name}", None, len(FILES[name])) for name in sorted(HASHES)]
     assert hub.pin(PIN) == [("revision", "main", COMMIT), *changes]
     assert hub.load(PIN).files == HASHES

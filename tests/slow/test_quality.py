@@ -60,7 +60,7 @@ def test_a_corpus_gone_bad_stops_before_the_training_and_can_be_accepted(
     with listener() as (posted, url):
         stopped = run(project, *bad, ALERT_WEBHOOK=url)
     assert stopped.returncode == Exit.QUALITY, stopped.stdout + stopped.stderr
-    assert stages(stopped.stdout) == {"ingest": "ran", "clean": "failed"}
+    assert stages(stopped.stdout) == {"ingest": "ran", "mix": "ran", "score": "ran", "clean": "failed"}
     assert "(50%) would be dropped, clean.max_dropped allows 33%" in stopped.stderr
     [alert] = posted
     assert (alert["class"], alert["stage"], alert["state"]) == ("quality", "clean", "Failed")
