@@ -134,11 +134,9 @@ def _from_pin(path: Path, needed: str) -> Corpus:
         "mirror": copy.mirror,
         "licence": copy.licence,
     }
-    files = (
-        copy.files
-        if needed in copy.files or len(copy.files) > 1
-        else {needed: next(iter(copy.files.values()))}
-    )
+    files = copy.files
+    if needed == "test" and not splits and files.keys() == {"train"}:
+        files = {"test": files["train"]}  # an evaluation set of one file
     return Corpus(map_to_our_splits(files, splits, about["id"], needed), facts)
 
 

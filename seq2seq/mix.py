@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from itertools import chain, islice
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from seq2seq.common import paths
@@ -17,7 +18,7 @@ from seq2seq.common.files import sha256
 from seq2seq.common.progress import duration
 from seq2seq.common.schema import Ingest, Params
 from seq2seq.data import direction, held_out, manifest
-from seq2seq.data.corpus import read_split, split_path, write_split
+from seq2seq.data.corpus import Pair, digest, read_split, split_path, write_split
 from seq2seq.data.direction import Direction, Side
 from seq2seq.data.manifest import Entry, Manifest
 from seq2seq.data.words import main_script
@@ -57,15 +58,14 @@ def mix(params: Params) -> None:
 
 def _entry(name: str, facts: dict[str, Any], weight: float) -> Entry:
     """A source as the manifest lists it."""
-    digest = sha256(split_path(paths.RAW / name, "train"))
-    return Entry(name, facts["rows"]["train"], digest, weight, facts["licence"], facts["attribution"])
+    total = sha256(split_path(paths.RAW / name, "train"))
+    return Entry(name, facts["rows"]["train"], total, weight, facts["licence"], facts["attribution"])
 
 
 def _write_split(split: str, settings: Ingest) -> int:
     """Write the validation or test pairs of all sources that have some."""
     names = [name for name in settings.training_sources if settings.sources[name].held_out]
-    of_each = (manifest.with_origin(read_split(paths.RAW / name, split), name) for name in names)
-    rows = write_split(paths.MIXED, split, chain.from_iterable(of_each))
+    rows = write_split(paths.MIXED, split, _once(split, names))
     if not rows:
         listed = ", ".join(settings.sources[name].path for name in names)
         raise UserError(
@@ -73,6 +73,26 @@ def _write_split(split: str, settings: Ingest) -> int:
             "sentences, which here is none; give a folder with train, validation and test files, or more text"
         )
     return rows
+
+
+def _once(split: str, names: list[str]) -> Iterator[Pair]:
+    """The pairs of a split of all sources, without sentences that an earlier source has.
+
+    A copy would count twice in scores and tests. Repetitions within a source stay: its split is taken whole.
+    """
+    earlier: set[int] = set()
+    for name in names:
+        own, left_out = set(), 0
+        for pair in manifest.with_origin(read_split(paths.RAW / name, split), name):
+            number = digest(pair.source)
+            if number in earlier:
+                left_out += 1
+            else:
+                own.add(number)
+                yield pair
+        earlier |= own
+        if left_out:
+            print(f"mix: {left_out:,} {split} pairs of {name} are left out: an earlier source has them")
 
 
 def _write_direction(params: Params, mixture: Manifest, facts: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 from ruamel.yaml.comments import CommentedMap
 
 from seq2seq.common import params, recipes, schema
-from seq2seq.common.params import FORMAT
+from seq2seq.common.params import FORMAT, ParamsError
 from seq2seq.common.recipes import MISSING
+from seq2seq.data import formats
 
 Document = Mapping[str, Any]
+# Keys of `ingest` that belong to a source since format 5.
+MOVED = ("source_column", "target_column", "source_language", "target_language", "train_size")
 
 
 class Added(NamedTuple):
@@ -48,7 +51,14 @@ class Restructured(NamedTuple):
 def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
     """The corpus and the further evaluation sets of `ingest` become entries of `ingest.sources`."""
     ingest = document.get("ingest")
-    if not isinstance(ingest, CommentedMap) or "path" not in ingest:
+    if not isinstance(ingest, CommentedMap):
+        return []
+    if "path" not in ingest:
+        if keys := [key for key in MOVED if key in ingest]:
+            raise ParamsError(
+                f"ingest.{keys[0]}: it belongs to a source now, and this file names no path: write it as "
+                f"ingest.sources.NAME.{keys[0]}, in a source with path and licence"
+            )
         return []
     before = {"ingest": dict(ingest)}
     shared = {key: ingest.pop(key) for key in ("source_column", "target_column") if key in ingest}
@@ -62,10 +72,19 @@ def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
     if size is not None:
         sources[name]["train_size"] = size
     for one in sets:
-        found = next((p for p in sorted(folder.glob("*")) if p.name.split(".")[0] == one), folder / one)
-        sources[one] = {"path": str(found), "licence": "unknown", "role": "evaluation", **shared}
+        named = [p for p in sorted(folder.glob("*")) if p.name.split(".")[0] == one and _is_corpus(p)]
+        if len(named) > 1:
+            raise ParamsError(
+                f"ingest.evaluation_sets: {one!r} is {' and '.join(map(str, named))}: rename one"
+            )
+        path = str(named[0] if named else folder / one)
+        sources[one] = {"path": path, "licence": "unknown", "role": "evaluation", **shared}
     ingest.insert(0, "sources", sources, comment="by name, each ingested by itself; see docs/corpora.md")
     return recipes.differences(before, {"ingest": ingest})
+
+
+def _is_corpus(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (".yaml", ".yml") or formats.suffix(path) in formats.KINDS
 
 
 # By the format that a step leads to. `PATHS` maps moved files in the values of all keys.

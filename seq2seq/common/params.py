@@ -146,7 +146,10 @@ def _disagreement(checked: Params) -> str:
         return problem
     for key, named in (("mix.weights", checked.mix.weights), ("clean.by_source", checked.clean.by_source)):
         if unknown := named.keys() - set(training):
-            return f"{key}: no source to train on is {min(unknown)!r}; there are: {', '.join(training)}"
+            return (
+                f"{key}: no source to train on is {min(unknown)!r}; there are: {', '.join(training)}; "
+                f"to remove it: --set {key}.{min(unknown)}=null"
+            )
     if (frozen := checked.evaluate.frozen_set) not in ("test", *(sets := checked.ingest.evaluation_sets)):
         known = ", ".join(["test", *sets])
         return f"evaluate.frozen_set: {frozen!r} is not an evaluation set; there are: {known}"

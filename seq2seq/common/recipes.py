@@ -5,18 +5,21 @@ Why: params.yaml stays complete and valid, and keeps its comments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from ruamel.yaml.error import YAMLError
 
-from seq2seq.common import params, paths, schema
+from seq2seq.common import params, paths
 from seq2seq.common.params import ParamsError
+from seq2seq.common.schema import Params, Source
 
 MISSING = "(missing)"  # the value before of an added key, and after of a removed one
-Complete = Callable[[Set[str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]  # see `apply`
+Complete = Callable[
+    [Mapping[str, str], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]
+]  # see `apply`
 
 
 def apply(
@@ -29,9 +32,9 @@ def apply(
 
     Overrides of one source may leave out its name if there is one (`ingest.path=FILE`); a source that is
     new needs only a path (`ingest.sources.NAME=FILE`), and null removes one. `complete` takes the overridden
-    keys, the values before and after, by section, and returns values of further keys that depend on them;
-    overridden keys stay. Comments stay. Nothing is written unless the result is valid. Returns the changes
-    as (key, before, after). Raises ParamsError.
+    keys (as given, and in full), the values before and after, by section, and returns values of further keys
+    that depend on them; overridden keys stay. Comments stay. Nothing is written unless the result is valid.
+    Returns the changes as (key, before, after). Raises ParamsError.
     """
     document = params.read_document(path)
     params.check_format(document, path)
@@ -46,19 +49,20 @@ def apply(
                 raise ParamsError(f"{recipe}: {section} has no keys")
             for key, value in keys.items():
                 _assign(document, [section, key], value, str(recipe))
-    assigned = set()
+    assigned: dict[str, str] = {}
+    sources = list(_training(document))  # before the overrides add any
     for override in overrides:
         name, equals, text = override.partition("=")
         origin = f"--set {override}"
         parts = name.strip().split(".")
         if not equals or len(parts) < 2:
             raise ParamsError(f"{origin}: write section.key=value, e.g. train.seed=2")
-        parts = _of_source(document, parts, origin)
+        parts = _of_source(sources, parts, origin)
         value = _parse(parts, text, origin)
         if parts[:2] == ["ingest", "sources"] and len(parts) == 3 and value is not None:
             parts = [*parts, "path"]
         _assign(document, parts, value, origin)
-        assigned |= {name.strip(), ".".join(parts)}
+        assigned |= {name.strip(): ".".join(parts), ".".join(parts): ".".join(parts)}
     if complete is None:
         params.check(document, path)
     else:
@@ -94,6 +98,8 @@ def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
     if f"{section}.{key}" not in known:
         raise ParamsError(f"{origin}: no key {section}.{key}{params.suggest(f'{section}.{key}', known)}")
     if not inner:
+        if isinstance(document[section][key], Mapping) and not isinstance(value, Mapping):
+            raise ParamsError(f"{origin}: {section}.{key} is a mapping, e.g. {section}.{key}.NAME=...")
         document[section][key] = value
         return
     if not isinstance(document[section][key], Mapping):
@@ -101,24 +107,31 @@ def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
     document[section][key] = place = _plain(document[section][key])
     for part in inner[:-1]:
         place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ParamsError(f"{origin}: {part} has no keys of its own")
     if value is None and len(inner) == 1:
         place.pop(inner[0], None)
     else:
         place[inner[-1]] = value
 
 
-def _of_source(document: Mapping[str, Any], parts: list[str], origin: str) -> list[str]:
+def _training(document: Mapping[str, Any]) -> list[str]:
+    """The names of the sources to train on."""
+    sources = document.get("ingest", {}).get("sources", {})
+    return [name for name, source in sources.items() if source.get("role", "train") == "train"]
+
+
+def _of_source(training: Sequence[str], parts: list[str], origin: str) -> list[str]:
     """`ingest.sources.NAME.KEY` for the short `ingest.KEY` of the only source to train on."""
     section, key = parts[:2]
-    if section != "ingest" or len(parts) > 2 or key not in schema.Source.model_fields:
+    if section != "ingest" or len(parts) > 2 or key not in Source.model_fields:
         return parts
-    sources = document["ingest"]["sources"]
-    names = [name for name, source in sources.items() if source.get("role", "train") == "train"]
-    if len(names) != 1:
+    if len(training) != 1:
         raise ParamsError(
-            f"{origin}: of which source? write ingest.sources.NAME.{key}=...; there are: {', '.join(sources)}"
+            f"{origin}: of which source? write ingest.sources.NAME.{key}=...; "
+            f"there are: {', '.join(training)}"
         )
-    return ["ingest", "sources", names[0], key]
+    return ["ingest", "sources", training[0], key]
 
 
 def recipe_path(name: str, folder: Path = paths.RECIPES) -> Path:
@@ -155,9 +168,9 @@ def _kinds(parts: list[str]) -> set[Any]:
     if parts[:2] == ["ingest", "sources"] and len(parts) > 2:
         if len(parts) == 3:  # a path, or null
             return {str, type(None)}
-        field = schema.Source.model_fields.get(parts[3])
+        field = Source.model_fields.get(parts[3])
     else:
-        section: Any = schema.Params.model_fields.get(parts[0])
+        section: Any = Params.model_fields.get(parts[0])
         field = getattr(section and section.annotation, "model_fields", {}).get(parts[1])
 
     def inner(kind: Any) -> set[Any]:

@@ -105,7 +105,7 @@ def _from_hub(path: Path, pin: Pin) -> Copy:
     summary += f", {checked} files as pinned" if checked else ""
     if moving or not checked:
         summary += f"; not pinned yet, to keep it: seq2seq pin {path}"
-    return Copy(files, revision, answer["licence"], mirror=False, summary=summary)
+    return Copy(files, revision, pin.licence or answer["licence"], mirror=False, summary=summary)
 
 
 def pin(path: Path) -> list[tuple[str, Any, Any]]:
@@ -144,7 +144,9 @@ def _from_mirror(path: Path, pin: Pin, place: Path) -> Copy:
     summary = f"{pin.hub} from the mirror {place}, not from the hub; " + (
         f"{checked} files as pinned" if checked else f"{path} has no hashes to check them against"
     )
-    return Copy(files, pin.revision if pinned else None, _licence(folder), mirror=True, summary=summary)
+    return Copy(
+        files, pin.revision if pinned else None, pin.licence or _licence(folder), mirror=True, summary=summary
+    )
 
 
 def _licence(folder: Path) -> str | None:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +30,66 @@ EVALUATION = "evaluation"  # a role
 OWN = {"path", *COLUMNS}  # keys of a source that change its corpus
 
 
-def complete(assigned: Set[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def complete(
+    assigned: Mapping[str, str], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> dict[str, Any]:
     """What `recipes.apply` adds for sources whose path or columns were just assigned.
 
     Languages come from the columns' names, the header, the file's name or the folder's, or else are those
     of the other sources, or null. A new source has an unknown licence. A path assigned without the name of
     its source (`ingest.path`) names the source after its file, and the model after its corpus. If path and
-    columns are those before, so are languages, licence and names.
+    columns are those before, so are languages, licence and names. Weights and filters of sources that are
+    gone are removed. `assigned` are the keys as given, and in full.
     """
-    earlier: Mapping[str, Mapping[str, Any]] = before["ingest"]["sources"]
-    sources: dict[str, dict[str, Any]] = {}
+    given_names = now["ingest"]["sources"]
+    short = assigned.get("ingest.path", "..").split(".")[2]  # the source that `ingest.path` means
+    alone = sum(one.get("role") != EVALUATION for one in given_names.values()) == 1
+    sources: dict[str, Any] = {}
     values: dict[str, Any] = {}
-    alone = sum(one.get("role") != EVALUATION for one in now["ingest"]["sources"].values()) == 1
-    for name, source in now["ingest"]["sources"].items():
+    for name, source in given_names.items():
         given = {key for key in Source.model_fields if f"ingest.sources.{name}.{key}" in assigned}
         if not given.intersection(OWN) or not source.get("path"):
             sources[name] = source
             continue
-        same = next((n for n, one in earlier.items() if _corpus_of(one) == _corpus_of(source)), None)
-        is_alone = alone and source.get("role") != EVALUATION
-        if same is not None:
-            kept = {key: earlier[same][key] for key in DERIVED if key in earlier[same] and key not in given}
-            new = {key: value for key, value in source.items() if key not in DERIVED or key in given} | kept
-            model = before["register"]["name"]
-        else:
-            others = [one for n, one in now["ingest"]["sources"].items() if n != name]
-            new = _derived(source, earlier.get(name, {}), given, [] if is_alone else others)
-            model = _model_name(new)
-        if "ingest.path" in assigned and is_alone:
-            name = same or _source_name(source["path"])
+        names_model = name == short or (alone and source.get("role") != EVALUATION)
+        others = [one for other, one in given_names.items() if other != name]
+        new, same = _completed(
+            source, given, before["ingest"]["sources"], name, [] if names_model else others
+        )
+        if names_model:
+            values["register.name"] = _model_name(new) if same is None else before["register"]["name"]
+        if name == short:
+            name = _free(same or _source_name(source["path"]), given_names.keys() - {name})
         sources[name] = new
-        if is_alone:
-            values["register.name"] = model
-    return values | ({"ingest.sources": sources} if sources != now["ingest"]["sources"] else {})
+    if sources != given_names:
+        values["ingest.sources"] = sources
+    for section, key in (("mix", "weights"), ("clean", "by_source")):
+        kept = {name: value for name, value in now[section][key].items() if name in sources}
+        if kept != now[section][key] and before[section][key] == now[section][key]:
+            values[f"{section}.{key}"] = kept
+    return values
+
+
+def _completed(
+    source: Mapping[str, Any],
+    given: Set[str],
+    earlier: Mapping[str, Mapping[str, Any]],
+    name: str,
+    others: Iterable[Mapping[str, Any]],
+) -> tuple[dict[str, Any], str | None]:
+    """A source with what its corpus states, and the name of the same corpus before; None if there is none."""
+    alike = (_corpus_of(source), source.get("role"))
+    same = next((n for n, one in earlier.items() if (_corpus_of(one), one.get("role")) == alike), None)
+    if same is None:
+        return _derived(source, earlier.get(name, {}), given, others), None
+    kept = {key: earlier[same][key] for key in DERIVED if key in earlier[same] and key not in given}
+    return {key: value for key, value in source.items() if key not in DERIVED or key in given} | kept, same
+
+
+def _free(name: str, taken: Set[str]) -> str:
+    """The name, with a number if it is taken."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
 
 
 def _derived(

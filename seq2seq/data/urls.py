@@ -8,11 +8,14 @@ writes the URL that it stands for into the pin, so that a run needs no catalogue
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -22,22 +25,23 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from seq2seq.common import params
 from seq2seq.common.errors import UserError
-from seq2seq.common.files import sha256
+from seq2seq.common.files import replacing, sha256
 from seq2seq.data import formats, mirror, moses, pin_file
 from seq2seq.data.download import download_file
 from seq2seq.data.mirror import Copy
-from seq2seq.data.pin_file import FileName, Sha256, Size
+from seq2seq.data.pin_file import FileName, Sha256, Size, is_inside
 from seq2seq.data.splits import File, find_splits
 
 DOWNLOADS = Path(".cache/downloads")
-ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")  # others are known by their content
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 def _by_split(value: Any) -> Any:
     return {"train": value} if isinstance(value, str) else value
 
 
-Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+/\S*$")]
 
 
 class UrlPin(BaseModel):
@@ -46,7 +50,7 @@ class UrlPin(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     url: Annotated[dict[Literal["train", "validation", "test"], Url], BeforeValidator(_by_split)] = {}
-    members: list[FileName] = []
+    members: list[str] = []  # of an archive; patterns with * and ?
     mtdata: str | None = None
     licence: str | None = None
     files: dict[FileName, Sha256] = {}
@@ -78,7 +82,10 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
     """
     document = pin_file.read(path)
     old = _check(path, document)
-    new = old.model_copy(update=_of_catalogue(path, old.mtdata)) if old.mtdata else old
+    new = old
+    if old.mtdata:
+        found = _of_catalogue(path, old.mtdata)
+        new = _check(path, old.model_dump(exclude_none=True) | found)
     places = download(path, new.model_copy(update={"files": {}, "bytes": {}}))
     new = new.model_copy(
         update={
@@ -103,12 +110,13 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
 def fill_mirror(path: Path, pin: UrlPin, folder: Path) -> list[Path]:
     """Download the files of a pin into a mirror, compared with its hashes; returns their places there."""
     places = download(path, pin)
-    _compare(path, pin, places)
+    _compare(path, pin, places, None)
     copied = []
     for split, url in pin.url.items():
         target = _in_mirror(folder, url)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(places[_names(path, pin)[split]], target)
+        with replacing(target) as draft:
+            shutil.copyfile(places[_names(path, pin)[split]], draft)
         copied.append(target)
     return copied
 
@@ -119,7 +127,7 @@ def download(path: Path, pin: UrlPin) -> dict[str, Path]:
     places = {}
     for split, url in pin.url.items():
         name = names[split]
-        place = DOWNLOADS / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+        place = _download_folder(url) / name
         wanted = pin.files.get(name)
         if not (wanted and place.is_file() and sha256(place) == wanted):
             download_file(path, url, place, resume=wanted is not None)
@@ -129,14 +137,15 @@ def download(path: Path, pin: UrlPin) -> dict[str, Path]:
 
 def _copy(path: Path, pin: UrlPin, places: Mapping[str, Path], folder: Path | None) -> Copy:
     """The files of a pin by split, after comparison with its hashes; archives are unpacked."""
-    checked = _compare(path, pin, places)
+    checked = _compare(path, pin, places, folder)
     files: dict[str, list[File]] = {}
+    urls: dict[str, str] = {str(split): url for split, url in pin.url.items()}
     for split, name in _names(path, pin).items():
         place = places[name]
-        if not name.endswith(ARCHIVES):
+        if not (zipfile.is_zipfile(place) or tarfile.is_tarfile(place) or name.endswith(ARCHIVES)):
             files[split] = [File(name, place)]
             continue
-        unpacked = _unpack(path, place, pin.members)
+        unpacked = _unpack(path, place, _download_folder(urls[split]), pin.members)
         found = find_splits(unpacked)
         files |= found if len(pin.url) == 1 else {split: [one for some in found.values() for one in some]}
     where = f"the mirror {folder}" if folder else "the web"
@@ -148,8 +157,11 @@ def _copy(path: Path, pin: UrlPin, places: Mapping[str, Path], folder: Path | No
     return Copy(files, None, pin.licence, folder is not None, summary)
 
 
-def _compare(path: Path, pin: UrlPin, places: Mapping[str, Path]) -> int:
-    """The number of files whose size and hash were compared; raises UserError for a difference."""
+def _compare(path: Path, pin: UrlPin, places: Mapping[str, Path], folder: Path | None) -> int:
+    """The number of files whose size and hash were compared; raises UserError for a difference.
+
+    A wrong file of a mirror, given by its folder, stays: it is not of this run.
+    """
     for name, place in places.items():
         size = place.stat().st_size
         if pin.bytes and pin.bytes.get(name) != size:
@@ -158,28 +170,31 @@ def _compare(path: Path, pin: UrlPin, places: Mapping[str, Path]) -> int:
                 f"if the change is meant, renew the pin: seq2seq pin {path}"
             )
     files = {"url": [File(name, place) for name, place in places.items()]}
-    return pin_file.compare_hashes(path, pin.files, "the web", files, list(places.values()))
+    where, ours = (str(folder), []) if folder else ("the web", list(places.values()))
+    return pin_file.compare_hashes(path, pin.files, where, files, ours)
 
 
-def _unpack(path: Path, archive: Path, members: list[str]) -> Path:
+def _unpack(path: Path, archive: Path, below: Path, members: list[str]) -> Path:
     """A folder with the members of an archive, or with all its files of a known kind."""
-    folder = archive.with_name(f"{archive.name}.files")
+    folder = below / "unpacked"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
                 names = [one.filename for one in opened.infolist() if not one.is_dir()]
                 for name in _chosen(path, archive, names, members):
                     with opened.open(name) as source:
-                        _write(folder, name, source)
+                        _write(path, folder, name, source)
         else:
             with tarfile.open(archive) as tar:
                 names = [one.name for one in tar.getmembers() if one.isfile()]
                 for name in _chosen(path, archive, names, members):
                     if (member := tar.extractfile(name)) is not None:
-                        _write(folder, name, member)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+                        _write(path, folder, name, member)
+                while tar.fileobj is not None and tar.fileobj.read(2**20):
+                    pass  # the checksum of a packed stream is at its end
+    except (*BROKEN, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(f"{path}: {archive.name} cannot be unpacked: {error}") from None
@@ -187,12 +202,16 @@ def _unpack(path: Path, archive: Path, members: list[str]) -> Path:
 
 
 def _chosen(path: Path, archive: Path, names: list[str], members: list[str]) -> list[str]:
-    """The members to unpack."""
-    if missing := [name for name in members if name not in names]:
-        listed = ", ".join(names[:20]) + " …" * (len(names) > 20)
-        raise UserError(f"{path}: {archive.name} has no member {missing[0]}; there are: {listed}")
+    """The members to unpack: those that a pattern names, or all of a known kind."""
+    chosen = []
+    for pattern in members:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if not found:
+            listed = ", ".join(names[:20]) + " …" * (len(names) > 20)
+            raise UserError(f"{path}: {archive.name} has no member {pattern}; there are: {listed}")
+        chosen += found
     if members:
-        return members
+        return list(dict.fromkeys(chosen))
     known = [n for n in names if formats.suffix(Path(n)) in formats.KINDS or moses.half(Path(n))]
     if not known:
         raise UserError(
@@ -201,11 +220,19 @@ def _chosen(path: Path, archive: Path, names: list[str], members: list[str]) -> 
     return known
 
 
-def _write(folder: Path, name: str, source: Any) -> None:
-    """Write a member under its last name, so that no path of an archive leads out of the folder."""
-    target = folder / PurePosixPath(name).name
+def _write(path: Path, folder: Path, name: str, source: Any) -> None:
+    """Write a member; raises UserError for one that leads out of the folder."""
+    try:
+        target = folder / is_inside(name.removeprefix("./"))
+    except ValueError as error:
+        raise UserError(f"{path}: the archive has the member {name!r}: {error}") from None
+    target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         shutil.copyfileobj(source, file)
+
+
+def _download_folder(url: str) -> Path:
+    return DOWNLOADS / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def _from_mirror(path: Path, pin: UrlPin, folder: Path) -> dict[str, Path]:
@@ -217,17 +244,19 @@ def _from_mirror(path: Path, pin: UrlPin, folder: Path) -> dict[str, Path]:
 
 
 def _in_mirror(folder: Path, url: str) -> Path:
-    """The place of a URL in a mirror: url/HOST/PATH."""
+    """The place of a URL in a mirror: url/HOST/PATH, with a digest of its query if it has one."""
     parts = urlsplit(url)
-    return folder / "url" / parts.netloc.rpartition("@")[2] / unquote(parts.path).lstrip("/")
+    place = folder / "url" / parts.netloc.rpartition("@")[2] / unquote(parts.path).lstrip("/")
+    query = f"{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}-" if parts.query else ""
+    return place.with_name(f"{query}{place.name}") if not parts.path.endswith("/") else place / f"{query}file"
 
 
 def _names(path: Path, pin: UrlPin) -> dict[str, str]:
     """The name of the file of each split: the last part of the URL's path."""
     places = {split: PurePosixPath(unquote(urlsplit(url).path)) for split, url in pin.url.items()}
-    names = {str(split): place.name for split, place in places.items()}
     if any(".." in place.parts for place in places.values()):
         raise UserError(f"{path}: a url leads upwards (..): write it without")
+    names = {str(split): place.name or "file" for split, place in places.items()}
     if len(set(names.values())) < len(names):
         raise UserError(f"{path}: two urls have the same file name: name archives or other files")
     return names
@@ -253,7 +282,11 @@ def _of_catalogue(path: Path, identifier: str) -> dict[str, Any]:
     entry = Index.get_instance().entries.get(wanted)
     if entry is None:
         raise UserError(f"{path}: mtdata has no {identifier}; `mtdata list -l deu-eng` lists corpora")
-    return {"url": {"train": str(entry.url)}, "members": [str(one) for one in entry.in_paths or []]}
+    if not isinstance(entry.url, str):
+        raise UserError(
+            f"{path}: {identifier} is of several files ({entry.url}): write them as url: {{train: ...}}"
+        )
+    return {"url": {"train": entry.url}, "members": [str(one) for one in entry.in_paths or []]}
 
 
 def _check(path: Path, document: Any) -> UrlPin:

@@ -442,6 +442,7 @@ def test_an_older_corpus_and_its_evaluation_sets_become_sources(file, tmp_path, 
     monkeypatch.chdir(tmp_path)
     Path("sets").mkdir()
     Path("sets/news.tsv").write_text("a\tb\n")
+    Path("sets/news.LICENSE").write_text("free")
     document = params.read_document(file)
     document["format"] = 4
     del document["mix"], document["score"]
@@ -477,9 +478,7 @@ def test_sources_are_added_by_a_path_and_removed_by_null(file, tmp_path, monkeyp
     assert params.load(file).register.name == name  # more text makes another version, no other model
     with pytest.raises(ParamsError, match=r"ingest.path=x.tsv: of which source\? .*there are: grammar, web"):
         use(file, "ingest.path=x.tsv")
-    with pytest.raises(ParamsError, match=r"mix.weights: no source to train on is 'web'"):
-        use(file, "ingest.sources.web=null")
-    use(file, "ingest.sources.web=null", "mix.weights.web=null")
+    assert "mix.weights.web" in use(file, "ingest.sources.web=null")  # its weight goes with it
     assert list(params.load(file).ingest.sources) == ["grammar"]
 
 
@@ -508,3 +507,50 @@ def test_a_scorer_is_named_whole_and_limits_need_one(file, values, message):
         recipes.apply(None, values, file)
     whole = ["score.model=wise", "score.version=3", f"score.digest={'ab' * 32}", "score.worst_share=0.1"]
     assert use(file, *whole)["score.version"] == 3
+
+
+def test_a_path_without_a_name_replaces_no_other_source(file):
+    use(file, "ingest.sources.news=x/news.tsv", "ingest.sources.news.role=evaluation")
+    use(file, "ingest.path=corpora/news.de-en.tsv")
+    found = params.load(file).ingest.sources
+    assert {name: (one.path, one.role) for name, one in found.items()} == {
+        "news-2": ("corpora/news.de-en.tsv", "train"),
+        "news": ("x/news.tsv", "evaluation"),
+    }
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_path_and_a_further_source_together_name_source_and_model(file, turned):
+    values = ["ingest.path=corpora/mine.tsv", "ingest.sources.extra=corpora/news.tsv"]
+    use(file, *values[:: -1 if turned else 1], recipe=ROOT / "recipes/local.yaml")
+    found = params.load(file)
+    assert {*found.ingest.sources} == {"mine", "extra"}
+    assert found.register.name == "corpora-mine-0-1"
+
+
+def test_the_weight_of_a_source_goes_with_it(file):
+    use(file, "mix.weights.grammar=2.0")
+    use(file, "ingest.path=corpora/mine.tsv")
+    assert params.load(file).mix.weights == {}
+    with pytest.raises(ParamsError, match=r"there are: mine; to remove it: --set mix.weights.web=null"):
+        use(file, "mix.weights.web=2.0")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ingest.sources=null", "ingest.sources is a mapping, e.g. ingest.sources.NAME="),
+        ("ingest.sources.grammar.path.foo=1", "path has no keys of its own"),
+        ("train.seed.foo=1", "train.seed has no keys of its own"),
+    ],
+)
+def test_keys_of_no_mapping_are_refused(file, override, message):
+    with pytest.raises(ParamsError, match=message):
+        use(file, override)
+
+
+def test_a_partial_recipe_with_keys_of_a_source_is_refused(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("format: 4\ningest: {train_size: 1000}\n")
+    with pytest.raises(ParamsError, match=r"ingest.train_size: it belongs to a source now"):
+        upgrades.upgrade(recipe)

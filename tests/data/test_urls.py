@@ -150,11 +150,57 @@ def test_archives_are_unpacked(web, name, pack, members):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_no_member_leads_out_of_the_folder(web, pack, tmp_path):
-    web.files["/evil.zip"] = pack({"../../../../evil.tsv": TSV})
+@pytest.mark.parametrize("name", ["../../../../evil.tsv", "/etc/evil.tsv"])
+def test_a_member_that_leads_out_of_the_folder_is_refused(web, pack, name, tmp_path):
+    web.files["/evil.zip"] = pack({name: TSV})
     write(url=f"{web.url}/evil.zip")
-    run(test_size=5, validation_size=5)
-    assert [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("evil.tsv")] == [".cache"]
+    with pytest.raises(UserError, match=r"the archive has the member .*evil\.tsv"):
+        pins.fetch(PIN)
+    assert not list(tmp_path.rglob("evil.tsv"))
+
+
+def test_members_of_one_name_in_two_folders_are_both_read(web):
+    web.files["/c.zip"] = zipped({"train/data.tsv": TSV, "test/data.tsv": TSV[:200]})
+    write(url=f"{web.url}/c.zip")
+    splits, _ = run(validation_size=5)
+    assert (len(splits["train"]) > 250, len(splits["test"]) < 10) == (True, True)
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_a_damaged_archive_is_refused(web, pack):
+    data = bytearray(pack({"a.tsv": TSV * 20}))
+    data[len(data) // 2] ^= 255
+    web.files["/c.zip"] = bytes(data)
+    write(url=f"{web.url}/c.zip")
+    with pytest.raises(UserError, match=r"c\.zip cannot be unpacked"):
+        pins.fetch(PIN)
+
+
+def test_a_wrong_file_of_a_mirror_stays_and_is_named(web, monkeypatch):
+    write(url=f"{web.url}/c.zip")
+    web.files["/c.zip"] = zipped({"a.tsv": TSV})
+    pins.pin(PIN)
+    pins.fill_mirror(PIN, Path("copies"))
+    [place] = Path("copies").rglob("c.zip")
+    place.write_bytes(bytes([*place.read_bytes()[:-1], 1]))
+    monkeypatch.setenv("CORPUS_MIRROR", "copies")
+    with pytest.raises(UserError, match=r"(?s)copies: c.zip has sha256 .*renew the pin"):
+        pins.fetch(PIN)
+    assert place.is_file()
+    web.files["/c.zip"] = zipped({"a.tsv": TSV})
+    pins.fill_mirror(PIN, Path("copies"))
+    place.parent.chmod(0o555)  # a mirror may be read-only
+    assert pins.fetch(PIN)[0].mirror
+    assert [path.name for path in place.parent.iterdir()] == ["c.zip"]
+    place.parent.chmod(0o755)
+
+
+def test_urls_that_differ_in_their_query_are_two_files_of_a_mirror(web):
+    for name in ("a", "b"):
+        web.files[f"/get?f={name}.tsv"] = TSV + name.encode() * 3
+        write(url=f"{web.url}/get?f={name}.tsv")
+        pins.fill_mirror(PIN, Path("copies"))
+    assert len([path for path in Path("copies").rglob("*") if path.is_file()]) == 2
 
 
 def test_a_missing_member_and_a_broken_archive_are_named(web):
@@ -193,8 +239,8 @@ def test_faulty_pins_are_named(keys, message):
 
 def test_a_name_of_the_catalogue_becomes_a_url(web, monkeypatch):
     """The catalogue is a stand-in with the interface of mtdata 0.5."""
-    web.files["/opus.zip"] = zipped({"x/c.de-en.de": GERMAN, "x/c.de-en.en": ENGLISH})
-    entry = types.SimpleNamespace(url=f"{web.url}/opus.zip", in_paths=["x/c.de-en.de", "x/c.de-en.en"])
+    web.files["/opus/"] = zipped({"x/c.de-en.de": GERMAN, "x/c.de-en.en": ENGLISH, "x/c.xml": b"<x/>"})
+    entry = types.SimpleNamespace(url=f"{web.url}/opus/", in_paths=["*.de", "*.en"])
     catalogue = types.SimpleNamespace(entries={("OPUS", "c"): entry})
     identifier = types.SimpleNamespace(parse=lambda text: tuple(text.split("-")[:2]))
     modules = {
@@ -211,7 +257,7 @@ def test_a_name_of_the_catalogue_becomes_a_url(web, monkeypatch):
     write(mtdata="OPUS-c-v1-deu-eng")
     pins.pin(PIN)
     document = YAML(typ="safe").load(PIN)
-    assert document["url"] == {"train": f"{web.url}/opus.zip"}
+    assert document["url"] == {"train": f"{web.url}/opus/"}
     assert document["members"] == entry.in_paths
     for name in modules:  # a run needs no catalogue
         monkeypatch.setitem(sys.modules, name, None)

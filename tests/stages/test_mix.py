@@ -112,3 +112,15 @@ def test_weights_and_licences_alone_change_no_pair():
     assert json.loads(paths.PROVENANCE.read_text())["sources"]["web"]["licence"] == "CC0-1.0"
     with pytest.raises(UserError, match="no source 'wob'; there are: corpus, web"):
         ingest(other, "wob")
+
+
+def test_a_sentence_of_two_sources_is_in_test_once(capsys):
+    Path("web.tsv").write_text(Path("news.tsv").read_text("utf-8"), "utf-8")
+    splits, _ = ingested(settings("web"))
+    assert len({pair.source for pair in splits["test"]}) == len(splits["test"]) == 5
+    assert "mix: 5 test pairs of web are left out: an earlier source has them" in capsys.readouterr().out
+    Path("split").mkdir()
+    for name in ("train", "validation", "test"):
+        Path(f"split/{name}.tsv").write_text("Ja\tYes\nJa\tYes\n", encoding="utf-8")
+    splits, _ = ingested(with_source(LOCAL, path="split"))
+    assert len(splits["test"]) == 2  # an existing split is taken whole
