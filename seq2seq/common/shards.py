@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,6 +70,27 @@ _work: Any = None  # of a worker process
 
 
 def _by_processes(work: Callable[[S], R], shards: Sequence[S], count: int) -> Generator[R, None, None]:
+    """By worker processes; if one ends unasked, what is left is tried once more by half as many."""
+    done = 0
+    for left in (count, max(1, count // 2)):
+        try:
+            with closing(_by_pool(work, shards[done:], left)) as results:
+                for result in results:
+                    done += 1
+                    yield result
+            return
+        except BrokenProcessPool:
+            print(
+                f"one of {left} worker processes has ended after shard {done:,} of {len(shards):,}",
+                flush=True,
+            )
+    raise WorkerLostError(
+        "a worker process has ended twice, perhaps for lack of memory: run again to continue with the shards "
+        f"that are left, with fewer processes by {WORKERS}={max(1, count // 2)}"
+    )
+
+
+def _by_pool(work: Callable[[S], R], shards: Sequence[S], count: int) -> Generator[R, None, None]:
     others = set(multiprocessing.active_children())
     # Processes are spawned: a fork would copy the locks of Arrow's threads in any state.
     pool = ProcessPoolExecutor(
@@ -83,11 +105,6 @@ def _by_processes(work: Callable[[S], R], shards: Sequence[S], count: int) -> Ge
             waiting.extend(pool.submit(_run, shard) for shard in islice(rest, 1))
             yield result
         finished = True
-    except BrokenProcessPool:
-        raise WorkerLostError(
-            f"one of {count} worker processes has ended, perhaps for lack of memory: run again to continue "
-            f"with the shards that are left, with fewer processes by {WORKERS}={count // 2}"
-        ) from None
     finally:
         if not finished:
             for process in set(multiprocessing.active_children()) - others:

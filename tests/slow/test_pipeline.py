@@ -252,7 +252,7 @@ def test_damaged_objects_of_the_cache_are_made_again(by_hand: Path, tmp_path: Pa
         shutil.rmtree(project / folder)
     again = projects.call(project, "-m", "flows", "run")
     assert [path for path in bad if path not in again.stdout] == []
-    assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES}
+    assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES} - {"score"}
     assert results(project) == results(by_hand)
 
 

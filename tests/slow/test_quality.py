@@ -33,7 +33,7 @@ def run(project: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 
 def stages(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^\[\d/6\] (\w+) +(\w+)", text, re.MULTILINE))
+    return dict(re.findall(r"^\[\d/\d\] (\w+) +(\w+)", text, re.MULTILINE))
 
 
 def champion() -> registry.Version:

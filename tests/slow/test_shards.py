@@ -38,7 +38,13 @@ def test_an_error_of_the_work_comes_through_and_ends_the_workers():
         list(shards.over(shard_work.fail, range(20)))
 
 
-def test_a_killed_worker_is_an_error_with_a_remedy():
+def test_a_worker_that_is_killed_once_costs_no_result(tmp_path, capsys):
+    found = list(shards.over(shard_work.DieOnce(tmp_path / "died"), range(20)))
+    assert found == list(range(20))
+    assert "one of 3 worker processes has ended after shard" in capsys.readouterr().out
+
+
+def test_a_worker_that_is_killed_again_is_an_error_with_a_remedy():
     with pytest.raises(shards.WorkerLostError, match=r"lack of memory: .* by SEQ2SEQ_WORKERS=1"):
         list(shards.over(shard_work.die, range(20)))
 
