@@ -39,12 +39,11 @@ from seq2seq.data import (
     scores,
 )
 from seq2seq.data.clean_limits import REASONS
-from seq2seq.data.cleaning import Cleaner, Shard, Source, Tally
+from seq2seq.data.cleaning import Cleaner, Shard, Tally
 from seq2seq.data.contamination_log import ContaminationLog
 from seq2seq.data.corpus import (
     SCHEMA,
     Pair,
-    count_rows,
     read_split,
     sample,
     split_path,
@@ -53,6 +52,7 @@ from seq2seq.data.corpus import (
 )
 from seq2seq.data.direction import Direction
 from seq2seq.data.filters import Filters
+from seq2seq.data.manifest import Entry
 
 MEASURED = 100_000  # pairs of a source whose lengths are measured; of a larger one every n-th pair
 WORK = paths.CHECKPOINTS / "clean"  # finished shards, below a fingerprint of all that they depend on
@@ -72,9 +72,9 @@ def clean(params: Params) -> None:
     mixture.check()
     sides = direction.read(paths.MIXED)
     direction.write(paths.CORPUS, sides)
-    sources = [Source(entry.path, entry.name) for entry in mixture.sources]
-    chosen = Filters.measured(params.clean, sides, (pair for one in sources for pair in _sample(one)))
-    of_source = _of_each(params.clean, sides, sources, chosen)
+    every = (pair for source in mixture.sources for pair in _sample(source))
+    chosen = Filters.measured(params.clean, sides, every)
+    of_source = _of_each(params.clean, sides, mixture.sources, chosen)
     for side in chosen.unchecked():
         print(f"clean: the language of the {side} is not checked: {getattr(sides, side)}")
     sets, tallies = {}, []
@@ -84,17 +84,14 @@ def clean(params: Params) -> None:
         write_split(paths.CORPUS, name, sets[name])
 
     log = ContaminationLog(sets, params.clean.contamination_share)
-    parts = cleaning.cut(sources)
+    parts = cleaning.cut(mixture.sources)
     least, worst = params.score.min_log_probability, params.score.worst_share
     scored = scores.Scored.of(paths.SCORED, mixture.rows, least, worst)
-    work = WORK / _fingerprint(params, [one.path for one in sources], list(sets))
+    work = WORK / _fingerprint(params, mixture.sources, list(sets))
     _clean_shards(parts, Cleaner(of_source, chosen, log, scored, REASONS, work))
     train, by_source = _merge(parts, work, log)
-    weights = {entry.name: entry.weight for entry in mixture.sources}
     values = scores.read(paths.SCORED) if params.clean.keep == "best_scored" else None
-    written = write_tables(
-        paths.CORPUS, "train", _without_duplicates(parts, work, train, by_source, weights, values)
-    )
+    written = write_tables(paths.CORPUS, "train", _without_duplicates(parts, work, train, by_source, values))
     found = log.report(params.clean.contamination)
     _report(train, by_source, tallies, found, of_source)
     if params.clean.contamination == "fail" and found["hits"]:
@@ -115,7 +112,7 @@ def clean(params: Params) -> None:
     if len(by_source) > 1:
         for name, tally in by_source.items():
             print(f"  {name}: {tally.kept():,} of {tally.read:,} kept; dropped: {tally}")
-    if any(weight != 1.0 for weight in weights.values()):
+    if any(source.weight != 1.0 for source in mixture.sources):
         print(f"clean: by their weights the pairs kept are {written:,} in train")
     flagged = "; ".join(
         f"{tally.read:,} {tally.split} (flagged: {tally}; rewritten: {tally.rewritten:,})"
@@ -127,13 +124,13 @@ def clean(params: Params) -> None:
 
 
 def _of_each(
-    params: Clean, sides: Direction, sources: Sequence[Source], common: Filters
-) -> dict[str | None, Filters]:
+    params: Clean, sides: Direction, sources: Sequence[Entry], common: Filters
+) -> dict[str, Filters]:
     """The filters of each source: `common`, or those of its own lengths and of `clean.by_source`."""
     if len(sources) == 1 and not params.by_source:
-        return {sources[0].origin: common}
+        return {sources[0].name: common}
     return {
-        source.origin: Filters.measured(params.of_source(str(source.origin)), sides, _sample(source))
+        source.name: Filters.measured(params.of_source(source.name), sides, _sample(source))
         for source in sources
     }
 
@@ -153,23 +150,24 @@ def _counted(chosen: Filters, tally: Tally) -> Iterator[Pair]:
         yield pair
 
 
-def _sample(source: Source) -> Iterator[Pair]:
+def _sample(source: Entry) -> Iterator[Pair]:
     """All training pairs of a source, or of more than MEASURED every n-th one."""
-    return sample(source.path, max(1, count_rows(source.path) // MEASURED))
+    return sample(source.path, max(1, source.rows // MEASURED))
 
 
-def _fingerprint(params: Params, sources: Sequence[Path], sets: Sequence[str]) -> str:
+def _fingerprint(params: Params, sources: Sequence[Entry], sets: Sequence[str]) -> str:
     """40 hex digits over all that the shards depend on: settings, code, and files of the corpus."""
     settings = [
         params.clean.model_dump(exclude=LIMITS),
         params.score.min_log_probability,
         params.score.worst_share,
+        [(source.name, source.sha256) for source in sources],  # compared with their files before
     ]
     versions = [platform.python_version(), *map(version, LIBRARIES)]
     total = hashlib.sha256(json.dumps([settings, cleaning.ROWS, versions], sort_keys=True).encode())
     code = [Path(__file__), *sorted(Path(cleaning.__file__).parent.glob("*.py"))]
-    inputs = [paths.MIXED / direction.FILE, *(split_path(paths.MIXED, name) for name in sets), *sources]
-    inputs += [paths.SCORED / scores.FILE]
+    inputs = [paths.MIXED / direction.FILE, *(split_path(paths.MIXED, name) for name in sets)]
+    inputs.append(paths.SCORED / scores.FILE)
     for path in (*code, *filter(Path.is_file, inputs)):
         with path.open("rb") as file:
             total.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
@@ -204,7 +202,7 @@ def _merge(parts: Sequence[Shard], work: Path, log: ContaminationLog) -> tuple[T
     for shard in parts:
         counts = cleaning.counts(shard, work)
         train.add(counts["tally"])
-        by_source.setdefault(str(shard.source.origin), Tally("train", REASONS)).add(counts["tally"])
+        by_source.setdefault(shard.source.name, Tally("train", REASONS)).add(counts["tally"])
         log.add(counts["log"])
     return train, by_source
 
@@ -214,7 +212,6 @@ def _without_duplicates(
     work: Path,
     train: Tally,
     by_source: Mapping[str, Tally],
-    weights: Mapping[str, float],
     values: scores.Values | None,
 ) -> Iterator[pa.Table]:
     """The pairs of finished shards without duplicates, in order and by the weights of their sources.
@@ -232,18 +229,20 @@ def _without_duplicates(
         table = cleaning.kept_pairs(shard, work)
         again = repeated.of(place, place + len(table))
         place += len(table)
-        times = duplicates.times(cleaning.digests(shard, work), weights[str(shard.source.origin)])
         if again.any():
             for row in table.column("row").filter(pa.array(again))[: cleaning.SAMPLED].to_pylist():
                 if train.hits["duplicate"] < cleaning.SAMPLED:
                     train.count("duplicate", cleaning.read_row(parts, row), row)
-            table, times = table.filter(pa.array(~again)), times[~again]
-        by_source[str(shard.source.origin)].hits["duplicate"] += int(again.sum())
+            table = table.filter(pa.array(~again))
+        by_source[shard.source.name].hits["duplicate"] += int(again.sum())
         changes = np.bincount(table.column("change").to_numpy(), minlength=3)
         train.alignments_lost += int(changes[cleaning.UNALIGNED])
         train.rewritten += int(changes[cleaning.REWRITTEN] + changes[cleaning.UNALIGNED])
         table = table.select(SCHEMA.names)
-        yield table if (times == 1).all() else table.take(pa.array(np.repeat(np.arange(len(table)), times)))
+        if shard.source.weight != 1.0:
+            times = duplicates.times(cleaning.digests(shard, work)[~again], shard.source.weight)
+            table = table.take(pa.array(np.repeat(np.arange(len(table)), times)))
+        yield table
     train.hits["duplicate"] = repeated.total
     train.sample.sort(key=lambda entry: int(entry["row"]))
 
@@ -253,7 +252,7 @@ def _report(
     by_source: Mapping[str, Tally],
     evaluation: list[Tally],
     contamination: dict[str, Any],
-    chosen: Mapping[str | None, Filters],
+    chosen: Mapping[str, Filters],
 ) -> None:
     """Write the counts of all splits, the contamination, and a sample of dropped (or flagged) pairs."""
     report: dict[str, Any] = {

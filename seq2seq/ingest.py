@@ -18,7 +18,7 @@ from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.progress import Progress, duration
-from seq2seq.common.schema import Ingest, Params, Source
+from seq2seq.common.schema import UNKNOWN_LICENCE, Ingest, Params, Source
 from seq2seq.data import grammar, languages, manifest, moses, pins
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.data.held_out import HeldOut, training_pairs
@@ -56,8 +56,8 @@ def _ingest(settings: Ingest, name: str) -> None:
         corpus = _from_pin(path, needed) if document else _from_disk(path, needed)
         write = _write_evaluation_set if source.role == "evaluation" else _write_files
         facts, rows = write(corpus, source, settings, folder)
-    licence = source.licence if source.licence != manifest.UNKNOWN else facts.get("licence")
-    facts |= {"licence": licence or manifest.UNKNOWN, "attribution": source.attribution, "rows": rows}
+    licence = source.licence if source.licence != UNKNOWN_LICENCE else facts.get("licence")
+    facts |= {"licence": licence or UNKNOWN_LICENCE, "attribution": source.attribution, "rows": rows}
     facts["languages"] = {"source": _tag(source.source_language), "target": _tag(source.target_language)}
     manifest.write_facts(name, facts)
     counts = ", ".join(f"{rows[split]:,} {split}" for split in paths.SPLITS if rows.get(split))

@@ -16,6 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 from seq2seq.common import params, recipes, schema
 from seq2seq.common.params import FORMAT, ParamsError
 from seq2seq.common.recipes import MISSING
+from seq2seq.common.schema import UNKNOWN_LICENCE
 from seq2seq.data import formats
 
 Document = Mapping[str, Any]
@@ -68,7 +69,7 @@ def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
     stem = Path(path).name.split(".")[0]
     name = stem if re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", stem) and stem not in sets else "corpus"
     shared = {key: value for key, value in shared.items() if value is not None}
-    sources: dict[str, dict[str, Any]] = {name: {"path": path, "licence": "unknown", **shared}}
+    sources: dict[str, dict[str, Any]] = {name: {"path": path, "licence": UNKNOWN_LICENCE, **shared}}
     if size is not None:
         sources[name]["train_size"] = size
     for one in sets:
@@ -78,7 +79,7 @@ def _to_sources(document: CommentedMap) -> list[tuple[str, Any, Any]]:
                 f"ingest.evaluation_sets: {one!r} is {' and '.join(map(str, named))}: rename one"
             )
         path = str(named[0] if named else folder / one)
-        sources[one] = {"path": path, "licence": "unknown", "role": "evaluation", **shared}
+        sources[one] = {"path": path, "licence": UNKNOWN_LICENCE, "role": "evaluation", **shared}
     ingest.insert(0, "sources", sources, comment="by name, each ingested by itself; see docs/corpora.md")
     return recipes.differences(before, {"ingest": ingest})
 

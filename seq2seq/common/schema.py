@@ -35,6 +35,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+UNKNOWN_LICENCE = "unknown"
+
+
 class Source(Section):
     """A source of the corpus, of which only path and licence have no default.
 

@@ -92,7 +92,8 @@ def _by_processes(work: Callable[[S], R], shards: Sequence[S], count: int) -> Ge
 
 def _by_pool(work: Callable[[S], R], shards: Sequence[S], count: int) -> Generator[R, None, None]:
     others = set(multiprocessing.active_children())
-    # Processes are spawned: a fork would copy the locks of Arrow's threads in any state.
+    # Processes are spawned: a fork would copy the locks of Arrow's threads in any state. `work` is pickled
+    # here, so that a worker reads it, the parent's own bytes, only after it has set its signals.
     pool = ProcessPoolExecutor(
         count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), pickle.dumps(work))
     )

@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from seq2seq.data import scores
 from seq2seq.data.contamination_log import ContaminationLog, shown
-from seq2seq.data.corpus import SCHEMA, Pair, count_rows, read_rows, to_table
+from seq2seq.data.corpus import SCHEMA, Pair, read_rows, to_table
 from seq2seq.data.filters import Filters
-from seq2seq.data.manifest import with_origin
+from seq2seq.data.manifest import Entry, with_origin
 from seq2seq.data.scores import Scored
 
 ROWS = 50_000  # of a shard; not by the number of cores, so that finished shards fit any
@@ -37,18 +37,11 @@ PAIRS, DIGESTS, COUNTS = "pairs.arrow", "digests.npy", "counts.json"
 KEPT = SCHEMA.append(pa.field("row", pa.int64())).append(pa.field("change", pa.int8()))
 
 
-class Source(NamedTuple):
-    """A file of training pairs."""
-
-    path: Path
-    origin: str | None = None  # the name of the source that its pairs came from
-
-
 class Shard(NamedTuple):
     """Rows `start` to `stop` of a source; `first` is the number of the first in all sources together."""
 
     number: int
-    source: Source
+    source: Entry
     start: int
     stop: int
     first: int
@@ -58,16 +51,15 @@ class Shard(NamedTuple):
         return work / f"{self.number:06}"
 
 
-def cut(sources: Iterable[Source], rows: int = ROWS) -> list[Shard]:
+def cut(sources: Iterable[Entry], rows: int = ROWS) -> list[Shard]:
     """The shards of some sources, in order; a shard belongs to one source."""
     shards: list[Shard] = []
     first = 0
     for source in sources:
-        count = count_rows(source.path)
-        for start in range(0, count, rows):
-            stop = min(start + rows, count)
+        for start in range(0, source.rows, rows):
+            stop = min(start + rows, source.rows)
             shards.append(Shard(len(shards), source, start, stop, first + start))
-        first += count
+        first += source.rows
     return shards
 
 
@@ -123,7 +115,7 @@ class Tally:
 class Cleaner:
     """Cleans a shard into its folder, apart from duplicates; workers get one by pickle."""
 
-    of_source: Mapping[str | None, Filters]  # by the name of a source
+    of_source: Mapping[str, Filters]  # by the name of a source
     common: Filters  # by which pairs of different sources are duplicates
     log: ContaminationLog
     scored: Scored
@@ -133,8 +125,8 @@ class Cleaner:
     def __call__(self, shard: Shard) -> int:
         """Write the folder of a shard; returns its number of rows."""
         tally, log = Tally("train", self.reasons, shard.first), self.log.blank()
-        read = with_origin(read_rows(shard.source.path, shard.start, shard.stop), shard.source.origin)
-        kept = list(self._kept(read, self.of_source[shard.source.origin], log, tally))
+        read = with_origin(read_rows(shard.source.path, shard.start, shard.stop), shard.source.name)
+        kept = list(self._kept(read, self.of_source[shard.source.name], log, tally))
         pairs = [pair for pair, _, _, _ in kept]
         table = to_table(pairs)
         for at, name in ((1, "row"), (2, "change")):

@@ -116,9 +116,9 @@ def pin(path: Path) -> list[tuple[str, Any, Any]]:
     document = pin_file.read(path)
     old = _checked(path, document)
     answer = _download(path, old)
-    places = {name: Path(place) for files in answer["files"].values() for name, place in sorted(files)}
-    files = {name: sha256(place) for name, place in sorted(places.items())}
-    sizes = {name: place.stat().st_size for name, place in sorted(places.items())}
+    places = sorted((name, Path(place)) for files in answer["files"].values() for name, place in files)
+    files = {name: sha256(place) for name, place in places}
+    sizes = {name: place.stat().st_size for name, place in places}
     changes: list[tuple[str, Any, Any]] = [("revision", old.revision, answer["revision"])]
     for key, before, after in (("files", old.files, files), ("bytes", old.bytes, sizes)):
         changes += [(f"{key}.{n}", before.get(n), after.get(n)) for n in sorted(after.keys() | before.keys())]

@@ -17,7 +17,6 @@ from seq2seq.common.files import sha256
 from seq2seq.data.corpus import Pair, read_rows, split_path
 
 FILE, FACTS = "manifest.json", "source.json"
-UNKNOWN = "unknown"  # a licence
 
 
 class Entry(NamedTuple):
@@ -61,13 +60,13 @@ class Manifest(NamedTuple):
             yield from with_origin(read_rows(entry.path), entry.name)
 
 
-def with_origin(pairs: Iterator[Pair], name: str | None) -> Iterator[Pair]:
+def with_origin(pairs: Iterator[Pair], name: str) -> Iterator[Pair]:
     """Pairs as those of a source."""
     return (Pair(source, target, alignment, name) for source, target, alignment, _ in pairs)
 
 
 def write_facts(name: str, facts: dict[str, Any]) -> None:
-    """Write what `ingest` knows about a source beside its splits."""
+    """Write the record of `ingest` about a source beside its splits."""
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     (paths.RAW / name / FACTS).write_text(text, encoding="utf-8")
 

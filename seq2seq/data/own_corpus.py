@@ -17,13 +17,12 @@ from typing import Any
 
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import ParamsError, read_document
-from seq2seq.common.schema import Source
+from seq2seq.common.schema import UNKNOWN_LICENCE, Source
 from seq2seq.data import languages, moses
 from seq2seq.data.memories import Languages
 
 COLUMNS = ("source_column", "target_column")
 LANGUAGES = ("source_language", "target_language")
-UNKNOWN = "unknown"  # a licence
 ROWS = 50  # of a file that are inspected
 DERIVED = (*LANGUAGES, "licence", "attribution")  # of a corpus
 EVALUATION = "evaluation"  # a role
@@ -101,7 +100,7 @@ def _derived(
     found = _swapped(before, source) or _languages(source, (asked[0], asked[1]))
     if not any(found):
         found = next(((one.get(LANGUAGES[0]), one.get(LANGUAGES[1])) for one in others), found)
-    new = {"licence": UNKNOWN, **dict(zip(LANGUAGES, found, strict=True))}
+    new = {"licence": UNKNOWN_LICENCE, **dict(zip(LANGUAGES, found, strict=True))}
     if before and before["path"] == source["path"]:  # other columns
         new |= {key: before[key] for key in ("licence", "attribution") if key in before}
     kept = {key: value for key, value in source.items() if key not in DERIVED or key in given}

@@ -40,10 +40,13 @@ def fill_mirror(path: Path, folder: Path) -> list[Path]:
 
 def is_pin(path: Path) -> bool:
     """Whether a yaml file is a pin: a grammar is none."""
-    document = pin_file.read(path)
-    return isinstance(document, Mapping) and any(key in document for key in KEYS)
+    return any(key in _keys(path) for key in KEYS)
 
 
 def _is_hub(path: Path) -> bool:
+    return "hub" in _keys(path)
+
+
+def _keys(path: Path) -> set[Any]:
     document = pin_file.read(path)
-    return isinstance(document, Mapping) and "hub" in document
+    return set(document) if isinstance(document, Mapping) else set()

@@ -40,7 +40,7 @@ class Health:
 
     @cached_property
     def frequency_loss(self) -> float:
-        """The validation loss per token of a model that knows only how frequent each piece is."""
+        """The validation loss per token by the frequencies of pieces alone."""
         return frequency_loss(self._train, self._validation, self._size)
 
     def learning(self, validations: int, best_loss: float) -> QualityError | None:

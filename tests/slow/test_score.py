@@ -11,7 +11,7 @@ from seq2seq.data import scores
 from seq2seq.data.corpus import Pair, read_split
 from tests.support import projects
 
-# The model of recipe grammar for 300 updates: it knows which words belong together.
+# The model of recipe grammar for 300 updates, enough to learn which words belong together.
 LEARNT = ["ingest.train_size=8000", "ingest.validation_size=100", "ingest.test_size=100", "train.updates=300"]
 LEARNT += ["train.validate_every=150", "train.patience=300", "train.learning_rate=0.004", "train.dropout=0.0"]
 LEARNT += ["train.warmup_updates=50", "train.label_smoothing=0.0", "train.attention=dot"]

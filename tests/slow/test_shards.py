@@ -61,7 +61,7 @@ def test_no_worker_outlasts_its_parent(tmp_path, number):
     pids = wait_for(lambda: (found := [int(path.name) for path in tmp_path.iterdir()])[2:] and found)
     parent.send_signal(number)
     parent.wait(60)
-    wait_for(lambda: all(map(ended, pids)), subject="the end of the workers")
+    assert wait_for(lambda: all(map(ended, pids)), subject="the end of the workers")
 
 
 def test_several_processes_clean_as_one(tmp_path, monkeypatch):

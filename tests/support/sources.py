@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.common import files, params, paths, schema
-from seq2seq.common.schema import Params
+from seq2seq.common.schema import UNKNOWN_LICENCE, Params
 from seq2seq.data import manifest
 from seq2seq.data.corpus import Pair, read_split, split_path, write_split
 from seq2seq.data.manifest import Entry, Manifest
@@ -50,7 +50,7 @@ def write_mixture(
     for name, pairs in sorted(by_source.items()):
         rows = write_split(paths.RAW / name, "train", pairs)
         digest = files.sha256(split_path(paths.RAW / name, "train"))
-        entries.append(Entry(name, rows, digest, (weights or {}).get(name, 1.0), manifest.UNKNOWN, None))
+        entries.append(Entry(name, rows, digest, (weights or {}).get(name, 1.0), UNKNOWN_LICENCE, None))
     for name, pairs in sets.items():
         write_split(paths.MIXED, name, pairs)
     mixture = Manifest(tuple(entries), tuple(name for name in sets if name not in paths.SPLITS))
