@@ -80,9 +80,9 @@ test: .venv/.dev ## the fast tests (two minutes, no network)
 test-slow: .venv/.dev ## the slow ring (20 to 30 minutes): it learns, real dvc repro, real flows, a real schedule
 	@exec $(BIN)/python -m pytest $(IN_PARALLEL) -m slow
 
-.venv/.ray: pyproject.toml constraints.txt | $(BIN)/uv
-	@$(call INSTALL,[dev,ray])
-	touch .venv/.run .venv/.dev $@
+.venv/.ray: .venv/.dev
+	@$(call INSTALL,[ray])
+	touch $@
 
 .PHONY: test-ray
 test-ray: .venv/.ray ## clean as tasks of Ray, on three nodes of which one is killed
