@@ -26,8 +26,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from benchmarks.ablation_chart import Panel, comparison_chart
+from flows.child import CHATTER
 from seq2seq.common import disk, environment, params, paths, processes, recipes, schema
-from seq2seq.common.dag import CHATTER
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.tracking import client
 

@@ -18,8 +18,8 @@ from benchmarks import setting
 from seq2seq.common.device import keep_freed_memory
 from seq2seq.data.corpus import read_split
 from seq2seq.data.vocabulary import EOS, Vocabulary
-from seq2seq.inference import fast_search, search
-from seq2seq.inference.search import Hypothesis
+from seq2seq.inference import fast_model, fast_search, search
+from seq2seq.inference.hypothesis import Hypothesis
 from seq2seq.nn import model_folder
 from seq2seq.nn.batches import source_batch
 from seq2seq.nn.model import Config, Seq2Seq
@@ -46,7 +46,7 @@ def fast(name: str) -> Callable[[Seq2Seq], Search]:
     """seq2seq/inference/fast_search.py, in one of PRECISIONS."""
 
     def prepare(model: Seq2Seq) -> Search:
-        prepared = fast_search.FastModel(model, choose_precision(name, CPU))
+        prepared = fast_model.FastModel(model, choose_precision(name, CPU))
 
         def run(source_BS: Tensor, lengths_B: Tensor, beam: int, max_length: int) -> list[Hypothesis]:
             return fast_search.beam_search(prepared, source_BS, lengths_B, beam, 1.0, max_length)

@@ -20,7 +20,7 @@ from seq2seq.common import environment
 from seq2seq.common.errors import UserError
 from seq2seq.data import filters, formats, quality
 from seq2seq.data.contamination_log import ContaminationLog
-from seq2seq.data.corpus import Pair, normalise
+from seq2seq.data.corpus import Pair, normalised
 from seq2seq.data.direction import Direction, Side
 
 ROUNDS = 3
@@ -62,14 +62,13 @@ def measure(pairs: Sequence[Pair], sides: Direction, rounds: int = ROUNDS) -> di
         if (wanted := quality.accepted(side)) is not None:
             texts = [pair[place] for pair in tidied]
             steps[name] = lambda texts=texts, wanted=wanted: quality.other_languages(texts, wanted, 0.9)  # type: ignore[misc]
-    steps["contamination"] = lambda: log.hits(tidied)
-    steps["digest"] = lambda: [plain.identity(pair) for pair in tidied]
-    steps["digest, folded"] = lambda: [folds.identity(pair) for pair in tidied]
+    steps["contamination"] = lambda: log.blank().reasons(tidied, tidied, range(len(tidied)))
+    steps["digest"] = lambda: plain.identities(normalised(tidied))
+    steps["digest, folded"] = lambda: folds.identities(normalised(tidied))
 
     found: dict[str, float] = {}
     for _ in range(rounds):
         for name, step in steps.items():
-            normalise.cache_clear()
             quality._is_bad.cache_clear()
             began = time.process_time()
             step()

@@ -27,7 +27,7 @@ from seq2seq.common import environment, paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.common.params import flatten, read_document, show
 from seq2seq.data.corpus import Pair, read_split
-from seq2seq.data.filters import tidy
+from seq2seq.data.tidying import tidy
 
 FOLDER = Path(".cache/noise")
 NAME = "noise"  # of the registered scorer

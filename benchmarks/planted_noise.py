@@ -24,8 +24,8 @@ from seq2seq.common import environment, params, recipes, schema
 from seq2seq.common.device import choose_device
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.progress import Progress
-from seq2seq.data import filters, formats, scores
-from seq2seq.data.corpus import Pair
+from seq2seq.data import filters, formats, scores, tidying
+from seq2seq.data.corpus import Pair, normalised
 from seq2seq.data.direction import Direction, Side
 from seq2seq.tracking import registry
 from seq2seq.training.pair_scores import PairScorer
@@ -154,7 +154,7 @@ def find(
         source, target = chosen.tidy(pair.source), chosen.tidy(pair.target)
         reason = chosen.reason(source, target) or (scores.REASON if drop else None)
         if reason is None:
-            key = chosen.identity(Pair(source, target))
+            key = int(chosen.identities(normalised([Pair(source, target)]))[0])
             reason = "duplicate" if key in seen else None
             seen.add(key)
         if reason is None and kind in (mojibake.__name__, markup.__name__) and (source, target) != pair[:2]:
@@ -188,7 +188,7 @@ def score(folder: Path, noisy: Sequence[Pair], clean: schema.Clean) -> scores.Va
         for begin in range(0, len(noisy), PORTION):
             portion = noisy[begin : begin + PORTION]
             texts = zip(*(pair[:2] for pair in portion), strict=True)
-            sides = ([filters.tidied(text, clean) for text in side] for side in texts)
+            sides = ([tidying.tidied(text, clean) for text in side] for side in texts)
             found.append(scorer.score(*sides))
             progress.advance(len(portion))
     return np.concatenate(found)

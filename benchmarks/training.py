@@ -35,7 +35,7 @@ class Contestant(NamedTuple):
     model: Callable[[Config], nn.Module]
     loss: Loss
     buckets: bool  # batches of similar lengths; else random ones
-    tuned: bool = False  # as seq2seq/train.py: fused Adam, freed memory kept
+    tuned: bool = False  # as seq2seq/training/trainer.py: fused Adam, freed memory kept
 
 
 def tutorial_loss(model: nn.Module, batch: Batch) -> Tensor:

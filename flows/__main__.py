@@ -58,16 +58,39 @@ def add_commands(commands: Any) -> None:
     promote.add_argument("--reason", help="why it is forced; kept in the log")
     promote.set_defaults(interrupted="run again: nothing is left half done")
 
+    approve = commands.add_parser("approve", help="make a version champion that waits for approval")
+    approve.add_argument("version", metavar="VERSION", help="its number, as `seq2seq history` prints it")
+    approve.add_argument("--name", help="registered model; default: register.name of params.yaml")
+    approve.add_argument("--reason", required=True, help="why; kept in the log")
+    approve.set_defaults(interrupted="run it again")
+
     rollback = commands.add_parser("rollback", help="make an older version champion again")
     rollback.add_argument("--to", metavar="VERSION", help="default: the version that served before this one")
     rollback.add_argument("--name", help="registered model; default: register.name of params.yaml")
     rollback.add_argument("--reason", required=True, help="why; kept in the log")
     rollback.set_defaults(interrupted="run it again")
 
+    gc = commands.add_parser("gc", help="list what nothing needs any more: versions, runs, files, cache")
+    gc.add_argument("--delete", action="store_true", help="delete it; default: only list it")
+    gc.add_argument("--older-than", type=float, default=30, metavar="DAYS", help="default: 30")
+    gc.add_argument("--name", help="registered model; default: register.name of params.yaml")
+    gc.set_defaults(interrupted="run again: it goes on where it was")
+
+    overdue = commands.add_parser("overdue", help="alert if no run has succeeded lately, or one was lost")
+    overdue.add_argument("--within", type=float, default=26, metavar="HOURS", help="default: 26")
+    overdue.add_argument("--name", help="registered model; default: register.name of params.yaml")
+    overdue.set_defaults(interrupted="run it again")
+
     deploy = commands.add_parser("deploy", help="put infra/prefect.yaml on the Prefect server")
     deploy.set_defaults(interrupted="run it again: deploying twice changes nothing")
 
     worker = commands.add_parser("worker", help="run what that server schedules, until Ctrl-C")
+    worker.add_argument("--name", help="of this worker on the server's page; default: one made by Prefect")
+    worker.add_argument(
+        "--with-healthcheck",
+        action="store_true",
+        help="answer at /health of PREFECT_WORKER_WEBSERVER_HOST and _PORT (0.0.0.0:8080)",
+    )
     worker.set_defaults(interrupted="")
 
     cleanup = commands.add_parser("cleanup", help="remove what runs have written, and nothing else")
@@ -75,10 +98,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _act(options: argparse.Namespace) -> int:
-    from flows import cleanup, deploy, promote, rollback, run, worker
+    from flows import approve, cleanup, deploy, garbage, overdue, promote, rollback, run, worker
 
-    modules = {"run": run, "promote": promote, "rollback": rollback}
-    modules |= {"deploy": deploy, "worker": worker, "cleanup": cleanup}
+    modules = {"run": run, "promote": promote, "approve": approve, "rollback": rollback}
+    modules |= {"gc": garbage, "overdue": overdue, "deploy": deploy, "worker": worker, "cleanup": cleanup}
     status: int = modules[options.command].command(options)
     return status
 

@@ -1,4 +1,4 @@
-"""Alerts: JSON posted to ALERT_WEBHOOK when a run failed or a model was rejected.
+"""Alerts: JSON posted to ALERT_WEBHOOK when a run failed, and about verdicts and overdue runs.
 
 Why: a schedule must not fail unnoticed. The body has the key `text`, which chat services show, and the parts
 for programs.
@@ -6,19 +6,22 @@ for programs.
 
 from __future__ import annotations
 
+import json
 import os
-import socket
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from flows.stage_errors import REMEDIES, StageError, figure_of
+from seq2seq.common import webhook
 from seq2seq.common.errors import QualityError, TransientError, UserError
+from seq2seq.common.files import write_json
 from seq2seq.common.masking import mask
-from seq2seq.common.plain import chat
 
-URL = "ALERT_WEBHOOK"  # environment variable; or the Prefect variable `alert_webhook`
-PATIENCE = 10.0  # seconds
+URL = webhook.URL  # environment variable; or the Prefect variable `alert_webhook`
+SENT, KEPT = Path(".cache/alerts.json"), 1000  # keys of alerts that were accepted, and how many are kept
 KINDS: dict[type[BaseException], str] = {
     QualityError: "quality",  # before its base class
     UserError: "user",
@@ -28,7 +31,40 @@ KINDS: dict[type[BaseException], str] = {
 
 def notify_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """A hook for on_failure and on_crashed; never raises: an alert that cannot be sent is logged."""
-    send_alert(lambda: notice(flow.name, flow_run, state))
+    if send_alert(lambda: notice(flow.name, flow_run, state)):
+        _record(of_run(flow_run.id))
+
+
+def of_run(run_id: object) -> str:
+    """The key of the alert about the end of a flow run."""
+    return f"run {run_id}"
+
+
+def send_once(key: str, make: Callable[[], dict[str, str]]) -> bool:
+    """Send an alert unless one of this key was accepted before; returns whether it was sent now.
+
+    The keys are kept in the current folder, which is that of the deployment. Never raises.
+    """
+    if key in _sent() or not send_alert(make):
+        return False
+    _record(key)
+    return True
+
+
+def _sent() -> dict[str, str]:
+    """The time of each alert that was accepted, by its key."""
+    try:
+        found: dict[str, str] = json.loads(SENT.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    return found
+
+
+def _record(key: str) -> None:
+    sent = _sent() | {key: datetime.now(UTC).isoformat(timespec="seconds")}
+    with suppress(OSError):
+        SENT.parent.mkdir(parents=True, exist_ok=True)
+        write_json(SENT, dict(list(sent.items())[-KEPT:]))
 
 
 def send_alert(make: Callable[[], dict[str, str]]) -> bool:
@@ -44,28 +80,11 @@ def send_alert(make: Callable[[], dict[str, str]]) -> bool:
         url = str(os.environ.get(URL) or Variable.get(URL.lower(), default=None) or "")
         if not url:
             return False
-        post(url, make())
+        webhook.post(url, make())
     except Exception as error:
-        logger.error(f"the notice could not be sent: {_reason(error, url)}")
+        logger.error(f"the notice could not be sent: {webhook.reason(error, url)}")
         return False
     return True
-
-
-def _reason(error: Exception, url: str) -> str:
-    """The reason why an alert was not sent, without the address, whose path or userinfo is a password."""
-    import httpx
-
-    try:
-        parts = urlsplit(url)
-        where = f"{parts.scheme}://{parts.hostname}"
-    except ValueError:
-        where = URL
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"{where} answers with status {error.response.status_code}"
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return f"{URL} is no http:// or https:// address"
-    text = " ".join(mask(str(error).replace(url, where) if url else str(error)).split())
-    return f"{where}: {type(error).__name__}: {text}" if url else text
 
 
 def notice(flow: str, run: Any, state: Any) -> dict[str, str]:
@@ -96,27 +115,15 @@ def _figure(failure: object) -> dict[str, str]:
 def body(
     text: str, flow: str, run: Any, state: str, stage: str, kind: str, message: str, remedy: str
 ) -> dict[str, str]:
-    """What every notice holds: `text` for people, the rest for programs; no secrets, and in `text` no
-    mentions, links or markup, which texts of a corpus, a model or an error may hold."""
-    message, remedy = mask(message), mask(remedy)
-    return {
-        "text": chat(mask(text)),
-        "flow": flow,
-        "flow_run": str(run.name),
-        "flow_run_id": str(run.id),
-        "state": state,
-        "stage": stage,
-        "class": kind,
-        "message": message,
-        "remedy": remedy,
-        "host": socket.gethostname(),
-    }
-
-
-def post(url: str, content: dict[str, str]) -> None:
-    """POST as JSON; raises httpx.HTTPError if it is not taken, and sent elsewhere is not taken."""
-    import httpx
-
-    # Streamed, and its body never read: what trickles in must not hold up a flow.
-    with httpx.stream("POST", url, json=content, timeout=PATIENCE, follow_redirects=False) as response:
-        response.raise_for_status()
+    """The content of an alert about a run; see webhook.body."""
+    return webhook.body(
+        text,
+        flow=flow,
+        run=str(run.name),
+        run_id=str(run.id),
+        state=state,
+        stage=stage,
+        kind=kind,
+        message=message,
+        remedy=remedy,
+    )

@@ -7,19 +7,24 @@ in the clone, and the cache outside of it, so that an unchanged project runs no 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 from seq2seq.common import masking
 from seq2seq.common.errors import TransientError, UserError
 
+CLONES = Path(".cache/retrain")  # below the deployment's working folder; one for each deployment
 PATIENCE = 900.0  # seconds for one git command
 CALLED = "seq2seq/gate/evidence.py"  # of the code at a ref, by the flows
 
 
-def check_out(repository: str, ref: str, folder: Path) -> str:
+def check_out(repository: str, ref: str, folder: Path, as_of: str | None = None) -> str:
     """Bring `folder` to a branch, tag or commit of `repository`; returns the commit.
+
+    `as_of` is a commit of it, or a date (ISO 8601): then it is the last commit before that date.
 
     Tracked files are put back as they are there; what runs have written stays. The caller keeps others
     out of the folder. Raises TransientError if the repository does not answer, UserError for an unknown ref.
@@ -46,10 +51,31 @@ def check_out(repository: str, ref: str, folder: Path) -> str:
     for candidate in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
         commit = _git(folder, "rev-parse", "--quiet", "--verify", f"{candidate}^{{commit}}", optional=True)
         if commit:
+            commit = _as_of(folder, commit, ref, as_of) if as_of else commit
             _git(folder, "checkout", "--quiet", "--force", "--detach", commit)
             return commit
     branches = _git(folder, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin") or ""
     raise UserError(f"{shown} has no branch, tag or commit {ref!r}; branches: {', '.join(branches.split())}")
+
+
+def _as_of(folder: Path, commit: str, ref: str, moment: str) -> str:
+    """The commit that `commit` of a ref was at a date, or an ancestor by its hash; raises UserError."""
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        named = f"{moment}^{{commit}}" if re.fullmatch("[0-9a-f]{7,40}", moment) else "none"
+        found = _git(folder, "rev-parse", "--quiet", "--verify", named, optional=True)
+        if not found:
+            raise UserError(f"as_of={moment!r}: neither a date (2026-11-30) nor a commit") from None
+        if _git(folder, "merge-base", "--is-ancestor", found, commit, optional=True) is None:
+            raise UserError(f"as_of={moment!r}: that commit is not part of {ref}") from None
+        return found
+    zoned = then if then.tzinfo else then.replace(tzinfo=UTC)
+    before = f"--before={int(zoned.timestamp()) - 1}"
+    found = _git(folder, "rev-list", "--first-parent", "--max-count=1", before, commit)
+    if not found:
+        raise UserError(f"as_of={moment!r}: {ref} has no commit before that date")
+    return found
 
 
 def check_fits(folder: Path, ref: str, commit: str) -> None:
@@ -72,6 +98,7 @@ def share_cache(project: Path, folder: Path) -> None:
     with Repo(project) as repo:
         cache = repo.cache.local_cache_dir
         ours = repo.config.load_one("local")  # e.g. the keys of a DVC remote; paths are absolute here
+    ours.get("core", {}).pop("no_scm", None)  # of a deployed folder without git; the clone has it
     with Repo(folder) as repo, repo.config.edit("local") as local:
         local.clear()
         local.update(ours)

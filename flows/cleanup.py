@@ -19,7 +19,7 @@ from seq2seq.tracking import outbox
 
 # Of the gate and of commands, which are no stages; the clones of schedules (.cache/retrain) stay.
 OURS = (
-    *(paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD),
+    *(paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD, paths.COSTS),
     *(Path(".cache", name) for name in ("bench", "compare", "huggingface", "matplotlib", "models")),
     *map(Path, (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")),
 )
@@ -56,7 +56,7 @@ def clean() -> list[tuple[Path, str]]:
             left += [(path, reason) for path in _without_empty_folders(output)]
         else:
             output.unlink(missing_ok=True)
-    for checkpoint in _checkpoints():
+    for checkpoint in checkpoints():
         shutil.rmtree(checkpoint)
     ours = [*OURS, outbox.FOLDER]
     if any(outbox.FOLDER.rglob("*.zip")):
@@ -65,14 +65,15 @@ def clean() -> list[tuple[Path, str]]:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     for folder in (
         paths.RAW,
-        "data",
+        Path("data"),
         paths.REPORTS,
-        paths.CHECKPOINTS / "clean",
+        *paths.SHARDS.glob("*"),
+        paths.SHARDS,
         paths.CHECKPOINTS,
-        ".cache",
+        Path(".cache"),
     ):
         with suppress(OSError):  # missing, or somebody's files are in it
-            Path(folder).rmdir()
+            folder.rmdir()
     return left
 
 
@@ -85,9 +86,9 @@ def _reason(output: Path, *, is_recorded: bool, is_listed: bool) -> str:
     return f"not among the files that dvc.lock records of {output}: yours, or of an interrupted run"
 
 
-def _checkpoints() -> Iterator[Path]:
-    """The folders that trainings and `clean` have made, each named by a fingerprint."""
-    for folder in filter(Path.is_dir, (paths.CHECKPOINTS, paths.CHECKPOINTS / "clean")):
+def checkpoints(tree: Path = Path()) -> Iterator[Path]:
+    """The folders that trainings and stages have made in a tree, each named by a fingerprint."""
+    for folder in filter(Path.is_dir, (tree / paths.CHECKPOINTS, *(tree / paths.SHARDS).glob("*"))):
         for path in sorted(folder.iterdir()):
             if path.is_dir() and len(path.name) == 40 and set(path.name) <= set("0123456789abcdef"):
                 yield path

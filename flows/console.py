@@ -6,15 +6,13 @@ Why: the same run is watched on a terminal, read in a file, and kept as a server
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TextIO
 
-from seq2seq.common.progress import duration
+from seq2seq.common import progress
 
-PROGRESS = re.compile(r"  \S+ [\d,]+(/[\d,]+)? .*/s\b")  # the lines of progress.Progress
 COLOURS = {
     "ran": "32",
     "restored": "36",
@@ -24,6 +22,7 @@ COLOURS = {
     "promoted": "32",
     "forced": "33",
     "kept": "2",
+    "waiting": "33",
     "rejected": "31",
 }
 
@@ -40,19 +39,20 @@ class Console:
 
     def print(self, text: str = "") -> None:
         """One line; on a terminal a line of progress gives way to the next line."""
+        text, passing = progress.read(text)
         if self.log and text:
             self.log(text)
         if self.stream is None:
             return
         if self._passing:
             self.stream.write("\r\033[K")
-        self._passing = self._is_terminal and bool(PROGRESS.match(text))
+        self._passing = self._is_terminal and passing
         self.stream.write(text + ("" if self._passing else "\n"))
         self.stream.flush()
 
     def stage_line(self, position: str, name: str, what: str, seconds: float, note: str = "") -> None:
         """The line that ends a stage, e.g. `[3/6] tokenize   ran          2.1 s`."""
-        time = duration(seconds) if seconds else ""
+        time = progress.duration(seconds) if seconds else ""
         line = f"{position:<5} {name:<10} {self.paint(what, f'{what:<10}')} {time:>9}"
         self.print(f"{line}  {note}".rstrip())
 

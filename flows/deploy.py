@@ -22,7 +22,9 @@ from seq2seq.common.exits import Exit
 FILE = "infra/prefect.yaml"
 POOL = "seq2seq"
 DEPLOYMENT, WAY_BACK = "retrain/retrain", "rollback/rollback"
-RULE = "seq2seq: end runs that fell silent"
+OTHERS = ("promote/promote", "watch-corpus/watch-corpus", "overdue/overdue")
+RULE, RULE_PENDING = "seq2seq: end runs that fell silent", "seq2seq: end runs that never began"
+START = timedelta(seconds=600)  # from Pending, when a worker has taken a run, to Running
 SILENCE = timedelta(seconds=120)  # four of the heartbeats that flows/worker.py asks for
 # What Prefect's own template of a pool lets the creator of a run choose (command, environment, folder) would
 # run anything on the worker: this one has no place for it. An `env` here would be merged with a run's.
@@ -45,9 +47,10 @@ def command(options: argparse.Namespace) -> int:
     done = subprocess.run(deploy, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"`prefect deploy` failed:\n{done.stdout}{done.stderr}")
-    _make_rule()
+    _make_rules()
     url = masking.mask(os.environ["PREFECT_API_URL"])
     print(f"{DEPLOYMENT} and {WAY_BACK} are deployed to {url}, pool {POOL}")
+    print(f"beside them {', '.join(OTHERS)}")
     print("  work it    make worker")
     print(f"  run it now prefect deployment run {DEPLOYMENT}")
     print(f"  go back    prefect deployment run {WAY_BACK} -p name=MODEL -p reason=WHY [-p to=VERSION]")
@@ -66,8 +69,20 @@ def _make_pool() -> None:
             client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=TEMPLATE))
 
 
-def _make_rule() -> None:
-    """A run whose worker and process died stays Running for ever and blocks its schedule: end it."""
+def _make_rules() -> None:
+    """A run whose worker and process died stays Running, or Pending, for ever: end it.
+
+    A Running one sends no heartbeats any more; a Pending one has sent none yet.
+    """
+    _make_rule(RULE, "heartbeat", {"heartbeat"}, SILENCE, "its process fell silent")
+    _make_rule(RULE_PENDING, "Pending", {"Running"}, START, "its process never began")
+
+
+def _make_rule(name: str, after: str, expected: set[str], within: timedelta, message: str) -> None:
+    """An automation: a run of ours that shows none of the expected events in time is Crashed.
+
+    One that is in place stays: with a new one the server forgets which runs it waits for.
+    """
     from prefect import get_client
     from prefect.automations import Automation
     from prefect.client.schemas.objects import StateType
@@ -75,22 +90,23 @@ def _make_rule() -> None:
     from prefect.events.schemas.automations import EventTrigger, Posture
 
     with get_client(sync_client=True) as client:
-        found = [client.read_deployment_by_name(name).id for name in (DEPLOYMENT, WAY_BACK)]
+        found = [client.read_deployment_by_name(deployed).id for deployed in (DEPLOYMENT, WAY_BACK, *OTHERS)]
     ends = ("Completed", "Failed", "Cancelled", "Crashed")
     trigger = EventTrigger(
         posture=Posture.Proactive,
-        after={"prefect.flow-run.heartbeat"},
-        expect={f"prefect.flow-run.{name}" for name in ("heartbeat", *ends)},
+        after={f"prefect.flow-run.{after}"},
+        expect={f"prefect.flow-run.{event}" for event in (*expected, *ends)},
         for_each={"prefect.resource.id"},
         match={"prefect.resource.id": "prefect.flow-run.*"},
         match_related={"prefect.resource.id": [f"prefect.deployment.{identifier}" for identifier in found]},
         threshold=1,
-        within=SILENCE,
+        within=within,
     )
-    end = ChangeFlowRunState(
-        state=StateType.CRASHED, name=None, message="its process fell silent", force=False
-    )
+    end = ChangeFlowRunState(state=StateType.CRASHED, name=None, message=message, force=False)
+    rule = Automation(name=name, trigger=trigger, actions=[end])
     with suppress(ValueError):  # there is none yet
-        old: Any = Automation.read(name=RULE)
+        old: Any = Automation.read(name=name)
+        if all(getattr(old, part) == getattr(rule, part) for part in ("enabled", "trigger", "actions")):
+            return
         old.delete()
-    Automation(name=RULE, trigger=trigger, actions=[end]).create()
+    rule.create()

@@ -12,7 +12,8 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from flows.dvc_runner import Say, call
+from flows.child import Say
+from flows.dvc_runner import call
 from flows.stage_errors import QualityStageError, StageError
 from seq2seq.common import acceptance, params, paths
 from seq2seq.common.errors import Figure

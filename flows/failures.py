@@ -21,6 +21,7 @@ STATUS = {
     "user": Exit.MISTAKE,
     "quality": Exit.QUALITY,
     "transient": Exit.TRANSIENT,
+    "budget": Exit.BUDGET,
 }  # by the class of a stage's error
 
 

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
-from uuid import UUID
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run, task_run
-from prefect.states import Completed, Crashed
+from prefect.states import Completed
 
-from flows import alerts, console, drift, dvc_runner, promote
+from flows import alerts, console, cost, drift, dvc_runner, flow_record, lease, promote, remote
 from flows import rollback as rollback_
 from flows.dvc_runner import Outcome
 from flows.verdict import markdown, notice
-from seq2seq.common import acceptance, dag, params, paths
+from seq2seq.common import acceptance, dag, params, paths, planning
 from seq2seq.common.dag import Node
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.tracking import outbox, promotions
+from seq2seq.tracking import outbox, promotions, registry
 
 T = TypeVar("T")
-FLOW_RUN = Path(".dvc/tmp/flow_run")  # names the flow run that works here
+ALERTED = ("promoted", "forced", "rejected", "waiting")  # verdicts that are sent, each once
 RETRY_DELAYS = [10.0, 60.0]  # seconds; only what may pass by itself is tried again
 
 
@@ -86,24 +82,27 @@ def bring_up_to_date(
     force: tuple[str, ...] = (),
     timeout: float | None = None,
     accept: str | None = None,
+    from_remote: bool = False,
 ) -> list[Outcome]:
     """The body of every flow here; the caller holds the workspace's lock.
 
     `until` ends with a stage, `force` names stages to run although they are fresh, `timeout` is in
-    seconds and for each stage, `accept` is the reason to let exceeded limits of quality pass.
+    seconds and for each stage, `accept` is the reason to let exceeded limits of quality pass. With
+    `from_remote`, results of earlier runs are restored from the DVC remote, too.
     Raises StageError, UserError, TransientError.
     """
     reason = "" if accept is None else promotions.checked(accept)
-    with _recorded():
-        return _bring_up_to_date(until, force, timeout, reason or acceptance.given())
+    with flow_record.kept():
+        return _bring_up_to_date(until, force, timeout, reason or acceptance.given(), from_remote)
 
 
 def _bring_up_to_date(
-    until: str | None, force: tuple[str, ...], timeout: float | None, accept: str
+    until: str | None, force: tuple[str, ...], timeout: float | None, accept: str, from_remote: bool
 ) -> list[Outcome]:
     dvc_runner.clear_stale_locks()
+    dvc_runner.remove_empty_records()
     outbox.deliver_all()
-    run = _Run(dag.select(dag.read(), until, force), timeout, accept)
+    run = _Run(planning.select(dag.read(), until, force), timeout, accept, from_remote)
     try:
         for node in run.nodes:
             run.do(node, force=node.name in force)
@@ -121,43 +120,22 @@ def _bring_up_to_date(
     return run.outcomes
 
 
-@contextmanager
-def _recorded() -> Iterator[None]:
-    """Keep a record of the flow run that works here while it does; one that was killed left its own."""
-    with suppress(FileNotFoundError):
-        _mark_killed(FLOW_RUN.read_text(encoding="utf-8"))
-    FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
-    FLOW_RUN.write_text(str(flow_run.id), encoding="utf-8")
-    try:
-        yield
-    finally:
-        FLOW_RUN.unlink(missing_ok=True)
-
-
-def _mark_killed(killed: str) -> None:
-    """Mark a flow run as crashed that was killed by force: its server shows it as running for ever.
-
-    Called under the workspace's lock, so that it runs no more. Never raises.
-    """
-    try:
-        with get_client(sync_client=True) as client:
-            run = client.read_flow_run(UUID(killed))
-            if run.id != flow_run.id and not (run.state and run.state.is_final()):
-                state: State[Any] = Crashed(message="killed by force; marked by the next run here")
-                client.set_flow_run_state(run.id, state, force=True)
-                console.current.get().print(f"flow run {run.name} was killed by force: marked as crashed")
-    except (ObjectNotFound, ValueError):
-        pass  # of another server
-    except Exception as error:
-        get_run_logger().warning(f"flow run {killed} was killed by force and stays as running: {error}")
+def judge() -> str:
+    """Judge the version of the current folder, as the last task of a run does; returns the outcome."""
+    run = _Run([], None)
+    run.promote()
+    return run.outcomes[-1].outcome
 
 
 class _Run:
     """The task runs of one flow run: what has happened so far."""
 
-    def __init__(self, nodes: list[Node], timeout: float | None, accept: str = "") -> None:
-        self.nodes, self.timeout, self.accept = nodes, timeout, accept
+    def __init__(
+        self, nodes: list[Node], timeout: float | None, accept: str = "", from_remote: bool = False
+    ) -> None:
+        self.nodes, self.timeout, self.accept, self.from_remote = nodes, timeout, accept, from_remote
         self.outcomes: list[Outcome] = []
+        self._meter = cost.Meter()
         self._states: dict[str, State[Any]] = {}
         self._changed: set[str] = set()
 
@@ -187,7 +165,7 @@ class _Run:
             return Completed(name=outcome.outcome.capitalize(), message=f"{outcome.seconds:.1f} s")
 
         before = [self._states[name] for name in node.upstream if name in self._states]
-        state: State[Any] = _as_task(node.name, body)(return_state=True, wait_for=before)
+        state: State[Any] = as_task(node.name, body)(return_state=True, wait_for=before)
         if not state.is_completed():
             self.outcomes.append(Outcome(node.name, str(state.name).lower()))
         state.result()
@@ -199,11 +177,25 @@ class _Run:
         say = console.current.get().print
         if node.is_data and not all(out.exists() for out in node.outs):
             return dvc_runner.fetch(node.name, say, timeout=self.timeout)
+        if self.from_remote and not force:
+            remote.restore(node.name, say, self.timeout)
         if paths.MODEL.resolve() in node.outs:
             drift.check(node.name, self.accept, say)
+            with lease.across_hosts(say):
+                return self._run(node.name, force)
+        return self._run(node.name, force)
+
+    def _run(self, name: str, force: bool) -> Outcome:
         # Under this name Prefect gives the id to its own processes; `register` puts it on the version.
         environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id), acceptance.VARIABLE: self.accept}
-        return dvc_runner.run(node.name, say, force=force, timeout=self.timeout, environment=environment)
+        say = console.current.get().print
+        with self._meter.stage(name):
+            limits: Any = {"timeout": self.timeout, "watch": self._meter.watch}
+            outcome = dvc_runner.run(name, say, force=force, environment=environment, **limits)
+        cost.finished(name)
+        if outcome.outcome == "restored":
+            cost.forget(name)
+        return outcome
 
     def promote(self) -> None:
         """The last task: champion or not."""
@@ -212,11 +204,13 @@ class _Run:
         def body() -> State[None]:
             screen_.log = get_run_logger().info
             try:
-                verdict = promote.promote(flow_run_id=str(flow_run.id), timeout=self.timeout)
+                with self._meter.stage("promote"):
+                    verdict = promote.promote(flow_run_id=str(flow_run.id), timeout=self.timeout)
+                cost.finished("promote")
                 verdict.show(screen_)
             finally:
                 screen_.log = None
-            unsent = verdict.outcome == "rejected" and not verdict.notified
+            unsent = verdict.outcome in ALERTED and not verdict.notified
             if unsent and alerts.send_alert(lambda: notice(flow_run.flow_name, flow_run, verdict)):
                 try:
                     promote.mark_notified(verdict)
@@ -229,13 +223,22 @@ class _Run:
                 create_link_artifact(paths.REPORT.resolve().as_uri(), "report", key="report")
             if verdict.outcome in ("promoted", "forced"):
                 champion_changed(verdict.name, verdict.champion, verdict.version, verdict.reason)
+            try:
+                registry.mark_success(verdict.name)
+            except (TransientError, UserError) as error:
+                get_run_logger().warning(f"this success is not recorded for `seq2seq overdue`: {error}")
             self.outcomes.append(Outcome("promote", verdict.outcome, verdict.seconds))
             return Completed(name=verdict.outcome.capitalize(), message=verdict.reason)
 
-        _as_task("promote", body)()
+        as_task("promote", body)()
 
     def publish(self) -> None:
-        """Tables for Prefect's pages: what happened to each stage, and the metrics."""
+        """Costs for MLflow, and tables for Prefect's pages: what happened to each stage, and the metrics."""
+        try:
+            if self._meter.changed:
+                cost.publish()
+        except cost.Failures as error:
+            get_run_logger().warning(f"the costs are not in MLflow, the next run tries again: {error}")
         rows = [{"stage": o.stage, "what": o.outcome, "seconds": round(o.seconds, 1)} for o in self.outcomes]
         create_table_artifact(rows, key="stages", description="what happened to each stage")
         names = {outcome.stage for outcome in self.outcomes if outcome.outcome != "failed"}
@@ -246,7 +249,7 @@ class _Run:
             create_table_artifact(table, key="metrics", description=str(paths.METRICS))
 
 
-def _as_task(name: str, body: Callable[[], State[None]]) -> Any:
+def as_task(name: str, body: Callable[..., Any]) -> Any:
     """A task that is tried again after what may pass by itself."""
     return task(
         name=name,

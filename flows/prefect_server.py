@@ -7,6 +7,7 @@ stays for ever when the flow is killed.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import signal
@@ -17,12 +18,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flows.dvc_runner import PROCESSES
+from flows.child import PROCESSES
 from seq2seq.common import environment, masking
-from seq2seq.common.errors import TransientError
+from seq2seq.common.errors import TransientError, UserError
 
 PATIENCE = 180.0  # seconds for a start; a first one also makes the database
 SILENCE = 5.0  # seconds of waiting before a line shows what for
@@ -37,7 +39,7 @@ def is_configured() -> bool:
 
 
 def check_answering() -> None:
-    """Raise TransientError if the server that PREFECT_API_URL names does not answer."""
+    """Raise TransientError if the server of PREFECT_API_URL does not answer, UserError for a wrong login."""
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return  # a profile's: Prefect itself knows it
@@ -51,11 +53,34 @@ def check_answering() -> None:
             f"the Prefect server of PREFECT_API_URL={masking.mask(url)} does not answer ({error}); "
             "start it, or unset PREFECT_API_URL to run without"
         ) from None
+    check_login(url)
 
 
-def _ask(url: str, timeout: float) -> Any:
+def check_login(url: str) -> None:
+    """Raise UserError if the server refuses PREFECT_API_AUTH_STRING; other logins are left to Prefect."""
+    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    if os.environ.get("PREFECT_API_KEY") or (not login and "PREFECT_HOME" in os.environ):
+        return  # of Prefect Cloud, or of a profile
+    request = urllib.request.Request(f"{url}/admin/version")
+    if login:
+        request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+    try:
+        with _ask(request, timeout=10):
+            pass
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise UserError(
+                f"the Prefect server of PREFECT_API_URL={masking.mask(url)} refuses the login: set "
+                "PREFECT_API_AUTH_STRING to the server's USER:PASSWORD"
+            ) from None
+    except (OSError, ValueError):
+        pass  # Prefect reports it
+
+
+def _ask(url: str | urllib.request.Request, timeout: float) -> Any:
     """GET; without a proxy if the server is this machine's, whatever the environment names."""
-    if environment.local_server(url):
+    if environment.local_server(url if isinstance(url, str) else url.full_url):
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         return direct.open(url, timeout=timeout)
     return urllib.request.urlopen(url, timeout=timeout)

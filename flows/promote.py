@@ -24,14 +24,14 @@ from seq2seq.common import environment, masking, params, paths, schema
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.gate import policy
-from seq2seq.tracking import client, promotions, registry
-from seq2seq.tracking.registry import CHALLENGER, CHAMPION, VERDICT, Version
+from seq2seq.tracking import client, promotions, registry, version_files
+from seq2seq.tracking.registry import CHALLENGER, CHAMPION, VERDICT, WAITING, Version
 
 TRIES = 3  # rounds until a champion that keeps moving is given up
 ORIGIN = ("git.commit", "git.dirty", "dvc.lock.sha256", "params.sha256", "prefect.flow_run_id")
 STATUS = {
     **dict.fromkeys(("promoted", "forced", "unchanged"), Exit.DONE),
-    **{"kept": Exit.KEPT, "rejected": Exit.REJECTED},
+    **{"kept": Exit.KEPT, "rejected": Exit.REJECTED, WAITING: Exit.WAITING},
 }
 # What finds out and judges, below seq2seq/. All but the policy is run from the tree, which need not be this
 # code's own.
@@ -61,7 +61,7 @@ class Candidates(NamedTuple):
 
 
 def promote(force: str | None = None, flow_run_id: str = "", timeout: float | None = None) -> Verdict:
-    """Judge the tree's version and do what the verdict says.
+    """Judge the tree's version and act on the verdict.
 
     `force` is somebody's reason to promote it whatever the policy says; `timeout` (seconds) is for
     finding out what the versions do. Raises UserError, TransientError, StageError.
@@ -87,9 +87,8 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
                 stands = not complete and _previous_verdict(candidates.challenger) == (what, reason)
                 verdict = _verdict(candidates, what, reason, flow_run_id, began, criteria, stands=stands)
                 verdict_files.write(verdict)
-                if not stands:
-                    promotions.apply(verdict.entry(key if complete else ""), verdict.facts())
-                break
+                if stands or _apply(verdict, key if complete else ""):
+                    break
         _print("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
         raise TransientError(
@@ -97,6 +96,16 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
         )
     verdict_files.publish(candidates.challenger, verdict.when)
     return verdict
+
+
+def _apply(verdict: Verdict, key: str) -> bool:
+    """Log a verdict and apply it; returns whether no other host was first."""
+    try:
+        promotions.apply(verdict.entry(key), verdict.facts())
+    except promotions.RaceError as error:
+        _print(str(error))
+        return False
+    return True
 
 
 def mark_notified(verdict: Verdict) -> None:
@@ -113,6 +122,12 @@ def registered() -> Version | None:
     version = registry.get_version(record["name"], str(record["version"]))
     if version is None or version.tags.get("model_digest") != record["model_digest"]:
         return None
+    known = version.tags.get(version_files.ALL)
+    if record.get("files_sha256", known) != known:
+        raise UserError(
+            f"{version.uri}: the registry's digest of its files is not that of {paths.REGISTRATION}: the tag "
+            "has been changed; `seq2seq run --force register` registers the model again"
+        )
     return version
 
 
@@ -181,7 +196,7 @@ def _cached_verdict(
         now = f"now version {champion.version} is" if champion else "and there is no champion"
         back = f"seq2seq rollback --to {number} --reason ..."
         return "kept", f"version {number} {left}, {now}; `{back}` serves it again"
-    if given not in ("kept", "rejected"):
+    if given not in ("kept", "rejected", WAITING):
         return None
     judged = challenger.tags.get(promotions.JUDGED)
     same = judged == _verdict_key(candidates, current)
@@ -221,7 +236,8 @@ def _judge(
         return judgement.outcome, judgement.reason, judgement.criteria
     if not next(c.ok for c in judgement.criteria if c.name == policy.LOADS):
         raise UserError(f"what does not load and answer is not promoted by force either: {judgement.reason}")
-    opinion = "would promote it too" if judgement.outcome == "promoted" else f"decides {judgement.outcome}"
+    fit = judgement.outcome in ("promoted", WAITING)
+    opinion = "would promote it too" if fit else f"decides {judgement.outcome}"
     return "forced", f"{force}; the policy {opinion}: {judgement.reason}", judgement.criteria
 
 

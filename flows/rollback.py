@@ -37,12 +37,7 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
             if done.outcome == promotions.ROLLED_BACK and to in (None, done.version):
                 return done
         champion, target = _choose(name, to)
-    try:
-        call("rollback", "seq2seq.gate.isolated", [target.uri], console.current.get().print)
-    except StageError as failure:
-        if failure.kind != "user":
-            raise
-        raise UserError(f"{name}: version {target.version} is not gone back to: {failure.message}") from None
+    check_answers("rollback", target, f"{name}: version {target.version} is not gone back to")
     with registry.promotions():
         promotions.recover(name)
         now, _ = _choose(name, target.version)
@@ -57,6 +52,16 @@ def rollback(name: str, to: str | None, reason: str) -> Entry:
         except TransientError as error:
             _look_after(entry, error)
     return entry
+
+
+def check_answers(task: str, version: Version, refused: str) -> None:
+    """Load and query a version in a process of its own; raises UserError, after `refused`, if it fails."""
+    try:
+        call(task, "seq2seq.gate.isolated", [version.uri], console.current.get().print)
+    except StageError as failure:
+        if failure.kind != "user":
+            raise
+        raise UserError(f"{refused}: {failure.message}") from None
 
 
 def _look_after(entry: Entry, error: TransientError) -> None:

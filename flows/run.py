@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from flows import console, locks, summary
 from flows.dvc_runner import clear_stale_locks
 from flows.prefect_server import PrivateServer, check_answering, is_configured
-from seq2seq.common import dag, params, paths, recipes, schema
+from seq2seq.common import dag, params, paths, planning, recipes, schema
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.data import own_corpus
-from seq2seq.tracking import promotions, scorer
+from seq2seq.tracking import named_versions, promotions
 
 if TYPE_CHECKING:
     from flows.dvc_runner import Outcome
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, display: console.Console) -> int:
     done = {outcome.stage: outcome.outcome for outcome in outcomes}
     if "promote" in done:
         facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
-        changed = any(what not in ("unchanged", "kept", "rejected") for what in done.values())
+        changed = any(what not in ("unchanged", "kept", "waiting", "rejected") for what in done.values())
         for line in summary.last_screen(facts, done["promote"], full=changed):
             display.print(line)
     return Exit.REJECTED if done.get("promote") == "rejected" else Exit.DONE
@@ -66,7 +66,7 @@ def dry(options: argparse.Namespace, display: console.Console) -> int:
     """Say what would run and why; changes nothing, not even for a recipe."""
     wanted, changes, shown = plan(options)
     _announce(display, wanted, changes)
-    for number, step in enumerate(dag.plan(shown, options.force), start=1):
+    for number, step in enumerate(planning.plan(shown, options.force), start=1):
         reasons = (["--force"] if step.node.name in options.force else []) + list(step.node.reasons)
         after = f"after {', '.join(step.after)}" if step.after else ""
         note = "; ".join(reasons) or after
@@ -86,7 +86,7 @@ def plan(options: argparse.Namespace) -> tuple[schema.Params, Changes, list[dag.
             nodes = dag.read(draft if changes else None)
         except params.ParamsError as error:  # of the file that the person edits
             raise params.ParamsError(str(error).replace(str(draft), str(paths.PARAMS))) from None
-    return wanted, changes, dag.select(nodes, options.until, options.force)
+    return wanted, changes, planning.select(nodes, options.until, options.force)
 
 
 def _announce(display: console.Console, current: schema.Params, changes: Changes) -> None:
@@ -100,7 +100,7 @@ def apply(recipe: str | None, overrides: Sequence[str], path: Path = paths.PARAM
     if recipe is None and not overrides:
         return []
     chosen = recipes.recipe_path(recipe) if recipe else None
-    return recipes.apply(chosen, scorer.resolve(overrides), path, own_corpus.complete)
+    return recipes.apply(chosen, named_versions.resolve(overrides), path, own_corpus.complete)
 
 
 @contextmanager

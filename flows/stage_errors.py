@@ -20,6 +20,7 @@ REMEDIES = {
     "system": "see to the disk, memory or permissions named above and run again",
     "killed": "most often memory ran out: use less (e.g. a smaller train.batch_tokens) and run again",
     "timeout": "give it more time, or less work; a training resumes from its last checkpoint",
+    "budget": "the champion serves on and the checkpoint is kept: a run with a larger budget goes on from it",
     "interrupted": "run again: finished stages are kept, a training resumes from its last checkpoint",
     "damaged": "run again: what is damaged is removed and made again; see to the disk if it comes back",
     "dvc": "`dvc status` and `dvc repro` show more",

@@ -14,9 +14,10 @@ from typing import Any
 
 from seq2seq.common import masking, paths, workspace
 from seq2seq.common.schema import Params
-from seq2seq.tracking import client
+from seq2seq.tracking import client, sqlite_store
 
-WHAT = {"kept": "challenger", "rejected": "rejected"}  # a version is that lost; any other is champion
+# What a version is after a verdict; after any other it is champion.
+WHAT = {"kept": "challenger", "waiting": "waits for approval", "rejected": "rejected"}
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
 
 
@@ -56,29 +57,33 @@ def last_screen(summary: Mapping[str, Any], verdict: str, *, full: bool) -> Iter
             yield ""
             yield from ("    " + line for line in sample["drawing"].splitlines())
     yield ""
-    yield from _next_steps(summary, "--model model " if verdict == "rejected" else "")
+    yield from _next_steps(summary, verdict)
 
 
-def _next_steps(summary: Mapping[str, Any], which: str) -> Iterator[str]:
+def _next_steps(summary: Mapping[str, Any], verdict: str) -> Iterator[str]:
     uri = client.uri()
-    database = client.sqlite_file(uri)
+    database = sqlite_store.sqlite_file(uri)
     if database is None:
         look = masking.mask(uri)
     else:
         address = f"sqlite:///{os.path.relpath(database)}"
         look = f"{command('mlflow')} ui --workers 1 --backend-store-uri {address}"
     sentence = summary["samples"][0]["source"] if summary["samples"] else "..."
-    tried = "the rejected model itself" if which else ""
+    which = "--model model " if verdict in ("rejected", "waiting") else ""
+    tried = f"the {verdict} model itself" if which else ""
+    approve = f"{command('seq2seq')} approve {summary['version']} --reason ..."
     steps = [
         ("look", look, "runs: Experiments; versions: Models"),
         ("", str(paths.REPORT), "the verdict and all figures; pictures beside it"),
+        *([("decide", approve, "makes it the champion")] if verdict == "waiting" else []),
         ("try", f"{command('seq2seq')} translate {which}{shlex.quote(sentence)}", tried),
         ("next", "make run RECIPE=local SET=ingest.path=FILE", "your own corpus: two columns"),
         ("", "make run RECIPE=multi30k", "a real corpus"),
     ]
     width = max(len(text) for _, text, note in steps if note)
+    margin = max(5, *(len(word) for word, _, _ in steps))
     for word, text, note in steps:
-        yield f"{word:<5} {text:<{width}}  {note}".rstrip()
+        yield f"{word:<{margin}} {text:<{width}}  {note}".rstrip()
 
 
 def command(name: str) -> str:

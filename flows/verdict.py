@@ -16,13 +16,14 @@ from seq2seq.common import paths, plain
 from seq2seq.common.masking import mask
 from seq2seq.gate.policy import GAIN, Criterion
 from seq2seq.tracking.promotions import Entry
+from seq2seq.tracking.registry import WAITING
 
 SENTENCES = 3  # shown where a model was rejected
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """promoted | kept | rejected | forced | unchanged, with the reason; written as reports/verdict.json."""
+    """promoted | waiting | kept | rejected | forced | unchanged, with the reason: reports/verdict.json."""
 
     outcome: str
     reason: str
@@ -76,17 +77,26 @@ def _shown(text: str) -> str:
 
 
 def notice(flow: str, run: Any, verdict: Verdict) -> dict[str, str]:
-    """The alert about a rejection in a flow run."""
+    """The alert about a verdict of a flow run."""
     stays = f"version {verdict.champion} stays" if verdict.champion else "there is no champion"
-    lines = [f"{flow}: {verdict.name} is rejected, {stays}: {verdict.reason}"]
-    for pair in regressions():
+    report, outcome = f"{paths.REPORT.resolve()} has the details", verdict.outcome
+    what, remedy = f"is {outcome}, {stays}", f"{report}; `{to_serve(verdict)}` makes it champion anyway"
+    if outcome == WAITING:
+        what, remedy = f"waits for approval, {stays}", f"{report}; `{to_serve(verdict)}` promotes it"
+    elif outcome in ("promoted", "forced"):
+        what = f"has a new champion, version {verdict.version} ({outcome})"
+        remedy = f"{report}; `seq2seq rollback --name {verdict.name} --reason ...` goes back"
+    lines = [f"{flow}: {verdict.name} {what}: {verdict.reason}"]
+    for pair in regressions() if outcome == "rejected" else ():
         lines += ["", *(f"{name}: {text}" for name, text in pair.items())]
-    remedy = f"{paths.REPORT.resolve()} has the details; `{to_serve(verdict)}` makes it champion anyway"
-    return alerts.body("\n".join(lines), flow, run, "Rejected", "promote", "rejected", verdict.reason, remedy)
+    state = outcome.capitalize()
+    return alerts.body("\n".join(lines), flow, run, state, "promote", outcome, verdict.reason, remedy)
 
 
 def to_serve(verdict: Verdict) -> str:
-    """The command that makes a version champion whatever its verdict is, from any folder."""
+    """The command that makes a version champion, from any folder; unless it waits, against its verdict."""
+    if verdict.outcome == WAITING:
+        return f"seq2seq approve {verdict.version} --name {verdict.name} --reason ..."
     return f"seq2seq rollback --name {verdict.name} --to {verdict.version} --reason ..."
 
 

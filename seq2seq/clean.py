@@ -11,21 +11,17 @@ duplicates are found, and one process writes the pairs in order.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from importlib.metadata import version
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from seq2seq.common import acceptance, paths, shards
+from seq2seq.common import acceptance, paths, shard_folders, shards
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import Clean, Params
 from seq2seq.data import (
@@ -55,7 +51,6 @@ from seq2seq.data.filters import Filters
 from seq2seq.data.manifest import Entry
 
 MEASURED = 100_000  # pairs of a source whose lengths are measured; of a larger one every n-th pair
-WORK = paths.CHECKPOINTS / "clean"  # finished shards, below a fingerprint of all that they depend on
 LIMITS = {"max_dropped", "max_contaminated", "min_kept"}  # settings that no shard depends on
 LIBRARIES = ("ftfy", "py3langid")  # which filters call
 
@@ -87,7 +82,7 @@ def clean(params: Params) -> None:
     parts = cleaning.cut(mixture.sources)
     least, worst = params.score.min_log_probability, params.score.worst_share
     scored = scores.Scored.of(paths.SCORED, mixture.rows, least, worst)
-    work = WORK / _fingerprint(params, mixture.sources, list(sets))
+    work = shard_folders.begin("clean", _fingerprint(params, mixture.sources, list(sets)))
     _clean_shards(parts, Cleaner(of_source, chosen, log, scored, REASONS, work))
     train, by_source = _merge(parts, work, log)
     values = scores.read(paths.SCORED) if params.clean.keep == "best_scored" else None
@@ -101,9 +96,7 @@ def clean(params: Params) -> None:
     for failure in clean_limits.beyond_shares(train, params.clean):
         limits.exceeded(failure)
     limits.write()
-    shutil.rmtree(WORK)
-    with suppress(OSError):  # it holds checkpoints
-        paths.CHECKPOINTS.rmdir()
+    shard_folders.end("clean")
 
     print(
         f"clean: {kept:,} of {train.read:,} train pairs kept in {duration(time.monotonic() - began)}; "
@@ -162,26 +155,16 @@ def _fingerprint(params: Params, sources: Sequence[Entry], sets: Sequence[str]) 
         params.score.min_log_probability,
         params.score.worst_share,
         [(source.name, source.sha256) for source in sources],  # compared with their files before
+        cleaning.ROWS,
     ]
-    versions = [platform.python_version(), *map(version, LIBRARIES)]
-    total = hashlib.sha256(json.dumps([settings, cleaning.ROWS, versions], sort_keys=True).encode())
     code = [Path(__file__), *sorted(Path(cleaning.__file__).parent.glob("*.py"))]
     inputs = [paths.MIXED / direction.FILE, *(split_path(paths.MIXED, name) for name in sets)]
     inputs.append(paths.SCORED / scores.FILE)
-    for path in (*code, *filter(Path.is_file, inputs)):
-        with path.open("rb") as file:
-            total.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:40]
+    return shard_folders.fingerprint(settings, LIBRARIES, (*code, *filter(Path.is_file, inputs)))
 
 
 def _clean_shards(parts: Sequence[Shard], cleaner: Cleaner) -> None:
     """Write the folders of the shards that have none yet."""
-    for other in WORK.glob("*"):
-        if other != cleaner.work:  # of other settings or another corpus
-            shutil.rmtree(other)
-    cleaner.work.mkdir(parents=True, exist_ok=True)
-    for draft in cleaner.work.glob("*.*"):  # of processes that were killed
-        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     left = [shard for shard in parts if not shard.folder(cleaner.work).is_dir()]
     total = sum(shard.stop - shard.start for shard in parts)
     done = total - sum(shard.stop - shard.start for shard in left)

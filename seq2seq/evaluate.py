@@ -18,17 +18,21 @@ from typing import Any, NamedTuple, TypeVar
 from seq2seq.common import paths
 from seq2seq.common.device import choose_device, keep_freed_memory
 from seq2seq.common.errors import UserError
+from seq2seq.common.files import write_json
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import Evaluate, Params
 from seq2seq.data import contamination, direction, words
 from seq2seq.data.corpus import Pair, count_pairs, evaluation_sets, read_split
-from seq2seq.evaluation import alignment, bleu_tokenizer, plots, scores, slices
+from seq2seq.evaluation import alignment, bleu_tokenizer, calibration, plots, scores, slices
+from seq2seq.inference.decoding import Decoding
+from seq2seq.inference.parts import LONGEST
 from seq2seq.inference.translation import Translation
-from seq2seq.inference.translator import LONGEST, Decoding, Translator
+from seq2seq.inference.translator import Translator
 from seq2seq.nn import model_folder
 from seq2seq.tracking import runs
 
 T = TypeVar("T")
+FITTED = "validation"  # the set on which the confidence is calibrated
 CHUNK = 1000  # sentences between updates of the progress bar
 FEWEST_WORDS, MOST_WORDS = 3, 14  # of a sample: fewer show little, the drawing of more is too wide
 
@@ -54,17 +58,19 @@ def evaluate(params: Params) -> None:
     seen, counts = _compare_with_train(sets, frozen, params.clean.contamination_share)
     sources = {name: _readable(translator, name, pairs, how.split_sentences) for name, pairs in sets.items()}
 
-    total = sum(map(len, sets.values())) + len(frozen)
+    total = sum(map(len, sets.values())) + len(frozen) * (2 if how.frozen_set == FITTED else 1)
     with Progress("evaluate", "sentences", total) as progress:
         searching = time.monotonic()
         hypotheses = {
             name: _search(translator.translate, texts, how, how.beam, progress)
             for name, texts in sources.items()
-            if name != how.frozen_set
+            if name not in (how.frozen_set, FITTED)
         }
+        fitted = _search(translator.translate_fully, sources[FITTED], how, how.beam, progress, attend=False)
         greedy = _search(translator.translate, sources[how.frozen_set], how, 1, progress)
         found = _search(translator.translate_fully, sources[how.frozen_set], how, how.beam, progress)
         rate = progress.done / (time.monotonic() - searching)
+    hypotheses[FITTED] = [translation.text for translation in fitted]
     hypotheses[how.frozen_set] = [translation.text for translation in found]
     metrics = _metrics(sets, hypotheses, seen, how.frozen_set, tokenizer)
     ours, references = metrics[how.frozen_set], [pair.target for pair in frozen]
@@ -74,15 +80,22 @@ def evaluate(params: Params) -> None:
     sliced = slices.find(frozen, counts, how)
     rows = slices.score(sliced, hypotheses[how.frozen_set], references, tokenizer)
     samples = pick_samples(frozen, found)
+    judged = [
+        calibration.judge(some, [pair.target for pair in pairs])
+        for some, pairs in ((fitted, sets[FITTED]), (found, frozen))
+    ]
+    confidence = calibration.record(FITTED, judged[0], how.frozen_set, judged[1])
     _write_scores(metrics, rows)
-    _write_sentences(frozen, found, greedy, sliced, samples)
-    _draw(slices.by_length(rows), words.unit(p.source for p in frozen), found, samples, how.pictures)
+    write_json(paths.CONFIDENCE, confidence)
+    unit = words.unit(pair.source for pair in frozen)
+    pictures = _draw(slices.by_length(rows), unit, found, samples, how.pictures)
+    _write_sentences(frozen, found, greedy, sliced, samples, pictures)
     training = json.loads(paths.RUN.read_text(encoding="utf-8")) if paths.RUN.is_file() else None
     with runs.model_run(patient=True) as run:  # a retry would compute everything again
         runs.log_evaluation(run)
     if training:  # DVC has committed the model: its checkpoints are not needed any more
         shutil.rmtree(paths.CHECKPOINTS / training["fingerprint"], ignore_errors=True)
-    for line in _format_scores(metrics):
+    for line in (*_format_scores(metrics), calibration.describe(confidence)):
         print(f"evaluate: {line}")
     print(f"evaluate: {rate:,.0f} sentences/s, {duration(time.monotonic() - began)}")
 
@@ -136,13 +149,14 @@ def _search(
     how: Evaluate,
     beam: int,
     progress: Progress,
+    **options: bool,
 ) -> list[T]:
-    """The results of `translate`, called for chunks of texts to show progress."""
+    """The results of `translate` as users get them, called for chunks of texts to show progress."""
     found: list[T] = []
     for begin in range(0, len(texts), CHUNK):
         chunk = texts[begin : begin + CHUNK]
         settings = Decoding(beam, how.length_penalty, how.max_length, how.precision, how.split_sentences)
-        found += translate(chunk, *settings, batch_size=how.batch_size, warn=False)
+        found += translate(chunk, *settings, batch_size=how.batch_size, warn=False, divide=True, **options)
         progress.advance(len(chunk))
     return found
 
@@ -221,6 +235,7 @@ def _write_sentences(
     greedy: Sequence[str],
     sliced: Mapping[str, Sequence[int]],
     samples: Sequence[Sample],
+    pictures: Mapping[int, str],
 ) -> None:
     slices_of: list[list[str]] = [[] for _ in frozen]
     for name, rows in sliced.items():
@@ -241,7 +256,7 @@ def _write_sentences(
             file.write(json.dumps(segment, ensure_ascii=False) + "\n")
     shown = []
     for kind, row in samples:
-        _, _, source, target, attention = found[row]
+        _, _, source, target, attention, *_ = found[row]
         shown.append(
             {
                 "kind": kind,
@@ -249,8 +264,7 @@ def _write_sentences(
                 "hypothesis": found[row].text,
                 "reference": frozen[row].target,
                 "source_pieces": source,
-                "target_pieces": target,
-                "attention": None if attention is None else attention.astype(float).round(3).tolist(),
+                "picture": pictures.get(row),
                 "drawing": None if attention is None else plots.alignment_text(source, target, attention),
             }
         )
@@ -263,14 +277,16 @@ def _draw(
     found: Sequence[Translation],
     samples: Sequence[Sample],
     pictures: int,
-) -> None:
-    """Draw BLEU by length, and attention of the samples and of evenly spaced sentences."""
+) -> dict[int, str]:
+    """Draw BLEU by length, and attention of the samples and of evenly spaced sentences: names by row."""
     plots.length_chart(paths.PICTURES / "bleu_by_length.png", bins, unit)
     step = max(len(found) // max(pictures, 1), 1)
     named = {row: kind for kind, row in reversed(samples)}
     named |= {row: "sentence" for row in range(0, len(found), step) if row not in named}
+    drawn = {}
     for number, (row, kind) in enumerate(list(named.items())[:pictures], start=1):
-        _, _, source, target, attention = found[row]
+        _, _, source, target, attention, *_ = found[row]
         if attention is not None:
-            path = paths.PICTURES / f"attention_{number}_{kind}.png"
-            plots.attention_map(path, source, target, attention)
+            drawn[row] = f"attention_{number}_{kind}.png"
+            plots.attention_map(paths.PICTURES / drawn[row], source, target, attention)
+    return drawn

@@ -19,8 +19,9 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import UNKNOWN_LICENCE, Ingest, Params, Source
-from seq2seq.data import grammar, languages, manifest, moses, pins
+from seq2seq.data import grammar_splits, languages, manifest, moses, pins
 from seq2seq.data.corpus import Pair, write_split
+from seq2seq.data.grammar import Grammar
 from seq2seq.data.held_out import HeldOut, training_pairs
 from seq2seq.data.reader import Reader, sampled, show
 from seq2seq.data.splits import File, find_splits, map_to_our_splits
@@ -100,9 +101,9 @@ def _write_grammar(source: Source, settings: Ingest, folder: Path) -> tuple[dict
         "test": settings.test_size,
     }
     try:
-        about = grammar.Grammar.load(path).about
+        about = Grammar.load(path).about
         print(f"ingest: writing {sum(sizes.values()):,} pairs with {path}", flush=True)
-        splits = grammar.write_splits(path, sizes, settings.seed)
+        splits = grammar_splits.write_splits(path, sizes, settings.seed)
     except ValueError as error:
         raise UserError(str(error)) from None
     rows = {

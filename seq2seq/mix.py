@@ -45,7 +45,7 @@ def mix(params: Params) -> None:
         pairs = manifest.with_origin(read_split(paths.RAW / name, "test"), name)
         write_split(paths.MIXED, name, pairs)
     provenance = {
-        **_as_one({name: facts[name] for name in training}),
+        **_as_one({name: facts[name] for name in training}, settings),
         "languages": languages,
         "rows": rows,
         "sources": {name: facts[name] for name in training},
@@ -119,13 +119,16 @@ def _write_direction(params: Params, mixture: Manifest, facts: dict[str, Any]) -
     return {side: of._asdict() for side, of in found._asdict().items()}
 
 
-def _as_one(facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Facts about the corpus as a whole: those of the only source, or what the sources have in common."""
+def _as_one(facts: dict[str, dict[str, Any]], settings: Ingest) -> dict[str, Any]:
+    """Facts about the corpus as a whole: those of the only source, or what the sources have in common.
+
+    Its kind is that of the sources with validation and test pairs: others change no score's meaning.
+    """
     if len(facts) == 1:
         [only] = facts.values()
         return {key: value for key, value in only.items() if key not in ("files", "rows", "languages")}
     licences = dict.fromkeys(of["licence"] for of in facts.values())
-    kinds = {of["kind"] for of in facts.values()}
+    kinds = {of["kind"] for name, of in facts.items() if settings.sources[name].held_out}
     return {
         "kind": kinds.pop() if kinds == {"grammar"} else MIXED,
         "path": ", ".join(facts),

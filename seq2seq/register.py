@@ -1,4 +1,4 @@
-"""register: model, reports/{metrics,samples}.json, provenance -> reports/{registration,summary}.json.
+"""register: model, reports of evaluate, provenance -> reports/{registration,summary}.json.
 
 Why: a version is valid only if, loaded back from the registry, it translates as the model folder does. Then
 it gets tags about its origin and the alias `challenger`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +26,11 @@ from seq2seq.common.schema import Params
 from seq2seq.data import direction
 from seq2seq.gate import isolated
 from seq2seq.inference import packaging
-from seq2seq.inference.translator import Decoding, Translator
+from seq2seq.inference.decoding import Decoding
+from seq2seq.inference.translator import Translator
 from seq2seq.nn import model_folder
 from seq2seq.nn.precision import BF16, choose_precision
-from seq2seq.tracking import client, registry, runs
+from seq2seq.tracking import client, registry, runs, version_files
 from seq2seq.tracking.registry import Version
 
 
@@ -62,6 +64,8 @@ def register(params: Params) -> None:
         registry.set_alias(name, registry.CHALLENGER, version.version)
 
     record = {"name": name, "version": version.version, "model_digest": digest, "run_id": version.run_id}
+    if version_files.ALL in version.tags:
+        record["files_sha256"] = version.tags[version_files.ALL]
     _write(paths.REGISTRATION, record)
     _write(paths.SUMMARY, summary(record, metrics, samples, provenance))
     print(
@@ -92,6 +96,7 @@ def origin_tags(params: Params, provenance: Mapping[str, Any]) -> dict[str, str]
         "corpus.revision": str(provenance.get("revision") or workspace.NONE),
         **direction.tags(direction.read(paths.MODEL), provenance["kind"], provenance.get("columns", {})),
         "corpus.licences": json.dumps({name: of["licence"] for name, of in provenance["sources"].items()}),
+        **workspace.start_tags(params),
         "prefect.flow_run_id": workspace.flow_run() or workspace.NONE,
     }
 
@@ -131,10 +136,20 @@ def _make(
         if not runs.is_evaluated(run):  # it was recreated, on another server
             runs.log_evaluation(run)
         with client.translate_errors(is_long=True):
-            uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences)
+            calibration = paths.CONFIDENCE if paths.CONFIDENCE.is_file() else None
+            uri = packaging.log_model(paths.MODEL, run.id, client.uri(), decoding, sentences, calibration)
+        digests = file_digests(uri)
         check(uri, sentences, decoding)
         origin = origin_tags(params, provenance)
-        return registry.register_version(params.register.name, uri, run.id, {**tags, **origin})
+        return registry.register_version(params.register.name, uri, run.id, {**tags, **origin, **digests})
+
+
+def file_digests(uri: str) -> dict[str, str]:
+    """The tags with the digests of a logged model's files, as the store has them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = registry.fetch(uri, Path(scratch, "model"))
+        parts = {version_files.ALL: folder, version_files.MODEL: folder / registry.FOLDER}
+        return {tag: version_files.digest(part) for tag, part in parts.items()}
 
 
 def _still_works(version: Version, sentences: Sequence[str], decoding: Decoding) -> bool:
@@ -151,7 +166,7 @@ def _still_works(version: Version, sentences: Sequence[str], decoding: Decoding)
 
 def check(uri: str, sentences: Sequence[str], decoding: Decoding) -> None:
     """Raise RuntimeError unless the logged model, in another process, translates as the model folder."""
-    expected = Translator.from_folder(paths.MODEL).translate(sentences, *decoding, warn=False)
+    expected = Translator.from_folder(paths.MODEL).translate(sentences, *decoding, warn=False, divide=True)
     if decoding.precision == "bf16":  # the other process uses the same products, without measuring
         os.environ.setdefault(BF16, choose_precision("bf16", torch.device("cpu")).products)
     answers = isolated.query(uri, client.uri(), sentences)

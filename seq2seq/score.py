@@ -24,9 +24,10 @@ from seq2seq.common import files, paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import Clean, Params
-from seq2seq.data import direction, filters, manifest, scores
+from seq2seq.data import manifest, scores
 from seq2seq.data.corpus import Pair
 from seq2seq.data.manifest import Manifest
+from seq2seq.data.tidying import tidied
 
 if TYPE_CHECKING:
     from seq2seq.training.pair_scores import PairScorer
@@ -49,18 +50,16 @@ def score(params: Params) -> None:
         return
     # These import torch, which a run without scores needs not wait for.
     from seq2seq.common.device import choose_device, keep_freed_memory
-    from seq2seq.training import checkpoints
+    from seq2seq.training import checkpoints, registered
     from seq2seq.training.pair_scores import PairScorer
 
     began = time.monotonic()
     mixture = manifest.read()
     mixture.check()
-    folder = find_version(chosen.model, str(chosen.version), str(chosen.digest))
-    if problem := direction.mismatch(direction.read(folder), direction.read(paths.MIXED)):
-        raise UserError(
-            f"score.model: {chosen.model} version {chosen.version} translates {problem}: name a model of "
-            "the same languages, or set score.model: null"
-        )
+    named = chosen.model, int(chosen.version or 0)
+    folder = registered.find("score", *named, str(chosen.digest), _remedy(chosen.model))
+    languages = "name a model of the same languages, or set score.model: null"
+    registered.check_languages("score.model", *named, folder, paths.MIXED, languages)
     forms = params.clean.unicode_form, params.clean.markup, params.clean.mojibake
     key = checkpoints.fingerprint("score", {"digest": chosen.digest, "forms": forms})
     work = paths.CHECKPOINTS / key
@@ -87,27 +86,6 @@ def score(params: Params) -> None:
     )
 
 
-def find_version(model: str, version: str, digest: str) -> Path:
-    """The model folder of a version; raises UserError if the registry lacks it or it has another digest."""
-    from seq2seq.nn import model_folder
-    from seq2seq.tracking import registry
-
-    remedy = _remedy(model)
-    try:
-        folder = registry.download_model(f"models:/{model}/{version}")
-        found = model_folder.digest(folder)
-    except UserError as error:
-        raise UserError(f"score.version: {error}; {remedy}") from None
-    except FileNotFoundError as error:
-        raise UserError(f"score.version: {error.filename} is missing; {remedy}") from None
-    if found != digest:
-        raise UserError(
-            f"score.digest: {model} version {version} in this registry has the digest {found}, params.yaml "
-            f"names {digest}: it is another model; {remedy}"
-        )
-    return folder
-
-
 def _remedy(model: str) -> str:
     return (
         f"`seq2seq use --set score.model=models:/{model}@champion` names another version, "
@@ -128,7 +106,7 @@ def _score_all(work: Path, scorer: PairScorer, tidying: Clean, mixture: Manifest
             found = []
             for portion in _portions(islice(pairs, SHARD)):
                 sources, targets, *_ = zip(*portion, strict=True)
-                sides = ([filters.tidied(text, tidying) for text in side] for side in (sources, targets))
+                sides = ([tidied(text, tidying) for text in side] for side in (sources, targets))
                 found.append(scorer.score(*sides))
                 progress.advance(len(portion))
             with files.replacing(path) as draft:

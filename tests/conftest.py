@@ -22,7 +22,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from seq2seq.common import environment  # noqa: E402
-from seq2seq.tracking import client  # noqa: E402
+from seq2seq.tracking import client, sqlite_store  # noqa: E402
 from tests.support import projects, shared  # noqa: E402
 
 USERS = ("ALERT_WEBHOOK", "CORPUS_MIRROR", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -44,10 +44,18 @@ settings.register_profile("tests", max_examples=50, deadline=None)
 settings.load_profile("tests")
 
 
+@pytest.fixture(autouse=True)
+def import_path() -> Iterator[None]:
+    """`sys.path` as it was: MLflow puts a loaded version's code first, and worker processes inherit that."""
+    before = [*sys.path]
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, because creating them takes longer than most tests."""
-    make = lambda folder: client._open(f"{client.SQLITE}{folder / 'mlflow.db'}")  # noqa: E731
+    make = lambda folder: client._open(f"{sqlite_store.SQLITE}{folder / 'mlflow.db'}")  # noqa: E731
     return shared.make_once(tmp_path_factory, "registry", make) / "mlflow.db"
 
 

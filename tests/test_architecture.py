@@ -4,6 +4,8 @@ import argparse
 import ast
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -42,16 +44,16 @@ DOORS = {
         *(
             "tracking.client",
             "tracking.outbox",
-            "tracking.run",
             "tracking.system",
-            "tracking.runs",
             "tracking.registry",
+            "tracking.sqlite_store",
+            "tracking.retention",
         ),
         *("inference.pyfunc", "inference.packaging"),
     },
     "sentencepiece": {"data.vocabulary"},
     "sentencex": {"inference.sentences"},
-    "datasets": {"data.columnar", "data.hub", "data.splits"},
+    "datasets": {"data.hub", "data.splits"},
     "huggingface_hub": {"data.hub", "report.model_card"},
     "sacrebleu": {"evaluation.scores"},
     "matplotlib": {"evaluation.plots"},
@@ -59,6 +61,8 @@ DOORS = {
     "dvc": {"common.dag"},
     "opusfilter": {"data.opus"},
     "jinja2": {"report.page"},
+    "onnx": {"export.builder"},
+    "onnxruntime": {"export.search"},
 }
 
 
@@ -91,12 +95,24 @@ def reach(module: str) -> set[str]:
     return seen
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", DOORS)
+def test_a_framework_is_imported_by_few_modules_alone(framework):
+    found = {
+        name
+        for name, path in MODULES.items()
+        if any(imported.split(".")[0] == framework for imported in imports(path))
+    }
+    assert found == DOORS[framework]
+
+
 def test_torch_is_nowhere_near_the_corpus():
     for stage in ("ingest", "clean"):
         for module in reach(stage):
             assert not any(name.split(".")[0] == "torch" for name in imports(MODULES[module])), module
 
 
+@pytest.mark.slow
 def test_only_the_command_line_imports_by_a_string_and_only_downwards():
     """import-linter (pyproject.toml, `make lint`) sees every other import."""
     by_string = ("import_module", "__import__", "run_module")
@@ -114,6 +130,14 @@ def test_only_the_command_line_imports_by_a_string_and_only_downwards():
         # By its path, as the program before another: `python processes.py PARENT -m MODULE`.
         "seq2seq/common/processes.py": ["runpy.run_module(module, run_name='__main__', alter_sys=True)"],
     }
+
+
+@pytest.mark.slow
+def test_no_command_imports_prefect_before_it_is_set_up():
+    """`run` sets up Prefect's logging and server by variables, which Prefect reads when it is imported."""
+    code = "import sys; from flows import {}; assert 'prefect' not in sys.modules"
+    modules = re.search(r"from flows import (approve.*)", (ROOT / "flows/__main__.py").read_text())[1]
+    subprocess.run([sys.executable, "-c", code.format(modules)], check=True, cwd=ROOT)
 
 
 def test_one_name_everywhere():
@@ -215,6 +239,7 @@ def parsed() -> dict[str, argparse.ArgumentParser]:
     return next(a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_a_page_shows_exists(page):
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))

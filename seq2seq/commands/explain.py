@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seq2seq.commands.printing import show
-from seq2seq.common import dag, params, paths, schema, workspace
+from seq2seq.common import dag, params, paths, planning, schema, workspace
 
 TRAINS = "train"  # the stage that keeps checkpoints
 DIGITS = 7  # of a hash, shown
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
 def explain(stage: str | None = None) -> list[dict[str, Any]]:
     """The planned outcome of each stage or of one, with causes; raises UserError for an unknown stage."""
     checked = params.load()
-    nodes = dag.select(dag.read(thoroughly=True), None, [stage] if stage else [])
+    nodes = planning.select(dag.read(thoroughly=True), None, [stage] if stage else [])
     return [
         {
             "stage": step.node.name,
@@ -37,7 +37,7 @@ def explain(stage: str | None = None) -> list[dict[str, Any]]:
             ],
             "goes_on_from": _checkpoint(checked, step),
         }
-        for step in dag.plan(nodes)
+        for step in planning.plan(nodes)
         if stage in (None, step.node.name)
     ]
 
@@ -45,7 +45,7 @@ def explain(stage: str | None = None) -> list[dict[str, Any]]:
 def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The result of `explain` as text."""
     found = list(found)
-    if all(step["outcome"] == dag.UNCHANGED for step in found):
+    if all(step["outcome"] == planning.UNCHANGED for step in found):
         yield f"nothing to do: {', '.join(step['stage'] for step in found)} up to date with dvc.lock"
         return
     width = max(len(step["stage"]) for step in found)
@@ -53,9 +53,9 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         note = ""
         if step["after"]:
             note = f", after {', '.join(step['after'])}"
-        if step["outcome"] == dag.MAY_RUN:
+        if step["outcome"] == planning.MAY_RUN:
             note += ": only if its inputs change"
-        elif step["outcome"] == dag.RESTORED:
+        elif step["outcome"] == planning.RESTORED:
             note += ": DVC has the outputs of a run with these inputs"
         yield f"{step['stage']:<{width}}  {step['outcome']}{note}"
         for change in step["changes"]:
@@ -89,15 +89,14 @@ def _format(change: Mapping[str, Any]) -> str:
     return text
 
 
-def _checkpoint(checked: schema.Params, step: dag.Step) -> dict[str, Any] | None:
+def _checkpoint(checked: schema.Params, step: planning.Step) -> dict[str, Any] | None:
     """The checkpoint that a training will continue from; None if there is none, or this is not certain."""
     any_kept = paths.CHECKPOINTS.is_dir() and any(paths.CHECKPOINTS.iterdir())
-    if step.node.name != TRAINS or step.outcome != dag.RUN or step.after or not any_kept:
+    if step.node.name != TRAINS or step.outcome != planning.RUN or step.after or not any_kept:
         return None
     from seq2seq.training import checkpoints  # imports torch
 
-    key = checkpoints.fingerprint(TRAINS, getattr(checked, TRAINS).model_dump())
-    if (found := checkpoints.Checkpoints(key).find()) is None:
+    if (found := checkpoints.Checkpoints(checkpoints.of_training(checked.train)).find()) is None:
         return None
     file, state = found
     return {"checkpoint": str(file), "update": state["update"]}

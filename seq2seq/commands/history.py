@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from seq2seq.commands.printing import show
@@ -21,4 +22,12 @@ def run(options: argparse.Namespace) -> None:
     found = promotions.entries(name)
     if not found:
         raise UserError(f"no version of {name} has been judged yet: {registry.list_alternatives(name)}")
-    show([asdict(entry) for entry in found], lambda _: promotions.table(found), options.json)
+    show([asdict(entry) for entry in found], lambda _: _lines(name, found), options.json)
+
+
+def _lines(name: str, found: list[promotions.Entry]) -> Iterator[str]:
+    """The log, and below it the version that waits for approval."""
+    yield from promotions.table(found)
+    if waiting := registry.version_by_alias(name, registry.WAITING):
+        command = f"seq2seq approve {waiting.version} --name {name} --reason ..."
+        yield f"version {waiting.version} waits for approval: `{command}`"

@@ -41,6 +41,7 @@ PACKAGES = (
     "dvc",
     "prefect",
 )  # shown
+STARTED = f"weights of {{model}} version {{version}}, model {{digest:.{DIGITS}}}"
 SCORES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 
 
@@ -209,6 +210,7 @@ def _rows(run: Facts) -> Iterator[tuple[str, list[str]]]:
     """Labels and lines of one run."""
     if "corpus" in run:
         yield "corpus", list(_format_corpus(run["corpus"]))
+        yield "start", [STARTED.format(**run["start"])] if run["start"] else []
         yield "code", [_format_code(run)]
         yield "parameters", list(_format_params(run))
         yield "dvc.lock", [run["lock_sha256"][:DIGITS]] if run["lock_sha256"] else []

@@ -14,15 +14,22 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
+from seq2seq.common import document_formats as formats
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
 
 if TYPE_CHECKING:
+    from seq2seq.inference.translation import Translation
     from seq2seq.inference.translator import Translator
 
 BATCH = 64  # lines translated together at most; their order stays
 CHUNK = 1 << 16  # bytes read from a pipe at once
 LEFT_OUT = 1  # exit status of `translate` where a line was not translated
+DIVIDED = "a sentence too long for the model is translated in parts: divided"
+UNCALIBRATED = (
+    "uncalibrated: this model has no calibration, so that the column of confidence is empty; the score is "
+    "the log-probability by length^length_penalty"
+)
 PICTURES = (".png", ".pdf", ".svg")
 T = TypeVar("T")
 
@@ -41,10 +48,26 @@ def run(options: argparse.Namespace) -> int:
     A line that cannot be translated is named on stderr, and its line of output is empty. Returns LEFT_OUT
     if there is one.
     """
+    if options.text and (options.output or all(map(formats.is_document, options.text))):
+        if options.file is not None or options.attention is not None:
+            raise UserError("translate: files go without --file and --attention")
+        from seq2seq.commands import translate_files
+
+        folder = model_folder(options.model)
+        if options.confidence:
+            warn_uncalibrated(folder)
+        return translate_files.run(options, folder)
+    if any(map(formats.is_document, options.text)):
+        raise UserError("translate: give sentences or files, not both")
+    if options.output is not None:
+        raise UserError("--output: name the files to translate")
     lines = _lines(options)
     if options.attention is not None:
         _check_picture(options)
-    translator = _translator(options.model)
+    folder = model_folder(options.model)
+    translator = _translator(folder, options.glossary)
+    if options.confidence:
+        warn_uncalibrated(folder)
     if options.attention is not None:
         _translate_and_draw(translator, options.text[0], options)
         return 0
@@ -53,16 +76,19 @@ def run(options: argparse.Namespace) -> int:
     for batch in lines:
         problems = {i: line.problem for i, line in enumerate(batch) if line.problem}
         good = [i for i in range(len(batch)) if i not in problems]
-        refused = translator.refusals([batch[i].text for i in good])
-        problems |= {good[i]: reason for i, reason in refused.items()}
+        if options.refuse_long:
+            refused = translator.refusals([batch[i].text for i in good])
+            problems |= {good[i]: reason for i, reason in refused.items()}
         good = [i for i in good if i not in problems]
         for i, reason in sorted(problems.items()):
             print(f"{batch[i].name}: {reason}; left out", file=sys.stderr, flush=True)
         _warn(translator, [batch[i] for i in good], warned)
         texts = [batch[i].text for i in good]
-        found = dict(zip(good, translator.translate(texts, beam=options.beam, warn=False), strict=True))
-        for i in range(len(batch)):
-            print(found.get(i, ""))
+        found = dict(zip(good, translate_all(translator, texts, options), strict=True))
+        for i, line in enumerate(batch):
+            if i in found and found[i].splits:
+                print(f"{line.name}: {DIVIDED} {found[i].splits:,} times", file=sys.stderr, flush=True)
+            print(_shown(found.get(i), options.confidence))
         sys.stdout.flush()
         left_out += len(problems)
     if left_out:
@@ -70,21 +96,47 @@ def run(options: argparse.Namespace) -> int:
     return LEFT_OUT if left_out else 0
 
 
-def _translator(model: str | None) -> Translator:
-    """The translator of a registered model or a folder; the default is the champion of params.yaml."""
+def _shown(found: Translation | None, with_confidence: bool) -> str:
+    """A line of output; with confidence also that and the score, between tabs."""
+    if not with_confidence:
+        return found.text if found else ""
+    sure, score = (found.confidence, found.score) if found else (None, None)
+    figures = ("" if value is None else f"{value:.4f}" for value in (sure, score))
+    return "\t".join([found.text.replace("\t", " ") if found else "", *figures])
+
+
+def warn_uncalibrated(folder: Path) -> None:
+    """Name a model whose confidence is not calibrated."""
+    from seq2seq.inference import confidence
+
+    if confidence.read(folder) is None:
+        print(UNCALIBRATED, file=sys.stderr, flush=True)
+
+
+def translate_all(translator: Translator, texts: list[str], options: argparse.Namespace) -> list[Translation]:
+    """The translation of each text, without attention; sentences that are too long are divided."""
+    return translator.translate_fully(
+        texts, beam=options.beam, warn=False, divide=not options.refuse_long, attend=False
+    )
+
+
+def _translator(folder: Path, glossary: Path | None) -> Translator:
+    from seq2seq.inference.translator import Translator
+
+    return Translator.from_folder(folder, glossary=glossary)
+
+
+def model_folder(model: str | None) -> Path:
+    """The files of a registered model or a folder; the default is the champion of params.yaml."""
     if model is None:
         if not paths.PARAMS.is_file():
             raise UserError(f"{paths.PARAMS} is missing, so name the model: --model models:/NAME@champion")
-        folder = _champion(params.load().register.name)
-    elif model.startswith("models:"):
+        return _champion(params.load().register.name)
+    if model.startswith("models:"):
         from seq2seq.tracking.registry import download_model
 
-        folder = download_model(model)
-    else:
-        folder = Path(model)
-    from seq2seq.inference.translator import Translator
-
-    return Translator.from_folder(folder)
+        return download_model(model)
+    return Path(model)
 
 
 def _champion(name: str) -> Path:

@@ -159,6 +159,16 @@ STEPS: Mapping[int, tuple[Added | Renamed | Restructured, ...]] = {
         Added("clean", "by_source", {}, "values of filters for the pairs of one source"),
         Added("clean", "opusfilter", [], "filters of the package OpusFilter, by name, with their options"),
     ),
+    6: (
+        Added("promote", "approval", "none", "required: a fit version waits for `seq2seq approve`"),
+        Added("promote", "max_size_ratio", None, "of the model's files, to the champion's"),
+        Added("promote", "max_latency_ratio", None, "of the time for one sentence, to the champion's"),
+    ),
+    7: (
+        Added("tokenize", "vocabulary_from", None, "registered version whose vocabulary is taken; null: off"),
+        Added("tokenize", "masked_share", 0.0, "share of training pairs with spans as symbols to copy"),
+        Added("train", "start_from", None, "registered version whose weights training begins with"),
+    ),
 }
 # Sections that a format adds to whole files, and the section before each.
 SECTIONS: Mapping[int, tuple[tuple[str, str], ...]] = {5: (("mix", "ingest"), ("score", "mix"))}

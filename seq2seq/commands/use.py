@@ -8,7 +8,7 @@ from seq2seq.commands.printing import show_changes
 from seq2seq.common import paths, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.data import own_corpus
-from seq2seq.tracking import scorer
+from seq2seq.tracking import named_versions
 
 
 def run(options: argparse.Namespace) -> None:
@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         names = ", ".join(sorted(path.stem for path in paths.RECIPES.glob("*.yaml")))
         raise UserError(f"use: name a recipe ({names}) or give --set section.key=value")
     recipe = recipes.recipe_path(options.recipe) if options.recipe else None
-    changes = recipes.apply(recipe, scorer.resolve(options.set), complete=own_corpus.complete)
+    changes = recipes.apply(recipe, named_versions.resolve(options.set), complete=own_corpus.complete)
     show_changes(changes, paths.PARAMS)
 
 

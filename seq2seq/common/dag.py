@@ -1,4 +1,4 @@
-"""DVC's graph of stages: their order, the changes that make each stale, and the planned outcomes.
+"""DVC's graph of stages: their order, and the changes that make each stale.
 
 Why: DVC alone owns the graph and decides which stages are fresh; flows and `seq2seq explain` read it here and
 contain no names of stages.
@@ -7,7 +7,6 @@ contain no names of stages.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,6 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.params import flatten, show
 
 GROUP = "@"  # in DVC's name of one of several stages that `foreach` makes: ingest@news
-# DVC's own messages while it runs stages, which are not shown.
-CHATTER = re.compile(
-    r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
-    r"|To enable auto staging|\tgit add |\tdvc config core.autostage|Use `dvc push`|Stage '.*' didn't change"
-    r"|Data and pipelines are up to date|Verifying data sources in stage|Stage '.*' is cached - "
-)
-UNCHANGED, RESTORED, RUN, MAY_RUN = "unchanged", "would be restored", "would run", "may run"
 
 
 class Files(NamedTuple):
@@ -74,14 +66,6 @@ class Node:
         return tuple(map(str, self.changes))
 
 
-class Step(NamedTuple):
-    """The planned outcome of a stage."""
-
-    node: Node
-    outcome: str  # UNCHANGED | RESTORED | RUN | MAY_RUN
-    after: tuple[str, ...]  # stages before it that will not stay unchanged
-
-
 def read(draft: Path | None = None, *, thoroughly: bool = False) -> list[Node]:
     """The nodes of the project in the current folder, each after those it depends on.
 
@@ -126,14 +110,12 @@ def read(draft: Path | None = None, *, thoroughly: bool = False) -> list[Node]:
 def _grouped(nodes: Sequence[Node]) -> list[Node]:
     """The nodes, those of a `foreach` as one of its name, at the place of the last."""
     parts: dict[str, list[Node]] = {}
-    for node in nodes:
-        parts.setdefault(_group(node), []).append(node)
     names = {node.name: _group(node) for node in nodes}
-    grouped = []
     for node in nodes:
-        members = parts[_group(node)]
-        if node is not members[-1]:
-            continue
+        name = names[node.name]
+        parts[name] = [*parts.pop(name, []), node]
+    grouped = []
+    for name, members in parts.items():
         changes: dict[Change, None] = {}
         for member in members:
             part = member.name.partition(GROUP)[2]
@@ -143,11 +125,11 @@ def _grouped(nodes: Sequence[Node]) -> list[Node]:
         states = {member.restorable for member in members}
         grouped.append(
             Node(
-                _group(node),
-                tuple(sorted({names[name] for member in members for name in member.upstream})),
+                name,
+                tuple(sorted({names[upstream] for member in members for upstream in member.upstream})),
                 tuple(out for member in members for out in member.outs),
                 tuple(changes),
-                node.is_data,
+                members[-1].is_data,
                 "" if "" in states else max(states),  # "restored" if one of them is
             )
         )
@@ -222,55 +204,6 @@ def is_taken_for(path: str, md5: str) -> bool:
     """Whether DVC assigns this hash to an output; it re-reads files with a new size, time or inode."""
     with _project() as repo:
         return any(out.def_path == path and out.get_hash().value == md5 for out in repo.index.outs)
-
-
-def select(nodes: Sequence[Node], until: str | None, force: Sequence[str]) -> list[Node]:
-    """The nodes of a run: all that `until` needs, without unchanged data files.
-
-    Raises UserError if `until` or one of `force` is no stage.
-    """
-    by_name = {node.name: node for node in nodes}
-    stages = [node.name for node in nodes if not node.is_data]
-    for name in (*([until] if until else []), *force):
-        if name not in stages:
-            raise UserError(f"no stage {name!r}; there are: {', '.join(stages)}")
-    wanted: set[str] = set()
-    pending = [until] if until else stages
-    while pending:
-        current = pending.pop()
-        if current not in wanted:
-            wanted.add(current)
-            pending.extend(by_name[current].upstream)
-    return [n for n in nodes if n.name in wanted and (n.changes or not n.is_data)]
-
-
-def plan(nodes: Iterable[Node], force: Sequence[str] = ()) -> Iterator[Step]:
-    """The planned outcome of each node; `force` names stages to run although they are fresh.
-
-    The inputs of a stage after one that runs are unknown: it will run if it has changes of its own, else it
-    may. (DVC restores it instead if its cache has a run with the same inputs.)
-    """
-    outcomes: dict[str, str] = {}
-    made: set[Path] = set()
-    for node in nodes:
-        after = tuple(name for name in node.upstream if outcomes.get(name, UNCHANGED) != UNCHANGED)
-        certain = all(outcomes[name] == RESTORED for name in after)
-        own = [
-            change
-            for change in node.changes
-            if certain or (change.kind != "output" and Path(change.name).absolute() not in made)
-        ]
-        if node.name in force:
-            outcome = RUN
-        elif node.restorable and certain:
-            outcome = UNCHANGED if node.restorable == "fresh" else RESTORED
-        elif own:
-            outcome = RUN
-        else:
-            outcome = MAY_RUN if after or node.changes else UNCHANGED
-        outcomes[node.name] = outcome
-        made.update(node.outs)
-        yield Step(node, outcome, after)
 
 
 def _check_inputs(stages: Iterable[Any], root: Path) -> None:

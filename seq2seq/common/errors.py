@@ -51,3 +51,8 @@ class QualityError(UserError):
 
     def __reduce__(self) -> tuple[type[QualityError], tuple[Figure, str]]:
         return QualityError, (self.figure, str(self))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its class, without text."""
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -14,6 +14,8 @@ class Exit(IntEnum):
     KEPT = 3
     REJECTED = 4
     QUALITY = 5
+    WAITING = 6
+    BUDGET = 7
     TRANSIENT = 75  # as sysexits.h has EX_TEMPFAIL
     INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
     PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -26,6 +28,8 @@ MEANINGS = {
     Exit.KEPT: "promote: the champion stays",
     Exit.REJECTED: "run, promote: the version was rejected",
     Exit.QUALITY: "run: data or training beyond a limit of quality; the champion stays",
+    Exit.WAITING: "promote: the version is fit and waits for approval; the champion stays",
+    Exit.BUDGET: "run: the budget is spent; the checkpoint is kept, the champion stays",
     Exit.TRANSIENT: "a server, a network or memory: run it again",
     Exit.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
     Exit.PIPE_CLOSED: "the reader of the output has gone",

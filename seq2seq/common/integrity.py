@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from seq2seq.common import dag
 from seq2seq.common.errors import UserError
 
 LOCK, DAG = Path("dvc.lock"), Path("dvc.yaml")
@@ -115,8 +116,6 @@ def _objects(file: Path) -> list[tuple[str, Path]]:
     outs = _hashed(file, read(file))
     if not outs:
         return []
-    from seq2seq.common import dag  # imports DVC
-
     cache, found = dag.cache_folder(), []
     for out in outs:
         found.append((out.path, _object(cache, out.md5)))
@@ -140,13 +139,6 @@ def _hashed(file: Path, entry: Any) -> list[Output]:
 
 def _is_hash_of_bytes(out: Any) -> bool:
     return "md5" in out and out.get("hash") == "md5"
-
-
-def is_cached(path: Path) -> bool:
-    """Whether a file is in DVC's cache."""
-    from seq2seq.common import dag
-
-    return dag.is_cached(path)
 
 
 def recorded(path: Path = LOCK) -> list[Output]:
@@ -195,8 +187,6 @@ def _mend(outputs: Iterable[Output], *, just_restored: bool = False) -> list[Dam
     suspects = [out for out in outputs if Path(out.path).exists() and _md5(Path(out.path)) != out.md5]
     if not suspects:
         return []
-    from seq2seq.common import dag  # imports DVC
-
     found, cache = [], dag.cache_folder()
     for out in suspects:
         bad = list(_bad_objects(cache, out.md5))
@@ -247,8 +237,6 @@ def remove_bad_lists(stage: str) -> list[Path]:
     folders = [out.md5 for out in recorded() if _is_of(out, stage) and out.md5.endswith(".dir")]
     if not folders:
         return []
-    from seq2seq.common import dag
-
     cache = dag.cache_folder()
     lists = [_object(cache, name) for name in folders]
     bad = [path for path in lists if path.is_file() and not _is_sound(path)]

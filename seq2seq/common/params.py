@@ -22,7 +22,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.schema import OF_A_PAIR, Clean, Params, Source
 
 RESERVED_METRIC_KEYS = ("frozen_set", "digests", "signatures", "model_digest")
-FORMAT = 5  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
+FORMAT = 7  # of params.yaml and recipes; `seq2seq.commands.upgrades` has the steps between formats
 # Folders that runs empty before writing, and that `make clean` empties.
 OUTPUTS = (
     *(paths.RAW, paths.MIXED, paths.SCORED, paths.CORPUS, paths.VOCABULARY, paths.TOKENS, paths.MODEL),
@@ -164,6 +164,11 @@ def _disagreement(checked: Params) -> str:
         return f"score.{key}: there are no scores, since score.model is null: set it to null, or name a model"
     if checked.clean.keep == "best_scored" and checked.score.model is None:
         return "clean.keep: there are no scores, since score.model is null: set it to first, or name a model"
+    if (start := checked.train.start_from) and checked.tokenize.vocabulary_from != start:
+        return (
+            f"tokenize.vocabulary_from: train.start_from is {start}, whose vocabulary is needed: "
+            f"`seq2seq use --set train.start_from=models:/{start.model}/{start.version}` sets both"
+        )
     if (train := checked.train).patience < train.validate_every:
         return f"train.patience: {train.patience} is below train.validate_every, {train.validate_every}"
     return ""
@@ -210,7 +215,8 @@ def _explain(error: Any) -> str:
     """One line for one pydantic error: key, value, allowed values."""
     location = [str(part) for part in error["loc"]]
     of_source = location[:2] == ["ingest", "sources"]
-    key = ".".join(location[: 4 if of_source else 3 if location[:1] == ["mix"] else 2])
+    nested = location[:1] == ["mix"] or location[1:2] in (["start_from"], ["vocabulary_from"])
+    key = ".".join(location[: 4 if of_source else 3 if nested else 2])
     match error["type"]:
         case "extra_forbidden":
             section = Params.model_fields.get(location[0]) if len(location) > 1 else None
@@ -219,6 +225,9 @@ def _explain(error: Any) -> str:
             return f"{key}: unknown key{suggest(location[-1], fields)}"
         case "missing":
             return f"{key}: missing{', write unknown if it is' if location[-1] == 'licence' else ''}"
+        case "model_type":
+            how = f"`seq2seq use --set {key}=models:/NAME@ALIAS` writes model, version and digest"
+            return f"{key}: {error['input']!r} is not allowed; {how}"
         case "literal_error":
             return f"{key}: {error['input']!r} is not allowed, only {error['ctx']['expected']}"
         case _:

@@ -33,16 +33,21 @@ METRICS = REPORTS / "metrics.json"
 SCORES = REPORTS / "scores.json"  # evaluate: a few numbers of metrics.json, for `dvc metrics` and `dvc exp`
 SEGMENTS = REPORTS / "segments.jsonl"
 LENGTHS = REPORTS / "bleu_by_length.csv"
+CONFIDENCE = REPORTS / "confidence.json"  # evaluate: a calibration of scores, and its use
 SLICES = REPORTS / "slices.csv"
 PICTURES = REPORTS / "pictures"
 SAMPLES = REPORTS / "samples.json"  # evaluate: a short, the longest and the most reordered sentence
 REGISTRATION = REPORTS / "registration.json"
 SUMMARY = REPORTS / "summary.json"
 DRIFT = REPORTS / "drift.json"  # of the flow: the corpus compared with the champion's
+COSTS = REPORTS / "costs.json"  # of the flow: CPU and GPU seconds, bytes and money by stage
 # Of the gate, which is not a stage: evidence, verdict, report and model card.
 EVIDENCE = REPORTS / "evidence.json"
 VERDICT = REPORTS / "verdict.json"
 REPORT = REPORTS / "report.html"
 CARD = REPORTS / "card.md"
 
+CORRECTIONS = Path("corrections.db")  # of users, reviewed by people; ignored by DVC and git
+
 CHECKPOINTS = Path(".checkpoints")  # of unfinished trainings and scorings; ignored by DVC and git
+SHARDS = CHECKPOINTS / "shards"  # finished shards of unfinished stages

@@ -19,6 +19,15 @@ LINK = re.compile(r"\](?=[(\[:])")  # in chats with Markdown
 CHAT = str.maketrans({"<": "‹", ">": "›"})  # Slack's commands are in angle brackets
 
 
+def size(count: float) -> str:
+    """A number of bytes for people: 0 B, 12.3 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def line(text: str) -> str:
     """The text on one line, without characters that control a terminal or the direction of text."""
     kept = (" " if sign.isspace() else sign for sign in text)

@@ -1,20 +1,24 @@
 """Progress of long work: a bar on a terminal, lines with rate and remaining time otherwise.
 
-Why: the same loop runs on a terminal and under a scheduler that stores lines.
+Why: the same loop runs on a terminal and under a scheduler that stores lines. A flow reads a stage's output
+from a pipe and sets MARKS; lines of progress then begin with MARK, so that the flow depends on no words.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TextIO, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
+MARKS = "SEQ2SEQ_PROGRESS_MARKS"  # the variable that asks for marked lines
+MARK = "\x1f"  # a control character that no terminal shows and that ends no line
 
 
 def duration(seconds: float) -> str:
@@ -27,16 +31,24 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Progress:
-    """Counts work with a known or unknown total; `note` is shown after the figures."""
+def read(line: str) -> tuple[str, bool]:
+    """The text of a line that a stage printed, and whether it is one of progress."""
+    return line.removeprefix(MARK), line.startswith(MARK)
 
-    def __init__(self, label: str, unit: str, total: int | None = None, start: int = 0) -> None:
+
+class Progress:
+    """Counts work with a known or unknown total; `note` is shown after the figures, by default on stdout."""
+
+    def __init__(
+        self, label: str, unit: str, total: int | None = None, start: int = 0, out: TextIO | None = None
+    ) -> None:
+        self._out = out or sys.stdout
         self.label, self.unit, self.total = label, unit, total
         self.done, self.start, self.note = start, start, ""
         self._began = self._printed = time.monotonic()
         self._bar = (
-            tqdm(total=total, initial=start, desc=label, unit=unit, leave=False, dynamic_ncols=True)
-            if sys.stdout.isatty()
+            tqdm(total=total, initial=start, desc=label, unit=unit, leave=False, dynamic_ncols=True, file=out)
+            if self._out.isatty()
             else None
         )
 
@@ -50,7 +62,7 @@ class Progress:
                 self._bar.set_postfix_str(note)
         elif time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = time.monotonic()
-            print(self.line(), flush=True)
+            print((MARK if os.environ.get(MARKS) else "") + self.line(), file=self._out, flush=True)
 
     def line(self) -> str:
         """The state as one line."""
@@ -66,7 +78,7 @@ class Progress:
         if self._bar is not None:
             self._bar.write(text)
         else:
-            print(text, flush=True)
+            print(text, file=self._out, flush=True)
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """Yield the items and count them."""

@@ -98,7 +98,8 @@ def _assign(document: Any, parts: list[str], value: Any, origin: str) -> None:
     if f"{section}.{key}" not in known:
         raise ParamsError(f"{origin}: no key {section}.{key}{params.suggest(f'{section}.{key}', known)}")
     if not inner:
-        if isinstance(document[section][key], Mapping) and not isinstance(value, Mapping):
+        may_be_null = value is None and type(None) in _kinds([section, key])
+        if isinstance(document[section][key], Mapping) and not (may_be_null or isinstance(value, Mapping)):
             raise ParamsError(f"{origin}: {section}.{key} is a mapping, e.g. {section}.{key}.NAME=...")
         document[section][key] = value
         return

@@ -57,6 +57,17 @@ class Source(Section):
     held_out: bool = True  # whether validation and test have pairs of it
 
 
+class NamedVersion(Section):
+    """A registered version by number and digest: DVC compares values, and does not see an alias move."""
+
+    model: RegisteredName
+    version: Positive
+    digest: Digest  # sha256 of its model folder
+
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}"
+
+
 class Ingest(Section):
     """The sources of the corpus and their splits."""
 
@@ -134,12 +145,14 @@ class Clean(Section):
 class Tokenize(Section):
     """The SentencePiece model."""
 
+    vocabulary_from: NamedVersion | None
     algorithm: Literal["unigram", "bpe"]
     vocabulary_size: Annotated[int, Field(ge=300)]  # 256 bytes, 4 special pieces, some characters
     character_coverage: Annotated[float, Field(ge=0.98, le=1)]
     source_normalization: Normalization
     target_normalization: Normalization
     training_sentences: Positive
+    masked_share: Share
     min_coverage: Share | None
     min_language_share: Share | None
     seed: Seed
@@ -148,6 +161,7 @@ class Tokenize(Section):
 class Train(Section):
     """The model and its optimisation."""
 
+    start_from: NamedVersion | None
     seed: Seed
     attention: Literal["additive", "dot", "general", "none"]
     embedding_size: Positive
@@ -208,6 +222,9 @@ class Promote(Section):
     licences: list[str] | None
     max_drift: Share | None
     behaviour: Annotated[str, Field(min_length=1)] | None
+    approval: Literal["none", "required"]
+    max_size_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    max_latency_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 
 
 with warnings.catch_warnings():
@@ -217,7 +234,7 @@ with warnings.catch_warnings():
     class Params(Section):
         """All of params.yaml."""
 
-        format: Literal[5]
+        format: Literal[7]
         ingest: Ingest
         mix: Mix
         score: Score

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -30,6 +31,7 @@ R = TypeVar("R")
 WORKERS, ENGINE = "SEQ2SEQ_WORKERS", "SEQ2SEQ_ENGINE"
 PROCESSES, RAY = "processes", "ray"
 AHEAD = 2  # shards of each worker that are started or wait, so that none is idle
+CONNECT_S = 10.0  # seconds to wait for a cluster of Ray
 RETRIES = 3  # of a Ray task whose node or worker is lost
 
 
@@ -139,6 +141,7 @@ def _by_ray(work: Callable[[S], R], shards: Sequence[S]) -> Generator[R, None, N
         ) from None
     started = not ray.is_initialized()
     if started:
+        _check_reachable(os.environ.get("RAY_ADDRESS", ""))
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if not os.environ.get("RAY_ADDRESS"):
             options |= {"include_dashboard": False, "num_cpus": workers()}
@@ -175,6 +178,20 @@ def _by_ray(work: Callable[[S], R], shards: Sequence[S]) -> Generator[R, None, N
             ray.cancel(one, force=True)
         if started:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise UserError at once for an address where nothing answers; Ray itself waits for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # auto or local
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"RAY_ADDRESS={address}: no cluster of Ray answers ({error}); start one with "
+            f"`ray start --head`, or unset RAY_ADDRESS to use this machine alone"
+        ) from None
 
 
 _kept: dict[str, Any] = {}  # of a worker of Ray: the work of the present call

@@ -24,6 +24,7 @@ from seq2seq.common.masking import mask
 from seq2seq.common.params import ParamsError, flatten
 from seq2seq.common.schema import Params
 
+START = "train.start_from"  # of tags: its model, version and digest
 UNKNOWN, NONE = "unknown", "none"  # in a tag, which must not be empty
 LOCK = Path("dvc.lock")
 # Code and parameters: the files that determine a result. The run itself writes dvc.lock. Of these, only text
@@ -136,6 +137,12 @@ def recipe_tags(current: Params) -> dict[str, str]:
     if len(text := json.dumps(changes)) > LONGEST_TAG:
         text = json.dumps(dict.fromkeys(changes, (TOO_LONG, TOO_LONG)))
     return {"recipe": name, "recipe.changes": text}
+
+
+def start_tags(current: Params) -> dict[str, str]:
+    """The version from whose weights a training began, as tags of its run and versions; none without one."""
+    start = current.train.start_from
+    return {f"{START}.{key}": str(value) for key, value in start.model_dump().items()} if start else {}
 
 
 def files(facts: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,11 +8,8 @@ A shard's folder appears under its name only when it is complete. Duplicates dep
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from seq2seq.common import shard_folders
 from seq2seq.data import scores
 from seq2seq.data.contamination_log import ContaminationLog, shown
-from seq2seq.data.corpus import SCHEMA, Pair, read_rows, to_table
+from seq2seq.data.corpus import SCHEMA, Pair, normalised, read_rows, to_table
 from seq2seq.data.filters import Filters
 from seq2seq.data.manifest import Entry, with_origin
 from seq2seq.data.scores import Scored
@@ -111,6 +109,27 @@ class Tally:
         return counts or "none"
 
 
+@dataclass
+class Kept:
+    """The pairs kept of a shard: each with its row, kind of change, and digest."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
+    digests: list[npt.NDArray[np.uint64]] = field(default_factory=lambda: [np.empty(0, np.uint64)])
+
+    def write(self, folder: Path) -> None:
+        """Write PAIRS and DIGESTS into a folder."""
+        table = to_table(self.pairs)
+        for name, values in (("row", self.rows), ("change", self.changes)):
+            table = table.append_column(KEPT.field(name), pa.array(values, KEPT.field(name).type))
+        with pa.OSFile(str(folder / PAIRS), "wb") as file:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            with pa.ipc.new_file(file, KEPT, options=options) as writer:
+                writer.write_table(table)
+        np.save(folder / DIGESTS, np.concatenate(self.digests))
+
+
 @dataclass(frozen=True)
 class Cleaner:
     """Cleans a shard into its folder, apart from duplicates; workers get one by pickle."""
@@ -124,61 +143,48 @@ class Cleaner:
 
     def __call__(self, shard: Shard) -> int:
         """Write the folder of a shard; returns its number of rows."""
-        tally, log = Tally("train", self.reasons, shard.first), self.log.blank()
+        tally, log, kept = Tally("train", self.reasons, shard.first), self.log.blank(), Kept()
         read = with_origin(read_rows(shard.source.path, shard.start, shard.stop), shard.source.name)
-        kept = list(self._kept(read, self.of_source[shard.source.name], log, tally))
-        pairs = [pair for pair, _, _, _ in kept]
-        table = to_table(pairs)
-        for at, name in ((1, "row"), (2, "change")):
-            values = pa.array([one[at] for one in kept], KEPT.field(name).type)
-            table = table.append_column(KEPT.field(name), values)
-        digests = np.array([one[3] for one in kept], np.uint64)
-        draft = Path(tempfile.mkdtemp(prefix=f"{shard.number:06}.", dir=self.work))
-        draft.chmod(0o755)  # a worker of Ray may be another user's
-        try:
-            with pa.OSFile(str(draft / PAIRS), "wb") as file:
-                options = pa.ipc.IpcWriteOptions(compression="lz4")
-                with pa.ipc.new_file(file, KEPT, options=options) as writer:
-                    writer.write_table(table)
-            np.save(draft / DIGESTS, digests)
+        while batch := list(islice(read, BATCH)):
+            self._clean(batch, self.of_source[shard.source.name], log, tally, kept)
+        with shard_folders.draft(shard.folder(self.work)) as folder:
+            kept.write(folder)
             counts = {"tally": tally.state(), "log": log.state()}
-            (draft / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
-            for path in (*draft.iterdir(), draft):
-                _flush(path)
-            draft.rename(shard.folder(self.work))
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not shard.folder(self.work).is_dir():  # else it was done twice, with the same result
-                raise
+            (folder / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
         return tally.read
 
-    def _kept(
-        self, pairs: Iterator[Pair], chosen: Filters, log: ContaminationLog, tally: Tally
-    ) -> Iterator[tuple[Pair, int, int, int]]:
-        """The tidied pairs that are not dropped: with row, kind of change, and digest."""
-        action = chosen.params.contamination
-        while batch := list(islice(pairs, BATCH)):
-            tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
-            start = tally.first + tally.read
-            low = self.scored.low(start, start + len(batch))
-            reasons = [
-                reason or (scores.REASON if drop else None)
-                for reason, drop in zip(chosen.reasons([tidy[:2] for tidy in tidied]), low, strict=True)
-            ]
-            # Pairs that a filter drops are not compared: a whole book on one line would take hours.
-            kept = [tidy for tidy, reason in zip(tidied, reasons, strict=True) if reason is None]
-            found = iter(log.hits(kept))
-            for pair, tidy, reason in zip(batch, tidied, reasons, strict=True):
-                row = tally.first + tally.read
-                if reason is None and (hits := next(found)):
-                    contaminated = log.record(hits, tidy, row)
-                    reason = None if action == "report" else contaminated
-                if reason:
-                    tally.count(reason, pair)
-                else:
-                    changed, change = rewritten(pair, tidy.source, tidy.target)
-                    yield changed, row, change, self.common.identity(tidy)
-                tally.read += 1
+    def _clean(
+        self, batch: Sequence[Pair], chosen: Filters, log: ContaminationLog, tally: Tally, kept: Kept
+    ) -> None:
+        """Add the tidied pairs of a batch that are not dropped, and count the others by reason."""
+        tidied = [Pair(chosen.tidy(pair.source), chosen.tidy(pair.target)) for pair in batch]
+        first = tally.first + tally.read
+        low = self.scored.low(first, first + len(batch))
+        reasons = [
+            reason or (scores.REASON if drop else None)
+            for reason, drop in zip(chosen.reasons([tidy[:2] for tidy in tidied]), low, strict=True)
+        ]
+        # Pairs that a filter drops are not compared: a whole book on one line would take hours.
+        left = [at for at, reason in enumerate(reasons) if reason is None]
+        forms = normalised([tidied[at] for at in left])
+        contaminated = log.reasons(forms, [tidied[at] for at in left], [first + at for at in left])
+        if chosen.params.contamination != "report":
+            for at, reason in zip(left, contaminated, strict=True):
+                reasons[at] = reason
+        for at, reason in enumerate(reasons):
+            if reason:
+                tally.count(reason, batch[at], first + at)
+                continue
+            pair, change = rewritten(batch[at], tidied[at].source, tidied[at].target)
+            kept.pairs.append(pair)
+            kept.rows.append(first + at)
+            kept.changes.append(change)
+        tally.read += len(batch)
+        kept.digests.append(
+            self.common.identities(
+                [form for at, form in zip(left, forms, strict=True) if reasons[at] is None]
+            )
+        )
 
 
 def rewritten(pair: Pair, source: str, target: str) -> tuple[Pair, int]:
@@ -215,12 +221,3 @@ def read_row(shards: Sequence[Shard], row: int) -> Pair:
     shard = next(one for one in shards if one.first <= row < one.first + one.stop - one.start)
     at = shard.start + row - shard.first
     return next(read_rows(shard.source.path, at, at + 1))
-
-
-def _flush(path: Path) -> None:
-    """Write a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,6 +6,7 @@ Why: a person decides by examples whether the sets or the corpus are to be chang
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from seq2seq.common import paths
@@ -27,6 +28,7 @@ class ContaminationLog:
         self._pairs = {name: {"pairs": 0, "exact": 0, "near": 0} for name in sets}
         self._hits: list[dict[str, Any]] = []
         self._listed: Counter[tuple[str, str]] = Counter()
+        self._known = self._index.known()
 
     def blank(self) -> ContaminationLog:
         """A log without records, with the same index."""
@@ -48,10 +50,21 @@ class ContaminationLog:
             if self._listed[hit["set"], hit["kind"]] <= LISTED:
                 self._hits.append(hit)
 
-    def hits(self, pairs: list[Pair]) -> list[list[Hit]]:
-        """For each training pair the evaluation sentences that it is too similar to."""
-        batches = (pairs[at : at + BATCH] for at in range(0, len(pairs), BATCH))
-        return [hits for batch in batches for hits in self._index.match(batch)]
+    def reasons(self, forms: Sequence[Pair], pairs: Sequence[Pair], rows: Sequence[int]) -> list[str | None]:
+        """Record the training pairs that are too similar to evaluation sentences: their reasons, else None.
+
+        `forms` are the normalised pairs, which are compared.
+        """
+        found: list[str | None] = []
+        for first in range(0, len(pairs), BATCH):
+            for hits in self._index.match_new(forms[first : first + BATCH], self._known):
+                at = len(found)
+                found.append(self.record(hits, pairs[at], rows[at]) if hits else None)
+        return found
+
+    def compared(self) -> int:
+        """The number of pairs of a text and a sentence, so far, whose common runs were searched for."""
+        return self._index.compared()
 
     def record(self, hits: list[Hit], pair: Pair, row: int) -> str:
         """Count and list the hits of a training pair; returns the reason for dropping it."""
@@ -61,11 +74,14 @@ class ContaminationLog:
                 self._pairs[name][kind] += 1
         for hit in hits:
             self._rows[hit.set].add(hit.row)
+            self._known.add(hit.set, hit.row)
             self._list(hit, pair, row)
         return EXACT if any(hit.kind == "exact" for hit in hits) else NEAR
 
     def _list(self, hit: Hit, pair: Pair, row: int) -> None:
         self._listed[hit.set, hit.kind] += 1
+        if self._listed[hit.set, hit.kind] == LISTED:
+            self._known.enough(hit.set, hit.kind)
         if self._listed[hit.set, hit.kind] <= LISTED:
             sentence = self._sets[hit.set][hit.row]
             self._hits.append(

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -48,22 +51,76 @@ class Pair(NamedTuple):
     origin: str | None = None
 
 
-@lru_cache(4096)  # clean needs the form of a text several times
 def normalise(text: str) -> str:
     """A form in which equal sentences agree: NFKC, case folded, single spaces, no invisible characters.
 
     Invisible characters, part of the spelling in some scripts, stay in the text itself; but some programs
     write them and others do not.
     """
-    if not text.isascii():
-        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return " ".join(text.casefold().split())
+    return normalise_all([text])[0]
+
+
+def normalise_all(texts: Sequence[str]) -> list[str]:
+    """The normalised form of each text; together they take half of the time."""
+    if not texts:
+        return []
+    joined = lines(texts)
+    if not joined.isascii():
+        joined = compatible(joined)
+        if _invisible()[code_points(joined)].any():
+            joined = INVISIBLE.sub("", joined)
+    return [single_spaced(text) for text in joined.casefold().split("\n")]
+
+
+def compatible(text: str) -> str:
+    """A text in NFKC; of one that is not, only the lines that are not are written again."""
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    return "\n".join([unicodedata.normalize("NFKC", line) for line in text.split("\n")])
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+@cache
+def _invisible() -> npt.NDArray[np.bool_]:
+    """Whether INVISIBLE has each code point: looked up faster than searched for."""
+    found = np.zeros(sys.maxunicode + 1, np.bool_)
+    found[[match.start() for match in INVISIBLE.finditer("".join(map(chr, range(sys.maxunicode + 1))))]] = (
+        True
+    )
+    return found
+
+
+def single_spaced(text: str) -> str:
+    """A text with one blank between two words, and nowhere else."""
+    if text.isprintable() and "  " not in text and text.strip(" ") == text:
+        return text  # most texts: a blank is the only white space that is printable
+    return " ".join(text.split())
+
+
+def lines(texts: Sequence[str]) -> str:
+    """Texts as one, each of them a line; ends of lines inside them become blanks."""
+    joined = "\n".join(texts)
+    if joined.count("\n") >= len(texts):
+        joined = "\n".join(text.replace("\n", " ") for text in texts)
+    return joined
 
 
 def digest(text: str) -> int:
     """A 64-bit hash of the normalised text, the same in every process and version."""
-    data = normalise(text).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    return int(digests([normalise(text)])[0])
+
+
+def digests(normalised: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """The digest of each text, by its normalised form."""
+    blake2b = hashlib.blake2b
+    data = b"".join(
+        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in normalised
+    )
+    return np.frombuffer(data, ">u8").astype(np.uint64)
 
 
 def split_path(folder: Path, split: str) -> Path:
@@ -86,6 +143,12 @@ def to_table(pairs: Iterable[Pair]) -> pa.Table:
     """Pairs as an Arrow table."""
     columns = list(zip(*pairs, strict=True)) or [()] * len(SCHEMA)
     return pa.table([pa.array(column, pa.string()) for column in columns], schema=SCHEMA)
+
+
+def normalised(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs with both sides in normalised form."""
+    sides = (normalise_all([pair[side] or "" for pair in pairs]) for side in (0, 1))
+    return list(map(Pair, *sides))
 
 
 def to_pairs(table: pa.Table | pa.RecordBatch) -> Iterator[Pair]:

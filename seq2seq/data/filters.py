@@ -1,4 +1,4 @@
-"""The filters of `clean`: named predicates of one pair, and the tidying before them.
+"""The filters of `clean`: named predicates of one pair.
 
 Why: each filter is a small function whose name appears in reports, samples and error messages. Filters
 depend on one tidied pair, and on no other.
@@ -7,50 +7,23 @@ depend on one tidied pair, and on no other.
 from __future__ import annotations
 
 import math
-import re
 import statistics
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 from seq2seq.common.errors import UserError
 from seq2seq.common.schema import Clean
-from seq2seq.data import opus, quality
-from seq2seq.data.corpus import NEEDLESS, Pair, digest
+from seq2seq.data import opus, quality, tidying
+from seq2seq.data.corpus import Pair, digests
 from seq2seq.data.direction import Direction
 from seq2seq.data.words import WRITTEN_IN, script
 
-# Invisible characters: controls other than whitespace, and format characters that are not part of a spelling.
-# The joiners U+200C and U+200D (Persian, Hindi, emoji) and U+180E (Mongolian) stay.
-INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f{NEEDLESS}]")
-
 LEAST_SPREAD = 1.0  # of lengths; 1.15 in Multi30k de-en and Tatoeba en-ru, less in a corpus of few phrases
 NORMAL = 1.4826  # the standard deviation of a normal distribution by its median absolute deviation
-
-
-def tidy(text: str, form: str) -> str:
-    """`text` in a Unicode form (NFC, NFKC or "none"), without invisibles, with single spaces.
-
-    Idempotent: invisibles are removed first, since they can separate characters that compose.
-    """
-    printable = text.isprintable()
-    if not printable:
-        text = INVISIBLE.sub("", text)
-    if form != "none" and not text.isascii():
-        text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
-    if printable and form != "NFKC" and "  " not in text and text[:1] != " " and text[-1:] != " ":
-        return text  # most texts: a blank is the only white space that is printable
-    return " ".join(text.split())
-
-
-def tidied(text: str, params: Clean) -> str:
-    """A text as the settings want it: repaired, in one Unicode form, without invisibles."""
-    if params.mojibake == "repair":
-        text = quality.repaired(text)
-    if params.markup == "repair":
-        text = quality.without_entities(text)
-    return tidy(text, params.unicode_form)
 
 
 def empty(source: str, target: str, params: Clean) -> bool:
@@ -100,46 +73,45 @@ def target_script(source: str, target: str, params: Clean) -> bool:
 
 def identical(source: str, target: str, params: Clean) -> bool:
     """Both sides are equal except for case: not translated."""
-    if not params.drop_identical or source[:1].casefold()[:1] != target[:1].casefold()[:1]:
+    if source[:1].casefold()[:1] != target[:1].casefold()[:1]:
         return False  # fast, and true of most pairs
     return source.casefold() == target.casefold()
 
 
 def markup(source: str, target: str, params: Clean) -> bool:
     """A side has tags or entities of HTML or XML."""
-    return params.markup != "keep" and (quality.has_markup(source) or quality.has_markup(target))
+    return quality.has_markup(source) or quality.has_markup(target)
 
 
 def mojibake(source: str, target: str, params: Clean) -> bool:
     """A side was decoded in a wrong encoding, and is not repaired."""
-    return params.mojibake != "keep" and (quality.is_mojibake(source) or quality.is_mojibake(target))
+    return quality.is_mojibake(source) or quality.is_mojibake(target)
 
 
 def numbers(source: str, target: str, params: Clean) -> bool:
     """The sides have different numbers."""
-    return params.same_numbers and quality.numbers(source) != quality.numbers(target)
+    return quality.numbers(source) != quality.numbers(target)
 
 
 def addresses(source: str, target: str, params: Clean) -> bool:
     """The sides have different URLs or e-mail addresses."""
-    return params.same_addresses and quality.addresses(source) != quality.addresses(target)
+    return quality.addresses(source) != quality.addresses(target)
 
 
 def repetition(source: str, target: str, params: Clean) -> bool:
     """A phrase follows itself more than `max_repetition` times on one side only."""
     most = params.max_repetition
-    return most is not None and quality.repeats(source, most) != quality.repeats(target, most)
+    assert most is not None  # else the filter is off
+    return quality.repeats(source, most) != quality.repeats(target, most)
 
 
 def sentence_end(source: str, target: str, params: Clean) -> bool:
     """One side ends with the mark of a sentence's end, the other does not."""
-    return params.same_sentence_end and quality.ends_sentence(source) != quality.ends_sentence(target)
+    return quality.ends_sentence(source) != quality.ends_sentence(target)
 
 
 def case(source: str, target: str, params: Clean) -> bool:
     """One side is all in capitals, the other is not; scripts without case are not compared."""
-    if not params.same_case:
-        return False
     sides = quality.in_capitals(source), quality.in_capitals(target)
     return None not in sides and sides[0] != sides[1]
 
@@ -217,7 +189,7 @@ class Filters:
         ratio, spread = params.typical_length_ratio, 0.0
         if ratio is not None and params.max_length_deviation is None:
             return cls(params, direction)
-        sides = ([tidy(text, params.unicode_form) for text in pair[:2]] for pair in pairs)
+        sides = ([tidying.tidy(text, params.unicode_form) for text in pair[:2]] for pair in pairs)
         lengths = [(len(source), len(target)) for source, target in sides if source and target]
         if ratio is None:
             found = statistics.median(target / source for source, target in lengths) if lengths else 1.0
@@ -229,7 +201,7 @@ class Filters:
 
     def tidy(self, text: str) -> str:
         """A text as the settings want it."""
-        return tidied(text, self.params)
+        return tidying.tidied(text, self.params)
 
     def reason(self, source: str, target: str) -> str | None:
         """The name of the first filter that drops a tidied pair, or None."""
@@ -260,13 +232,14 @@ class Filters:
                 return DEVIATION
         return None
 
-    def identity(self, pair: Pair) -> int:
-        """The digest by which a tidied pair is a duplicate of another: of both sides, or of one."""
+    def identities(self, normalised: Sequence[Pair]) -> npt.NDArray[np.uint64]:
+        """The digests by which pairs are duplicates of others: of both sides, or of one."""
+        sides = [[pair.source for pair in normalised], [pair.target for pair in normalised]]
         if self.params.fold_duplicates:
-            pair = Pair(*("".join(filter(str.isalnum, text)) or text for text in pair[:2]))
+            sides = [["".join(filter(str.isalnum, text)) or text for text in side] for side in sides]
         if self.params.duplicates == "pair":
-            return (digest(pair.source) * 3 + digest(pair.target)) % 2**64  # (a, b) differs from (b, a)
-        return digest(pair.source if self.params.duplicates == "source" else pair.target)
+            return digests(sides[0]) * np.uint64(3) + digests(sides[1])  # (a, b) differs from (b, a)
+        return digests(sides[0] if self.params.duplicates == "source" else sides[1])
 
     def unchecked(self) -> list[str]:
         """The sides whose language is to be checked, but is unknown or not one that the identifier has."""
@@ -288,7 +261,7 @@ def check(params: Clean) -> None:
 
 
 def _off(params: Clean) -> set[str]:
-    """The names of filters that drop no pair with these settings, so that they are not called."""
+    """The names of the filters that these settings switch off; they are not called."""
     is_on = {
         "source_script": params.source_script,
         "target_script": params.target_script,

@@ -23,13 +23,11 @@ Ranta's Grammatical Framework, 2004). One derivation is spelled twice, as source
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,14 +41,12 @@ from seq2seq.data.grammar_rules import (
     Production,
     Ref,
     Slot,
+    Values,
     read_productions,
     read_spelling,
 )
 
 MAX_DEPTH = 16  # below it only the shortest way down is taken, so that recursion ends
-LONGEST_TRAIN, LONGEST = 20, 25  # source words: in train and validation, in test
-HELD_OUT = 10  # one combination in so many is kept for test
-PATIENCE = 400  # draws for each pair before the grammar is reported as too small
 
 ABOUT = ("source_language", "target_language", "licence", "description")
 
@@ -75,12 +71,6 @@ class Node:
 
     def value(self, parts: tuple[str | Ref, ...]) -> str | None:
         """The text with its references resolved; None where one of them is unknown."""
-        if len(parts) == 1:  # the usual case, on the hottest path
-            part = parts[0]
-            if isinstance(part, str):
-                return part
-            child, feature = part
-            return (self.children[child].features if child else self.constraints).get(feature)
         texts = [part if isinstance(part, str) else self.look_up(part) for part in parts]
         return None if None in texts else "".join(text or "" for text in texts)
 
@@ -98,17 +88,33 @@ class Node:
             if isinstance(part, str):
                 out.append((part, writer or self))
                 continue
-            names = []
-            for name in part.path:
-                if isinstance(name, Ref):
-                    found = bound.get(name.feature) if not name.child else None
-                    found = found or self.look_up(name)
-                    if found is None:
-                        where, feature = self.production.where, ".".join(filter(None, name))
-                        raise ValueError(f"{where}: <{feature}> is unknown here; add it to `features`")
-                    name = found
-                names.append(name)
-            self.children[part.child].spell(side, tuple(names), out, writer)
+            names = part.fixed
+            if names is None:
+                names = tuple(self._name(name, bound) for name in part.path)
+            self.children[part.child].spell(side, names, out, writer)
+
+    def _name(self, name: str | Ref, bound: Mapping[str, str]) -> str:
+        """A name of a path, with its reference resolved."""
+        if isinstance(name, str):
+            return name
+        found = (bound.get(name.feature) if not name.child else None) or self.look_up(name)
+        if found is None:
+            where, feature = self.production.where, ".".join(filter(None, name))
+            raise ValueError(f"{where}: <{feature}> is unknown here; add it to `features`")
+        return found
+
+    def values(self, texts: Values) -> dict[str, str]:
+        """The texts with their references resolved, without those where one is unknown."""
+        found = texts.fixed.copy()
+        for name, child, feature in texts.copied:
+            value = (self.children[child].features if child else self.constraints).get(feature)
+            if value is not None:
+                found[name] = value
+        for name, parts in texts.joined:
+            value = self.value(parts)
+            if value is not None:
+                found[name] = value
+        return found
 
     def combinations(self) -> Iterator[str]:
         """The combinations of lemmas in this tree, as its rules declare them: `lesen Buch`."""
@@ -176,45 +182,32 @@ class Grammar:
         production = self._choose(rng, symbol, constraints, where, depth)
         node = Node(production, constraints)
         for child in production.children:
-            sinking: dict[str, str] = {}
-            for name, parts in child.constraints:
-                value = node.value(parts)
-                if value is not None:
-                    sinking[name] = value
+            sinking = node.values(child.values)
             node.children[child.name] = self._derive(rng, child.symbol, sinking, production.where, depth + 1)
-        if production.lexical:
-            node.features = production.when
-            return node
-        for name, parts in production.features.items():
-            value = node.value(parts)
-            if value is not None:
-                node.features[name] = value
+        node.features = production.when if production.lexical else node.values(production.values)
         return node
 
     def _choose(
         self, rng: random.Random, symbol: str, constraints: dict[str, str], where: str, depth: int
     ) -> Production:
         """A production that the constraints allow, by weight."""
-
-        def draw(options: list[Production], cumulated: list[float]) -> Production:
-            return options[bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)]
-
-        lasting = {name: value for name, value in constraints.items() if name != "but"}
+        lasting = constraints
+        if "but" in constraints:
+            lasting = {name: value for name, value in constraints.items() if name != "but"}
         key = (symbol, depth > MAX_DEPTH, *lasting.items())
-        if key not in self._options:
+        found = self._options.get(key)
+        if found is None:
             options = [p for p in self.rules[symbol] if p.allows(lasting)]
             if depth > MAX_DEPTH:
                 lowest = min((p.height for p in options), default=0)
                 options = [p for p in options if p.height == lowest]
-            self._options[key] = options, list(itertools.accumulate(p.weight for p in options))
-        options, cumulated = self._options[key]
-        production = draw(options, cumulated) if options else None
+            found = self._options[key] = options, list(itertools.accumulate(p.weight for p in options))
+        production = _draw(rng, *found)
         if production and "but" in constraints:  # `but` varies too much to be kept
             excluded = constraints["but"].split("|")
             if production.when.get("lemma") in excluded:
-                options = [p for p in options if p.when.get("lemma") not in excluded]
-                weights = list(itertools.accumulate(p.weight for p in options))
-                production = draw(options, weights) if options else None
+                options = [p for p in found[0] if p.when.get("lemma") not in excluded]
+                production = _draw(rng, options, list(itertools.accumulate(p.weight for p in options)))
         if production is None:
             raise ValueError(f"{where}: no {symbol} with {constraints}; add one or loosen this")
         return production
@@ -234,7 +227,7 @@ class Grammar:
                 else:
                     words.append(piece)
                     writers.append(set())
-                if any(map(str.isalnum, piece)):
+                if piece.isalnum() or any(map(str.isalnum, piece)):
                     writers[-1].add(id(node))
                 joined = False
             joined = not text[-1].isspace()
@@ -296,76 +289,8 @@ class Grammar:
                 raise ValueError(f"{production.where}: <{feature}> is never set; correct its name")
 
 
-def write_splits(path: str | Path, sizes: dict[str, int], seed: int) -> dict[str, list[Example]]:
-    """Train, validation and test from the grammar at `path`; the same arguments, the same splits.
-
-    Args:
-        path: the grammar's yaml file.
-        sizes: how many pairs, e.g. {"train": 40000, "validation": 1000, "test": 1000}.
-        seed: of the draws; which combinations are held out depends on the grammar alone.
-
-    Returns:
-        The three splits. All sources differ; no validation or test target occurs in train. Validation
-        is drawn like train. Each test sentence has a combination of lemmas held out from both,
-        though all its words occur in train; its longest quarter is longer than nine tenths of train.
-
-    Raises:
-        ValueError: an unknown or missing split, a faulty grammar, or one too small for the sizes.
-    """
-    if set(sizes) != {"train", "validation", "test"} or min(sizes.values()) < 1:
-        raise ValueError(f"sizes {sizes}: give train, validation and test, each at least 1")
-    grammar, rng = Grammar.load(path), random.Random(seed)
-    sources: set[str] = set()
-
-    def draw(split: str, keep: Callable[[Example, int], bool]) -> list[Example]:
-        kept: list[Example] = []
-        for _ in range(PATIENCE * (sizes[split] + 10)):
-            root = grammar.derive(rng)
-            if any(map(_held_out, root.combinations())) != (split == "test"):
-                continue
-            example = grammar.spell(root)
-            if example.source not in sources and keep(example, example.source.count(" ") + 1):
-                sources.add(example.source)
-                kept.append(example)
-                if len(kept) == sizes[split]:
-                    return kept
-        raise ValueError(
-            f"{path}: found {len(kept)} of {sizes[split]} {split} pairs; set fewer, "
-            "for a larger train split, or add rules and words to the grammar"
-        )
-
-    train = draw("train", lambda _, length: length <= LONGEST_TRAIN)
-    targets = {example.target for example in train}
-    known = {word for example in train for word in _bare_words(example)}
-    lengths = sorted(example.source.count(" ") + 1 for example in train)
-    usual = lengths[math.ceil(0.9 * len(lengths)) - 1]
-
-    def is_new(example: Example) -> bool:
-        return example.target not in targets and known.issuperset(_bare_words(example))
-
-    validation = draw("validation", lambda e, length: length <= LONGEST_TRAIN and is_new(e))
-    room = {True: math.ceil(sizes["test"] / 4)}  # is it longer than usual? -> how many are wanted
-    room[False] = sizes["test"] - room[True]
-
-    def fits_test(example: Example, length: int) -> bool:
-        fits = length <= LONGEST and room[length > usual] > 0 and is_new(example)
-        room[length > usual] -= fits
-        return fits
-
-    test = draw("test", fits_test)
-    rng.shuffle(test)
-    return {"train": train, "validation": validation, "test": test}
-
-
-@cache
-def _held_out(combination: str) -> bool:
-    """Whether a combination is held out; unlike hash(), the same in every process."""
-    digest = hashlib.sha256(combination.encode()).digest()
-    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
-
-
-def _bare_words(example: Example) -> Iterator[tuple[int, str]]:
-    """The (side, word) of an example without punctuation and capitals."""
-    for side in (SOURCE, TARGET):
-        for word in example[side].lower().split():
-            yield side, word.strip(".,;:!?")
+def _draw(rng: random.Random, options: list[Production], cumulated: list[float]) -> Production | None:
+    """One of the options by their cumulated weights; None if there is none."""
+    if not options:
+        return None
+    return options[bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)]

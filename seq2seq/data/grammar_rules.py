@@ -28,6 +28,7 @@ class Slot(NamedTuple):
 
     child: str
     path: tuple[str | Ref, ...]
+    fixed: Path_ | None  # the path if no name of it is a Ref
 
 
 class Field(NamedTuple):
@@ -46,12 +47,32 @@ class Field(NamedTuple):
         )
 
 
+class Values:
+    """Named texts of a rule, by what they take: nothing, one reference, or references and text.
+
+    Millions are looked up, nearly all of the first two kinds.
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, tuple[str | Ref, ...]]]) -> None:
+        self.fixed: dict[str, str] = {}
+        self.copied: list[tuple[str, str, str]] = []  # name, and the child and feature of its reference
+        self.joined: list[tuple[str, tuple[str | Ref, ...]]] = []
+        for name, parts in texts:
+            if len(parts) != 1:
+                self.joined.append((name, parts))
+            elif isinstance(parts[0], str):
+                self.fixed[name] = parts[0]
+            else:
+                self.copied.append((name, *parts[0]))
+
+
 class Child(NamedTuple):
     """`name: Symbol(key=value, ...)` of a rule's `with`."""
 
     name: str
     symbol: str
     constraints: tuple[tuple[str, tuple[str | Ref, ...]], ...]
+    values: Values  # of the constraints
 
 
 class Production:
@@ -73,6 +94,7 @@ class Production:
         names = {child.name for child in self.children}
         self.when = attributes | {str(k): str(v) for k, v in rule.get("when", {}).items()}
         self.features = {k: _refs(v) for k, v in (attributes | features).items()}
+        self.values = Values(self.features.items())
         self.combinations = [_refs(str(text)) for text in rule.get("combinations", [])]
         self.fields = [
             [
@@ -211,9 +233,8 @@ def _child(name: str, text: str, where: str) -> Child:
     if match is None:
         raise ValueError(f"{where}: {name}: {text!r} is not like `NP` or `NP(number=sg, class)`")
     pairs = [pair.strip().partition("=") for pair in match[2].split(",")] if match[2] else []
-    return Child(
-        name, match[1], tuple((key, _refs(value if equals else f"<{key}>")) for key, equals, value in pairs)
-    )
+    constraints = tuple((key, _refs(value if equals else f"<{key}>")) for key, equals, value in pairs)
+    return Child(name, match[1], constraints, Values(constraints))
 
 
 def _template(
@@ -230,7 +251,8 @@ def _template(
             if child not in names:
                 raise ValueError(f"{where}: {{{part}}} is no child or attribute; add it or correct it")
             steps = [ref for name in path for ref in _refs(name)]
-            parts.append(Slot(child, tuple(steps)))
+            fixed = tuple(step for step in steps if isinstance(step, str))
+            parts.append(Slot(child, tuple(steps), fixed if len(fixed) == len(steps) else None))
         elif part:
             parts.append(part)
     return tuple(parts)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
-from seq2seq.data.corpus import Pair, digest
+from seq2seq.data.corpus import Pair, digests, normalise_all
 
-SPACE = 2**64  # of digests
+BATCH = 1_000  # pairs whose digests are computed together
+
+SPACE = 2**64  # of digests, normalise_all
 SHARE = 1 / 25  # of all sentences belongs to a split made from train: 1,000 of 25,000
 BUCKETS = {"test": range(int(SPACE * SHARE)), "validation": range(int(SPACE * SHARE), int(2 * SPACE * SHARE))}
 
@@ -30,7 +33,7 @@ class HeldOut:
         self.name, self.bucket, self.size = split, BUCKETS[split], size
         self.owned = 0  # pairs in its bucket, kept or not
         self._kept: dict[int, Pair] = {}
-        self._highest: list[int] = []  # a heap of negative digests
+        self._highest: list[int] = []  # a heap of negative digests, normalise_all
 
     def takes(self, number: int, pair: Pair) -> bool:
         """Whether the pair, whose source has this digest, is in the bucket; keeps it if it is low enough."""
@@ -61,13 +64,15 @@ class HeldOut:
 def training_pairs(pairs: Iterator[Pair], made: Mapping[str, HeldOut], size: int | None) -> Iterator[Pair]:
     """The first `size` pairs that are in no made split; `clean` drops pairs with an empty side."""
     rows = 0
-    for pair in pairs:
-        if made and pair.source.strip() and pair.target.strip():
-            number = digest(pair.source)
-            if any(split.takes(number, pair) for split in made.values()):
+    while batch := list(islice(pairs, BATCH)):
+        sources = [pair.source if made else "" for pair in batch]
+        numbers = digests(normalise_all(sources)).tolist()
+        for pair, number in zip(batch, numbers, strict=True):
+            full = pair.source.strip() and pair.target.strip()
+            if full and any(split.takes(number, pair) for split in made.values()):
                 continue
-        if size is None or rows < size:
-            rows += 1
-            yield pair
-        elif not made:
-            return
+            if size is None or rows < size:
+                rows += 1
+                yield pair
+            elif not made:
+                return

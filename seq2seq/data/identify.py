@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -65,6 +64,8 @@ def _model() -> _Model:
 
 
 def _classify(texts: list[bytes]) -> Iterator[tuple[str, float]]:
+    from scipy.sparse import csr_matrix  # half a second, for those who identify
+
     found = identifier()
     owners, features, counts = _features(texts)
     edges = np.searchsorted(owners, np.arange(len(texts) + 1))

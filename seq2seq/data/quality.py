@@ -32,6 +32,7 @@ AFTER_END = "\"'”“’‘»«)]›‹」』 "
 SUSPICIOUS = re.compile(r"[^\x00-\x7f]{2}|[ÃÂŒœ\x80-\x9f]")
 REPLACEMENT = "\ufffd"  # what decoders write for bytes that are no text
 LONG = 200  # words of a text that are not counted one by one
+LATIN_LETTERS = bytes(code for code in range(256) if chr(code).isalpha())
 CASED = 6  # letters with a case from which on a text can be in capitals
 # Languages that the identifier confuses, since their written forms differ little.
 CLOSE = (
@@ -154,9 +155,11 @@ def other_languages(texts: Sequence[str], wanted: frozenset[str], probability: f
 def few_letters(text: str, least: float) -> bool:
     """Whether the share of letters in the visible characters of a text is below the least."""
     visible = len(text) - text.count(" ")
-    # Most texts have enough letters in words without a mark: this is eight times faster than all letters.
-    if sum(map(len, filter(str.isalpha, text.split(" ")))) >= least * visible:
-        return False
+    try:  # many texts: by bytes, twenty times faster
+        return len(text) - len(text.encode("latin-1").translate(None, LATIN_LETTERS)) < least * visible
+    except UnicodeEncodeError:  # of most, words without a mark suffice: eight times faster than all letters
+        if sum(map(len, filter(str.isalpha, text.split(" ")))) >= least * visible:
+            return False
     if sum(map(str.isalpha, text)) >= least * visible:
         return False
     # Vowel signs and tone marks count as letters: they are half of the characters of Hindi or Thai.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.common import integrity, paths
+from seq2seq.common import dag, paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import formats, moses
 
@@ -107,7 +107,7 @@ def check_link(folder: Path, file: Path) -> None:
     allowed = [folder.resolve()]
     if folder.resolve().parent.name == "snapshots":
         allowed.append(folder.resolve().parents[1] / "blobs")
-    if not any(target.is_relative_to(place) for place in allowed) and not integrity.is_cached(target):
+    if not any(target.is_relative_to(place) for place in allowed) and not dag.is_cached(target):
         raise UserError(f"{file} is a link out of {folder}, to {target}: put the file itself there")
     if not target.exists():
         raise UserError(f"{file} is a link to {target}, which does not exist")

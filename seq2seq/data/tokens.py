@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,15 @@ class TokenWriter:
 
     def append(self, side: str, sentences: Iterable[list[int]]) -> None:
         """Add sentences to one side; in the end both sides must have equally many."""
-        for ids in sentences:
-            self._files[side].write(np.asarray(ids, ID).tobytes())
-            self._lengths[side].append(len(ids))
+        sentences = list(sentences)
+        self._files[side].write(np.fromiter(chain.from_iterable(sentences), ID).tobytes())
+        self._lengths[side].extend(map(len, sentences))
+
+    def extend(self, split: TokenSplit) -> None:
+        """Add all pairs of another split."""
+        for side in SIDES:
+            self._files[side].write(split.ids[side].data)
+            self._lengths[side].frombytes(np.diff(split.offsets[side]).astype(np.uintc).tobytes())
 
     def __enter__(self) -> TokenWriter:
         return self
@@ -51,19 +58,20 @@ class TokenWriter:
 class TokenSplit:
     """The encoded pairs of a split, without bos and eos.
 
-    Attributes: `source_lengths` and `target_lengths`, tokens of each sentence.
+    Attributes: `ids` of each side, `offsets` of its sentences in them, `source_lengths` and
+    `target_lengths`, tokens of each sentence.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        self._ids: dict[str, Ids] = {}
-        self._offsets: dict[str, Lengths] = {}
+        self.ids: dict[str, Ids] = {}
+        self.offsets: dict[str, Lengths] = {}
         for side in SIDES:
             path = folder / f"{split}.{side}.ids"
             # An empty file cannot be mapped.
-            self._ids[side] = np.memmap(path, ID, "r") if path.stat().st_size else np.empty(0, ID)
-            self._offsets[side] = np.load(folder / f"{split}.{side}.offsets.npy")
-        self.source_lengths: Lengths = np.diff(self._offsets["source"])
-        self.target_lengths: Lengths = np.diff(self._offsets["target"])
+            self.ids[side] = np.memmap(path, ID, "r") if path.stat().st_size else np.empty(0, ID)
+            self.offsets[side] = np.load(folder / f"{split}.{side}.offsets.npy")
+        self.source_lengths: Lengths = np.diff(self.offsets["source"])
+        self.target_lengths: Lengths = np.diff(self.offsets["target"])
 
     def __len__(self) -> int:
         return len(self.source_lengths)
@@ -71,8 +79,8 @@ class TokenSplit:
     def counts(self, side: str, size: int) -> Lengths:
         """How often each of `size` ids occurs on one side."""
         total = np.zeros(size, np.int64)
-        for begin in range(0, len(self._ids[side]), COUNTED):
-            total += np.bincount(self._ids[side][begin : begin + COUNTED], minlength=size)
+        for begin in range(0, len(self.ids[side]), COUNTED):
+            total += np.bincount(self.ids[side][begin : begin + COUNTED], minlength=size)
         return total
 
     def source(self, index: int) -> Ids:
@@ -84,5 +92,5 @@ class TokenSplit:
         return self._sentence("target", index)
 
     def _sentence(self, side: str, index: int) -> Ids:
-        begin, end = self._offsets[side][index : index + 2]
-        return self._ids[side][begin:end]
+        begin, end = self.offsets[side][index : index + 2]
+        return self.ids[side][begin:end]

@@ -8,7 +8,7 @@ the same pieces and ids.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -16,12 +16,14 @@ from typing import Literal
 import sentencepiece as spm
 
 from seq2seq.common.errors import UserError
+from seq2seq.data.placeholders import SYMBOLS
 
 PAD, UNK, BOS, EOS = range(4)
 FILE = "vocabulary.model"
 TARGET_FILE = "target.model"  # the same pieces with the target's rule, if it differs
 THREADS = 4  # fixed, because the trainer's sums depend on it
 WORDS_FILE = "source_words.txt"
+PARENT_WORDS_FILE = "parent_words.txt"  # of the version whose vocabulary was taken over
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -50,6 +52,11 @@ class Vocabulary:
             and int(match[1], 16) & 0xC0 != 0x80
         )
 
+        ids = [self._processor.piece_to_id(symbol) for symbol in SYMBOLS]
+        self.symbols: list[int] = (
+            [] if UNK in ids else ids
+        )  # of placeholders.SYMBOLS, if training masked spans
+
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
         """Read the vocabulary of a folder (of the tokenize stage, or of a model)."""
@@ -63,17 +70,19 @@ class Vocabulary:
         """Ids of a text, without bos and eos."""
         return list(self._of[side].encode(text))
 
-    def encode_all(self, texts: list[str], side: Side = "source") -> list[list[int]]:
-        """Ids of many texts, in order."""
-        return list(self._of[side].encode(texts))
+    def encode_all(
+        self, texts: list[str], side: Side = "source", threads: int | None = None
+    ) -> list[list[int]]:
+        """Ids of many texts, in order; by `threads`, or one for each processor."""
+        return list(self._of[side].encode(texts, num_threads=threads))
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids, without special ids. decode(encode(x, side)) = normalise(x, side)."""
         return str(self._processor.decode(ids))
 
-    def decode_all(self, ids: list[list[int]]) -> list[str]:
-        """Texts of many id lists, in order."""
-        return list(self._processor.decode(ids))
+    def decode_all(self, ids: list[list[int]], threads: int | None = None) -> list[str]:
+        """Texts of many id lists, in order; by `threads`, or one for each processor."""
+        return list(self._processor.decode(ids, num_threads=threads))
 
     def pieces(self, ids: list[int]) -> list[str]:
         """The piece of each id; U+2581 marks the beginning of a word."""
@@ -81,12 +90,17 @@ class Vocabulary:
 
     def normalise(self, text: str, side: Side = "source") -> str:
         """The text after normalisation; no translation can contain more of a target than this."""
-        # "\u2581" is SentencePiece's sign for a space.
-        return str(self._of[side].normalize(text)).replace("\u2581", " ").strip(" ")
+        return self.normalise_all([text], side)[0]
 
-    def characters_in_bytes(self, ids: list[int]) -> int:
+    def normalise_all(self, texts: list[str], side: Side = "source") -> list[str]:
+        """Many texts after normalisation, in order."""
+        # "\u2581" is SentencePiece's sign for a space.
+        normalised = self._of[side].normalize(texts)
+        return [text.replace("\u2581", " ").strip(" ") for text in normalised]
+
+    def characters_in_bytes(self, ids: Iterable[int]) -> int:
         """The number of characters of the encoded text without a piece of their own."""
-        return sum(piece in self._leading_bytes for piece in ids)
+        return sum(map(self._leading_bytes.__contains__, ids))
 
 
 def learn(
@@ -96,8 +110,11 @@ def learn(
     size: int,
     character_coverage: float,
     normalization: str,
+    symbols: Sequence[str] = (),
 ) -> tuple[bytes, int]:
     """Train SentencePiece on sentences; returns its model file and the vocabulary's size.
+
+    Each of the `symbols` is a piece, and never a part of one.
 
     The size is smaller than `size` if the corpus does not support more pieces, and larger if its characters
     alone need more: SentencePiece's error names the nearest feasible size. The result depends on the input
@@ -115,6 +132,7 @@ def learn(
                 vocab_size=size,
                 character_coverage=character_coverage,
                 normalization_rule_name=normalization,
+                user_defined_symbols=list(symbols),
                 byte_fallback=True,
                 pad_id=PAD,
                 unk_id=UNK,

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from seq2seq.common.errors import TransientError, UserError
-from seq2seq.gate.isolated import query
+from seq2seq.gate.isolated import measure
 from seq2seq.tracking import client, registry
 from seq2seq.tracking.registry import Version
 
@@ -23,11 +23,16 @@ Requests = Sequence[Sequence[str]]
 
 
 class Candidate(NamedTuple):
-    """A version and its answers: None for a text it refuses; no answers if `problem` is set."""
+    """A version and its answers: None for a text it refuses; no answers if `problem` is set.
+
+    `size` is that of its model folder in bytes, `latency` the seconds for one sentence; None if not measured.
+    """
 
     version: Version
     answers: Sequence[str | None]
     problem: str
+    size: int | None = None
+    latency: float | None = None
 
     def first(self, count: int) -> list[str]:
         """The translations of the first texts, empty for refused ones; no items without answers."""
@@ -41,9 +46,9 @@ class Candidate(NamedTuple):
 
 
 def predict_both(
-    challenger: str, champion: str | None, requests: Requests
+    challenger: str, champion: str | None, requests: Requests, timed: int = 0
 ) -> tuple[Candidate, Candidate | None]:
-    """Translate all requests by both versions, given as models:/NAME/VERSION.
+    """Translate all requests by both versions, given as models:/NAME/VERSION; time `timed` sentences.
 
     Raises UserError for an unknown version, TransientError for an unreachable server.
     """
@@ -51,8 +56,8 @@ def predict_both(
         _named(uri)
     with ThreadPoolExecutor() as pool:
         # Started before MLflow is imported here, because the import is slow in both processes.
-        first = pool.submit(_predict, challenger, requests)
-        second = pool.submit(_predict, champion, requests) if champion else None
+        first = pool.submit(_predict, challenger, requests, timed)
+        second = pool.submit(_predict, champion, requests, timed) if champion else None
         one = _version(challenger)
         other = _version(champion) if champion else None
     ours = Candidate(one, *first.result())
@@ -63,16 +68,27 @@ def predict_both(
     return ours, theirs
 
 
-def _predict(uri: str, requests: Requests) -> tuple[Sequence[str | None], str]:
-    """The answers of a version, or the reason why there are none."""
+def _predict(
+    uri: str, requests: Requests, timed: int
+) -> tuple[Sequence[str | None], str, int | None, float | None]:
+    """The answers of a version, or the reason why there are none; its size and latency."""
     if broken := _broken_weights(uri):
-        return [], broken
+        return [], broken, None, None
     try:
-        return query(uri, client.uri(), *requests), ""
+        answers, latency = measure(uri, client.uri(), requests, timed)
     except TransientError:
         raise
     except RuntimeError as error:
-        return [], str(error)
+        return [], str(error), None, None
+    return answers, "", _size(uri), latency
+
+
+def _size(uri: str) -> int | None:
+    """The bytes of a version's model folder."""
+    try:
+        return sum(path.stat().st_size for path in registry.download_model(uri).rglob("*") if path.is_file())
+    except UserError:  # of another layout
+        return None
 
 
 def _broken_weights(uri: str) -> str:

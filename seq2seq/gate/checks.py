@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-import unicodedata
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +20,9 @@ from seq2seq.common.schema import Positive, Share
 from seq2seq.data import words
 from seq2seq.data.corpus import Pair, normalise
 from seq2seq.evaluation.scores import sentence_chrf
+from seq2seq.gate.text_features import in_ascii, mark, misspelt, numbers, repetition, spelt
 
 BLANKS = ("", "   ", "\t")
-SHORTEST_MISSPELT = 5  # letters: with two swapped, a shorter word is often another word
-NO_WORD = re.compile(r"(?!(?<=\w)['’](?=\w))[^\w\s]|_")  # punctuation, but no apostrophe inside a word
 CHARACTERS_IN_WORD = 4  # at most, where the translation is written without spaces
 NO_ANSWER = "the model fails on it"
 
@@ -111,12 +109,12 @@ class Names(Check):
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
         for pair in pairs:
-            capitalised = {word for word in _spelt(pair.source)[1:] if word[0].isupper()}
-            if shared := capitalised.intersection(_spelt(pair.target)):
+            capitalised = {word for word in spelt(pair.source)[1:] if word[0].isupper()}
+            if shared := capitalised.intersection(spelt(pair.target)):
                 yield Case(pair.source, wanted=frozenset(shared))
 
     def _failure(self, case: Case, translations: Mapping[str, str]) -> str:
-        return _missing(case.wanted.difference(_spelt(translations[case.source])))
+        return _missing(case.wanted.difference(spelt(translations[case.source])))
 
 
 class OneWord(Check):
@@ -126,7 +124,7 @@ class OneWord(Check):
     longest: Positive  # words of a translation
 
     def _find(self, pairs: Sequence[Pair], rng: random.Random) -> Iterator[Case]:
-        count = Counter(word for pair in pairs for word in set(_spelt(pair.source)))
+        count = Counter(word for pair in pairs for word in set(spelt(pair.source)))
         frequent = sorted((word for word in count if count[word] > 1), key=lambda word: (-count[word], word))
         yield from map(Case, frequent[: self.max_cases])
 
@@ -250,16 +248,6 @@ AnyCheck = Annotated[
 ]
 
 
-def numbers(text: str) -> frozenset[str]:
-    """The runs of digits in a text, of any script, in ASCII."""
-    return frozenset(map(in_ascii, re.findall(r"\d+", text)))
-
-
-def in_ascii(text: str) -> str:
-    """A text with its decimal digits in ASCII."""
-    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
-
-
 def other_numbers(case: Case, rng: random.Random) -> Case:
     """A case with its wanted numbers replaced by others of as many digits, at least two."""
     new = {}
@@ -271,51 +259,6 @@ def other_numbers(case: Case, rng: random.Random) -> Case:
     parts = re.split(r"(\d+)", case.source)
     source = "".join(new.get(in_ascii(part), part) for part in parts)
     return Case(source, wanted=frozenset(new.values()), origin=case.source)
-
-
-def misspelt(text: str, rng: random.Random) -> str:
-    """The text with two neighbouring letters inside a word swapped; unchanged if no word is long enough.
-
-    Letters with a combining mark stay: the mark would move to another letter.
-    """
-    places = [
-        i
-        for word in words.in_letters(text)
-        if len(word[0]) >= SHORTEST_MISSPELT
-        for i in range(word.start() + 1, word.end() - 2)
-        if text[i] != text[i + 1]
-        and text[i : i + 2].isalpha()
-        and not unicodedata.category(text[i + 2]).startswith("M")
-    ]
-    if not places:
-        return text
-    i = rng.choice(places)
-    return text[:i] + text[i + 1] + text[i] + text[i + 2 :]
-
-
-def repetition(text: str, times: int) -> str:
-    """The first phrase, or piece of a word, that occurs so many times in a row; empty if there is none.
-
-    Punctuation does not count: `ja, ja, ja` repeats as `ja ja ja` does.
-    """
-    spaced = " ".join(NO_WORD.sub(" ", text).split()) + " "
-    pieces = rf"(\S{{2,{words.LONGEST_PHRASE}}}?)\2{{{times - 1}}}"
-    for found in re.finditer(f"{words.repeated_phrase(times)}|{pieces}", spaced):
-        phrase = (found[1] or found[2]).strip()
-        if any(map(str.isalpha, phrase)):
-            return phrase
-    return ""
-
-
-def mark(text: str) -> str:
-    """The punctuation mark at the end of a text; empty if it ends otherwise."""
-    last = text.rstrip()[-1:]
-    return last if last and unicodedata.category(last).startswith("P") else ""
-
-
-def _spelt(text: str) -> list[str]:
-    """The words of a text, without digits, in NFC: both sides may encode a name in different forms."""
-    return [word[0] for word in words.in_letters(unicodedata.normalize("NFC", text))]
 
 
 def _missing(wanted: Iterable[str]) -> str:

@@ -39,6 +39,7 @@ CHUNK = 1000  # sentences per request, as in `evaluate`: other batches change th
 # precision. With bf16 the encoder stays in float32 on CUDA, which alone changed 3 % of Multi30k's test set.
 DIFFERING = {"fp32": 0.01, "bf16": 0.1}
 SHOWN = 10  # regressions and gains
+TIMED = 50  # sentences by which the latency is measured
 
 
 def compare_versions(checked: Params, challenger: str, champion: str | None) -> dict[str, Any]:
@@ -55,7 +56,9 @@ def compare_versions(checked: Params, challenger: str, champion: str | None) -> 
     requests.append(sorted(set(run.sources()) - set(sources)))
 
     tokenizer = bleu_tokenizer.choose(checked.evaluate.bleu_tokenizer, direction.read(paths.CORPUS).target)
-    ours, theirs = predict_both(challenger, champion, requests)
+    ours, theirs = predict_both(
+        challenger, champion, requests, TIMED if checked.promote.max_latency_ratio else 0
+    )
     difference = _other_direction(ours.version, theirs.version) if theirs else ""
     if theirs and difference:  # its scores on these sentences are meaningless
         theirs = Candidate(theirs.version, [], difference)
@@ -166,7 +169,8 @@ def _scored(
     if hypotheses:
         found = {name: scores.score(name, hypotheses, references, tokenizer) for name in scores.METRICS}
     version = candidate.version
-    return {"uri": version.uri, "version": version.version, "problem": candidate.problem, "scores": found}
+    about = {"uri": version.uri, "version": version.version, "problem": candidate.problem, "scores": found}
+    return {**about, "size": candidate.size, "latency": candidate.latency}
 
 
 def _slices(

@@ -5,13 +5,15 @@ rollback runs it before the version serves again.
 
 Why: each version runs with the code it was registered with, and two versions in one process would share one
 `seq2seq`. Anybody with write access to the registry can change that code, so its process gets none of this
-environment's secrets. The module imports nothing heavy.
+environment's secrets. Files that differ from the digest with which they were registered are not loaded, and
+no pickle is. The module imports nothing heavy.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import site
 import subprocess
@@ -24,7 +26,7 @@ from typing import Any
 from seq2seq.common import environment, processes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
-from seq2seq.tracking import client, registry
+from seq2seq.tracking import client, registry, sqlite_store, version_files
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # other signals are failures of the model
 # The variables that the other process gets: locations of programs, locale, settings of computation. No
@@ -56,7 +58,7 @@ TEXTS = ["1", "a"]  # every model can translate these
 # too long, by None or by an exception: the request is then halved until only that text is left out. A model
 # that refuses the shortest text fails.
 QUERY = """
-import json, runpy, sys, traceback
+import json, runpy, statistics, sys, time, traceback
 runpy.run_path(sys.argv[2])["die_with"](int(sys.argv[3]))
 
 def short(error):
@@ -78,6 +80,11 @@ def predict_each(texts):
         half = len(texts) // 2
         return predict_each(texts[:half]) + predict_each(texts[half:])
 
+def seconds(text):
+    began = time.perf_counter()
+    predict_each([text])
+    return time.perf_counter() - began
+
 requests = json.load(sys.stdin)
 try:
     import mlflow
@@ -85,7 +92,10 @@ try:
     shortest = min(filter(str.strip, sum(requests, [])), key=len)
     if predict([shortest]) == [None]:
         raise ValueError(f"it refuses {shortest!r:.200}")
-    result = {"answers": sum(map(predict_each, requests), [])}
+    result = {"answers": sum(map(predict_each, requests), []), "latency": None}
+    texts = [text for text in sum(requests, []) if text.strip()][: int(sys.argv[4])]
+    if texts:
+        result["latency"] = statistics.median(min(map(seconds, [text] * 3)) for text in texts)
 except Exception as error:
     traceback.print_exc()
     result = {"problem": short(error)}
@@ -100,15 +110,27 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
     None stands for a text that it refuses. Raises RuntimeError, in one line, if the model does not load or
     refuses all; TransientError if the process was killed or the server is unreachable.
     """
+    return measure(model_uri, tracking_uri, requests, 0)[0]
+
+
+def measure(
+    model_uri: str, tracking_uri: str, requests: Sequence[Sequence[str]], timed: int
+) -> tuple[list[str | None], float | None]:
+    """The answers as of `query`, and the seconds for one sentence, by the first `timed` of them.
+
+    It is the median over sentences of the fastest of three times, since other processes only slow it down.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         given = _environment(scratch)
         place = model_uri
-        if client.sqlite_file(tracking_uri) and not any(name.startswith(STORES) for name in os.environ):
-            given["MLFLOW_TRACKING_URI"] = tracking_uri
+        wanted = registry.recorded_digest(model_uri)
+        local = sqlite_store.sqlite_file(tracking_uri) is not None
+        if wanted or not local or any(name.startswith(STORES) for name in os.environ):
+            place = _checked_copy(model_uri, scratch, wanted, local)
         else:
-            place = _fetch(model_uri, scratch)
+            given["MLFLOW_TRACKING_URI"] = tracking_uri
         done = subprocess.run(
-            [sys.executable, "-c", QUERY, place, processes.__file__, str(os.getpid())],
+            [sys.executable, "-c", QUERY, place, processes.__file__, str(os.getpid()), str(timed)],
             input=json.dumps([list(texts) for texts in requests]),
             capture_output=True,
             encoding="utf-8",
@@ -129,8 +151,7 @@ def query(model_uri: str, tracking_uri: str, *requests: Sequence[str]) -> list[s
         error = RuntimeError(mask(f"{model_uri} does not load or answer: {result['problem']}"))
         error.add_note(mask(done.stderr.strip()[-2000:]))
         raise error
-    answers: list[str | None] = result["answers"]
-    return answers
+    return result["answers"], result["latency"]
 
 
 def _environment(home: str) -> dict[str, str]:
@@ -140,15 +161,34 @@ def _environment(home: str) -> dict[str, str]:
     }
     # No compiled code is written beside the version's files.
     own = {"HOME": home, "PYTHONUSERBASE": site.getuserbase(), "PYTHONDONTWRITEBYTECODE": "1"}
+    own["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # this project's versions are source code
     return given | own
 
 
-def _fetch(model_uri: str, scratch: str) -> str:
-    """Download the files of a version, because only this process has the login or keys."""
+def _checked_copy(model_uri: str, scratch: str, wanted: str | None, local: bool) -> str:
+    """A copy of a version's files, compared with the recorded digest, without compiled code.
+
+    Only this process has the login or keys, and compared files must not change before they are loaded.
+    """
+    folder = Path(scratch, "model")
     try:
-        return str(registry.fetch(model_uri, Path(scratch, "model")))
+        if local and wanted and (source := _place(model_uri)):
+            shutil.copytree(source, folder)
+        else:
+            folder = registry.fetch(model_uri, folder)
+        version_files.check(model_uri, folder, wanted)
     except UserError as error:
         raise RuntimeError(f"{model_uri} does not load or answer: {error}") from None
+    for compiled in [*folder.rglob(version_files.COMPILED)]:
+        shutil.rmtree(compiled)
+    return str(folder)
+
+
+def _place(model_uri: str) -> Path | None:
+    """The folder of all files of a version on this machine; its import of MLflow is spared."""
+    match = registry.NAME.fullmatch(model_uri)
+    found = match and registry.place(match["name"], match["version"])
+    return found if found and found.is_dir() else None
 
 
 def answers_of(model: str) -> list[str]:

@@ -26,7 +26,7 @@ DECISIVE = (
         "same signatures",
         "answers as evaluated",
     ),
-    *("licences", "minimum BLEU", "contamination", "no loss", "behaviour", "slice"),
+    *("licences", "minimum BLEU", "contamination", "no loss", "behaviour", "size", "latency", "slice"),
 )
 Facts = Mapping[str, Any]  # reports/evidence.json, or a part of it
 
@@ -43,7 +43,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The outcome (promoted | kept | rejected), the reason with the decisive figures, and all criteria."""
+    """The outcome (promoted | waiting | kept | rejected), the reason with decisive figures, all criteria."""
 
     outcome: str
     reason: str
@@ -59,7 +59,8 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
     """The verdict on a challenger.
 
     Rejected: not fit to serve, or significantly worse than the champion, overall or on a slice. Kept (the
-    champion stays): fit, but not shown to be better. Promoted: fit, and better or the first.
+    champion stays): fit, but not shown to be better. Promoted: fit, and better or the first. Waiting: the
+    same, where the policy asks for somebody's approval.
     """
     criteria = [
         *_answers(evidence["challenger"]),
@@ -69,6 +70,7 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
         *_good_enough(evidence, policy),
         *_behaves(evidence, policy),
         _no_loss(evidence, policy),
+        *_costs(evidence, policy),
         *_slices(evidence, policy),
     ]
     gain = _gain(evidence, policy)
@@ -91,6 +93,8 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
         better = "is better than" if gain.ok else "is not shown to be better than"
         reason = f"{version} {better} the champion, version {champion['version']}: {gain.figure}"
         reason += "" if gain.ok else f"; required: {gain.limit}"
+    if outcome == "promoted" and policy.approval == "required":
+        outcome, reason = "waiting", f"{reason}; it waits for approval"
     return Judgement(outcome, reason, (*criteria, gain))
 
 
@@ -199,6 +203,23 @@ def _behaves(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
                 figure += f", {check['lost']} lost, {check['gained']} gained, p = {check['p']:.4f}"
                 limit += f", and no loss against the champion with p < {chance:.4f}"
             yield Criterion(f"behaviour {check['check']}", ok, figure, limit)
+
+
+def _costs(evidence: Facts, policy: Promote) -> Iterator[Criterion]:
+    """Size and latency are not much above the champion's, where the policy limits them."""
+    for name, limit, scale, unit in (
+        ("size", policy.max_size_ratio, 1e-6, "MB"),
+        ("latency", policy.max_latency_ratio, 1e3, "ms"),
+    ):
+        if limit is None:
+            continue
+        allowed = f"at most {limit:g} times the champion's (promote.max_{name}_ratio)"
+        ours, theirs = evidence["challenger"].get(name), (evidence["champion"] or {}).get(name)
+        if not ours or not theirs:
+            yield Criterion(name, None, _untested(evidence) or "not measured", allowed)
+            continue
+        shown, than = f"{ours * scale:.1f} {unit}", f"the champion's {theirs * scale:.1f} {unit}"
+        yield Criterion(name, ours / theirs <= limit, f"{shown}, {ours / theirs:.2f} times {than}", allowed)
 
 
 def _no_loss(evidence: Facts, policy: Promote) -> Criterion:

@@ -6,9 +6,12 @@ and a served version share these rules, so that they warn of the same texts.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
+from types import FrameType
+from typing import Any
 
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.data.words import WRITTEN_IN, is_unspaced, script, words
@@ -18,6 +21,31 @@ CAPITALS = 0.9  # the share of capitals among the letters that have two cases
 FEWEST_CASED = 8  # letters with two cases; fewer may be an abbreviation
 RARE_SCRIPT = 0.01  # of the known words; a script that begins fewer belongs to a few names
 LETTERS = 150  # words of one letter (with marks) sufficient for a script without spaces; Thai has hundreds
+MAX_WARNED = 1000  # stored warnings, which are not shown again
+
+
+class TextWarning(UserWarning):
+    """A text is unlike the training data."""
+
+
+class Warnings:
+    """As `warnings.warn`, but with a registry of its own, of limited size.
+
+    `warnings.warn` stores every message in the caller's module forever, which leaks memory if each call has
+    other texts.
+    """
+
+    def __init__(self) -> None:
+        self.shown: dict[Any, Any] = {}  # recent ones, in the format of the warnings module
+
+    def warn(self, message: str, caller: FrameType) -> None:
+        """Warn with TextWarning at the caller's line."""
+        if len(self.shown) >= MAX_WARNED:
+            self.shown.clear()
+        module = caller.f_globals.get("__name__")
+        warnings.warn_explicit(
+            message, TextWarning, caller.f_code.co_filename, caller.f_lineno, module, self.shown
+        )
 
 
 class Doubts:

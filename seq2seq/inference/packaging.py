@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -20,26 +19,36 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # MLflow warns of type hints of its own
     import mlflow.pyfunc
 
+from seq2seq.common.requirements import pinned
 from seq2seq.data import direction
-from seq2seq.inference.translator import DECODING, Decoding
+from seq2seq.inference import confidence
+from seq2seq.inference.decoding import FILE, Decoding
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # The serving code, below PACKAGE; a test loads a version without the rest of this project.
 SERVING = (
     *("__init__.py", "inference/*.py", "nn/*.py"),
     *("common/__init__.py", "common/errors.py", "common/masking.py"),
-    *(f"data/{name}.py" for name in ("__init__", "direction", "tokens", "vocabulary", "words")),
+    *(
+        f"data/{name}.py"
+        for name in ("__init__", "direction", "placeholders", "tokens", "vocabulary", "words")
+    ),
 )
 # Imports of that code; pinned to the installed versions, with which the scores were computed.
 REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
 
 
 def log_model(
-    folder: Path, run_id: str, tracking_uri: str, decoding: Decoding, example: Sequence[str]
+    folder: Path,
+    run_id: str,
+    tracking_uri: str,
+    decoding: Decoding,
+    example: Sequence[str],
+    calibration: Path | None = None,
 ) -> str:
     """Log a model folder with its code to a run; returns its URI.
 
-    `decoding` is stored with it, as defaults of requests.
+    `decoding` is stored with it, as defaults of requests, and the file with the calibration of its scores.
     """
     mlflow.set_tracking_uri(tracking_uri)
     signature = mlflow.models.infer_signature(None, list(example), params=decoding._asdict())
@@ -48,7 +57,9 @@ def log_model(
         copy = Path(scratch) / "model"
         shutil.copytree(folder, copy)
         stored = decoding.stored(direction.read(folder).source.language)
-        (copy / DECODING).write_text(json.dumps(stored), encoding="utf-8")
+        (copy / FILE).write_text(json.dumps(stored), encoding="utf-8")
+        if calibration is not None:
+            shutil.copyfile(calibration, copy / confidence.FILE)
         code = copy_serving_code(Path(scratch) / PACKAGE.name)
         with mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
@@ -74,5 +85,5 @@ def copy_serving_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """Requirements pinned without local versions: `2.13.0`, also where `2.13.0+cpu` is installed."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    """The requirements of a version: MLflow adds itself."""
+    return pinned(REQUIREMENTS)

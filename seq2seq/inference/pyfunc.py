@@ -28,8 +28,6 @@ from seq2seq.common.errors import UserError
 from seq2seq.inference.doubts import summary
 from seq2seq.inference.translator import Translator
 
-# Imports of `seq2seq.inference.translator`.
-REQUIREMENTS = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy")
 COLUMNS = ("source", "text", "inputs")  # names of the column of texts among several
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|nan|-?inf")
 LOG = logging.getLogger("seq2seq")
@@ -49,16 +47,17 @@ class TranslationModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """The translation of each text of a list, an array, a Series, or a table with one column of texts.
 
         Of several columns the one named `source`, `text` or `inputs` is used. `params` may hold beam,
-        length_penalty, max_length, precision, split_sentences. A row that is null, not a text or too long
-        gives None (see `missing`) and a line in the log with the reason. Raises Refusal for settings that
-        are not allowed, for a table without such a column, and if all rows other than null are refused.
+        length_penalty, max_length, precision, split_sentences. A sentence whose translation does not end is
+        translated in parts, as by the command line. A row that is null, not a text or too long gives None
+        (see `missing`) and a line in the log with the reason. Raises Refusal for settings that are not
+        allowed, for a table without such a column, and if all rows other than null are refused.
         """
         values = rows(model_input)
         try:
             settings = params or {}
             refused = self._translator.refusals(values, settings.get("split_sentences"))
             texts = [value for row, value in enumerate(values) if row not in refused]
-            found = iter(self._translator.translate(texts, **settings, warn=False))
+            found = iter(self._translator.translate(texts, **settings, warn=False, divide=True))
         except UserError as error:
             raise Refusal(str(error)) from None
         if refused:

@@ -8,27 +8,15 @@ Tensors are named as in model.py; besides, K is the beam size: hypotheses kept p
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from seq2seq.data.vocabulary import BOS, EOS, PAD, UNK
-from seq2seq.nn.model import Memory, Seq2Seq, State
+from seq2seq.inference.hypothesis import Hypothesis
+from seq2seq.nn.attention import Memory
+from seq2seq.nn.model import Seq2Seq, State
 
 FORBIDDEN = [PAD, BOS, UNK]  # byte pieces encode characters without a piece
-
-
-class Hypothesis(NamedTuple):
-    """A translation found by a search."""
-
-    ids: list[int]  # without bos and eos
-    log_probability: float  # natural logarithm, summed over the tokens
-    ended: bool  # with eos, which is then part of log_probability; else cut at max_length
-
-    def score(self, length_penalty: float) -> float:
-        """log p / length^penalty, eos included in length (0: no penalty, 1: the mean per token)."""
-        return float(self.log_probability / max(len(self.ids) + self.ended, 1) ** length_penalty)
 
 
 @torch.inference_mode()

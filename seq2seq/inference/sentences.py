@@ -20,6 +20,7 @@ SPLITTER = "sentencex"
 UNDETERMINED = "und"  # BCP 47's tag of an unknown language; the rules of English then apply
 MARK = re.compile(r"[^\w\s,'’\"-]")  # possible ends of sentences, and vowel signs
 LINE_BREAK = re.compile(r"(\r\n|[\n\r\x0b\x0c\x85\u2028\u2029])")
+STOPS = (".", "。")
 FEWEST_LETTERS = 2  # of a sentence: "1." and "M." are beginnings of one
 
 
@@ -28,6 +29,7 @@ class Sentence(NamedTuple):
 
     before: str
     text: str
+    is_cut: bool = False  # it is the first part of a divided sentence
 
 
 class Sentences(NamedTuple):
@@ -65,10 +67,13 @@ def split(text: str, language: str | None) -> Sentences | None:
 def join(found: Sentences, translations: list[str]) -> str:
     """The translations with the space of the source between them.
 
-    A single space, or none, follows the target's script: none beside Han and kana, else one.
+    A single space, or none, follows the target's script: none beside Han and kana, else one. A full stop
+    that a model adds to a part of a sentence is removed.
     """
     joined = ""
     for number, (sentence, translation) in enumerate(zip(found.parts, translations, strict=True)):
+        if sentence.is_cut and not sentence.text.endswith(STOPS):
+            translation = translation.removesuffix("。").removesuffix(".").rstrip()
         space = sentence.before
         if number and space in ("", " ", "\u3000"):
             around = _first_letter(reversed(joined)), _first_letter(translation)

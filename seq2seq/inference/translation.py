@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seq2seq.inference.search import Hypothesis
+from seq2seq.inference.hypothesis import Hypothesis
 
 
 class Translation(NamedTuple):
@@ -22,6 +22,9 @@ class Translation(NamedTuple):
     source_pieces: list[str]  # ends with </s>
     target_pieces: list[str]  # ends with </s>
     attention_TS: npt.NDArray[np.float32] | None  # a row for each target piece; None without attention
+    splits: int = 0  # divisions of sentences that are too long for the model
+    confidence: float | None = None  # the probability that it is no bad one; None without a calibration
+    mean_log_probability: float | None = None  # of a token; None of an empty text
 
 
 def combined_score(hypotheses: Sequence[Hypothesis], length_penalty: float) -> float:

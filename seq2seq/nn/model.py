@@ -1,4 +1,4 @@
-"""The encoder-decoder: a bidirectional LSTM encoder, attention, and an LSTM decoder.
+"""The encoder-decoder: a bidirectional LSTM encoder, and an LSTM decoder with the attention of attention.py.
 
 Why: this is the reference implementation, written to be read. Training and translation use faster
 implementations of the same maths (fast_loss.py, fast_search.py), which tests compare with this one.
@@ -11,24 +11,20 @@ Tensors are named by their shape; a letter is always the same size:
     L  layers
 
 The *memory* h_1..h_S are the encoder's states, one for each source position; the *query* d_{i-1} is
-the decoder's last state; the *context* c_i is the mean of the memory, weighted by attention.
-Sutskever et al. 2014 (encoder-decoder), Bahdanau et al. 2015 (attention), Luong et al. 2015 (dot and
-general scores), Vaswani et al. 2017 (their scale).
+the decoder's last state; the *context* c_i is the mean of the memory, weighted by attention
+(Sutskever et al. 2014, Bahdanau et al. 2015).
 """
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq.data.vocabulary import PAD
-
-AttentionKind = Literal["additive", "dot", "general", "none"]
+from seq2seq.nn.attention import AttentionKind, Memory, build_attention
 
 
 @dataclass(frozen=True)
@@ -44,14 +40,6 @@ class Config:
     dropout: float
     tie_embeddings: bool
     layer_norm: bool = False  # older folders lack this key
-
-
-class Memory(NamedTuple):
-    """The encoder's output for the attention: computed once per sentence, used at every step."""
-
-    values_BSM: Tensor  # h_1 .. h_S
-    keys_BSA: Tensor  # compared with the query
-    mask_BS: Tensor  # True at real positions, False at padding
 
 
 class State(NamedTuple):
@@ -116,88 +104,6 @@ def reverse_within_length(lengths_B: Tensor, positions: int) -> Tensor:
     return torch.where(from_end_BS >= 0, from_end_BS, position_S)
 
 
-class Attention(nn.Module, ABC):
-    """c_i = sum_j a_ij h_j with a_i = softmax over real j of score(d_{i-1}, h_j)."""
-
-    @abstractmethod
-    def keys(self, values_BSM: Tensor) -> Tensor:
-        """The part of the score that does not depend on the query: keys_BSA, once per sentence."""
-
-    @abstractmethod
-    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """The score of each source position for the query: scores_BS."""
-
-    def forward(self, query_BH: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """The context c_i (B, M) and the weights a_i (B, S), which sum to 1 and are 0 at padding."""
-        scores_BS = self.score(query_BH, memory.keys_BSA)
-        weights_BS = torch.softmax(scores_BS.masked_fill(~memory.mask_BS, -torch.inf), dim=-1)
-        context_BM = torch.bmm(weights_BS.unsqueeze(1), memory.values_BSM).squeeze(1)
-        return context_BM, weights_BS
-
-
-class AdditiveAttention(Attention):
-    """score = v . tanh(W d + U h)   (Bahdanau et al. 2015, appendix A.1.2)."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.query = nn.Linear(config.hidden_size, config.attention_size, bias=False)
-        self.key = nn.Linear(2 * config.hidden_size, config.attention_size)
-        self.energy = nn.Linear(config.attention_size, 1, bias=False)
-
-    def keys(self, values_BSM: Tensor) -> Tensor:
-        """U h."""
-        keys_BSA: Tensor = self.key(values_BSM)
-        return keys_BSA
-
-    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """v . tanh(W d + U h)."""
-        scores_BS1: Tensor = self.energy(torch.tanh(self.query(query_BH).unsqueeze(1) + keys_BSA))
-        return scores_BS1.squeeze(-1)
-
-
-class DotAttention(Attention):
-    """score = d . h / sqrt(H)   (Luong et al. 2015); h is the sum of both directions, to have d's size.
-
-    Without the division, scores are large from the first update on, and the softmax saturates and has
-    small gradients (Vaswani et al. 2017, section 3.2.1).
-    """
-
-    def keys(self, values_BSM: Tensor) -> Tensor:
-        """(h forward + h backward) / sqrt(H)."""
-        forward_BSH, backward_BSH = values_BSM.chunk(2, dim=-1)
-        return (forward_BSH + backward_BSH) / math.sqrt(forward_BSH.shape[-1])
-
-    def score(self, query_BH: Tensor, keys_BSA: Tensor) -> Tensor:
-        """d . key."""
-        return torch.bmm(keys_BSA, query_BH.unsqueeze(2)).squeeze(2)
-
-
-class GeneralAttention(DotAttention):
-    """score = d . W h / sqrt(H)   (Luong et al. 2015)."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.key = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
-
-    def keys(self, values_BSM: Tensor) -> Tensor:
-        """W h / sqrt(H)."""
-        keys_BSH: Tensor = self.key(values_BSM)
-        return keys_BSH / math.sqrt(keys_BSH.shape[-1])
-
-
-def attention(config: Config) -> Attention | None:
-    """The attention module of a config."""
-    match config.attention:
-        case "additive":
-            return AdditiveAttention(config)
-        case "dot":
-            return DotAttention()
-        case "general":
-            return GeneralAttention(config)
-        case "none":
-            return None
-
-
 class Decoder(nn.Module):
     """An LSTM that generates the target: from y_{i-1} and, with attention, c_i it predicts y_i.
 
@@ -207,7 +113,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.attention = attention(config)
+        self.attention = build_attention(config.attention, config.hidden_size, config.attention_size)
         context_size = 2 * config.hidden_size if self.attention else 0
         self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
         sizes = [config.embedding_size + context_size] + [config.hidden_size] * (config.layers - 1)

@@ -6,7 +6,6 @@ refused instead of being misread.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from seq2seq.common.errors import UserError
-from seq2seq.data import direction, vocabulary
 from seq2seq.nn.model import Config, Seq2Seq
+from seq2seq.nn.model_files import CONFIG, WEIGHTS, digest
 
-WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+__all__ = ["CONFIG", "FORMAT", "WEIGHTS", "digest", "load", "save", "stored_name"]
+
 # Format 2: the decoder predicted y_i from c_i. Format 1: also, dot and general scores were not divided.
 FORMAT = 3
 # Parameters whose names in files are older than those of their modules.
@@ -70,14 +70,3 @@ def stored_name(name: str) -> str:
     for module, stored in STORED_NAMES.items():
         name = name.replace(module, stored)
     return name
-
-
-def digest(folder: Path) -> str:
-    """sha256 of weights, config, vocabulary and languages."""
-    total = hashlib.sha256()
-    for name in (WEIGHTS, CONFIG, vocabulary.FILE):
-        total.update((folder / name).read_bytes())
-    for name in (vocabulary.TARGET_FILE, direction.FILE):
-        if (folder / name).is_file():
-            total.update((folder / name).read_bytes())
-    return total.hexdigest()

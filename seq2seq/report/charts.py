@@ -8,23 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from tqdm.utils import disp_len
-
 Run = tuple[str, str]  # (mark: "", other, right or wrong; text)
 
-CELL, SMALL_CELL = 22, 16  # pixels of an attention map's cell: with few pieces, with many
-MANY = 24  # pieces
-MOST_PIECES = 60  # shown per side
-LETTER = 6.7  # pixels per letter of a label; a wide letter, e.g. Chinese, counts as two
-LONGEST_LABEL = 20  # letters
-FAINTEST, LABELLED = 0.01, 0.1  # attention below it is not drawn; a cell with more has a label
 # Share of the updates whose losses may lie above the learning curve's chart; points that must be left.
 FLATTENING, FEWEST_SHOWN = 0.25, 4
 MOST_POINTS = 400  # drawn per curve
@@ -43,31 +34,6 @@ class Axis(NamedTuple):
     def at(self, value: float) -> float:
         """The position of a value, from 0 (low end) to 100."""
         return round(100 * (value - self.low) / (self.high - self.low), 2)
-
-
-class Cell(NamedTuple):
-    """The attention weight of a target piece on a source piece, and the position of its cell."""
-
-    row: int
-    column: int
-    weight: float
-    x: float
-    y: float
-
-
-class Map(NamedTuple):
-    """An attention map in pixels; `top` and `left` are the margins for the labels."""
-
-    source: list[str]
-    target: list[str]
-    cells: list[Cell]  # those with labels
-    faint: dict[float, str]  # the others, one SVG path per weight: there may be thousands
-    cell: int
-    left: float
-    top: float
-    width: float
-    height: float
-    cut: bool  # some pieces are not shown
 
 
 class Point(NamedTuple):
@@ -148,39 +114,6 @@ def thinned(rows: Sequence[Any], most: int) -> list[Any]:
     if len(rows) <= most:
         return list(rows)
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
-
-
-def attention(sample: Mapping[str, Any]) -> Map | None:
-    """The attention map of a sample; None without attention or translation."""
-    if not sample["attention"] or not sample["source_pieces"]:
-        return None
-    source, target = ([shown(piece) for piece in sample[f"{side}_pieces"]] for side in ("source", "target"))
-    cut = max(len(source), len(target)) > MOST_PIECES
-    source, target = source[:MOST_PIECES], target[:MOST_PIECES]
-    cell = CELL if len(source) <= MANY else SMALL_CELL
-    left = 12 + LETTER * max(map(disp_len, target), default=0)
-    longest = LETTER * max(map(disp_len, source))
-    # Labels of columns are rotated by 30 degrees; the last one extends beyond the map.
-    top, over = 14 + longest * math.cos(math.pi / 6), 8 + longest * math.sin(math.pi / 6)
-    width, height = left + cell * len(source) + over, top + cell * len(target) + 2
-    left, top, width, height = (round(size, 1) for size in (left, top, width, height))
-    cells: list[Cell] = []
-    faint: defaultdict[float, str] = defaultdict(str)
-    for row, weights in enumerate(sample["attention"][:MOST_PIECES]):
-        for column, weight in enumerate(weights[:MOST_PIECES]):
-            x, y = round(left + cell * column, 1), round(top + cell * row, 1)
-            if weight >= LABELLED:
-                cells.append(Cell(row, column, round(weight, 2), x, y))
-            elif weight >= FAINTEST:
-                faint[round(weight, 2)] += f"M{x} {y}h{cell}v{cell}h-{cell}z"
-    return Map(source, target, cells, dict(faint), cell, left, top, width, height, cut)
-
-
-def shown(piece: str) -> str:
-    """A piece as a label; a hyphen marks one inside a word."""
-    text = piece if piece.startswith("▁") or piece == "</s>" else f"-{piece}"
-    text = text.removeprefix("▁") or "▁"
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def differences(one: str, other: str, reference: str | None = None) -> tuple[list[Run], list[Run]]:

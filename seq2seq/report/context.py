@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -28,6 +29,7 @@ FILES = {
     "verdict": paths.VERDICT,
     "curve": paths.CURVE,
     "slices": paths.SLICES,
+    "confidence": paths.CONFIDENCE,
     "samples": paths.SAMPLES,
     "cleaning": paths.CLEANING,
     "dropped": paths.DROPPED,
@@ -37,6 +39,7 @@ FILES = {
     "registration": paths.REGISTRATION,
     "run": paths.RUN,
     "drift": paths.DRIFT,
+    "costs": paths.COSTS,
 }
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 PACKAGES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "datasets", "dvc", "mlflow", "prefect")
@@ -132,8 +135,9 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "panels": panels(metrics, evidence) if metrics else [],
         "comparison": comparison(evidence, checked.promote),
         "slices": slices(evidence, found["slices"], checked.promote),
+        "confidence": found["confidence"],
         "curve": charts.curve(found["curve"]) if found["curve"] else None,
-        "samples": [(sample, charts.attention(sample)) for sample in found["samples"] or []],
+        "samples": [(sample, picture(sample.get("picture"))) for sample in found["samples"] or []],
         "changes": changes(evidence),
         "cleaning": found["cleaning"],
         "dropped": grouped(found["dropped"] or [], "split", "reason"),
@@ -143,6 +147,7 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "provenance": found["provenance"],
         "run": found["run"],
         "drift": _drift(found["drift"]),
+        "costs": found["costs"],
         "commit": origin["git.commit"],
         "dirty": origin["git.dirty"],
         "lock": origin["dvc.lock.sha256"],
@@ -150,6 +155,12 @@ def view(found: Mapping[str, Any], checked: Params) -> dict[str, Any]:
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "METRICS": METRICS,
     }
+
+
+def picture(name: str | None) -> str:
+    """A file of reports/pictures as a data URI, because the page loads nothing; empty without the file."""
+    path = paths.PICTURES / Path(name or "none").name
+    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
 
 
 def _about(evidence: Mapping[str, Any], registration: Mapping[str, Any], metrics: Any) -> bool:

@@ -9,18 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seq2seq.common import plain
 from seq2seq.common.paths import SPLITS
 from seq2seq.report import charts
 from seq2seq.report.context import METRICS
 
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
 LANGUAGE = re.compile(r"[a-z]{2,3}")  # ISO 639
 
 
 def front_matter(facts: Mapping[str, Any]) -> str:
     """The metadata by the hub's conventions, between two lines of dashes; unknown values are left out."""
+    return f"---\n{metadata(facts).to_yaml()}\n---\n\n"
+
+
+def metadata(facts: Mapping[str, Any]) -> ModelCardData:
+    """The metadata by the hub's conventions; unknown values are None."""
     from huggingface_hub import EvalResult, ModelCardData
 
     provenance, metrics = facts["provenance"] or {}, facts["metrics"]
@@ -39,7 +47,7 @@ def front_matter(facts: Mapping[str, Any]) -> str:
         for key, name in METRICS.items()
         if metrics and charts.is_number(scores[key])
     ]
-    data = ModelCardData(
+    return ModelCardData(
         language=languages(provenance) or None,
         license=(several if len(several) > 1 else several[0]) or None,  # type: ignore[arg-type]
         library_name="seq2seq",
@@ -50,7 +58,6 @@ def front_matter(facts: Mapping[str, Any]) -> str:
         eval_results=results or None,
         model_name=facts["name"] if results else None,
     )
-    return f"---\n{data.to_yaml()}\n---\n\n"
 
 
 def languages(provenance: Mapping[str, Any]) -> list[str]:

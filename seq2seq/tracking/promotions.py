@@ -1,8 +1,11 @@
-"""The promotion log: versions promoted, kept, rejected, forced or rolled back, with author and reason.
+"""The promotion log: versions promoted, approved, kept, rejected, waiting, forced, rolled back, and by whom.
 
 Why: an alias shows only the version that serves now. Each decision is an entry, a run of the experiment
 NAME-promotions on the MLflow server, written before the aliases move and closed afterwards. If the process
 dies in between, the entry stays open; the next decision completes or cancels it. Nothing is deleted.
+
+MLflow has no compare-and-swap of aliases, and a file lock holds on one host. Between hosts the open entries
+decide: each process writes its own before it looks for others, and moves nothing if it finds one.
 """
 
 from __future__ import annotations
@@ -13,22 +16,25 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seq2seq.common import paths
-from seq2seq.common.errors import UserError
+from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.files import replacing
 from seq2seq.tracking import registry, runs
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
-from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT
+from seq2seq.tracking.registry import CHAMPION, PREVIOUS, VERDICT, WAITING
 from seq2seq.tracking.run import Run
 
 ROLLED_BACK, RESTORED = "rolled back", "restored"  # the former champion, and the version that replaces it
-MOVES = ("promoted", "forced", ROLLED_BACK)  # outcomes that change the champion
+APPROVED, SUPERSEDED = "approved", "superseded"  # a version that waited, and was replaced by a later one
+MOVES = ("promoted", "forced", APPROVED, ROLLED_BACK)  # outcomes that change the champion
+REPLACES = (WAITING, "promoted", "forced")  # outcomes after which no earlier version waits
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
 # Tags of a version beside the verdict. JUDGED: digest of the verdict's inputs; PUBLISHED and NOTIFIED: `when`
 # of the verdict that is published with the model's run, and of the one that was sent as a notice.
@@ -37,8 +43,17 @@ JUDGED, PUBLISHED, NOTIFIED = "promotion.judged", "promotion.published", "promot
 NOBODY = "none"  # in the log: no champion
 LONGEST = 1000  # characters of a reason: a tag has at most 8,000 in some of MLflow's databases
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: the files of the version's verdict
+OPEN = "attributes.status = 'RUNNING'"
 STATES = {"FINISHED": "done", "RUNNING": "open"}  # any other is CANCELLED
 CANCELLED = "cancelled"
+GRACE, POLL = (
+    60.0,
+    1.0,
+)  # seconds: an open entry of another host is left to that host; between two looks at it
+
+
+class RaceError(TransientError):
+    """Another host moved the champion at the same time: nothing was moved here."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,17 @@ def now_and_here() -> tuple[str, str]:
 def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
     """Log a decision and apply it; `verdict` is kept with it. The caller holds the promotion lock.
 
-    Raises TransientError if the server fails: `recover` then completes or cancels the entry.
+    An earlier version that waits for approval is superseded first, by an entry of its own.
+    Raises RaceError if another host is about to move the champion, or has done so; TransientError if the
+    server fails: `recover` then completes or cancels the entry.
     """
+    if decision.outcome in REPLACES:
+        waiting = registry.version_by_alias(decision.name, WAITING)
+        if waiting is not None and waiting.version != decision.version:
+            reason = f"version {decision.version} is {decision.outcome} in its place"
+            about = (decision.champion, waiting.version, reason, decision.when, decision.who)
+            superseded = Entry(decision.name, SUPERSEDED, *about)
+            apply(superseded, asdict(superseded))
     tags = {
         **{
             "name": decision.name,
@@ -100,17 +124,34 @@ def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
         experiment = runs.experiment(_log(decision.name))
         run_id = str(connect().create_run(experiment, tags=tags).info.run_id)
         connect().log_text(run_id, json.dumps(verdict, indent=2, ensure_ascii=False), "verdict.json")
+    if decision.outcome in MOVES and (reason := _race(decision, run_id)):
+        _close(run_id, "KILLED")
+        raise RaceError(f"{decision.name}: {reason}; version {decision.version} is not {decision.outcome}")
     _set_aliases_and_tags(decision)
     _close(run_id, "FINISHED")
+
+
+def _race(decision: Entry, run_id: str) -> str:
+    """The reason why another host's decision goes first; empty if there is none.
+
+    Of two hosts at least one sees the other's open entry, or the alias that it has moved.
+    """
+    for other in _find(decision.name, OPEN):
+        if other.run_id != run_id and other.who != decision.who and other.outcome in MOVES:
+            return f"{other.who} makes version {other.version} champion at the same time"
+    champion = registry.version_by_alias(decision.name, CHAMPION)
+    now = champion.version if champion else None
+    return "" if now in (decision.champion, decision.version) else f"the champion is version {now} meanwhile"
 
 
 def recover(name: str) -> list[Entry]:
     """Close open entries: complete those that moved the champion, cancel the others.
 
-    Returns the completed ones. The caller holds the promotion lock.
+    Returns the completed ones. The caller holds the promotion lock, so that those of this user and host are
+    of dead processes; one of another host is waited for until it is older than GRACE.
     """
     completed = []
-    for entry in reversed(list(_find(name, "attributes.status = 'RUNNING'"))):
+    for entry in reversed(_abandoned(name)):
         champion = registry.version_by_alias(name, CHAMPION)
         gone = registry.get_version(name, entry.version) is None
         if gone or (entry.outcome in MOVES and (champion is None or champion.version != entry.version)):
@@ -120,6 +161,21 @@ def recover(name: str) -> list[Entry]:
             _close(entry.run_id, "FINISHED")
             completed.append(entry)
     return completed
+
+
+def _abandoned(name: str) -> list[Entry]:
+    """The open entries, once those of other hosts are closed or too old to be of a running process."""
+    ours = now_and_here()[1]
+    while True:
+        found = list(_find(name, OPEN))
+        ages = [
+            (datetime.now(UTC) - datetime.fromisoformat(entry.when)).total_seconds()
+            for entry in found
+            if entry.who != ours
+        ]
+        if not any(abs(age) < GRACE for age in ages):
+            return found
+        time.sleep(POLL)
 
 
 def entries(name: str) -> list[Entry]:
@@ -178,6 +234,12 @@ def _set_aliases_and_tags(decision: Entry) -> None:
         if left is not None:
             registry.set_alias(name, PREVIOUS, left.version)
         registry.show_on_model(name, version)
+    if decision.outcome == WAITING:
+        registry.set_alias(name, WAITING, version)
+    else:
+        waiting = registry.version_by_alias(name, WAITING)
+        if waiting is not None and waiting.version == version:
+            registry.delete_alias(name, WAITING)
     tags = {REASON: decision.reason, JUDGED: decision.judged, WHEN: decision.when}
     if decision.outcome != ROLLED_BACK:
         registry.tag_version(name, version, {**tags, VERDICT: decision.outcome})

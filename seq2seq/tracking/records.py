@@ -20,6 +20,7 @@ from seq2seq.tracking.client import connect, translate_errors
 CORPUS = "dvc.corpus"  # tag of every training: DVC's hash of data/corpus
 # Folders of a run's files: the state when it was trained, or when the run was recreated on another server.
 TRAINED, RECREATED = "train", "recreated"
+STARTED = ("model", "version", "digest")  # of the version that a training began with
 
 Facts = dict[str, Any]
 
@@ -39,6 +40,7 @@ def of_run(run: Any, versions: Iterable[Any], *, short: bool = False) -> Facts:
         "dirty": tags.get("git.dirty"),
         "recipe": tags.get("recipe"),
         "recipe_changes": json.loads(tags.get("recipe.changes", "null")),
+        "start": {key: tags[name] for key in STARTED if (name := f"{workspace.START}.{key}") in tags} or None,
         "corpus": of_corpus(run),
         "versions": [of_version(version) for version in versions],
     }

@@ -11,21 +11,23 @@ import hashlib
 import os
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from seq2seq.common import locks, masking
 from seq2seq.common.errors import UserError
-from seq2seq.tracking import client
+from seq2seq.tracking import client, sqlite_store, version_files
 from seq2seq.tracking.client import connect, get_or_none, translate_errors
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+WAITING = "waiting"  # alias of a version that is fit, until somebody approves it; also its verdict
 VERDICT = "promotion.verdict"  # tag of a version: the last outcome of gate or rollback
+SUCCESS = "seq2seq.last_success"  # tag of a model
 FOLDER = "artifacts/model"  # of a version's files: the model folder
 LONGEST_CARD = 4800  # characters; a description has at most 5,000 in some of MLflow's databases
 DOWNLOADS = Path(".cache/models")
@@ -60,7 +62,7 @@ def promotions(patience: float = locks.PATIENCE) -> Iterator[None]:
 
 def _lock_file(address: str) -> Path:
     """The lock file: beside a SQLite database; for a server in a private folder of this user."""
-    if database := client.sqlite_file(address):
+    if database := sqlite_store.sqlite_file(address):
         database.parent.mkdir(parents=True, exist_ok=True)
         return database.with_name(f"{database.name}.promotion")
     return locks.private_folder() / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.promotion"
@@ -107,6 +109,31 @@ def set_alias(name: str, alias: str, version: str) -> None:
         )
 
 
+def aliased(name: str) -> set[str]:
+    """The numbers of the versions of a model that have an alias."""
+    found = get_or_none(lambda: connect().get_registered_model(name))
+    return {str(number) for number in found.aliases.values()} if found else set()
+
+
+def delete_alias(name: str, alias: str) -> None:
+    """Remove an alias of a model."""
+    with translate_errors():
+        connect().delete_registered_model_alias(name, alias)
+
+
+def mark_success(name: str) -> None:
+    """Record on the model that a run of it has succeeded now, whatever the verdict was."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    with translate_errors():
+        connect().set_registered_model_tag(name, SUCCESS, now)
+
+
+def last_success(name: str) -> str | None:
+    """The time of the last successful run of a model, ISO 8601 in UTC; None if there is none."""
+    found = get_or_none(lambda: connect().get_registered_model(name))
+    return found.tags.get(SUCCESS) if found else None
+
+
 def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
     """Set tags of a version; other tags stay."""
     with translate_errors():
@@ -149,11 +176,38 @@ def download_model(name: str) -> Path:
     if match is None:
         raise UserError(f"{name!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
     model, alias, number = match.group("name", "alias", "version")
-    folder = _beside_the_project(model, alias, number) or _through_mlflow(name, model, alias, number)
+    found = _beside_the_project(model, alias, number)
+    folder, recorded = found or _through_mlflow(name, model, alias, number)
     if not folder.is_dir():
         remedy = "`seq2seq run --force register` registers it again"
         raise UserError(f"{name}: its files are missing in {folder}: {remedy}")
+    try:
+        version_files.check(name, folder, recorded.get(version_files.MODEL))
+    except version_files.ChangedError:
+        if DOWNLOADS in folder.parents:  # a damaged copy is no reason to refuse the next call
+            shutil.rmtree(folder)
+        raise
     return folder
+
+
+def recorded_digest(uri: str) -> str | None:
+    """The digest of all files of `models:/NAME/VERSION`, as registered.
+
+    None for a logged model without a version, and for versions without that tag.
+    """
+    match = NAME.fullmatch(uri)
+    if match is None or match["version"] is None:
+        return None
+    name, number = match.group("name", "version")
+    found = _beside_the_project(name, None, number)
+    tags = found[1] if found else getattr(get_version(name, number), "tags", {})
+    return tags.get(version_files.ALL)
+
+
+def place(name: str, version: str) -> Path | None:
+    """The folder of all files of a version, if a SQLite registry here has it; MLflow is not imported."""
+    found = _beside_the_project(name, None, version)
+    return found[0].parents[1] if found else None
 
 
 def fetch(uri: str, folder: Path) -> Path:
@@ -172,37 +226,30 @@ def fetch(uri: str, folder: Path) -> Path:
 
 def check_exists() -> None:
     """Raise UserError if there is no registry yet: read-only commands must not create one."""
-    database = client.sqlite_file(client.uri())
+    database = sqlite_store.sqlite_file(client.uri())
     if database is not None and not database.is_file():
         raise UserError(f"no model is registered yet, {database} does not exist: run `make run` first")
 
 
-def _beside_the_project(model: str, alias: str | None, number: str | None) -> Path | None:
-    """The folder, read from the SQLite registry directly; None if MLflow is needed.
+def _beside_the_project(
+    model: str, alias: str | None, number: str | None
+) -> tuple[Path, Mapping[str, str]] | None:
+    """The folder and the version's tags, read from the SQLite registry directly; None if MLflow is needed.
 
-    Importing MLflow takes longer than the rest of a translation. MLflow handles all cases that fail here.
+    Importing MLflow takes longer than the rest of a translation; it handles all cases that fail here.
     """
-    database = client.sqlite_file(client.uri())
+    database = sqlite_store.sqlite_file(client.uri())
     if database is None or "MLFLOW_REGISTRY_URI" in os.environ:
         return None
     check_exists()
-    which, values = "?", [model, number]
-    if alias is not None:
-        which = "(SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?)"
-        values = [model, model, alias]
-    values.append("Deleted_Internal")  # MLflow keeps the rows of deleted versions
-    query = f"SELECT storage_location FROM model_versions WHERE name = ? AND version = {which}"
-    try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            row = connection.execute(f"{query} AND current_stage != ?", values).fetchone()
-    except sqlite3.DatabaseError:
-        return None
-    location = urlsplit(row[0] or "") if row else None
-    return Path(unquote(location.path)) / FOLDER if location and location.scheme == "file" else None
+    found = sqlite_store.find_version(database, model, alias, number)
+    return (found[0] / FOLDER, found[1]) if found else None
 
 
-def _through_mlflow(name: str, model: str, alias: str | None, number: str | None) -> Path:
-    """The folder by MLflow's API, downloaded if it is not local."""
+def _through_mlflow(
+    name: str, model: str, alias: str | None, number: str | None
+) -> tuple[Path, Mapping[str, str]]:
+    """The folder and the version's tags by MLflow's API; files are downloaded if they are not local."""
     version = version_by_alias(model, alias) if alias else get_version(model, str(number))
     if version is None:
         raise UserError(f"{name} does not exist: {list_alternatives(model)}")
@@ -210,7 +257,7 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
         location = connect().get_model_version_download_uri(version.name, version.version)
         parts = urlsplit(location)
         if parts.scheme == "file":
-            return Path(unquote(parts.path)) / FOLDER
+            return Path(unquote(parts.path)) / FOLDER, version.tags
         source = connect().get_model_version(version.name, version.version).source
         folder = DOWNLOADS / re.sub(r"[^A-Za-z0-9-]+", "_", source)  # the id in it is unique
         if not folder.is_dir():
@@ -224,7 +271,7 @@ def _through_mlflow(name: str, model: str, alias: str | None, number: str | None
             with suppress(OSError):  # another process may have been faster
                 Path(got).rename(folder)
             shutil.rmtree(draft, ignore_errors=True)
-    return folder
+    return folder, version.tags
 
 
 def list_alternatives(model: str) -> str:

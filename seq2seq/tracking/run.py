@@ -110,7 +110,8 @@ class Run:
                 "git.dirty": workspace.dirty(),
                 "prefect.flow_run_id": workspace.flow_run(),
                 "dvc.corpus": workspace.data_hash(paths.CORPUS),
-                **(workspace.recipe_tags(params) | workspace.file_tags() | acceptance.tags()),
+                **(workspace.recipe_tags(params) | workspace.start_tags(params)),
+                **(workspace.file_tags() | acceptance.tags()),
             }
         )
         self.log_text(json.dumps(workspace.machine(), indent=2), f"{folder}/machine.json")

@@ -17,8 +17,9 @@ from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.masking import mask
 from seq2seq.common.schema import Params
 from seq2seq.tracking import outbox, system
-from seq2seq.tracking.client import connect, get_or_none, sqlite_file, translate_errors, uri
+from seq2seq.tracking.client import connect, get_or_none, translate_errors, uri
 from seq2seq.tracking.run import Run
+from seq2seq.tracking.sqlite_store import sqlite_file
 
 FINGERPRINT, PLACE = "seq2seq.fingerprint", "seq2seq.workspace"
 
@@ -101,6 +102,8 @@ def log_evaluation(run: Run) -> None:
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     for path in (paths.METRICS, paths.SEGMENTS, paths.LENGTHS, paths.SLICES):
         run.log_artifact(path, "evaluation")
+    if paths.CONFIDENCE.is_file():
+        run.log_artifact(paths.CONFIDENCE, "evaluation")
     run.log_artifact(paths.PICTURES, "evaluation/pictures")
     run.set_tags({"model_digest": metrics["model_digest"]})
     for name in metrics["digests"]:  # last, because `is_evaluated` checks them

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from seq2seq.common import paths
 from seq2seq.common.files import replacing
+from seq2seq.common.schema import Train
 
 FILE, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 SYSTEM_ERROR = re.compile(r"os error (\d+)")
@@ -39,6 +40,11 @@ def fingerprint(stage: str, settings: Mapping[str, Any], dag: Path = Path("dvc.y
                 with path.open("rb") as file:
                     total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:40]
+
+
+def of_training(settings: Train) -> str:
+    """The fingerprint of a training. Limits change no result: with another one a training resumes."""
+    return fingerprint("train", settings.model_dump(exclude={"learns_within"}))
 
 
 class Checkpoints:

@@ -131,6 +131,7 @@ def trained(project, monkeypatch) -> list[str]:
     return asked
 
 
+@pytest.mark.slow
 def test_a_comparison_is_stored_by_the_name_of_the_model(trained, capsys):
     ablation.compare(["none"])
     output = capsys.readouterr().out
@@ -150,12 +151,14 @@ def tokens(figure: Path) -> list[str]:
     return [f">{part.split('<')[0]}<" for part in figure.read_text().split(">")]
 
 
+@pytest.mark.slow
 def test_one_kind_alone_can_be_shown(trained):
     ablation.compare([])
     assert trained == ["additive"]
     assert ">additive<" in tokens(ablation.FIGURE)
 
 
+@pytest.mark.slow
 def test_edits_during_the_training_change_no_kind(trained, monkeypatch):
     def result(kind: str) -> Result:
         recipes.apply(None, ["train.updates=7"])
@@ -170,6 +173,7 @@ def test_edits_during_the_training_change_no_kind(trained, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_a_failed_comparison_keeps_the_last_one(trained, monkeypatch):
     ablation.compare(["none"])
     kept = ablation.FOLDER / "numbers.json"
@@ -193,6 +197,7 @@ def test_scores_on_other_sentences_are_not_compared(trained, monkeypatch):
     assert not list(ablation.FOLDER.glob("*.json"))
 
 
+@pytest.mark.slow
 def test_stored_comparisons_are_shown_side_by_side_without_training(trained, capsys, tmp_path):
     ablation.compare(["none"])
     recipes.apply(None, ["register.name=other"])
@@ -256,6 +261,7 @@ def stages_run(output: str) -> list[str]:
     return [stage for stage in STAGES if re.search(f"^{stage}: ", output, re.MULTILINE)]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_other_kinds_are_trained_beside_the_workspace_and_only_once(project):
     run("dvc", "repro", "evaluate")

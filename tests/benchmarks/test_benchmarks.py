@@ -166,6 +166,7 @@ def test_a_contestant_that_dies_is_named_with_the_end_of_its_log(tmp_path):
         contest.contest([dies], {"x": 1}, tmp_path, print)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", training.CONTESTANTS)
 def test_a_contestant_learns(name):
     random = np.random.default_rng(1)

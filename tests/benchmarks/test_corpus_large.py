@@ -1,10 +1,12 @@
 """The large corpus: the same at each call, whatever its size, with the stated lengths and faults."""
 
 import pyarrow.parquet as pq
+import pytest
 
 from benchmarks import corpus_large
 
 
+@pytest.mark.slow
 def test_a_prefix_of_a_larger_corpus_is_the_smaller_one(monkeypatch):
     monkeypatch.setattr(corpus_large, "BLOCK", 100)
     larger = [pair for block in corpus_large.corpus(350) for pair in block]
@@ -13,6 +15,7 @@ def test_a_prefix_of_a_larger_corpus_is_the_smaller_one(monkeypatch):
     assert [pair for block in corpus_large.corpus(150, seed=2) for pair in block] != larger[:150]
 
 
+@pytest.mark.slow
 def test_lengths_and_repetitions_are_those_of_a_collected_corpus():
     [pairs] = corpus_large.corpus(corpus_large.BLOCK)
     words = [len(pair.source.split()) for pair in pairs]
@@ -21,6 +24,7 @@ def test_lengths_and_repetitions_are_those_of_a_collected_corpus():
     assert 0.02 < 1 - len(set(pairs)) / len(pairs) < 0.06
 
 
+@pytest.mark.slow
 def test_both_kinds_of_files_have_the_same_pairs(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_large, "BLOCK", 100)
     for name in ("corpus.tsv", "corpus.parquet"):

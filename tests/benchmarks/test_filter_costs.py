@@ -1,10 +1,13 @@
 """The cost of every filter is measured."""
 
+import pytest
+
 from benchmarks import corpus_large, filter_costs
 from seq2seq.data import filters, opus
 from seq2seq.data.direction import Direction, Side
 
 
+@pytest.mark.slow
 def test_every_filter_has_a_cost(monkeypatch):
     monkeypatch.setattr(corpus_large, "BLOCK", 60)
     monkeypatch.setattr(filter_costs, "HELD_OUT", 20)

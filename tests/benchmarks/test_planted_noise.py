@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from benchmarks import planted_noise
 from seq2seq.data.corpus import Pair
@@ -38,6 +39,7 @@ def test_the_table_counts_drops_by_kind_and_leaves_repeated_clean_pairs_out():
     assert text.endswith("Precision of all drops: 90.0%")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table(tmp_path, capsys):
     corpus = tmp_path / "clean.tsv"
     corpus.write_text("".join(f"{source}\t{target}\n" for source, target, *_ in PAIRS), "utf-8")
@@ -57,6 +59,7 @@ def test_the_table_of_scores_has_the_share_of_each_kind_below_each_threshold():
     assert lines[-1].startswith("| lost of the clean pairs | 1.0% | 1.0% | 1.0% | 2.0% | 5.0%")
 
 
+@pytest.mark.slow
 def test_a_pair_that_only_its_score_shows_is_found_by_it():
     clean = planted_noise.settings("local", ["clean.same_numbers=false"])
     noisy, kinds = planted_noise.plant(PAIRS, 10, seed=1)

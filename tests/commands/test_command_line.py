@@ -6,20 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows.__main__ import parser
 from seq2seq.__main__ import main
-from seq2seq.commands import translate
+from seq2seq.commands import translate, translate_files
 from seq2seq.common import params, paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import pins
 from seq2seq.inference.translation import Translation
 from seq2seq.tracking import promotions, registry
 from tests.support.projects import ROOT
+from tests.support.words import Words
 
 
 class Upper:
@@ -28,19 +29,20 @@ class Upper:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def translate(self, texts, beam=None, warn=True):
-        assert not warn  # the command warns itself
-        self.batches.append(len(texts))
-        return [text.upper() for text in texts]
-
     def refusals(self, texts):
         return {i: "too long" for i, text in enumerate(texts) if len(text) > 100}
 
     def doubts(self, text):
         return ["it is in capitals"] if text.isupper() else []
 
-    def translate_fully(self, texts, beam=None, warn=True):
-        return [Translation(text.upper(), 0.0, ["</s>"], ["</s>"] if text else [], None) for text in texts]
+    def translate_fully(self, texts, beam=None, warn=True, divide=False, attend=True):
+        assert not warn  # the command warns itself
+        self.batches.append(len(texts))
+        splits = [divide and len(text) // 100 for text in texts]
+        return [
+            Translation(text.upper(), 0.0, ["</s>"], ["</s>"] if text else [], None, cuts)
+            for text, cuts in zip(texts, splits, strict=True)
+        ]
 
     def unknown_words(self, text):
         return [word for word in text.split() if word not in ("der", "Hund", "schläft")]
@@ -50,7 +52,8 @@ class Upper:
 def translator(monkeypatch, tmp_path) -> Upper:
     monkeypatch.chdir(tmp_path)
     upper = Upper()
-    monkeypatch.setattr(translate, "_translator", lambda model: upper)
+    monkeypatch.setattr(translate, "model_folder", lambda model: tmp_path)
+    monkeypatch.setattr(translate, "_translator", lambda folder, glossary: upper)
     return upper
 
 
@@ -100,7 +103,7 @@ def test_unknown_words_are_named_once_and_apart_from_the_output(translator, caps
 def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp_path, monkeypatch):
     data = b"Hund\nschl\xe4ft\n" + b"Hund " * 50 + b"\nschl\xc3\xa4ft\nder"
     (tmp_path / "in.txt").write_bytes(data)
-    assert main(["translate", "--file", "in.txt"]) == 1
+    assert main(["translate", "--file", "in.txt", "--refuse-long"]) == 1
     output = capsys.readouterr()
     assert output.out == "HUND\n\n\nSCHLÄFT\nDER\n"
     assert output.err.splitlines() == [
@@ -110,13 +113,95 @@ def test_a_line_that_cannot_be_translated_costs_no_other(translator, capsys, tmp
         "2 left out: their lines of output are empty",
     ]
     give_stdin(monkeypatch, data)
-    assert main(["translate"]) == 1
+    assert main(["translate", "--refuse-long"]) == 1
     again = capsys.readouterr()
     assert (again.out, again.err) == (output.out, output.err.replace("in.txt", "stdin"))
     assert main(["translate", "der", "schl\udce4ft", "Hund"]) == 1
     output = capsys.readouterr()
     assert output.out == "DER\n\nHUND\n"
     assert output.err.startswith("argument 2: not UTF-8: 'schl\\udce4ft'; left out\n")
+
+
+def test_a_long_sentence_is_divided_and_named(translator, capsys):
+    assert main(["translate", "der", "Hund " * 50]) == 0
+    output = capsys.readouterr()
+    assert output.out == "DER\n" + "HUND " * 50 + "\n"
+    assert output.err.startswith(f"argument 2: {translate.DIVIDED} 2 times\n")
+
+
+def test_confidence_stands_in_columns_and_is_flagged_without_a_calibration(translator, capsys, tmp_path):
+    assert main(["translate", "der", "", "--confidence"]) == 0
+    output = capsys.readouterr()
+    assert output.out == "DER\t\t0.0000\n\t\t0.0000\n"
+    assert output.err.startswith("uncalibrated: ")
+    curve = {"slope": 1.0, "intercept": 0.0, "bad_below": 50.0}
+    (tmp_path / "confidence.json").write_text(json.dumps({"calibration": curve}))
+    assert main(["translate", "der", "--confidence"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def words(monkeypatch, translator):
+    monkeypatch.setenv("SEQ2SEQ_WORKERS", "1")
+    stub = Words(str.upper)
+    monkeypatch.setattr(translate_files, "load_translator", lambda folder, glossary: stub)
+
+
+def test_a_glossary_reaches_the_translator_of_texts_and_files(
+    translator, words, monkeypatch, tmp_path, capsys
+):
+    given = []
+    monkeypatch.setattr(
+        translate, "_translator", lambda folder, glossary: given.append(glossary) or translator
+    )
+    monkeypatch.setattr(
+        translate_files,
+        "load_translator",
+        lambda folder, glossary: given.append(glossary) or Words(str.upper),
+    )
+    terms = tmp_path / "terms.tsv"
+    terms.write_text("Hund\thound\n")
+    (tmp_path / "a.txt").write_text("der Hund\n")
+    assert main(["translate", "--glossary", "terms.tsv", "der"]) == 0
+    assert main(["translate", "--glossary", "terms.tsv", "a.txt"]) == 0
+    assert main(["translate", "der"]) == 0
+    assert set(given[:-1]) == {Path("terms.tsv")}
+    assert given[-1] is None
+    assert len(given) >= 3
+
+
+def test_files_are_translated_in_their_format(words, tmp_path, capsys):
+    (tmp_path / "a.md").write_text("# der *Hund*\n")
+    (tmp_path / "b.txt").write_text("- der\nHund\n")
+    assert main(["translate", "a.md"]) == 0
+    assert capsys.readouterr().out == "# DER *HUND*\n"
+    assert main(["translate", "a.md", "b.txt", "--output", "out"]) == 0
+    assert (tmp_path / "out/a.md").read_text() == "# DER *HUND*\n"
+    assert (tmp_path / "out/b.txt").read_text() == "- DER\nHUND\n"
+    (tmp_path / "bad.txt").write_bytes(b"der\n\xff\n")
+    assert main(["translate", "bad.txt", "--output", "c.txt"]) == 1
+    assert "bad.txt, line 2: byte 0xff at position 0 is not UTF-8" in capsys.readouterr().err
+    assert (tmp_path / "c.txt").read_text() == "DER\n\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.md", "Hund"], "give sentences or files, not both"),
+        (["Hund", "--output", "x"], "Hund is no file: with --output each argument is one"),
+        (["--output", "x"], "--output: name the files to translate"),
+        (["a.md", "b.txt"], "several files need --output FOLDER"),
+        (["a.md", "--output", "a.md"], "--output: a.md is the file to translate"),
+        (["a.md", "--output", "nowhere/a.md"], "does not exist"),
+        (["a.md", "--confidence"], "a.md: --confidence needs records: txt, tsv"),
+        (["a.md", "--file", "b.txt"], "files go without --file and --attention"),
+        (["c.tsv"], "c.tsv: a table needs --column"),
+    ],
+)
+def test_files_that_cannot_be_translated_are_an_error(words, tmp_path, capsys, arguments, message):
+    for name in ("a.md", "b.txt", "c.tsv"):
+        (tmp_path / name).write_text("eins\n")
+    assert message in failure(capsys, "translate", *arguments)
 
 
 def test_texts_unlike_training_are_named(translator, capsys):
@@ -129,19 +214,22 @@ import sys
 from seq2seq.commands import translate
 from seq2seq.__main__ import main
 
+from seq2seq.inference.translation import Translation
+
 class Upper:
-    def translate(self, texts, beam=None, warn=True):
+    def translate_fully(self, texts, **_):
         print("batch of", len(texts), file=sys.stderr, flush=True)
-        return [text.upper() for text in texts]
-    def refusals(self, texts): return {}
+        return [Translation(text.upper(), 0.0, [], [], None) for text in texts]
     def unknown_words(self, text): return []
     def doubts(self, text): return []
 
-translate._translator = lambda model: Upper()
+translate.model_folder = lambda model: None
+translate._translator = lambda folder, glossary: Upper()
 sys.exit(main(["translate"]))
 """
 
 
+@pytest.mark.slow
 def test_a_program_gets_an_answer_for_each_line_and_many_lines_stay_together():
     child = subprocess.Popen(
         [sys.executable, "-c", PIPED],
@@ -199,7 +287,7 @@ def test_unreadable_input_is_an_error(translator, capsys, arguments, message):
 
 
 def test_without_attention_there_is_no_picture(translator, tmp_path):
-    options = Namespace(text=["Hund"], file=None, model=None, beam=None, attention=tmp_path / "a.png")
+    options = parser().parse_args(["translate", "Hund", "--attention", str(tmp_path / "a.png")])
     with pytest.raises(UserError, match="trained with `attention: none`"):
         translate.run(options)
     options.text = [""]
@@ -239,6 +327,7 @@ def test_pin_prints_changes(monkeypatch, capsys):
     assert capsys.readouterr().out == f"revision: main -> {'0' * 40}\n"
 
 
+@pytest.mark.slow
 def test_history_is_a_table_or_json(project, monkeypatch, capsys):
     entries = [
         promotions.Entry(
@@ -260,3 +349,16 @@ def test_history_is_a_table_or_json(project, monkeypatch, capsys):
     assert "no version of n has been judged yet: no such model" in failure(capsys, "history", "n")
     paths.PARAMS.unlink()
     assert "params.yaml is missing, so name the model: seq2seq history NAME" in failure(capsys, "history")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("--batch", "0", "--batch: 0 is not allowed, it should be from 1 to 10000"),
+        ("--port", "70000", "--port: 70000 is not allowed"),
+        ("--poll", "0", "--poll: 0.0 is not allowed"),
+        ("--processes", "-1", "--processes: -1 is not allowed"),
+    ],
+)
+def test_numbers_of_the_server_are_checked_before_it_starts(tmp_path, capsys, argument, value, message):
+    assert message in failure(capsys, "serve", "--model", str(tmp_path), argument, value)

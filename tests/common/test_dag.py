@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from seq2seq.common import dag
-from seq2seq.common.dag import Node
 from seq2seq.common.errors import UserError
 from tests.support.toy import DAG
 
 
+@pytest.mark.slow
 def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     (toy / "input.txt").unlink()
     with pytest.raises(UserError, match=r"first needs input\.txt, which does not exist .* `dvc add`"):
@@ -25,22 +25,8 @@ def test_an_input_that_is_nowhere_is_named(toy: Path) -> None:
     assert dag.read(draft)  # as if params.yaml named the other
 
 
+@pytest.mark.slow
 def test_a_graph_that_cannot_be_read_is_the_users_error(toy: Path) -> None:
     (toy / "dvc.yaml").write_text(DAG.replace("outs", "outz"))
     with pytest.raises(UserError, match="outz"):
         dag.read()
-
-
-def test_until_takes_what_it_needs_and_fresh_files_are_no_stages() -> None:
-    nodes = [
-        Node("corpus.tsv.dvc", (), (), is_data=True),
-        Node("a", ("corpus.tsv.dvc",), ()),
-        Node("b", ("a",), ()),
-        Node("c", ("a",), ()),
-    ]
-    assert [n.name for n in dag.select(nodes, None, [])] == ["a", "b", "c"]
-    assert [n.name for n in dag.select(nodes, "c", ["a"])] == ["a", "c"]
-    with pytest.raises(UserError, match="no stage 'd'; there are: a, b, c"):
-        dag.select(nodes, None, ["d"])
-    stale = Node("corpus.tsv.dvc", (), (), (dag.Change("output", "corpus.tsv", "changed"),), is_data=True)
-    assert [n.name for n in dag.select([stale, *nodes[1:]], "a", [])] == ["corpus.tsv.dvc", "a"]

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from flows import alerts, prefect_server
-from seq2seq.common import environment
+from flows import prefect_server
+from seq2seq.common import environment, webhook
 from seq2seq.common.errors import TransientError
 
 DEAD = "http://127.0.0.1:9"
@@ -50,7 +50,7 @@ def a_server(address: str = "127.0.0.1", bodies: list[bytes] | None = None) -> I
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
     with Server((address, 0), Handler) as running:
-        thread = Thread(target=running.serve_forever, daemon=True)
+        thread = Thread(target=running.serve_forever, args=[0.01], daemon=True)
         thread.start()
         yield f"[{address}]:{running.server_port}" if ":" in address else f"{address}:{running.server_port}"
         running.shutdown()
@@ -130,7 +130,7 @@ def test_a_notice_to_this_machine_goes_directly(proxied: None, monkeypatch: pyte
     bodies: list[bytes] = []
     with a_server(bodies=bodies) as place:
         environment.configure_process()
-        alerts.post(f"http://{place}/", {"text": "x"})
+        webhook.post(f"http://{place}/", {"text": "x"})
     assert [json.loads(body) for body in bodies] == [{"text": "x"}]
 
 

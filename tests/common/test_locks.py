@@ -14,7 +14,7 @@ import pytest
 
 from seq2seq.common import locks
 from seq2seq.common.errors import TransientError, UserError
-from seq2seq.tracking import client, registry
+from seq2seq.tracking import client, registry, sqlite_store
 
 
 @pytest.fixture(params=["sqlite", "server"])
@@ -55,7 +55,7 @@ def test_only_the_owner_can_open_its_file(address: str, tmp_path: Path) -> None:
     file().touch(0o644)  # as in earlier releases
     with registry.promotions():
         assert stat.S_IMODE(file().stat().st_mode) == 0o600
-    if client.sqlite_file(address) is None:
+    if sqlite_store.sqlite_file(address) is None:
         assert file().parent == tmp_path / "home/.cache/seq2seq/locks"
         assert stat.S_IMODE(file().parent.stat().st_mode) == 0o700
 

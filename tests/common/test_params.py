@@ -66,7 +66,7 @@ def edit(file: Path, before: str, after: str) -> None:
             "    digests:\n      role: evaluation",
             "ingest.sources.digests: the name is in use",
         ),
-        ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 200"),
+        ("patience: [0-9]+", "patience: 199", "train.patience: 199 is below train.validate_every, 340"),
     ],
 )
 def test_a_wrong_file_is_refused_with_key_value_and_allowed_values(file, before, after, message):
@@ -224,6 +224,7 @@ def test_a_recipe_sets_every_key_and_is_valid(recipe, file):
     params.load(file)
 
 
+@pytest.mark.slow
 def test_a_second_recipe_replaces_the_first_completely(file):
     shipped = file.read_text("utf-8").split()  # the space before a comment may differ
     for recipe in RECIPES:
@@ -509,6 +510,24 @@ def test_a_scorer_is_named_whole_and_limits_need_one(file, values, message):
     assert use(file, *whole)["score.version"] == 3
 
 
+def test_a_start_is_named_whole_and_needs_its_vocabulary(file):
+    named = f"{{model: wise, version: 3, digest: '{'ab' * 32}'}}"
+    with pytest.raises(
+        ParamsError, match=r"vocabulary_from: train.start_from is wise version 3, whose .*/3`"
+    ):
+        use(file, f"train.start_from={named}")
+    with pytest.raises(ParamsError, match=r"start_from.digest: missing"):
+        use(file, "train.start_from={model: wise, version: 3}")
+    with pytest.raises(ParamsError, match=r"start_from: 'wise' is not allowed; .*start_from=models:/NAME@"):
+        use(file, "train.start_from=wise")
+    use(file, f"train.start_from={named}", f"tokenize.vocabulary_from={named}")
+    assert params.load(file).train.start_from.digest == "ab" * 32
+    use(file, "train.start_from=null")
+    assert params.load(file).train.start_from is None
+    recipes.apply(ROOT / "recipes/tiny.yaml", (), file)
+    assert params.load(file).tokenize.vocabulary_from is None
+
+
 def test_a_path_without_a_name_replaces_no_other_source(file):
     use(file, "ingest.sources.news=x/news.tsv", "ingest.sources.news.role=evaluation")
     use(file, "ingest.path=corpora/news.de-en.tsv")
@@ -528,6 +547,7 @@ def test_a_path_and_a_further_source_together_name_source_and_model(file, turned
     assert found.register.name == "corpora-mine-0-1"
 
 
+@pytest.mark.slow
 def test_the_weight_of_a_source_goes_with_it(file):
     use(file, "mix.weights.grammar=2.0")
     use(file, "ingest.path=corpora/mine.tsv")

@@ -1,6 +1,7 @@
 """Work over shards: results in order, errors unchanged, and no process left."""
 
 import os
+import socket
 import sys
 
 import pytest
@@ -37,3 +38,17 @@ def test_a_missing_ray_names_the_remedy(monkeypatch):
 def test_one_process_is_this_one(monkeypatch):
     monkeypatch.setenv("SEQ2SEQ_WORKERS", "1")
     assert set(shards.over(lambda _: os.getpid(), [1, 2, 3])) == {os.getpid()}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "127.0.0.1:port"])
+def test_an_address_without_a_cluster_is_refused_at_once(address):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UserError, match=r"RAY_ADDRESS=.*no cluster of Ray answers.*unset RAY_ADDRESS"):
+        shards._check_reachable(address.format(port=port))
+
+
+def test_an_address_that_answers_is_left_to_ray():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        shards._check_reachable(f"127.0.0.1:{server.getsockname()[1]}")
+    shards._check_reachable("auto")

@@ -4,12 +4,15 @@ import random
 from itertools import chain, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.data import contamination
-from seq2seq.data.contamination import BATCH, Index, contaminated, fold
+from seq2seq.data import contamination_log, contamination_side, contamination_window
+from seq2seq.data.contamination import BATCH, Index, contaminated
+from seq2seq.data.contamination_log import ContaminationLog
 from seq2seq.data.corpus import Pair
+from seq2seq.data.folding import fold
+from tests.support import simple_contamination
 
 SHARE = 0.8
 ANIMALS = ["Hund", "Vogel", "Elefant", "Schmetterling", "Igel", "Maulwurf", "Fuchs", "Dachs"]
@@ -88,14 +91,21 @@ def test_a_sentence_scattered_over_a_longer_text_is_not_in_it():
     assert contaminated({"test": TEST[:1]}, [Pair(scattered, "x")], SHARE) == {"test": set()}
 
 
-def test_a_template_is_looked_up_text_by_text_with_the_same_result(monkeypatch):
+def test_a_template_is_found_with_the_same_result_however_its_ngrams_are_counted(monkeypatch):
     train = pairs([text.replace("Der", "Ein") for text in sentences()[:60]])
     index = Index({"test": pairs(sentences())}, 0.7)
     whole = index.match(train)
-    monkeypatch.setattr(contamination, "MANY", -1000)
-    monkeypatch.setattr(contamination, "FEW", 0)
+    dense(monkeypatch)
     assert index.match(train) == whole
     assert sum(map(len, whole)) >= 60
+
+
+def dense(patch: pytest.MonkeyPatch) -> None:
+    """All texts are counted in tables, and compared one after the other, with bounds before."""
+    patch.setattr(contamination_side, "DENSE", -1)
+    patch.setattr(contamination_side, "CELLS", 1)
+    patch.setattr(contamination_window, "COMPARED", 1)
+    patch.setattr(contamination_window, "FEW", 0)
 
 
 def test_texts_without_spaces_and_of_marks():
@@ -114,6 +124,7 @@ def test_a_lower_share_finds_more():
     assert found[0] < found[-1]
 
 
+@pytest.mark.slow
 def test_hits_are_by_set_and_do_not_depend_on_batches():
     sets = {"empty": [], "one": pairs(sentences()[:9]), "two": pairs(sentences()[5:14])}
     train = pairs(sentences()) * (BATCH // 128 + 1)
@@ -132,6 +143,7 @@ WORDS = st.sampled_from(
 SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=14).map(" ".join), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(SENTENCES, SENTENCES)
 def test_a_sentence_is_found_whatever_the_other_sentences(evaluation, training):
     """The indexed n-grams depend on all sentences of a set; the hits must not."""
@@ -139,6 +151,77 @@ def test_a_sentence_is_found_whatever_the_other_sentences(evaluation, training):
     whole = contaminated({"test": [Pair(text, "") for text in evaluation]}, train, SHARE)["test"]
     alone = [contaminated({"test": [Pair(text, "")]}, train, SHARE)["test"] for text in evaluation]
     assert whole == {row for row, found in enumerate(alone) if found}
+
+
+FRAMES = ["{} schläft im Haus am See", "das Haus am See, in dem {} schläft", "{}"]
+ONES = st.sampled_from(FRAMES).flatmap(
+    lambda frame: st.lists(WORDS, max_size=4).map(" ".join).map(frame.format)
+)
+PAIRS = st.lists(st.builds(Pair, ONES, ONES), max_size=9)
+
+
+@pytest.mark.slow
+@given(st.tuples(PAIRS, PAIRS), PAIRS, st.sampled_from([0.5, 0.7, 0.8, 0.95]), st.booleans())
+def test_hits_are_those_of_the_simple_rule(sets, train, share, is_dense):
+    evaluation = {"one": sets[0], "none": [], "two": sets[1]}
+    with pytest.MonkeyPatch.context() as patch:
+        if is_dense:
+            dense(patch)
+        found = Index(evaluation, share).match(train)
+    assert found == simple_contamination.match(evaluation, train, share)
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(st.tuples(PAIRS, PAIRS), PAIRS, st.integers(0, 2), st.booleans())
+def test_hits_that_change_no_record_are_left_out_of_it(sets, train, listed, is_dense):
+    """The log has the same records as one of all hits, of which only some are found."""
+    evaluation = {"one": sets[0], "none": [], "two": sets[1]}
+    train = train * 3
+    whole = ContaminationLog(evaluation, 0.6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contamination_log, "LISTED", listed)
+        patch.setattr(contamination_window, "FEW", 1)
+        if is_dense:
+            dense(patch)
+        log = whole.blank()
+        reasons = log.reasons(train, train, range(len(train)))
+        for row, (pair, hits) in enumerate(zip(train, Index(evaluation, 0.6).match(train), strict=True)):
+            assert reasons[row] == (whole.record(hits, pair, row) if hits else None)
+    assert log.state() == whole.state()
+
+
+def test_a_pair_of_a_template_is_compared_with_few_sentences_once_all_are_recorded():
+    draw = random.Random(3)
+
+    def one(row: int) -> Pair:
+        name = "".join(draw.choices("bdfgklmnprst", k=6))
+        return Pair(
+            f"Heute schläft {name} im großen Haus am See.",
+            f"Today {name} is asleep in the house by the lake.",
+        )
+
+    sets = {"validation": list(map(one, range(200))), "test": list(map(one, range(200)))}
+    train = list(map(one, range(600)))
+    log = ContaminationLog(sets, SHARE)
+    assert all(log.reasons(train[:300], train, range(300)))
+    before = log.compared()
+    assert all(log.reasons(train[300:], train[300:], range(300, 600)))
+    assert log.compared() - before <= 300 * len(sets) * 2  # of the 240,000 pairs of a text and a sentence
+
+
+def test_sentences_that_have_too_few_letters_in_common_are_not_compared():
+    draw = random.Random(4)
+
+    def one() -> Pair:
+        rest = (" ".join("".join(draw.choices("bdfgklmnprst", k=7)) for _ in range(4)) for _ in range(2))
+        return Pair(
+            f"Bitte beachten Sie die Anleitung zu {next(rest)}.", f"Please read the guide to {next(rest)}."
+        )
+
+    log = ContaminationLog({"test": [one() for _ in range(300)]}, SHARE)
+    assert not any(log.reasons(train := [one() for _ in range(100)], train, range(100)))
+    assert log.compared() <= 100  # of 60,000
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.common import paths
-from seq2seq.data import drift, profile
+from seq2seq.data import drift
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.data.direction import Direction, Side
+from tests.support.profiles import of_corpus
 
 SIDES = ("source", "target")
 COVERAGE = {split: {side: {"characters_in_bytes": 0.0} for side in SIDES} for split in paths.SPLITS}
@@ -36,7 +37,7 @@ def test_the_divergence_of_a_known_case():
 def of(folder, pairs):
     for split in paths.SPLITS:
         write_split(folder, split, pairs if split == "train" else pairs[:20])
-    return profile.of_corpus(folder, Direction(Side("de", "Latin"), Side("en", "Latin")), COVERAGE)
+    return of_corpus(folder, Direction(Side("de", "Latin"), Side("en", "Latin")), COVERAGE)
 
 
 def pairs(seed, count=400, longest=9):
@@ -48,6 +49,7 @@ def pairs(seed, count=400, longest=9):
     return [Pair(*text) for text in texts]
 
 
+@pytest.mark.slow
 def test_two_samples_of_one_source_hardly_differ_and_longer_texts_do(tmp_path):
     base = of(tmp_path / "a", pairs(1))
     same = drift.largest(drift.compare(of(tmp_path / "b", pairs(2)), base))

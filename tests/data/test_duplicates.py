@@ -10,6 +10,7 @@ from seq2seq.data import duplicates
 DIGESTS = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [1, 3, 2**20])
 @given(st.lists(st.lists(DIGESTS, max_size=20), max_size=6))
 def test_every_later_one_of_equal_digests_is_marked(tmp_path_factory, entries, parts):

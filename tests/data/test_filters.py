@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seq2seq.common import params
 from seq2seq.common.errors import UserError
-from seq2seq.data import filters, words
+from seq2seq.data import filters, tidying, words
 from seq2seq.data.words import script
 from tests.support.projects import ROOT
 
@@ -100,6 +100,7 @@ def test_every_letter_has_a_script_or_is_a_symbol():
     assert script("1") is script(".") is script(" ") is None
 
 
+@pytest.mark.slow
 def test_an_unknown_script_is_named():
     with pytest.raises(UserError, match=r"clean\.target_script: .*'Cyrilic'.*Cyrillic"):
         filters.check(PARAMS.model_copy(update={"target_script": "Cyrilic"}))
@@ -122,19 +123,19 @@ def test_every_filter_has_a_remedy():
     ],
 )
 def test_tidy(raw, expected):
-    assert filters.tidy(raw, "NFC") == expected
+    assert tidying.tidy(raw, "NFC") == expected
 
 
 def test_tidying_keeps_characters_of_the_spelling():
     mongolian, persian, emoji = "ᠰᠠᠷ\u180eᠠ", "می\u200cخواهم", "\u2764\ufe0f"
-    assert [filters.tidy(text, "NFC") for text in (mongolian, persian, emoji)] == [mongolian, persian, emoji]
-    assert filters.tidy("\u061c5 كم", "NFC") == "5 كم"
+    assert [tidying.tidy(text, "NFC") for text in (mongolian, persian, emoji)] == [mongolian, persian, emoji]
+    assert tidying.tidy("\u061c5 كم", "NFC") == "5 كم"
 
 
 def test_tidy_keeps_or_folds_compatibility_characters_by_form():
-    assert filters.tidy("ﬁne ①", "NFC") == "ﬁne ①"
-    assert filters.tidy("ﬁne ①", "NFKC") == "fine 1"
-    assert filters.tidy("a\u0308", "none") == "a\u0308"
+    assert tidying.tidy("ﬁne ①", "NFC") == "ﬁne ①"
+    assert tidying.tidy("ﬁne ①", "NFKC") == "fine 1"
+    assert tidying.tidy("a\u0308", "none") == "a\u0308"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -143,14 +144,14 @@ def test_tidying_any_single_character_is_idempotent(form):
         if unicodedata.category(character) in ("Cn", "Co", "Cs"):  # no text
             continue
         if not character.isprintable() or unicodedata.normalize("NFKD", character) != character:
-            text = filters.tidy("a" + character + "\u0301 b", form)
-            assert filters.tidy(text, form) == text, hex(ord(character))
+            text = tidying.tidy("a" + character + "\u0301 b", form)
+            assert tidying.tidy(text, form) == text, hex(ord(character))
 
 
 @given(st.text(), st.sampled_from(FORMS))
 def test_tidy_is_idempotent_and_leaves_single_spaces(text, form):
-    tidied = filters.tidy(text, form)
-    assert filters.tidy(tidied, form) == tidied
+    tidied = tidying.tidy(text, form)
+    assert tidying.tidy(tidied, form) == tidied
     assert tidied == " ".join(tidied.split())
     assert not any(unicodedata.category(c) == "Cc" for c in tidied)
 

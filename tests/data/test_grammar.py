@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.data import grammar
-from seq2seq.data.grammar import Example, Grammar, write_splits
+from seq2seq.data import grammar, grammar_splits
+from seq2seq.data.grammar import Example, Grammar
+from seq2seq.data.grammar_splits import write_splits
 from tests.support.projects import ROOT
 
 DE_EN = ROOT / "corpora/grammar-de-en.yaml"
@@ -71,6 +72,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_sizes_and_metadata(splits: dict[str, list[Example]]) -> None:
     assert {split: len(examples) for split, examples in splits.items()} == SIZES
     about = Grammar.load(DE_EN).about
@@ -85,6 +87,7 @@ def test_at_least_200_lemmas() -> None:
     assert len(lemmas) >= 200
 
 
+@pytest.mark.slow
 def test_one_target_a_source(many: list[Example]) -> None:
     targets: dict[str, str] = {}
     for example in many:
@@ -92,6 +95,7 @@ def test_one_target_a_source(many: list[Example]) -> None:
     assert len(targets) > 0.95 * len(many)  # the grammar has far more sentences
 
 
+@pytest.mark.slow
 def test_nothing_leaks_between_splits(splits: dict[str, list[Example]]) -> None:
     sources = [example.source for examples in splits.values() for example in examples]
     assert len(sources) == len(set(sources))
@@ -108,6 +112,7 @@ def test_words_of_validation_and_test_occur_in_train(splits: dict[str, list[Exam
                 assert bare(example[side]) <= known
 
 
+@pytest.mark.slow
 def test_held_out_combinations_occur_only_in_test(monkeypatch: pytest.MonkeyPatch) -> None:
     spelled: list[tuple[Example, set[str]]] = []
     original = Grammar.spell
@@ -122,9 +127,9 @@ def test_held_out_combinations_occur_only_in_test(monkeypatch: pytest.MonkeyPatc
     combinations = {example.source: found for example, found in spelled}
     of = {s: [combinations[e.source] for e in examples] for s, examples in splits.items()}
     trained = set().union(*of["train"], *of["validation"])
-    assert all(any(grammar._held_out(c) for c in found) for found in of["test"])
+    assert all(any(grammar_splits._held_out(c) for c in found) for found in of["test"])
     assert all(found - trained for found in of["test"])
-    assert not any(map(grammar._held_out, trained))
+    assert not any(map(grammar_splits._held_out, trained))
 
 
 def test_longest_quarter_of_test_is_longer_than_most_of_train(
@@ -134,10 +139,11 @@ def test_longest_quarter_of_test_is_longer_than_most_of_train(
     test = sorted(map(length, splits["test"]))
     assert test[-len(test) // 4] > train[int(0.9 * len(train))]
     assert train[0] <= 3
-    assert train[-1] == grammar.LONGEST_TRAIN
-    assert grammar.LONGEST_TRAIN < test[-1] <= grammar.LONGEST
+    assert train[-1] == grammar_splits.LONGEST_TRAIN
+    assert grammar_splits.LONGEST_TRAIN < test[-1] <= grammar_splits.LONGEST
 
 
+@pytest.mark.slow
 def test_alignment_is_in_range_and_leaves_no_word_out(many: list[Example]) -> None:
     for example in many[:1000]:
         pairs = [tuple(map(int, pair.split("-"))) for pair in example.alignment.split()]
@@ -152,6 +158,7 @@ def test_alignment_follows_the_derivation(tmp_path: Path) -> None:
     assert example == Example("Kata dormit on.", "Sleeps the cat.", "0-2 1-0 2-0")
 
 
+@pytest.mark.slow
 def test_another_seed_another_corpus() -> None:
     sizes = {"train": 300, "validation": 10, "test": 10}
     assert write_splits(DE_EN, sizes, 1)["train"] != write_splits(DE_EN, sizes, 2)["train"]

@@ -171,6 +171,7 @@ def fill(folder):
         (folder / name).write_bytes(data)
 
 
+@pytest.mark.slow
 def test_mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no request is made
     monkeypatch.setenv("CORPUS_MIRROR", str(tmp_path / "mirror"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from seq2seq.data.languages import CODES, TABLE, is_heading, language_of, languages_of_name
+from seq2seq.data.language_names import TABLE
+from seq2seq.data.languages import CODES, is_heading, language_of, languages_of_name
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def test_a_template_has_no_pairs(tmp_path):
     assert list(table.rows) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path):
     with (tmp_path / "x.po").open("w", encoding="utf-8") as file:
         file.writelines(f'msgid "house {n}"\nmsgstr "Haus {n}"\n\n' for n in range(30_000))

@@ -2,14 +2,14 @@
 
 import json
 import random
-from typing import NamedTuple
 
 import pytest
 
 from seq2seq.common import paths
-from seq2seq.data import profile
+from seq2seq.data import profile, profile_counts
 from seq2seq.data.corpus import Pair, write_split
 from seq2seq.data.direction import Direction, Side
+from tests.support.profiles import of_corpus
 
 GERMAN, ENGLISH = Side("de", "Latin"), Side("en", "Latin")
 DIRECTION = Direction(GERMAN, ENGLISH)
@@ -17,18 +17,10 @@ NONE_IN_BYTES = {side: {"characters_in_bytes": 0.25} for side in ("source", "tar
 COVERAGE = dict.fromkeys(paths.SPLITS, NONE_IN_BYTES)
 
 
-class From(NamedTuple):
-    """A pair that names its source, as the reader gives it."""
-
-    source: str
-    target: str
-    origin: str | None
-
-
 def made(folder, train, validation=(), test=()):
     for split, pairs in (("train", train), ("validation", validation), ("test", test)):
         write_split(folder, split, pairs)
-    return profile.of_corpus(folder, DIRECTION, COVERAGE)
+    return of_corpus(folder, DIRECTION, COVERAGE)
 
 
 def test_the_figures_of_a_small_corpus(tmp_path):
@@ -60,47 +52,40 @@ def test_the_figures_of_a_small_corpus(tmp_path):
     ) | {"unknown": found["unknown"]}
 
 
-def test_sources_are_counted_apart(tmp_path, monkeypatch):
-    pairs = [
-        From("ein Hund", "a dog", "news"),
-        From("eine Katze", "a cat", None),
-        From("zwei", "two", "news"),
+def test_sources_are_counted_apart(tmp_path):
+    train = [
+        Pair("ein Hund", "a dog", None, "news"),
+        Pair("eine Katze", "a cat"),
+        Pair("zwei", "two", None, "news"),
     ]
-    write_split(tmp_path, "validation", [])
-    write_split(tmp_path, "test", [])
-    monkeypatch.setattr(profile, "count_pairs", lambda *_: 3)
-    monkeypatch.setattr(profile, "read_split", lambda _, split: iter(pairs if split == "train" else ()))
-    found = profile.of_corpus(tmp_path, DIRECTION, COVERAGE)
+    found = made(tmp_path, train)
     assert {name: one["pairs"] for name, one in found["sources"].items()} == {"corpus": 1, "news": 2}
 
 
-def test_languages_of_an_even_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr(profile, "SAMPLED", 8)
-    german = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter."
-    english = "This is a quite ordinary English sentence about the weather."
-    train = [Pair(german if row % 4 else english, english) for row in range(64)]
-    found = made(tmp_path, train)
+def test_languages_of_a_sample_of_the_distinct_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(profile_counts, "SAMPLED", 40)
+    german = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter vom Tag"
+    english = "This is a quite ordinary English sentence about the weather of day"
+    texts = [f"{german if row % 4 else english} {row}." for row in range(400)]
+    found = made(tmp_path, [Pair(text, f"{english} {row}.") for row, text in enumerate(texts)])
     languages = found["sources"]["corpus"]["source"]["languages"]
-    assert sum(languages["counts"].values()) == 8
+    assert sum(languages["counts"].values()) == 40
+    assert languages["counts"]["de"] == pytest.approx(30, abs=8)
     assert profile.language_share(found, "target") == 1.0
-    # Every 8th text is English here: a sample that is even falls upon them, one from the start does not.
-    assert languages["counts"] == {"en": 8}
-    mixed = made(tmp_path, [Pair(german, english)] * 30 + [Pair(english, english)] * 10)
-    assert profile.language_share(mixed, "source") == pytest.approx(0.75, abs=0.13)
 
 
 def test_an_unknown_language_has_no_share(tmp_path):
     write_split(tmp_path, "train", [Pair("a b", "c d")])
     for split in ("validation", "test"):
         write_split(tmp_path, split, [])
-    found = profile.of_corpus(tmp_path, Direction(Side(None, "Latin"), Side("tlh", "Latin")), COVERAGE)
+    found = of_corpus(tmp_path, Direction(Side(None, "Latin"), Side("tlh", "Latin")), COVERAGE)
     assert [profile.language_share(found, side) for side in ("source", "target")] == [None, None]
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_the_figures_stay_near(tmp_path, monkeypatch):
-    monkeypatch.setattr(profile, "MOST_WORDS", 200)
-    monkeypatch.setattr(profile, "MOST_HASHES", 256)
-    monkeypatch.setattr(profile, "BATCH", 50)
+    monkeypatch.setattr(profile_counts, "MOST_WORDS", 200)
+    monkeypatch.setattr(profile_counts, "MOST_HASHES", 256)
     draw = random.Random(1)
     rows = [f"often {'usual ' * (row % 2)}{draw.randrange(10**9)}" for row in range(2000)]
     rows += rows[:1000]  # a third is repeated

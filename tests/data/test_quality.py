@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.common import params
-from seq2seq.data import filters, quality, words
+from seq2seq.data import filters, quality, tidying, words
 from seq2seq.data.direction import Direction, Side
 from tests.support.projects import ROOT
 
@@ -152,6 +152,6 @@ def test_pairs_are_filtered_together_as_alone(pairs):
 
 @given(st.text(), st.sampled_from(["NFC", "NFKC", "none"]))
 def test_tidy_is_its_plain_definition(text, form):
-    plain = filters.INVISIBLE.sub("", text)
+    plain = tidying.INVISIBLE.sub("", text)
     plain = plain if form == "none" else unicodedata.normalize(form, plain)
-    assert filters.tidy(text, form) == " ".join(plain.split())
+    assert tidying.tidy(text, form) == " ".join(plain.split())

@@ -1,13 +1,13 @@
 """Common runs are those of Python's difflib, whatever the letters and however often they repeat."""
 
-from difflib import SequenceMatcher
-from itertools import combinations_with_replacement
-
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seq2seq.data.shares import LONG, RUN, SLACK, Shares
+from seq2seq.data import shares
+from seq2seq.data.shares import RUN, Shares
+from tests.support.simple_contamination import reference_share
 
 PHRASES = st.lists(
     st.sampled_from(["abab", "derhund", "dasch", "ab", "學校", "x", "dasch", "7"]), max_size=14
@@ -15,32 +15,27 @@ PHRASES = st.lists(
 FOLDED = (PHRASES.map("".join) | st.text("abc", max_size=60)).filter(lambda text: len(text) >= RUN)
 
 
-def reference(sentence: str, text: str) -> float:
-    blocks = SequenceMatcher(None, sentence, text, autojunk=False).get_matching_blocks()
-    runs = [run for run in blocks if run.size >= RUN]
-    length, width = len(sentence), len(text)
-    shares = [2 * sum(run.size for run in runs) / (length + width)]
-    if length >= LONG and width > length:
-        for first, last in combinations_with_replacement(range(len(runs)), 2):
-            piece = runs[last].b + runs[last].size - runs[first].b
-            shares.append(sum(run.size for run in runs[first : last + 1]) / max(length, piece))
-    return max(shares)
+@pytest.fixture(params=[(2**16, 2**19), (40, 30)], ids=["together", "in parts"])
+def sizes(request, monkeypatch):
+    """How much is compared at once."""
+    monkeypatch.setattr(shares, "LETTERS", request.param[0])
+    monkeypatch.setattr(shares, "MATCHES", request.param[1])
 
 
-@given(st.lists(FOLDED, min_size=1, max_size=8), FOLDED | st.text(max_size=5), st.floats(0.05, 1))
-def test_shares_are_those_of_difflib(sentences, text, least):
-    found = dict(Shares(sentences, least).of(text, np.arange(len(sentences))))
-    expected = {number: reference(sentence, text) for number, sentence in enumerate(sentences)}
-    for number, share in expected.items():
-        if share >= least + SLACK:
-            assert abs(found[number] - share) < SLACK
-        assert number not in found or share >= least - SLACK
-    assert Shares(sentences, least).of(text, np.arange(0)) == []
+@pytest.mark.slow
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the same for all examples
+@given(
+    st.lists(FOLDED, min_size=1, max_size=8),
+    st.lists(FOLDED | st.text(max_size=5), min_size=1, max_size=4),
+    st.floats(0.05, 1),
+)
+def test_shares_are_those_of_difflib(sizes, sentences, texts, least):
+    owners, numbers = np.divmod(np.arange(len(texts) * len(sentences)), len(sentences))
+    found = Shares(sentences, least).of(texts, owners, numbers)
+    for owner, number, share in zip(owners, numbers, found, strict=True):
+        expected = reference_share(sentences[number], texts[owner])
+        assert share == (expected if expected >= least else 0)
 
 
-@given(st.lists(FOLDED, min_size=2, max_size=6), st.lists(FOLDED, min_size=2, max_size=4))
-def test_a_text_leaves_no_trace(sentences, texts):
-    shares, every = Shares(sentences, 0.3), np.arange(len(sentences))
-    assert [shares.of(text, every) for text in texts] == [
-        Shares(sentences, 0.3).of(text, every) for text in texts
-    ]
+def test_no_pairs_have_no_shares():
+    assert Shares(["derhund"], 0.5).of([], np.arange(0), np.arange(0)).tolist() == []

@@ -21,6 +21,7 @@ def fill(folder, *files):
         (folder / file).write_text("Haus\thouse\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_by_file_names(tmp_path):
     folder = tmp_path / "my [corpus] #1"
     fill(folder, "train.tsv.gz", "valid.tsv.gz", "test.tsv.gz", "LICENSE", "train.tsv.gz.dvc")
@@ -142,6 +143,7 @@ def test_a_card_names_no_file_elsewhere(tmp_path, path):
         find_splits(tmp_path / "a/b")
 
 
+@pytest.mark.slow
 def test_links(tmp_path, monkeypatch):
     fill(tmp_path, "secret/x.tsv", "c/inner/train.tsv")
     (tmp_path / "c/train-2.tsv").symlink_to("inner/train.tsv")

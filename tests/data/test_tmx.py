@@ -263,6 +263,7 @@ def peak(path):
     return [*map(int, done.stdout.split())]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss in KiB")
 def test_memory_does_not_grow_with_the_file(tmp_path):
     unit = (

@@ -63,6 +63,7 @@ def run(**keys):
     return ingested(with_source(ROOT / "recipes/local.yaml", path=str(PIN), **keys))
 
 
+@pytest.mark.slow
 def test_a_file_is_downloaded_and_pinned_with_size_and_hash(web, capsys):
     write(url=f"{web.url}/a/train.tsv", licence="CC0-1.0")
     splits, facts = run(test_size=5, validation_size=5)
@@ -82,6 +83,7 @@ def test_a_file_is_downloaded_and_pinned_with_size_and_hash(web, capsys):
     assert pins.pin(PIN) != []
 
 
+@pytest.mark.slow
 def test_other_bytes_than_pinned_are_refused(web):
     write(url=f"{web.url}/a/train.tsv")
     pins.pin(PIN)
@@ -95,6 +97,7 @@ def test_other_bytes_than_pinned_are_refused(web):
         pins.fetch(PIN)
 
 
+@pytest.mark.slow
 def test_a_url_for_each_split(web):
     write(url={"train": f"{web.url}/a/train.tsv", "test": f"{web.url}/a/test.tsv"})
     splits, facts = run(validation_size=5)
@@ -102,6 +105,7 @@ def test_a_url_for_each_split(web):
     assert facts["sources"]["corpus"]["made_splits"] == ["validation"]
 
 
+@pytest.mark.slow
 def test_a_broken_download_is_continued_where_the_pin_has_a_hash(web):
     write(url=f"{web.url}/a/train.tsv")
     pins.pin(PIN)
@@ -115,6 +119,7 @@ def test_a_broken_download_is_continued_where_the_pin_has_a_hash(web):
         assert place.read_bytes() == TSV
 
 
+@pytest.mark.slow
 def test_refusals_and_silence_differ(web, capsys):
     write(url=f"{web.url}/a/nothing.tsv")
     with pytest.raises(UserError, match=r"corpora/web.yaml: http.*/a/nothing.tsv answers 404: correct `url`"):
@@ -131,6 +136,7 @@ def test_refusals_and_silence_differ(web, capsys):
         pins.fetch(PIN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "pack", "members"),
     [
@@ -159,6 +165,7 @@ def test_a_member_that_leads_out_of_the_folder_is_refused(web, pack, name, tmp_p
     assert not list(tmp_path.rglob("evil.tsv"))
 
 
+@pytest.mark.slow
 def test_members_of_one_name_in_two_folders_are_both_read(web):
     web.files["/c.zip"] = zipped({"train/data.tsv": TSV, "test/data.tsv": TSV[:200]})
     write(url=f"{web.url}/c.zip")
@@ -176,6 +183,7 @@ def test_a_damaged_archive_is_refused(web, pack):
         pins.fetch(PIN)
 
 
+@pytest.mark.slow
 def test_a_wrong_file_of_a_mirror_stays_and_is_named(web, monkeypatch):
     write(url=f"{web.url}/c.zip")
     web.files["/c.zip"] = zipped({"a.tsv": TSV})
@@ -237,6 +245,7 @@ def test_faulty_pins_are_named(keys, message):
         pins.fetch(PIN)
 
 
+@pytest.mark.slow
 def test_a_name_of_the_catalogue_becomes_a_url(web, monkeypatch):
     """The catalogue is a stand-in with the interface of mtdata 0.5."""
     web.files["/opus/"] = zipped({"x/c.de-en.de": GERMAN, "x/c.de-en.en": ENGLISH, "x/c.xml": b"<x/>"})
@@ -268,6 +277,7 @@ def test_a_name_of_the_catalogue_becomes_a_url(web, monkeypatch):
         pins.pin(PIN)
 
 
+@pytest.mark.slow
 def test_a_mirror_is_filled_and_read_instead_or_as_a_fallback(web, monkeypatch, capsys):
     write(url=f"{web.url}/a/train.tsv")
     settings = with_source(ROOT / "recipes/local.yaml", path=str(PIN))
@@ -297,6 +307,7 @@ def test_a_mirror_is_filled_and_read_instead_or_as_a_fallback(web, monkeypatch, 
         pins.fetch(PIN)
 
 
+@pytest.mark.slow
 def test_an_evaluation_set_on_the_web(web):
     write(url=f"{web.url}/a/train.tsv")
     Path("mine.tsv").write_bytes(TSV)

@@ -73,6 +73,7 @@ def test_words_of_languages_with_spaces_are_those_of_a_plain_pattern(text):
     assert words.length(text) == len(text.split())
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_the_fast_rule_finds_the_same(text):
     rules = words._rules()

@@ -87,6 +87,7 @@ def test_the_signature_names_the_tokenizer(tokenizer):
     assert found == scores.corpus_scores(["你好 a"] * 3, ["你好 a"] * 3, tokenizer).signatures
 
 
+@pytest.mark.slow
 def test_a_nearly_right_chinese_translation_scores_by_its_tokenizer():
     references = ["你喜欢什么颜色的帽子？", "他昨天在学校里见到了她。", "我们明天去北京看朋友。"]
     hypotheses = ["你喜欢什么颜色的帽子？", "他昨天在学校里看到了她。", "我们明天去北京看老朋友。"]

@@ -79,6 +79,7 @@ def test_alignment_of_fourteen_words_fits_a_terminal():
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", ["</s>", "漢字", "$x_1$"])
 def test_the_size_of_an_attention_map_follows_its_pieces(tmp_path, last):
     small, large = tmp_path / "new" / "small.png", tmp_path / "large.png"
@@ -88,6 +89,7 @@ def test_the_size_of_an_attention_map_follows_its_pieces(tmp_path, last):
     assert imread(small).std() > 0.05  # not blank
 
 
+@pytest.mark.slow
 def test_an_attention_map_shows_the_first_pieces_of_a_long_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "MOST_PIECES", most := 12)
     for pieces in (most, 10 * most):
@@ -101,6 +103,7 @@ def test_columns_are_below_their_words_for_wide_letters_too():
     assert lines.splitlines() == ["      ┌ a", "      │  ┌ b", "狗狗 ███ ·", "   x  · ███"]
 
 
+@pytest.mark.slow
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     bins = [LengthBin("3-5", 10, 99.0, 98.0), LengthBin("6-12", 10, 70.0, 80.0)]
     plots.length_chart(tmp_path / "a.png", bins, "word")
@@ -135,6 +138,7 @@ def test_a_chart_of_kinds_has_all_names_as_text(tmp_path):
     assert svg.stat().st_size < 50_000
 
 
+@pytest.mark.slow
 def test_a_chart_of_kinds_drawn_twice_gives_the_same_bytes(tmp_path):
     for suffix in (".svg", ".png", ".pdf"):
         first, second = (tmp_path / f"{name}{suffix}" for name in ("first", "second"))

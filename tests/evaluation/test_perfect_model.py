@@ -12,7 +12,7 @@ from seq2seq.data import direction
 from seq2seq.data.corpus import read_split
 from seq2seq.data.vocabulary import Vocabulary
 from seq2seq.evaluation import bleu_tokenizer, scores
-from seq2seq.gate.checks import mark
+from seq2seq.gate.text_features import mark
 from tests.support.projects import ROOT
 from tests.support.sources import with_source
 
@@ -49,6 +49,7 @@ def corpus(sentences: list[str]) -> list[tuple[str, str]]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -81,6 +82,7 @@ def test_a_perfect_model_scores_100(script, tmp_path, monkeypatch, capsys):
     assert "rewrites" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sentences_rewritten_by_a_rule_are_counted_and_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sentences = SCRIPTS["Han"][1]

@@ -83,6 +83,7 @@ def test_intervals_stay_within_the_range_of_scores():
     assert (found.bleu_high, found.chrf_high, found.ter_low) == (100.0, 100.0, 0.0)
 
 
+@pytest.mark.slow
 def test_a_clear_difference_is_found_in_every_metric_and_nothing_is_logged(caplog, capfd):
     caplog.set_level(logging.WARNING)
     baseline, system = worse(MANY, 0.4), worse(MANY, 0.1)
@@ -96,6 +97,7 @@ def test_a_clear_difference_is_found_in_every_metric_and_nothing_is_logged(caplo
     assert (caplog.text, *capfd.readouterr()) == ("", "", "")
 
 
+@pytest.mark.slow
 def test_swapping_the_systems_changes_the_sign_and_little_else():
     one, other = worse(MANY, 0.32, 1), worse(MANY, 0.3, 2)
     there = scores.paired_test(one, other, MANY, ["bleu"])["bleu"]
@@ -136,6 +138,7 @@ def test_different_translations_with_the_same_scores_do_not_differ():
     assert found == (0.0, 1.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(["a b c d e", "a b c", "x", ""]), min_size=2, max_size=12), st.randoms())
 def test_a_p_is_a_probability_and_no_difference_is_certain(texts, draw):
@@ -156,6 +159,7 @@ def test_resamples_of_many_sentences_come_in_portions(monkeypatch):
     assert portions == whole  # the draws do not depend on the portions
 
 
+@pytest.mark.slow
 def test_exchanges_of_many_translations_come_in_portions(monkeypatch):
     whole = scores.paired_test(worse(MANY, 0.3), worse(MANY, 0.25), MANY, ["bleu"])
     monkeypatch.setattr(scores, "MOST_DRAWN", 1000)

@@ -105,6 +105,7 @@ TEXTS = st.text(st.sampled_from("aB ß3.?;-'我ü"), max_size=12)
 PAIRS = st.lists(st.builds(Pair, TEXTS, TEXTS), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(PAIRS, PAIRS, st.integers(1, 4))
 def test_slices_hold_sentences_and_each_sentence_has_one_length(pairs, train, bins):
     counts = counted(pairs, [pair.source for pair in train])
@@ -118,6 +119,7 @@ def test_slices_hold_sentences_and_each_sentence_has_one_length(pairs, train, bi
     assert set(found.get("unknown words", [])) <= set(found.get("rare words", []))
 
 
+@pytest.mark.slow
 @given(PAIRS, st.randoms())
 def test_the_slices_of_a_sentence_do_not_depend_on_its_position(pairs, draw):
     order = draw.sample(range(len(pairs)), len(pairs))

@@ -16,7 +16,7 @@ import pytest
 from flows import alerts
 from flows.stage_errors import REMEDIES, QualityStageError, StageError
 from flows.verdict import Verdict, markdown, notice
-from seq2seq.common import params, paths
+from seq2seq.common import params, paths, webhook
 from seq2seq.common.errors import Figure, QualityError, TransientError, UserError
 from seq2seq.gate.policy import Criterion
 from tests.support.webhook import listener
@@ -30,6 +30,12 @@ def a_run(failure: BaseException | None) -> tuple[Any, Any, Any]:
         result=lambda raise_on_failure: failure,
     )
     return SimpleNamespace(name="retrain"), SimpleNamespace(name="grey-owl", id="42"), state
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of sent alerts is in the current folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def test_an_alert_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,5 +149,5 @@ def test_an_answer_that_trickles_in_holds_nobody_up(monkeypatch: pytest.MonkeyPa
     client = httpx.Client(transport=httpx.MockTransport(answer))
     monkeypatch.setattr(httpx, "stream", client.stream)
     monkeypatch.setattr(httpx, "post", client.post)
-    alerts.post("http://somewhere/", {"text": "x"})
+    webhook.post("http://somewhere/", {"text": "x"})
     assert not read

@@ -67,3 +67,37 @@ def test_a_ref_of_before_the_code_that_the_flows_call_is_refused_with_the_first_
     checkout.check_out(str(origin), old, folder)
     with pytest.raises(UserError, match=rf"\({new[:12]} is the first commit with it\)"):
         checkout.check_fits(folder, old, old)
+
+
+def test_a_ref_as_it_was_at_a_date_or_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin, folder = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    projects.git(origin, "init", "--quiet", "--initial-branch", "main")
+    commits = []
+    for day in ("01", "10", "20"):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"2026-11-{day}T12:00:00Z")
+        (origin / "params.yaml").write_text(day)
+        projects.commit(origin)
+        commits.append(projects.git(origin, "rev-parse", "HEAD").strip())
+    projects.git(origin, "checkout", "--quiet", "-b", "other", commits[0])
+    (origin / "params.yaml").write_text("other")
+    projects.commit(origin)
+    other = projects.git(origin, "rev-parse", "HEAD").strip()
+    for as_of, wanted in (
+        ("2026-11-15", commits[1]),
+        ("2026-11-10T12:00:00Z", commits[0]),  # before that moment, not at it
+        ("2026-11-10T14:00:01+01:00", commits[1]),
+        ("2027-01-01", commits[2]),
+        (commits[0], commits[0]),
+        (commits[1][:10], commits[1]),
+    ):
+        assert checkout.check_out(str(origin), "main", folder, as_of) == wanted
+    assert (folder / "params.yaml").read_text() == "10"
+    for as_of, message in (
+        ("2026-10-01", "main has no commit before that date"),
+        (other, "that commit is not part of main"),
+        ("yesterday", "neither a date"),
+        ("--output=x", "neither a date"),
+    ):
+        with pytest.raises(UserError, match=message):
+            checkout.check_out(str(origin), "main", folder, as_of)

@@ -24,6 +24,7 @@ def files(folder: Path) -> set[str]:
     return {path for path in found if not path.startswith((".dvc/", ".dvcignore"))}
 
 
+@pytest.mark.slow
 def test_outputs_go_and_what_is_among_them_stays(first_ran: Path) -> None:
     mine = [
         "out/mine.txt",

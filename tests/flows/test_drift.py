@@ -50,6 +50,7 @@ def found():
     return json.loads(paths.DRIFT.read_text())
 
 
+@pytest.mark.slow
 def test_an_equal_corpus_passes_and_another_stops_before_the_training(champion, capsys):
     printed: list[str] = []
     drift.check("train", "", printed.append)
@@ -83,6 +84,7 @@ def test_an_equal_corpus_passes_and_another_stops_before_the_training(champion, 
     assert params.load().promote.max_drift is None
 
 
+@pytest.mark.slow
 def test_without_a_champion_its_profile_or_mlflow_there_is_a_line_alone(champion, capsys, monkeypatch):
     printed: list[str] = []
     recipes.apply(None, ["register.name=other"])

@@ -37,6 +37,17 @@ def test_an_interrupted_module_leaves_no_traceback(tmp_path: Path, monkeypatch: 
     assert (caught.value.kind, printed) == ("interrupted", [])
 
 
+@pytest.mark.parametrize(("signal", "kind"), [("SIGTERM", "interrupted"), ("SIGKILL", "killed")])
+def test_a_module_ended_by_a_signal_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: str, kind: str
+) -> None:
+    (tmp_path / "ended.py").write_text(f"import os, signal; os.kill(os.getpid(), signal.{signal})")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageError, match="ended ended without a message") as caught:
+        dvc_runner.call("promote", "ended", [], print)
+    assert caught.value.kind == kind
+
+
 @pytest.mark.parametrize(
     "text", ['{"write": {', "[]", '{"write": {"x": {"pid": 0x}}}', '{"read": {"x": [{}]}}']
 )
@@ -46,6 +57,15 @@ def test_a_broken_record_of_locks_is_removed(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     dvc_runner.clear_stale_locks(path)
     assert not path.exists()
+
+
+def test_an_empty_record_of_a_run_is_removed(tmp_path: Path) -> None:
+    empty, whole = tmp_path / "ab/abc", tmp_path / "cd/cde"
+    empty.mkdir(parents=True)
+    whole.mkdir(parents=True)
+    (whole / "f").write_text("cmd: x")
+    dvc_runner.remove_empty_records(tmp_path)
+    assert (empty.exists(), (whole / "f").exists()) == (False, True)
 
 
 def test_a_record_of_locks_stays_while_one_of_them_lives(tmp_path: Path) -> None:

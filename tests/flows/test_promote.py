@@ -15,6 +15,7 @@ from seq2seq.tracking import client, promotions, registry
 from tests.support.gate import World, aliases, log
 
 
+@pytest.mark.slow
 def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) -> None:
     version = world.make()
     verdict = promote.promote(flow_run_id="flow 1")
@@ -44,6 +45,7 @@ def test_the_first_fit_version_is_promoted_and_all_of_it_recorded(world: World) 
     assert kept == {f"promotion/m-1/{name}" for name in ("evidence.json", "verdict.json", "report.html")}
 
 
+@pytest.mark.slow
 def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world: World) -> None:
     world.make()
     promote.promote()
@@ -64,6 +66,7 @@ def test_better_is_promoted_worse_is_rejected_and_the_last_one_remembered(world:
     assert len(log()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -15,3 +15,10 @@ def test_parameters_of_a_commit_that_cannot_be_used_name_the_commit(tmp_path, mo
     reason = r"at main, commit 0123456789ab: params\.yaml, line \d is not valid YAML"
     with pytest.raises(UserError, match=reason):
         retrain._params("main", "0123456789abcdef")
+
+
+def test_a_run_from_a_stage_runs_it_and_those_after_it(toy):
+    assert retrain._from(None) == ()
+    assert retrain._from("second") == ("second", "third")
+    with pytest.raises(UserError, match="from_stage='fourth': no stage; there are: first, second, third"):
+        retrain._from("fourth")

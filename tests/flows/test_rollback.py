@@ -20,6 +20,7 @@ def world(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     entry = rollback.rollback("m", None, "it forgot numbers")
     assert world.calls == [("seq2seq.gate.isolated", "models:/m/1")]
@@ -48,6 +49,7 @@ def test_without_a_way_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
         rollback.rollback("m", "1", "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "status", "line"),
     [

@@ -31,6 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_dry_prints_the_stages_that_would_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "params.yaml").read_bytes()
     assert main(["run", "--dry", "--recipe", "grammar", "--set", "train.seed=9", "--until", "train"]) == 0
@@ -49,6 +50,7 @@ def test_dry_prints_the_stages_that_would_run(project: Path, capsys: pytest.Capt
     assert projects.git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_broken_params_file_is_named_by_its_own_path_and_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +61,7 @@ def test_a_broken_params_file_is_named_by_its_own_path_and_line(
     assert re.match(r"error: params\.yaml, line [78] is not valid YAML: ", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_reported_before_anything_starts(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import re
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from seq2seq.common.errors import UserError
 from seq2seq.data.corpus import Pair
 from seq2seq.gate import behaviour, checks
+from seq2seq.gate.text_features import misspelt, repetition
 from tests.support.projects import ROOT
 
 SUITES = sorted((ROOT / "seq2seq/gate/suites").glob("*.yaml"))
@@ -37,6 +39,9 @@ WORDS = {
 }
 TEXT = st.text("aäbcdeXYZ019٣ .?!。'-字", max_size=40)
 SENTENCES = st.lists(st.builds(Pair, TEXT.filter(str.strip), TEXT.filter(str.strip)), max_size=8)
+
+
+general = cache(partial(behaviour.load, ROOT / "seq2seq/gate/suites/general.yaml"))
 
 
 def one(tmp_path: Path, line: str, pairs=tuple(PAIRS)) -> behaviour.SuiteRun:
@@ -155,7 +160,7 @@ def test_one_word_has_whole_words_of_any_script(tmp_path):
 def test_two_letters_are_swapped_only_with_their_marks_in_place():
     words = "हिन्दी समझदार अध्यापक"
     for seed in range(30):
-        wrong = checks.misspelt(words, random.Random(seed))
+        wrong = misspelt(words, random.Random(seed))
         assert wrong != words
         assert sorted(wrong) == sorted(words)
         marks = [(i, c) for i, c in enumerate(words) if not c.isalpha()]
@@ -189,7 +194,7 @@ def test_a_check_without_a_case_decides_nothing(tmp_path, line, source, referenc
 @given(SENTENCES)
 def test_a_reference_passes_the_cases_of_its_sentence(pairs):
     """And the same set gives the same cases."""
-    suite = behaviour.load(ROOT / "seq2seq/gate/suites/general.yaml")
+    suite = general()
     assume(len({pair.source for pair in pairs}) == len(pairs))
     run = suite.build_cases(pairs)
     assert run == suite.build_cases(pairs)
@@ -202,7 +207,7 @@ def test_a_reference_passes_the_cases_of_its_sentence(pairs):
 
 @given(st.text("abcdeäö ßA-'1", max_size=60), st.integers(0, 99))
 def test_a_typo_swaps_two_neighbours(text, seed):
-    found = checks.misspelt(text, random.Random(seed))
+    found = misspelt(text, random.Random(seed))
     changed = [i for i, (one, other) in enumerate(zip(text, found, strict=True)) if one != other]
     if changed:
         i, j = changed
@@ -217,7 +222,7 @@ def test_a_typo_swaps_two_neighbours(text, seed):
 @given(st.lists(st.text("ab字", min_size=1, max_size=3), min_size=1, max_size=4), *[st.integers(2, 5)] * 2)
 def test_a_repeated_phrase_is_found(words, count, wanted):
     phrase = " ".join(words)
-    found = checks.repetition(f"Then {' '.join([phrase] * count)}", wanted)
+    found = repetition(f"Then {' '.join([phrase] * count)}", wanted)
     assert bool(found) >= (count >= wanted)
     assert found == "" or any(joint.join([found] * wanted) in f"{phrase} " * count for joint in ("", " "))
 
@@ -349,4 +354,4 @@ def test_a_share_equal_to_the_threshold_passes():
     ],
 )
 def test_repetition_counts_without_punctuation(text, phrase):
-    assert checks.repetition(text, 3) == phrase
+    assert repetition(text, 3) == phrase

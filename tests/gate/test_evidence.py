@@ -24,7 +24,7 @@ WRONG = [text.replace("red", "blue") for text in RIGHT]
 def compare(monkeypatch, challenger, champion=None, checked=None):
     """The evidence on versions with these translations of the set, which copy all other texts."""
 
-    def predict_both(_, other, requests):
+    def predict_both(_, other, requests, timed):
         *of_the_set, _suite = requests
         texts = [text for request in of_the_set for text in request]
         assert texts == [pair.source for pair in read_split(paths.CORPUS, "test")]
@@ -46,6 +46,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_versions_are_compared_in_every_way(here, monkeypatch):
     lay(RIGHT)
     monkeypatch.setattr(evidence, "CHUNK", 7)
@@ -105,6 +106,7 @@ def test_without_a_suite_there_are_no_checks(here, monkeypatch):
     assert compare(monkeypatch, RIGHT)["behaviour"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("champion", [None, RIGHT])
 def test_a_challenger_without_answers_leaves_the_rest_of_the_evidence(here, monkeypatch, champion):
     lay(RIGHT)

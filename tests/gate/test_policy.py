@@ -26,6 +26,9 @@ POLICY = Promote(
     max_drift=None,
     behaviour="suite.yaml",
     licences=None,
+    approval="none",
+    max_size_ratio=None,
+    max_latency_ratio=None,
 )
 
 
@@ -33,6 +36,39 @@ def unanswering(problem: str) -> dict[str, Any]:
     """The evidence on a challenger that does not load."""
     facts = evidence(problem=problem, answers_as_evaluated=False, scores=None)
     return {**facts, "tests": None, "behaviour": [], "slices": []}
+
+
+def test_a_fit_version_waits_where_approval_is_required() -> None:
+    asks = POLICY.model_copy(update={"approval": "required"})
+    for facts, outcome in (
+        (evidence(1.2, 0.01), "waiting"),
+        (evidence(0.3, 0.4), "kept"),
+        (evidence(-2.0, 0.01), "rejected"),
+    ):
+        found = judge(facts, asks)
+        assert found.outcome == outcome
+        assert ("waits for approval" in found.reason) == (outcome == "waiting")
+        assert found.criteria == judge(facts, POLICY).criteria
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "met"),
+    [(1.5, 1.0, True), (1.6, 1.0, False), (0.5, 1.0, True), (None, 1.0, None), (1.0, None, None)],
+)
+def test_size_and_latency_are_limited_by_the_champion_s(
+    ours: float | None, theirs: float | None, met: bool | None
+) -> None:
+    limits = POLICY.model_copy(update={"max_size_ratio": 1.5, "max_latency_ratio": 1.5})
+    for name in ("size", "latency"):
+        facts = changed(evidence(1.2, 0.01), **{f"challenger__{name}": ours, f"champion__{name}": theirs})
+        found = judge(facts, limits)
+        [criterion] = [c for c in found.criteria if c.name == name]
+        assert criterion.ok is met
+        assert found.outcome == ("rejected" if met is False else "promoted")
+        assert criterion.limit == f"at most 1.5 times the champion's (promote.max_{name}_ratio)"
+        assert not [c for c in judge(facts, POLICY).criteria if c.name == name]
+    first = {**evidence(1.2, 0.01), "champion": None, "tests": None}
+    assert judge(first, limits).outcome == "promoted"
 
 
 NO_NUMBERS = [check("numbers", 40, 12), check("names", 30, 29)]

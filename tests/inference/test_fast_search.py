@@ -9,8 +9,9 @@ import torch
 
 from seq2seq.common.errors import UserError
 from seq2seq.data.vocabulary import EOS
-from seq2seq.inference import fast_search, search
-from seq2seq.inference.fast_search import BLOCK, FastModel, beam_search, tanh, topk
+from seq2seq.inference import fast_model, search
+from seq2seq.inference.fast_model import BLOCK, FastModel, tanh
+from seq2seq.inference.fast_search import beam_search, topk
 from seq2seq.nn.batches import collate, source_batch
 from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
@@ -69,8 +70,9 @@ def test_the_hypotheses_are_those_of_the_reference(attention, layers, tie, layer
     assert sum(ended) > len(ended) / 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize("count", [fast_search.ENCODER_BATCH - 1, 2 * fast_search.ENCODER_BATCH + 3])
+@pytest.mark.parametrize("count", [fast_model.ENCODER_BATCH - 1, 2 * fast_model.ENCODER_BATCH + 3])
 @pytest.mark.parametrize("beam", [1, 3])
 def test_few_and_many_sentences_of_any_lengths_give_the_same_hypotheses(attention, count, beam):
     draw = random.Random(6)
@@ -84,6 +86,7 @@ def test_few_and_many_sentences_of_any_lengths_give_the_same_hypotheses(attentio
     assert_alike(alone, expected, 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", KINDS)
 @pytest.mark.parametrize("beam", [1, 5])
 def test_in_single_precision_as_well(attention, beam):

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from seq2seq.common.errors import UserError
 from seq2seq.inference import pyfunc
-from seq2seq.inference.translator import no_text
+from seq2seq.inference.parts import no_text
 
 
 class Upper:
@@ -22,7 +22,8 @@ class Upper:
         reasons = {i: no_text(text) or ("too long" if len(text) > 9 else "") for i, text in enumerate(texts)}
         return {i: reason for i, reason in reasons.items() if reason}
 
-    def translate(self, texts, beam=1, warn=True):
+    def translate(self, texts, beam=1, warn=True, divide=False):
+        assert divide
         assert not warn
         if beam < 1:
             raise UserError("beam: 0 is not allowed")

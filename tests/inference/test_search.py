@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from seq2seq.data.vocabulary import EOS
-from seq2seq.inference.search import FORBIDDEN, Hypothesis, beam_search, force_decode, greedy
+from seq2seq.inference.hypothesis import Hypothesis
+from seq2seq.inference.search import FORBIDDEN, beam_search, force_decode, greedy
 from seq2seq.nn.batches import collate, source_batch
 from tests.support.models import KINDS, SOURCES, build
 from tests.support.models import trained as model
@@ -34,6 +35,7 @@ def test_a_score_is_the_forced_decoding_score(attention, beam):
         assert hypothesis.score(0.7) == pytest.approx(total.item() / length**0.7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam", [1, 3, 5])
 def test_a_batch_finds_the_hypotheses_of_its_sentences_alone(beam):
     together = beam_search(model(), *source_batch(SOURCES), beam, 1.0, max_length=12)
@@ -43,6 +45,7 @@ def test_a_batch_finds_the_hypotheses_of_its_sentences_alone(beam):
         assert alone.log_probability == pytest.approx(hypothesis.log_probability, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_wide_beam_finds_the_best_of_all_short_targets():
     """Against brute force over every target of up to two words."""
     searched, words = model(), [w for w in range(16) if w not in (*FORBIDDEN, EOS)]

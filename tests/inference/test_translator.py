@@ -17,12 +17,12 @@ from seq2seq.common.errors import UserError
 from seq2seq.data import direction
 from seq2seq.data.direction import Direction, Side
 from seq2seq.data.vocabulary import FILE, WORDS_FILE, Vocabulary, learn
-from seq2seq.inference import sentences
-from seq2seq.inference import translator as translator_module
-from seq2seq.inference.doubts import Doubts
-from seq2seq.inference.search import Hypothesis
+from seq2seq.inference import doubts, sentences
+from seq2seq.inference.decoding import FILE as DECODING
+from seq2seq.inference.decoding import Decoding
+from seq2seq.inference.doubts import Doubts, TextWarning
+from seq2seq.inference.hypothesis import Hypothesis
 from seq2seq.inference.translation import combined_score, concatenated
-from seq2seq.inference.translator import DECODING, Decoding, TextWarning
 from seq2seq.nn import model_folder
 from seq2seq.nn.model import Config, Seq2Seq
 
@@ -30,7 +30,7 @@ WORDS = "der Hund die Katze schläft läuft im Haus und nicht".split()
 TEXTS = ["der Hund schläft", "die Katze läuft im Haus und schläft nicht", "", "Hund", "  \t ", "東京"]
 THREE = ["der Hund schläft.", "die Katze schläft nicht.", "Katze und Hund?"]
 # Most texts here are unlike the few words of training.
-pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.inference.translator.TextWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::seq2seq.inference.doubts.TextWarning")
 
 
 @pytest.fixture(scope="module", params=["additive", "none"])
@@ -112,6 +112,7 @@ def test_words_outside_the_training_data_are_named(folder):
     assert translator.unknown_words("Der HUND sieht das Xylophon.") == ["sieht", "das", "xylophon"]
 
 
+@pytest.mark.slow
 def test_a_text_that_is_too_long_is_refused_with_the_remedy(folder):
     translator = Translator.from_folder(folder)
     with pytest.raises(
@@ -124,6 +125,70 @@ def test_a_text_that_is_too_long_is_refused_with_the_remedy(folder):
         0: "a text of 520 tokens is too long, at most 500: divide it"
     }
     assert translator.translate([long]) == [" ".join(translator.translate(["der Hund läuft."]) * 130)]
+
+
+@pytest.mark.slow
+def test_a_text_that_is_too_long_is_divided_if_asked(folder):
+    translator = Translator.from_folder(folder)
+    long = "der Hund läuft, " * 200 + "und die Katze schläft"
+    [found, other] = translator.translate_fully([long, "Hund"], max_length=50, divide=True, attend=False)
+    assert found.splits >= 15
+    assert other.splits == 0
+    assert found.attention_TS is None
+    assert translator.translate([long, "Hund"], max_length=50, divide=True) == [found.text, other.text]
+    [attended, _] = translator.translate_fully([long, "Hund"], max_length=50, divide=True)
+    assert (attended.text, attended.splits) == (found.text, found.splits)
+    assert attended.source_pieces
+
+
+def test_a_sentence_whose_translation_does_not_end_is_divided(folder, monkeypatch):
+    translator = Translator.from_folder(folder)
+    searched = []
+
+    def search(sources, how, batch_size):
+        searched.append(list(map(len, sources)))
+        return [[Hypothesis(ids, -1.0, ended=len(ids) < 20)] for ids in sources]
+
+    monkeypatch.setattr(translator._engine, "search", search)
+    text = "der Hund läuft und die Katze schläft " * 10
+    [found] = translator.translate_fully([text.strip()], divide=True, attend=False)
+    assert found.text == text.strip()  # nothing is lost
+    assert found.splits == sum(map(len, searched[1:])) // 2 > 2
+    assert searched[0] > searched[1] > searched[2]
+    [cut] = translator.translate_fully([text.strip()])
+    assert cut.splits == 0
+
+
+def test_confidence_needs_a_calibration_and_no_length_penalty(folder, tmp_path):
+    plain = Translator.from_folder(folder)
+    texts = ["der Hund läuft. die Katze", ""]
+    [raw, empty] = plain.translate_fully(texts, beam=2, max_length=10, attend=False)
+    assert (raw.confidence, empty.confidence, empty.mean_log_probability) == (None, None, None)
+    assert raw.mean_log_probability == raw.score  # the default penalty is 1
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    curve = {"slope": 2.0, "intercept": 1.0, "bad_below": 50.0}
+    (copy / "confidence.json").write_text(json.dumps({"calibration": curve}))
+    calibrated = Translator.from_folder(copy)
+    for penalty in (1.0, 0.0):
+        [found, empty] = calibrated.translate_fully(texts, 2, penalty, 10, attend=False)
+        exponent = 2.0 * found.mean_log_probability + 1.0
+        assert found.confidence == pytest.approx(1 / (1 + np.exp(-exponent)))
+        assert empty.confidence is None
+    assert found.score < found.mean_log_probability  # without a penalty it is the sum
+    (copy / "confidence.json").write_text(json.dumps({"calibration": None}))
+    assert Translator.from_folder(copy).calibration is None
+
+
+def test_a_document_keeps_its_layout(folder):
+    translator = Translator.from_folder(folder)
+    text = "der Hund läuft\n\n  - die Katze schläft\n  - Hund\n\n\tKatze  \n"
+    found = translator.translate_document(text, warn=False)
+    lines = translator.translate(["der Hund läuft", "die Katze schläft", "Hund", "Katze"])
+    assert found.text == "{}\n\n  - {}\n  - {}\n\n\t{}  \n".format(*lines)
+    assert (len(found.segments), found.splits) == (4, 0)
+    with pytest.raises(UserError, match="null is not a text"):
+        translator.translate_document(None)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +264,7 @@ def test_a_text_without_a_boundary_is_not_split(text):
     assert sentences.split(text + "\n", "de") is None
 
 
+@pytest.mark.slow
 def test_texts_unlike_the_training_data_give_one_warning_a_call(folder):
     translator = Translator.from_folder(folder)
     texts = [
@@ -228,7 +294,7 @@ def test_texts_unlike_the_training_data_give_one_warning_a_call(folder):
 
 
 def test_stored_warnings_are_bounded(folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "MAX_WARNED", 5)
+    monkeypatch.setattr(doubts, "MAX_WARNED", 5)
     translator = Translator.from_folder(folder)
     before = len(globals().get("__warningregistry__", {}))
     with warnings.catch_warnings(record=True) as caught:
@@ -237,7 +303,7 @@ def test_stored_warnings_are_bounded(folder, monkeypatch):
             translator.translate(["Xylophon " * count], max_length=1)
     assert len(caught) == 12  # the same one at the same line is shown once
     assert len(globals().get("__warningregistry__", {})) == before
-    assert 0 < len(translator._warned) <= 5
+    assert 0 < len(translator._warnings.shown) <= 5
 
 
 def letters(first, count):
@@ -290,6 +356,7 @@ def test_a_version_from_before_the_splitter_does_not_split(folder, tmp_path):
     assert old.translate([text]) == new.translate([text], split_sentences=False) != new.translate([text])
 
 
+@pytest.mark.slow
 def test_the_source_language_is_that_of_the_model_folder(folder, tmp_path):
     assert Translator.from_folder(folder).source_language is None
     shutil.copytree(folder, tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""Charts: axes contain their values, differing words are marked, attention maps are cut."""
+"""Charts: axes contain their values, differing words are marked."""
 
 import math
 from itertools import pairwise
@@ -47,36 +47,6 @@ def test_runs_are_the_text_and_equal_texts_have_no_difference(one, other, refere
         assert "".join(run for _, run in runs) == text
         assert all(a[0] != b[0] for a, b in pairwise(runs))
     assert all(kind == "" for runs in charts.differences(one, one, reference) for kind, _ in runs)
-
-
-def sample(source, target, weights):
-    return {"source_pieces": source, "target_pieces": target, "attention": weights}
-
-
-def test_an_attention_map_has_room_for_its_labels():
-    map_ = charts.attention(
-        sample(["▁Ein", "e", "▁", "</s>"], ["▁狗狗", "</s>"], [[0.5, 0.5, 0, 0.01], [0, 0, 0, 1]])
-    )
-    assert map_.source == ["Ein", "-e", "▁", "</s>"]
-    assert [cell[:3] for cell in map_.cells] == [(0, 0, 0.5), (0, 1, 0.5), (1, 3, 1)]
-    assert list(map_.faint) == [0.01]
-    assert map_.left >= charts.LETTER * 4  # two wide letters
-    assert map_.width > map_.left + 4 * map_.cell
-    assert map_.height > map_.top + 2 * map_.cell
-    assert not map_.cut
-
-
-def test_an_attention_map_limits_pieces_and_labels():
-    pieces = ["▁" + "x" * 50] * 100
-    map_ = charts.attention(sample(pieces, pieces, [[1.0] * 100] * 100))
-    assert map_.cut
-    assert len(map_.source) == len(map_.target) == charts.MOST_PIECES
-    assert len(map_.source[0]) == charts.LONGEST_LABEL
-
-
-@pytest.mark.parametrize("none", [sample(["▁a"], ["▁a"], None), sample([], [], [])])
-def test_without_attention_there_is_no_map(none):
-    assert charts.attention(none) is None
 
 
 def test_a_curve_has_its_best_point_and_skips_empty_fields():

@@ -55,6 +55,18 @@ def test_a_note_names_parameters_changed_since_registration():
     assert changed in written(files)
 
 
+def test_the_version_that_training_began_with_is_in_card_and_report():
+    assert "trained from scratch on" in written(record())
+    named = f"{{model: de-en, version: 1, digest: {'ab' * 32}}}"
+    recipes.apply(None, [f"{key}={named}" for key in ("train.start_from", "tokenize.vocabulary_from")])
+    text = written(record())
+    assert "trained further from de-en version 1 on" in text
+    assert f"- Start: the weights of `de-en` version 1 (model, sha256: `{'ab' * 32}`), with a new" in text
+    assert "(SentencePiece of de-en version 1)" in text
+    assert "- The training data of `de-en` version 1, with which training began, was not compared" in text
+    assert "the weights of de-en version 1, model" in paths.REPORT.read_text("utf-8")
+
+
 def test_several_licences_are_a_list():
     files = record()
     files[paths.PROVENANCE] |= {"licence": "cc-by-4.0, mit"}

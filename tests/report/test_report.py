@@ -14,13 +14,16 @@ from seq2seq.gate.policy import judge
 from seq2seq.report import context, page
 from tests.support.report_record import HOSTILE, ORIGIN, drift, lay, record
 
-VOID = {"meta", "link"}
+VOID = {"meta", "link", "img"}
 HEBREW = "שלושה כלבים (2) משחקים בשלג."
+PICTURE = "data:image/png;base64,UE5H"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 
 
 def written(files):
     lay(files)
+    paths.PICTURES.mkdir(parents=True, exist_ok=True)
+    (paths.PICTURES / "attention_1_longest.png").write_bytes(b"PNG")
     page.write()
     return Page(paths.REPORT.read_text("utf-8"))
 
@@ -55,10 +58,10 @@ class Page(HTMLParser):
 
 
 def check_safe(shown):
-    assert not shown.tags & {"script", "img", "iframe", "object", "embed", "form", "base"}
+    assert not shown.tags & {"script", "iframe", "object", "embed", "form", "base"}
     assert not [name for name, _ in shown.attributes if name.startswith("on")]
     loaded = [value for name, value in shown.attributes if name in ("src", "href", "srcset", "xlink:href")]
-    assert {value for value in loaded if not value.startswith("#")} == {"data:,"}
+    assert {value for value in loaded if not value.startswith("#")} <= {"data:,", PICTURE}
     assert "url(" not in shown.source
     assert "@import" not in shown.source
     assert shown.source.isprintable() or not re.search(
@@ -69,7 +72,8 @@ def check_safe(shown):
 SECTIONS = {
     "criteria": paths.VERDICT, "metrics": paths.METRICS, "curve": paths.CURVE, "attention": paths.SAMPLES,
     "regressions": paths.EVIDENCE, "gains": paths.EVIDENCE, "behaviour": paths.EVIDENCE,
-    "cleaning": paths.CLEANING, "contamination": paths.CONTAMINATION, "tokenizer": paths.COVERAGE,
+    "confidence": paths.CONFIDENCE, "cleaning": paths.CLEANING, "contamination": paths.CONTAMINATION,
+    "tokenizer": paths.COVERAGE,
 }  # fmt: skip
 
 
@@ -92,7 +96,9 @@ def test_a_page_with_all_files_has_all_sections():
     assert again == (paths.REPORT.read_bytes(), paths.CARD.read_bytes())
 
 
-@pytest.mark.parametrize("missing", [path for path in context.FILES.values() if path != paths.DRIFT], ids=str)
+@pytest.mark.parametrize(
+    "missing", [path for path in context.FILES.values() if path not in (paths.DRIFT, paths.COSTS)], ids=str
+)
 def test_a_missing_file_leaves_its_section_out(missing):
     files = record()
     del files[missing]
@@ -240,14 +246,19 @@ def test_metrics_of_an_earlier_release_are_an_error():
         page.write()
 
 
+def test_a_picture_is_on_the_page_and_only_one_of_its_folder(project):
+    files = record("Hund")
+    assert [value for name, value in written(files).attributes if name == "src"] == [PICTURE]
+    files[paths.SAMPLES][0]["picture"] = "../../params.yaml"
+    shown = written(files)
+    assert not [value for name, value in shown.attributes if name == "src"]
+    assert "There is no picture" in shown.text
+
+
+@pytest.mark.slow
 def test_a_large_record_makes_a_small_page():
     long = "word " * 400
     files = record(long)
-    pieces = [f"▁{i}" for i in range(200)]
-    files[paths.SAMPLES] = [
-        {"kind": "longest", "source": long, "hypothesis": long, "reference": long}
-        | {"source_pieces": pieces, "target_pieces": pieces, "attention": [[0.05] * 20 + [0.0] * 180] * 200}
-    ] * 3
     files[paths.CONTAMINATION]["hits"] *= 500
     files[paths.DROPPED] *= 500
     files[paths.EVIDENCE]["gains"] *= 10
@@ -307,7 +318,10 @@ def test_a_browser_shows_it_without_errors(tmp_path):
     dom, errors = shown(paths.REPORT.resolve())
     assert errors == []  # anything loaded from elsewhere would be one, see below
     assert dom.count("<section") == len(SECTIONS) + 2
-    assert not re.search("<(script|img)", dom)
+    assert "<script" not in dom
+    assert all(
+        source.startswith("data:image/png;base64,") for source in re.findall('<img[^>]*src="([^"]*)', dom)
+    )
 
     other = tmp_path / "other.html"
     image = '<img src="http://127.0.0.1:9/x.png"><script>1</script>'
@@ -317,6 +331,7 @@ def test_a_browser_shows_it_without_errors(tmp_path):
     assert all("Content Security Policy" in error for error in errors)
 
 
+@pytest.mark.slow
 def test_the_corpus_is_shown_against_the_champions_and_accepted_limits_by_whom_and_why():
     paths.REPORTS.mkdir()
     paths.PROFILE.write_text("{}")
@@ -338,3 +353,36 @@ def test_the_corpus_is_shown_against_the_champions_and_accepted_limits_by_whom_a
     assert "accepted by" not in other.text + paths.CARD.read_text("utf-8")
     written(files | {paths.CLEAN_ACCEPTED: [accepted | {"key": "clean.min_kept", "reason": "it is small"}]})
     assert "it is small" in paths.CARD.read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_use_of_the_confidence_is_on_page_and_card():
+    files = record()
+    shown = written(files)
+    assert "43.4 %" in shown.text
+    assert "differ by 3.6 % on average" in shown.text
+    card = paths.CARD.read_text("utf-8")
+    assert "with probability 95.3 %; the least confident 5 % hold 43.4 % of the bad ones" in card
+    assert "Calibrated on" in card
+    found = files[paths.CONFIDENCE]
+    written(files | {paths.CONFIDENCE: found | {"calibration": None}})
+    assert "Not calibrated: too few bad translations of" in paths.CARD.read_text("utf-8")
+    without = found | {"measured": found["measured"] | {"auc": None}}
+    assert "confidence" not in written(files | {paths.CONFIDENCE: without}).ids
+
+
+def test_costs_are_shown_if_there_are_any():
+    used = {
+        "seconds": 61.24,
+        "cpu_seconds": 120.0,
+        "gpu_seconds": 0.0,
+        "bytes_written": 3.2e6,
+        "money": 0.0123,
+    }
+    assert "costs" not in written(record()).ids
+    costs = {"currency": HOSTILE, "unfinished": [], "stages": {"train": used}}
+    shown = written(record() | {paths.COSTS: costs})
+    assert "costs" in shown.ids
+    page = paths.REPORT.read_text("utf-8")
+    assert ">61.2<" in page
+    assert ">0.0123<" in page

@@ -70,12 +70,13 @@ def test_translating_with_a_folder_imports_no_tracking():
 def test_a_closed_output_is_no_error(tmp_path):
     code = (
         "import sys; import seq2seq.commands.translate as commands; from seq2seq.__main__ import main\n"
+        "from seq2seq.inference.translation import Translation\n"
         "class T:\n"
-        "    def translate(self, texts, **_): return ['x' * 10000] * len(texts)\n"
-        "    def refusals(self, texts): return {}\n"
+        "    def translate_fully(self, texts, **_):\n"
+        "        return [Translation('x' * 10000, 0.0, [], [], None)] * len(texts)\n"
         "    def doubts(self, text): return []\n"
         "    def unknown_words(self, text): return []\n"
-        "commands._translator = lambda model: T()\n"
+        "commands.model_folder = commands._translator = lambda *_: T()\n"
         "sys.exit(main(['translate', *['a'] * 2000]))\n"
     )
     child = subprocess.Popen(

@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.nightly
 def test_an_experiment_leaves_a_result_that_dvc_shows(project: Path) -> None:
     shown = json.loads(projects.call(project, "-m", "dvc", "exp", "show", "--json", PATH=PATH).stdout)
     [experiment] = [

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import explain
-from seq2seq.common import dag, params, recipes
+from seq2seq.common import dag, params, planning, recipes
 from seq2seq.common.errors import UserError
 from seq2seq.training import checkpoints
 from tests.support.projects import ROOT
@@ -80,13 +80,19 @@ def repro() -> dict[str, str]:
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logger, level = logging.getLogger("dvc"), logging.getLogger("dvc").level
-    logger.addHandler(handler)
+    for name, one in logging.root.manager.loggerDict.items():
+        if name.startswith("dvc") and isinstance(one, logging.Logger):
+            one.disabled = (
+                False  # alembic, of MLflow, disables all loggers that exist when it upgrades a database
+            )
+    # Those that an earlier test's DVC has left write to its captured output, which is closed.
+    handlers, logger.handlers = logger.handlers, [handler]
     logger.setLevel(logging.INFO)
     try:
         with Repo(".") as repo:
             repo.reproduce()
     finally:
-        logger.removeHandler(handler)
+        logger.handlers = handlers
         logger.setLevel(level)
     kinds = {"Running stage '(.*)'": "would run", "Stage '(.*)' is cached": "would be restored"}
     became = dict.fromkeys(("clean", "train", "evaluate"), "unchanged")
@@ -205,7 +211,7 @@ def test_a_training_that_will_continue_is_shown_with_its_checkpoint(toy: Path) -
 
     use(train_updates=61)
     assert explain.explain("train")[0]["goes_on_from"] is None
-    key = checkpoints.fingerprint("train", params.load().train.model_dump())
+    key = checkpoints.of_training(params.load().train)
     checkpoints.Checkpoints(key).save({"weight": torch.zeros(1)}, {"update": 1200})
     assert explained("train")[-1] == "         continues from its checkpoint at update 1,200"
     use(train_updates=62)  # that of another training
@@ -220,5 +226,5 @@ def test_a_stage_that_is_none_is_the_users_slip(toy: Path) -> None:
 
 
 def test_a_forced_stage_runs_although_it_is_fresh(toy: Path) -> None:
-    steps = [(step.node.name, step.outcome) for step in dag.plan(dag.read(), ["train"])]
+    steps = [(step.node.name, step.outcome) for step in planning.plan(dag.read(), ["train"])]
     assert steps == [("clean", "unchanged"), ("train", "would run"), ("evaluate", "may run")]

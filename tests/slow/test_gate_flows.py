@@ -12,6 +12,8 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows import alerts, pipeline
 from flows.dvc_runner import Outcome
+from seq2seq.common import recipes
+from seq2seq.tracking import registry
 from tests.support.gate import World, aliases
 from tests.support.prefect_states import task_states
 from tests.support.webhook import listener
@@ -58,7 +60,11 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
 
         lost = {"source": "zwei", "reference": "two", "champion": "two", "challenger": "three"}
         world.make(-2.0, 0.01, regressions=[{**lost, "champion_chrf": 100.0, "challenger_chrf": 9.0}])
-        assert posted == []
+        assert [notice["class"] for notice in posted] == ["promoted"]
+        assert posted[0]["text"].startswith(
+            "judging: m has a new champion, version 1 (promoted): version 1 is"
+        )
+        posted.clear()
         with monkeypatch.context() as away:
             away.setenv(alerts.URL, "http://127.0.0.1:1/")
             judging()
@@ -73,8 +79,15 @@ def test_states_artifacts_and_notices(world: World, monkeypatch: pytest.MonkeyPa
         assert task_states() == {"promote": ("Rejected", 1)}
         assert len(posted) == len(events) == 1
 
+        recipes.apply(None, ["promote.approval=required"])
         world.make(1.0, 0.01)
+        for _ in range(2):
+            judging()
+        assert [notice["class"] for notice in posted[1:]] == ["waiting"]
+        assert "`seq2seq approve 3 --name m --reason ...` promotes it" in posted[1]["remedy"]
+        recipes.apply(None, ["promote.approval=none"])
         judging()
+        assert registry.last_success("m")
         assert pipeline.rollback("m", "it is slow") == "1"
         assert aliases()["champion"] == "1"
         assert "it is slow" in artifact("rollback")

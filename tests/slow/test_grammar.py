@@ -15,7 +15,7 @@ DE_EN = ROOT / "corpora/grammar-de-en.yaml"
 
 def test_same_arguments_same_splits_in_any_process() -> None:
     code = (
-        "import hashlib, sys; from seq2seq.data.grammar import write_splits;"
+        "import hashlib, sys; from seq2seq.data.grammar_splits import write_splits;"
         "w = write_splits(sys.argv[1], {'train': 300, 'validation': 20, 'test': 20}, 5);"
         "print(hashlib.sha256(repr(w).encode()).hexdigest())"
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from seq2seq.common import paths
+from seq2seq.common import paths, recipes
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.data.corpus import Pair
 from seq2seq.gate import candidates, evidence, isolated
 from seq2seq.inference import packaging
-from seq2seq.inference.translator import Decoding, Translator
+from seq2seq.inference.decoding import Decoding
+from seq2seq.inference.translator import Translator
 from seq2seq.nn import model_folder
+from seq2seq.register import file_digests
 from seq2seq.tracking import client, registry, runs
 from tests.support.evaluated import lay
 from tests.support.untrained import SENTENCES
@@ -71,7 +74,7 @@ def test_registered_versions_are_run_and_compared(unregistered, capsys, monkeypa
 
     mlflow.set_tracking_uri(client.uri())
     run_id = client.connect().create_run(runs.experiment("m")).info.run_id
-    evaluated = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING), ""]
+    evaluated = [*Translator.from_folder(paths.MODEL).translate(SENTENCES, *DECODING, divide=True), ""]
     lay(evaluated, PAIRS)
     good, short = ours(run_id), ours(run_id, decoding=Decoding(2, 1.0, 2))
 
@@ -85,10 +88,14 @@ def test_registered_versions_are_run_and_compared(unregistered, capsys, monkeypa
     assert (found["challenger"]["problem"], found["challenger"]["answers_as_evaluated"]) == ("", True)
     assert found["tests"]["chrf"].keys() == {"delta", "p"}
 
+    assert found["challenger"]["size"] > 10_000
+    assert found["challenger"]["latency"] is None  # only where the policy limits it
+    recipes.apply(None, ["promote.max_latency_ratio=2"])
+
     # In exchanged roles, both are run again.
     queried = []
     monkeypatch.setattr(
-        candidates, "query", lambda uri, *rest: queried.append(uri) or isolated.query(uri, *rest)
+        candidates, "measure", lambda uri, *rest: queried.append(uri) or isolated.measure(uri, *rest)
     )
     assert evidence.main([short, good]) == 0
     assert sorted(queried) == sorted([short, good])
@@ -96,6 +103,7 @@ def test_registered_versions_are_run_and_compared(unregistered, capsys, monkeypa
     result = json.loads(paths.EVIDENCE.read_text())
     assert result["challenger"]["scores"] == found["champion"]["scores"]
     assert result["champion"]["scores"] == found["challenger"]["scores"]
+    assert 0 < result["champion"]["latency"] < 10
     assert "3 of 4 translations differ from the evaluated ones" in result["challenger"]["problem"]
 
     # A model with NaN among its weights is not run.
@@ -177,6 +185,43 @@ def test_a_version_gets_no_secrets(unregistered, monkeypatch, stores):
     assert result["PATH"] == os.environ["PATH"]
     assert result["OMP_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"]
     assert result["HOME"] != os.environ["HOME"]
+
+
+def test_a_pickle_among_a_versions_files_is_not_executed(unregistered, tmp_path):
+    """Neither in a version with the digests of `register`, nor in an earlier one without them."""
+    import mlflow
+    from ruamel.yaml import YAML
+
+    mlflow.set_tracking_uri(client.uri())
+    run_id = client.connect().create_run(runs.experiment("m")).info.run_id
+    model = packaging.log_model(paths.MODEL, run_id, client.uri(), DECODING, SENTENCES)
+    without = register(model, run_id)
+    recorded = register(model, run_id, **file_digests(model))
+    assert isolated.query(recorded, client.uri(), ["Hund"]) == isolated.query(without, client.uri(), ["Hund"])
+
+    root, sign = registry.place("m", "1"), tmp_path / "executed"
+    (root / "python_model.pkl").write_bytes(pickle.dumps(Malicious(sign)))
+    yaml = YAML()
+    description = yaml.load(root / "MLmodel")
+    flavour = description["flavors"]["python_function"]
+    del flavour["model_code_path"]
+    flavour |= {"python_model": "python_model.pkl", "cloudpickle_version": "3.0.0"}
+    yaml.dump(description, root / "MLmodel")
+    with pytest.raises(RuntimeError, match="pickle is disallowed"):
+        isolated.query(without, client.uri(), ["Hund"])
+    with pytest.raises(RuntimeError, match="are not those that were registered"):
+        isolated.query(recorded, client.uri(), ["Hund"])
+    assert not sign.exists()
+
+
+class Malicious:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, sign: Path) -> None:
+        self.sign = sign
+
+    def __reduce__(self):
+        return self.sign.write_text, ("executed",)
 
 
 def test_an_alias_is_no_version():

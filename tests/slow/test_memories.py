@@ -14,6 +14,7 @@ UNIT = (
 )
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss in KiB")
 @pytest.mark.timeout(1800)
 def test_a_million_units(tmp_path):

@@ -1,7 +1,8 @@
-"""A real MLflow server that is killed in the middle of a training and comes back."""
+"""A real MLflow server that is killed in the middle of a training and comes back, and a killed training."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from seq2seq.commands import lineage
+from seq2seq.common import paths
 from seq2seq.tracking import client, outbox, runs
 from tests.support import waiting_records
+from tests.support.projects import ROOT
 from tests.support.waiting_records import CHECKED, CORPUS, KEPT, points
 
 
@@ -25,6 +28,22 @@ def project(project, monkeypatch) -> Path:
     monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
     waiting_records.make()
     return project
+
+
+KILLED = """
+import os, sys
+from mlflow.exceptions import MlflowException
+from seq2seq.common import environment, params
+from seq2seq.tracking import client, runs
+environment.configure_process()
+def away(*arguments, **named):
+    raise MlflowException("away", error_code=1)
+with runs.training_run(params.load(), "f" * 40) as run:
+    client.connect().set_tag = client.connect().log_artifacts = away
+    run.set_tags({"device": "cpu"})
+    run.log_text("made later", "train/later.txt")
+    os.kill(os.getpid(), 9)
+"""
 
 
 class Server:
@@ -113,3 +132,19 @@ def test_a_server_restarted_under_a_training_gets_all_within_it(project, monkeyp
         assert (tags["device"], tags["later"]) == ("cpu", "yes")
     finally:
         server.kill()
+
+
+def test_records_survive_a_killed_process(project):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    run_id = json.loads(paths.RUN.read_text())["run_id"]
+    with runs.training_run(CHECKED, "f" * 40) as run:
+        assert run.id == run_id
+    assert client.connect().get_run(run_id).data.tags["device"] == "cpu"
+    assert "train/later.txt" in [file.path for file in client.connect().list_artifacts(run_id, "train")]

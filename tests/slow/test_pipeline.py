@@ -22,7 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Completed, Running
 from prefect.testing.utilities import prefect_test_harness
 
-from flows import console, pipeline
+from flows import console, flow_record, pipeline
 from flows.stage_errors import StageError
 from tests.support import projects
 from tests.support.prefect_states import task_states
@@ -145,6 +145,7 @@ def has_worked(process: psutil.Process, seconds: float) -> bool:
     return process.cpu_times().user >= seconds
 
 
+@pytest.mark.nightly
 def test_killed_in_each_stage_and_run_again(by_hand: Path, tmp_path: Path) -> None:
     project = projects.make(tmp_path)
     for number, stage in enumerate(STAGES):
@@ -237,6 +238,7 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.nightly
 def test_damaged_objects_of_the_cache_are_made_again(by_hand: Path, tmp_path: Path) -> None:
     project = projects.copy(by_hand, tmp_path)
     lock = (project / "dvc.lock").read_text()
@@ -314,13 +316,16 @@ def test_a_run_that_was_killed_is_marked_as_crashed_by_the_next(toy: Path, print
     with get_client(sync_client=True) as client:
         killed = client.create_flow_run(pipeline.pipeline, state=Running())
         ended = client.create_flow_run(pipeline.pipeline, state=Completed())
+        unfinished = pipeline.as_task("first", lambda: None)
+        tasks = [client.create_task_run(unfinished, run.id, "0", state=Running()) for run in (killed, ended)]
         for run, wanted in ((killed, "Crashed"), (ended, "Completed")):
-            pipeline.FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
-            pipeline.FLOW_RUN.write_text(str(run.id))
+            flow_record.FLOW_RUN.parent.mkdir(parents=True, exist_ok=True)
+            flow_record.FLOW_RUN.write_text(str(run.id))
             pipeline.pipeline(until="first")
             assert client.read_flow_run(run.id).state.name == wanted
-            assert not pipeline.FLOW_RUN.exists()
+            assert not flow_record.FLOW_RUN.exists()
+        assert [client.read_task_run(task.id).state.name for task in tasks] == ["Crashed", "Crashed"]
     for unknown in (str(uuid4()), "", "half a num"):  # of another server, or cut short
-        pipeline.FLOW_RUN.write_text(unknown)
+        flow_record.FLOW_RUN.write_text(unknown)
         pipeline.pipeline(until="first")
     assert "was killed by force: marked as crashed" in "\n".join(printed)

@@ -75,12 +75,12 @@ def test_a_model_is_registered_once_and_works_anywhere(unregistered, capsys):
     how = {"beam": 2, "length_penalty": 1.0, "max_length": 40, "precision": "fp32", "split_sentences": True}
     stored = json.loads((folder / "decoding.json").read_text())
     assert stored == how | {"splitter": sentences.name_and_version(), "source_language": "de"}
-    expected = translator.Translator.from_folder(folder).translate(SENTENCES)
+    expected = translator.Translator.from_folder(folder).translate(SENTENCES, divide=True)
     mlflow.set_tracking_uri(client.uri())
     loaded = mlflow.pyfunc.load_model(version.uri)
     for form in (SENTENCES, pandas.Series(SENTENCES), pandas.DataFrame({"text": SENTENCES})):
         assert loaded.predict(form) == expected
-    greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5)
+    greedy = translator.Translator.from_folder(folder).translate(SENTENCES, beam=1, max_length=5, divide=True)
     assert loaded.predict(SENTENCES, params={"beam": 1, "max_length": 5}) == greedy != expected
     assert loaded.predict(["Hund", None]) == [*loaded.predict(["Hund"]), None]
 

@@ -62,7 +62,10 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         schedule = f"{api}/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
         send("PATCH", schedule, {"active": False})
+        rules = {rule["name"]: rule["id"] for rule in post(f"{api}/automations/filter", {})}
+        assert len(rules) == 2
         projects.call(project, "-m", "flows", "deploy", **variables)  # again changes nothing
+        assert {rule["name"]: rule["id"] for rule in post(f"{api}/automations/filter", {})} == rules
         [deployment] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
         assert [kept["active"] for kept in deployment["schedules"]] == [False]
         send("PATCH", schedule, {"active": True})
@@ -110,8 +113,10 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         before = len(finished(2))
         failed = wait_for(lambda: finished(before + 1), 200, "the failing run", log.read_text, 0.5)[-1]
         assert failed["state_name"] == "Failed"
-        notice = wait_for(lambda: notices[:1], 30, "the notice", log.read_text)[0]
-        assert notice["flow_run_id"] == failed["id"]
+        notice = wait_for(
+            lambda: [n for n in notices if n["flow_run_id"] == failed["id"]], 30, "the notice", log.read_text
+        )[0]
+        assert notices[0]["class"] == "promoted"
         assert "xx.yaml, which does not exist" in notice["text"]
 
         # The way back, by hand from the server's page: it sees the same registry.

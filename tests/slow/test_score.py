@@ -43,6 +43,7 @@ def planted(project: Path) -> list[Pair]:
     return mixed
 
 
+@pytest.mark.nightly
 def test_misaligned_pairs_have_low_scores_and_are_dropped(trained: Path, tmp_path: Path) -> None:
     project = projects.copy(trained, tmp_path)
     mixed = planted(project)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from seq2seq import train
 from seq2seq.nn import precision
 from seq2seq.training import cuda_graphs
 from seq2seq.training.checkpoints import BEFORE, FILE, Checkpoints
@@ -31,7 +30,7 @@ def test_with_cuda_graphs_it_is_the_same_training_and_resumes(tokens, tmp_path, 
     plain = trainer(tokens, tmp_path / "plain", dropout=0.0)
     plain.fit(Recorder())
     tape = Tape()
-    monkeypatch.setattr(train, "wants_graphs", lambda device: True)
+    monkeypatch.setattr("seq2seq.training.trainer.wants_graphs", lambda device: True)
     monkeypatch.setattr(cuda_graphs, "Recorder", lambda device: tape)
 
     def pull(step: int) -> None:
@@ -171,7 +170,7 @@ def test_a_resumed_training_keeps_its_threads_and_kind_of_products(tokens, tmp_p
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     monkeypatch.setattr(precision, "native_share", lambda: 9.0)
     asked: list[int | None] = []
-    monkeypatch.setattr(train, "keep_threads", lambda who, kept: asked.append(kept))
+    monkeypatch.setattr("seq2seq.training.trainer.keep_threads", lambda who, kept: asked.append(kept))
     precision._print_once.cache_clear()
     capsys.readouterr()
     again = trainer(tokens, tmp_path, precision="bf16", updates=21)
@@ -199,7 +198,7 @@ def test_a_checkpoint_of_another_type_of_device_does_not_set_threads_and_product
     store.save(tensors, {**state, "device": "cuda", "threads": 99})
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     monkeypatch.setattr(precision, "native_share", lambda: 9.0)
-    monkeypatch.setattr(train, "keep_threads", lambda who, kept: pytest.fail("kept"))
+    monkeypatch.setattr("seq2seq.training.trainer.keep_threads", lambda who, kept: pytest.fail("kept"))
     precision._print_once.cache_clear()
     capsys.readouterr()
     again = trainer(tokens, tmp_path, precision="bf16", updates=state["update"] + 1)

@@ -120,6 +120,7 @@ def test_the_sample_of_dropped_pairs_is_bounded(root):
     assert max(len(row["source"]) for row in rows) <= 301
 
 
+@pytest.mark.slow
 def test_an_empty_train_names_the_filter_and_the_remedy(root):
     with pytest.raises(
         UserError,
@@ -146,6 +147,7 @@ def test_the_same_input_gives_the_same_bytes(root):
     assert written() == written()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(corpora, corpora, corpora, st.sampled_from(["NFC", "NFKC", "none"]))
 def test_laws_for_any_corpus(train, validation, test, form):
@@ -372,6 +374,7 @@ def by_origin(split="train"):
     return Counter(pair.origin for pair in read_split(paths.CORPUS, split))
 
 
+@pytest.mark.slow
 def test_pairs_keep_the_name_of_their_source_and_are_counted_by_it(root, capsys):
     news, web = numbered(6), [*numbered(4)[::-1], Pair("", "Nothing."), *numbered(20)[10:]]
     run({"web": web, "news": news})
@@ -384,6 +387,7 @@ def test_pairs_keep_the_name_of_their_source_and_are_counted_by_it(root, capsys)
     assert "  web: 10 of 15 kept; dropped: 1 empty, 4 duplicate" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "least", "most"), [(3.0, 1200, 1200), (0.5, 150, 250), (1.25, 450, 550)])
 def test_weights_repeat_or_thin_the_pairs_of_a_source_after_cleaning(root, weight, least, most):
     texts = [f"{a} {b} {c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvw"][:400]
@@ -398,6 +402,7 @@ def test_weights_repeat_or_thin_the_pairs_of_a_source_after_cleaning(root, weigh
     assert Counter(first) == Counter(read_split(paths.CORPUS, "train"))  # the pair alone decides
 
 
+@pytest.mark.slow
 def test_a_source_has_filters_of_its_own(root):
     long = [
         Pair(f"Ein längerer Satz Nummer {i}, der hier steht.", f"A longer sentence {i}.") for i in range(5)
@@ -406,6 +411,7 @@ def test_a_source_has_filters_of_its_own(root):
     assert by_origin() == {"news": 1}
 
 
+@pytest.mark.slow
 def test_typical_lengths_are_those_of_each_source(root):
     short = [Pair(f"eins zwei drei vier fünf {i}", f"xyz {i}") for i in range(30)]
     run({"dense": short, "even": numbered(60)}, typical_length_ratio=None)

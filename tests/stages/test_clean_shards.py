@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq import clean as stage
 from seq2seq.common import paths
 from seq2seq.common.errors import UserError
 from seq2seq.data import clean_limits, cleaning, contamination_log
 from seq2seq.data.cleaning import cut
+from seq2seq.data.contamination import Index
 from seq2seq.data.corpus import Pair
 from seq2seq.data.filters import Filters
 from tests.support import simple_clean
@@ -43,6 +43,7 @@ def test_the_size_of_shards_changes_no_byte(root, monkeypatch):
         assert outputs() == whole
 
 
+@pytest.mark.slow
 def test_finished_shards_of_a_stopped_run_are_used_again(root, monkeypatch, small_shards, capsys):
     clean_shard = cleaning.Cleaner.__call__
     done: list[int] = []
@@ -56,7 +57,7 @@ def test_finished_shards_of_a_stopped_run_are_used_again(root, monkeypatch, smal
     monkeypatch.setattr(cleaning.Cleaner, "__call__", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(mixed())
-    [work] = stage.WORK.iterdir()
+    [work] = (paths.SHARDS / "clean").iterdir()
     assert sorted(path.name for path in work.iterdir()) == [f"{number:06}" for number in range(5)]
     (work / "000007.half").mkdir()  # of a process that was killed while it wrote
 
@@ -74,18 +75,20 @@ def test_finished_shards_of_a_stopped_run_are_used_again(root, monkeypatch, smal
     assert outputs() == continued
 
 
+@pytest.mark.slow
 def test_shards_of_other_settings_are_neither_used_nor_kept(root, monkeypatch, small_shards):
     with pytest.raises(UserError):
         run(mixed(), contamination="fail")
-    [before] = stage.WORK.iterdir()
+    [before] = (paths.SHARDS / "clean").iterdir()
     with pytest.raises(UserError, match=r"clean\.max_dropped"):
         run(mixed(), max_dropped=0.0)
-    [after] = stage.WORK.iterdir()
+    [after] = (paths.SHARDS / "clean").iterdir()
     assert before != after
     run(mixed(), max_dropped=1.0)  # a limit changes no shard
-    assert not stage.WORK.exists()
+    assert not paths.SHARDS.exists()
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(corpora, corpora, st.integers(1, 5), st.booleans(), st.sampled_from(["drop", "report"]))
 def test_shards_give_the_result_of_one_simple_loop(train, held_out, rows, fold, action):
@@ -108,7 +111,8 @@ def test_shards_give_the_result_of_one_simple_loop(train, held_out, rows, fold, 
     chosen = Filters(PARAMS.clean.model_copy(update=LIMITLESS | changes))
     sets = {split: found[split] for split in ("validation", "test")}
     log = contamination_log.ContaminationLog(sets, PARAMS.clean.contamination_share)
-    kept, hits, sample, changed = simple_clean.clean(train, chosen, log)
+    index = Index(sets, PARAMS.clean.contamination_share)
+    kept, hits, sample, changed = simple_clean.clean(train, chosen, log, index)
     assert found["train"] == kept
     assert {name: count for name, count in report["dropped"].items() if count} == hits
     assert [report[name] for name in ("rewritten", "alignments_lost")] == [

@@ -171,6 +171,7 @@ def test_train_size_takes_the_first():
     assert some["test"] == everything["test"]
 
 
+@pytest.mark.slow
 def test_grammar(capsys):
     keys = {"train_size": 200, "validation_size": 20, "test_size": 20}
     path = ROOT / "corpora/grammar-de-en.yaml"
@@ -200,6 +201,7 @@ SENTENCE = st.tuples(st.integers(0, 60), st.sampled_from(["Satz {}", "SATZ  {}",
 CORPUS = st.lists(st.tuples(SENTENCE, st.sampled_from("abc")).map(lambda pair: Pair(*pair)))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(CORPUS, CORPUS, st.sampled_from([1, 2, 1000]))
 def test_growing_data_moves_no_sentence(corpus, more, size):

@@ -57,6 +57,7 @@ def write():
     lines(PAIRS)
 
 
+@pytest.mark.slow
 def test_every_kind_gives_the_same_splits():
     write()
     expected, _ = run(path="x.tsv")

@@ -124,3 +124,17 @@ def test_a_sentence_of_two_sources_is_in_test_once(capsys):
         Path(f"split/{name}.tsv").write_text("Ja\tYes\nJa\tYes\n", encoding="utf-8")
     splits, _ = ingested(with_source(LOCAL, path="split"))
     assert len(splits["test"]) == 2  # an existing split is taken whole
+
+
+def test_the_kind_of_a_corpus_is_that_of_the_sources_with_evaluation_pairs():
+    """A grammar's champion stays comparable when pairs without evaluation sentences are added."""
+
+    def kind(**keys):
+        checked = settings("web", web=keys)
+        ingest(checked)
+        manifest.write_facts("corpus", manifest.read_facts("corpus") | {"kind": "grammar"})
+        mix(checked)
+        return json.loads(paths.PROVENANCE.read_text(encoding="utf-8"))["kind"]
+
+    assert kind(held_out=False) == "grammar"
+    assert kind() == "mixed"

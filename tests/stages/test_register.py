@@ -8,7 +8,7 @@ from seq2seq import register
 from seq2seq.common import paths
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.gate import isolated
-from seq2seq.inference import packaging, translator
+from seq2seq.inference import decoding, packaging
 from tests.support.untrained import CHECKED, METRICS, SENTENCES, write
 
 
@@ -35,9 +35,10 @@ def test_scores_of_another_model_are_refused(unregistered):
 def test_a_model_that_translates_differently_is_refused(unregistered, monkeypatch):
     monkeypatch.setattr(isolated, "query", lambda *_: ["something else"] * len(SENTENCES))
     with pytest.raises(RuntimeError, match=r"translates 'der Hund .*' as 'something else'"):
-        register.check("models:/m-1", SENTENCES, translator.Decoding(2, 1.0, 20))
+        register.check("models:/m-1", SENTENCES, decoding.Decoding(2, 1.0, 20))
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_during_the_upload_is_a_transient_error(unregistered, monkeypatch):
     def log_model(*_):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")

@@ -9,11 +9,15 @@ import pytest
 from seq2seq import tokenize
 from seq2seq.common import acceptance, params, paths
 from seq2seq.common.errors import QualityError, UserError
-from seq2seq.data import direction
+from seq2seq.common.schema import NamedVersion
+from seq2seq.data import direction, encoding
 from seq2seq.data.corpus import Pair, read_split, write_split
 from seq2seq.data.direction import Direction, Side
 from seq2seq.data.tokens import TokenSplit
-from seq2seq.data.vocabulary import Vocabulary, known_words
+from seq2seq.data.vocabulary import FILE, PARENT_WORDS_FILE, WORDS_FILE, Vocabulary, known_words
+from seq2seq.nn import model_folder
+from seq2seq.tracking import registry
+from tests.support import untrained
 from tests.support.projects import ROOT
 
 CHECKED = params.load(ROOT / "params.yaml")
@@ -52,6 +56,34 @@ def test_ids_decode_to_the_corpus_and_the_report_covers_every_split(corpus, caps
     assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
     assert "東京" not in known_words(paths.VOCABULARY)
     assert "290 pieces (unigram) learnt" in capsys.readouterr().out
+
+
+def test_the_vocabulary_of_a_version_is_taken_over(corpus, monkeypatch, capsys):
+    untrained.make()
+    (paths.MODEL / WORDS_FILE).write_text("alt\n")
+    direction.write(paths.CORPUS, Direction(Side("de", "Latin"), Side("en", "Latin")))
+    monkeypatch.setattr(registry, "download_model", {"models:/wise/3": paths.MODEL}.__getitem__)
+    version = NamedVersion(model="wise", version=3, digest=model_folder.digest(paths.MODEL))
+    taken = settings(vocabulary_from=version, min_language_share=None)
+    tokenize.tokenize(taken)
+    assert (paths.VOCABULARY / FILE).read_bytes() == (paths.MODEL / FILE).read_bytes()
+    assert (paths.VOCABULARY / PARENT_WORDS_FILE).read_text() == "alt\n"
+    assert json.loads(paths.COVERAGE.read_text())["vocabulary_size"] == 285
+    out = capsys.readouterr().out
+    assert "tokenize: 285 pieces taken over from wise version 3 in" in out
+    assert "nearest feasible" not in out
+    with pytest.raises(
+        UserError, match=r"masked_share: 0\.1, but the vocabulary of wise version 3 has no sym"
+    ):
+        tokenize.tokenize(settings(vocabulary_from=version, masked_share=0.1))
+    direction.write(paths.CORPUS, Direction(Side("en", "Latin"), Side("de", "Latin")))
+    with pytest.raises(UserError, match=r"vocabulary_from: wise version 3 translates de → en, .*learns a vo"):
+        tokenize.tokenize(taken)
+    other = settings(vocabulary_from=version.model_copy(update={"digest": "0" * 64}))
+    with pytest.raises(UserError, match=r"tokenize\.vocabulary_from\.digest: .* it is another model"):
+        tokenize.tokenize(other)
+    tokenize.tokenize(settings(min_language_share=None))
+    assert not (paths.VOCABULARY / PARENT_WORDS_FILE).exists()
 
 
 def test_a_side_without_spaces_counts_pieces_per_character(corpus, capsys):
@@ -118,3 +150,75 @@ def test_sides_that_are_swapped_stop_the_run(corpus):
     found = json.loads(paths.PROFILE.read_text())
     assert found["pairs"] == 50
     assert found["sources"]["corpus"]["target"]["languages"] == {"counts": {"de": 50}, "expected": 1.0}
+
+
+def outputs():
+    """The bytes of all that tokenize writes."""
+    files = [*paths.VOCABULARY.iterdir(), *paths.TOKENS.iterdir(), paths.COVERAGE, paths.PROFILE]
+    return {path.as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_shards_and_processes_change_no_byte(corpus, monkeypatch):
+    train = [pair._replace(origin="news" if at % 3 else "web") for at, pair in enumerate(corpus)]
+    write_split(paths.CORPUS, "train", train)
+    monkeypatch.setenv("SEQ2SEQ_WORKERS", "1")
+    tokenize.tokenize(settings())
+    whole = outputs()
+    assert {"news", "web"} == json.loads(paths.PROFILE.read_text())["sources"].keys()
+    for rows, workers in ((70, "1"), (100, "2")):
+        monkeypatch.setattr(encoding, "ROWS", rows)
+        monkeypatch.setenv("SEQ2SEQ_WORKERS", workers)
+        tokenize.tokenize(settings())
+        assert outputs() == whole
+        assert not paths.SHARDS.exists()
+
+
+def test_a_stopped_run_continues_with_the_shards_that_are_left(corpus, monkeypatch, capsys):
+    tokenize.tokenize(settings())
+    whole = outputs()
+    monkeypatch.setattr(encoding, "ROWS", 50)
+    monkeypatch.setenv("SEQ2SEQ_WORKERS", "1")
+    encode = encoding.Encoder.__call__
+    done: list[str] = []
+
+    def counted(self, rows):
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(rows.folder(self.work).name)
+        return encode(self, rows)
+
+    monkeypatch.setattr(encoding.Encoder, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        tokenize.tokenize(settings())
+    done.clear()
+    tokenize.tokenize(settings())
+    assert done == ["train-000004", "train-000005", "validation-000000", "test-000000"]
+    assert "continues a stopped run: 200 of 310 pairs are encoded" in capsys.readouterr().out
+    assert outputs() == whole
+
+
+def test_spans_of_a_share_of_the_training_pairs_are_masked(corpus, capsys):
+    train = [Pair(f"der {word} {{x}} schläft", f"the {word} {{x}} sleeps") for word in WORDS] * 30
+    write_split(paths.CORPUS, "train", train)
+    tokenize.tokenize(settings(vocabulary_size=320))
+    plain = json.loads(paths.COVERAGE.read_text())
+    assert Vocabulary.load(paths.VOCABULARY).symbols == []
+    tokenize.tokenize(settings(vocabulary_size=320, masked_share=0.5))
+    assert "spans of 50% of the training pairs are masked" in capsys.readouterr().out
+    vocabulary = Vocabulary.load(paths.VOCABULARY)
+    for name, least, most in (("train", 100, 200), ("validation", 0, 0)):
+        split = TokenSplit(paths.TOKENS, name)
+        used = []
+        for row in range(len(split)):
+            sides = [
+                set(side(row).tolist()) & set(vocabulary.symbols) for side in (split.source, split.target)
+            ]
+            assert sides[0] == sides[1]
+            used.append(bool(sides[0]))
+        assert least <= sum(used) <= most
+    # What is counted is the corpus as it is.
+    assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
+    found = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]["source"]
+    for key in ("unit", "round_trip_failures", "rewritten"):
+        assert found[key] == plain["coverage"]["train"]["source"][key]

@@ -102,6 +102,7 @@ class Killed(BaseException):
 
 
 WRITES = ["create_run", "log_text", "set_terminated", "set_registered_model_alias", "set_model_version_tag"]
+WRITES += ["delete_registered_model_alias"]
 
 
 def kill_at(step: int, patch: pytest.MonkeyPatch) -> list[str]:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
 from functools import cache
 from pathlib import Path
+
+from seq2seq.common import sqlite
 
 ROOT = Path(__file__).parents[2]
 # Of this machine or made by runs: everywhere, and at the root alone (`data` elsewhere is code).
 LEFT_OUT = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*_cache", "config.local")
 AT_THE_ROOT = shutil.ignore_patterns(
-    *(".venv", ".git", ".cache", ".prefect", ".checkpoints", ".run.lock", ".hypothesis", "build"),
-    *("data", "model", "reports", "mlruns", "mlflow.db*", "dvc.lock", "site"),
+    *(
+        ".venv",
+        ".git",
+        ".cache",
+        ".prefect",
+        ".checkpoints",
+        ".run.lock",
+        ".hypothesis",
+        "build",
+        ".services",
+    ),
+    *("data", "model", "reports", "mlruns", "mlflow.db*", "corrections.db*", "dvc.lock", "site"),
 )
 # The DAG in seconds: fewer pairs than any recipe has.
 TINY = ["ingest.train_size=400", "ingest.validation_size=40", "ingest.test_size=40"]
@@ -37,17 +47,8 @@ def copy(finished: Path, folder: Path) -> Path:
     project = folder / "project"
     shutil.copytree(finished, project, symlinks=True)
     registry = project / "mlflow.db"
-    if not registry.exists():
-        return project
-    with closing(sqlite3.connect(registry)) as database, database:
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for column in database.execute(f"PRAGMA table_info({table})").fetchall():
-                if column[2].upper().startswith(("VARCHAR", "TEXT")):
-                    place = f'"{column[1]}"'
-                    database.execute(
-                        f"UPDATE {table} SET {place} = replace({place}, ?, ?) WHERE instr({place}, ?)",
-                        (str(finished), str(project), str(finished)),
-                    )
+    if registry.exists():
+        sqlite.relocate(registry, str(finished), str(project))
     return project
 
 

@@ -72,11 +72,23 @@ def record(text="Ein Hund schläft."):
         },
         paths.CURVE: "update,epoch,training_loss,validation_loss,perplexity,learning_rate\n"
         "10,1,4.0,3.0,20.1,0.1\n20,2,3.0,,,0.1\n30,2,2.0,1.5,4.5,0.1\n",
+        paths.CONFIDENCE: {
+            "calibration": {"slope": 86.3, "intercept": 4.7, "bad_below": 50.0},
+            "bad_below": 50.0,
+            "fitted": {"set": HOSTILE, "sentences": 1000, "bad": 34},
+            "measured": {
+                "set": HOSTILE,
+                "sentences": 1000,
+                "bad": 83,
+                "auc": 0.953,
+                "caught": {"5": 0.4337, "10": 0.6988},
+                "calibration_error": 0.036,
+            },
+        },
         paths.SLICES: "slice,sentences,bleu,chrf\nall,100,40.0,60.0\n",
         paths.SAMPLES: [
-            sample | {"source_pieces": ["▁" + text, "t", "</s>"], "target_pieces": ["▁dog", "</s>"],
-                      "attention": [[0.9, 0.1, 0.0], [0.0, 0.02, 0.98]]},
-            sample | {"source_pieces": [], "target_pieces": [], "attention": None},
+            sample | {"source_pieces": ["▁" + text, "t", "</s>"], "picture": "attention_1_longest.png"},
+            sample | {"source_pieces": [], "picture": None},
         ],
         paths.CLEANING: {
             "train": {"read": 50, "kept": 47, "rewritten": 1, "alignments_lost": 0, "dropped": counts},

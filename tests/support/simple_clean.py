@@ -2,14 +2,15 @@
 
 from collections import Counter
 
+from seq2seq.data.contamination import Index
 from seq2seq.data.contamination_log import ContaminationLog, shown
-from seq2seq.data.corpus import Pair
+from seq2seq.data.corpus import Pair, normalised
 from seq2seq.data.filters import Filters
 
 SAMPLED = 20
 
 
-def clean(pairs, chosen: Filters, log: ContaminationLog):
+def clean(pairs, chosen: Filters, log: ContaminationLog, index: Index):
     """The pairs kept, the counts by reason, the sample of dropped pairs, and how many were rewritten."""
     kept, sample, seen = [], [], set()
     hits: Counter[str] = Counter()
@@ -17,11 +18,12 @@ def clean(pairs, chosen: Filters, log: ContaminationLog):
     for row, pair in enumerate(pairs):
         tidy = Pair(chosen.tidy(pair.source), chosen.tidy(pair.target))
         reason = chosen.reason(tidy.source, tidy.target)
-        if reason is None and (found := log.hits([tidy])[0]):
+        if reason is None and (found := index.match([tidy])[0]):
             reason = log.record(found, tidy, row)
             if chosen.params.contamination == "report":
                 reason = None
-        if reason is None and chosen.identity(tidy) in seen:
+        (identity,) = chosen.identities(normalised([tidy]))
+        if reason is None and identity in seen:
             reason = "duplicate"
         if reason:
             hits[reason] += 1
@@ -29,7 +31,7 @@ def clean(pairs, chosen: Filters, log: ContaminationLog):
                 entry = {"split": "train", "row": row, "reason": reason}
                 sample.append(entry | {"source": shown(pair.source), "target": shown(pair.target)})
             continue
-        seen.add(chosen.identity(tidy))
+        seen.add(identity)
         alignment = pair.alignment
         if tidy[:2] != pair[:2]:
             changed["rewritten"] += 1

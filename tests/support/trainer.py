@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from seq2seq import train
 from seq2seq.common import params
 from seq2seq.data.tokens import TokenWriter
 from seq2seq.training.checkpoints import Checkpoints
+from seq2seq.training.trainer import Trainer
 from tests.support.projects import ROOT
 
 SIZE = 40  # pieces
@@ -48,13 +48,13 @@ class _Recorder:
 Recorder: Any = _Recorder  # `fit` takes a run
 
 
-def trainer(tokens: Path, store: Path, **changes) -> train.Trainer:
+def trainer(tokens: Path, store: Path, **changes) -> Trainer:
     settings = SETTINGS.model_copy(update=changes)
     torch.manual_seed(settings.seed)
-    return train.Trainer(settings, SIZE, torch.device("cpu"), Checkpoints("x" * 40, store), tokens)
+    return Trainer(settings, SIZE, torch.device("cpu"), Checkpoints("x" * 40, store), tokens)
 
 
-def outcome(trained: train.Trainer):
+def outcome(trained: Trainer):
     return trained.state.curve, {name: p.tolist() for name, p in trained.best.items()}
 
 

@@ -57,7 +57,7 @@ def make() -> None:
     (paths.MODEL / FILE).write_bytes(model)
     direction.write(paths.MODEL, Direction(Side("de", "Latin"), Side("en", "Latin")))
     paths.REPORTS.mkdir()
-    paths.PROVENANCE.parent.mkdir()
+    paths.PROVENANCE.parent.mkdir(exist_ok=True)
     write(paths.PROVENANCE, PROVENANCE)
     write(paths.RUN, {"run_id": "0" * 32, "experiment": CHECKED.register.name, "fingerprint": "f" * 40})
     write(paths.METRICS, METRICS | {"model_digest": model_folder.digest(paths.MODEL)})

@@ -1,5 +1,6 @@
 """A web server on loopback with files, which can break connections off, fail, or ignore ranges."""
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,12 +39,18 @@ class Web:
                 self.wfile.write(rest)
                 self.close_connection = True
 
+            def do_HEAD(self) -> None:
+                data = web.files.get(self.path)
+                self.send_response(200 if data is not None and not web.failing else 503)
+                self.send_header("ETag", hashlib.sha256(data or b"").hexdigest())
+                self.end_headers()
+
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
 
     def close(self) -> None:
         """Stop."""

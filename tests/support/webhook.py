@@ -26,7 +26,7 @@ def listener(status: int = 204) -> Iterator[tuple[list[Any], str]]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
         yield posted, f"http://127.0.0.1:{server.server_port}/"

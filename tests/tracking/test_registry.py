@@ -50,8 +50,8 @@ def test_the_direct_query_finds_the_same_files_as_mlflow(project):
     register(project, "a")
     registry.set_alias("a", "champion", "1")
     for alias, number in (("champion", None), (None, "1"), (None, "2")):
-        short = registry._beside_the_project("a", alias, number)
-        assert short == registry._through_mlflow("models:/a", "a", alias, number)
+        short, tags = registry._beside_the_project("a", alias, number)
+        assert (short, tags) == registry._through_mlflow("models:/a", "a", alias, number)
         assert (short / "note").read_text() == "a"
     assert registry.download_model("models:/a@champion") == registry.download_model("models:/a/1")
     client.connect().delete_model_version("a", "2")
@@ -60,6 +60,7 @@ def test_the_direct_query_finds_the_same_files_as_mlflow(project):
         registry.download_model("models:/a/2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -84,10 +85,10 @@ def test_without_a_champion_the_error_names_the_model_folder(project):
     recipes.apply(None, ["register.name=m"])
     message = r"models:/m@champion does not exist: the versions of m are: 1 \(challenger, rejected\)"
     with pytest.raises(UserError, match=f"{message}$"):
-        translate._translator(None)
+        translate.model_folder(None)
     Path("model").mkdir()
     with pytest.raises(UserError, match=f"{message}; `--model model` translates with the model trained here"):
-        translate._translator(None)
+        translate.model_folder(None)
 
 
 def test_missing_files_are_an_error(project):
@@ -144,6 +145,7 @@ def test_a_server_keeps_the_log_and_the_files_of_verdicts(server, project, tmp_p
     promotions.restore_files(first, project / "back")  # nothing was published for it
 
 
+@pytest.mark.slow
 def test_a_version_and_the_model_of_a_champion_show_the_card(project):
     first, second = register(project, "a"), register(project, "a")
 

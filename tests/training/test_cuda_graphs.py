@@ -37,6 +37,7 @@ BATCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["additive", "dot", "none"])
 def test_loss_and_gradients_are_those_without_a_graph(kind):
     built, alone, tape = model(kind).double(), model(kind).double(), Tape()
@@ -54,6 +55,7 @@ def test_loss_and_gradients_are_those_without_a_graph(kind):
     assert all(p.grad is grad for p, grad in zip(built.parameters(), grads, strict=True))
 
 
+@pytest.mark.slow
 def test_it_learns_with_gradients_in_fixed_tensors():
     built, pairs = model(), batch(6, 5, 1)
     graphs = Graphs(built, 0.1, Precision(torch.float32), Tape())

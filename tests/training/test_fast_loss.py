@@ -11,6 +11,7 @@ from seq2seq.nn.batches import Batch, collate
 from seq2seq.nn.model import Config, Seq2Seq
 from seq2seq.nn.precision import Precision
 from seq2seq.training import fast_loss
+from seq2seq.training.attention_tape import AdditiveAttentionTape, AttentionTape
 from seq2seq.training.loss import cross_entropy
 
 PIECES = 60
@@ -92,8 +93,8 @@ def test_with_bfloat16_sums_stay_in_float32(precision, monkeypatch):
         return spy
 
     forward_step, gradients_of_keys = (
-        fast_loss.AttentionTape.forward_step,
-        fast_loss.AdditiveAttentionTape.key_gradients,
+        AttentionTape.forward_step,
+        AdditiveAttentionTape.key_gradients,
     )
 
     def spied_forward_step(self, query_BA):
@@ -107,8 +108,8 @@ def test_with_bfloat16_sums_stay_in_float32(precision, monkeypatch):
 
     monkeypatch.setattr(fast_loss, "lstm", spied(fast_loss.lstm, "lstm"))
     monkeypatch.setattr(fast_loss, "lstm_backward", spied(fast_loss.lstm_backward, "lstm_backward"))
-    monkeypatch.setattr(fast_loss.AttentionTape, "forward_step", spied_forward_step)
-    monkeypatch.setattr(fast_loss.AdditiveAttentionTape, "key_gradients", spied_gradients)
+    monkeypatch.setattr(AttentionTape, "forward_step", spied_forward_step)
+    monkeypatch.setattr(AdditiveAttentionTape, "key_gradients", spied_gradients)
     built, pairs = model("additive", layer_norm=True), batch(32)
     loss = fast_loss.summed_loss(built, pairs, 0.1, precision)
     made = gradients(built, loss)
@@ -159,7 +160,7 @@ def test_bfloat16_rounds_scores_without_their_common_constant(precision):
     def scores(kind: Precision) -> torch.Tensor:
         mask_BS = torch.ones(4, 9, dtype=torch.bool)
         keys, energy = kind.round(keys_BSA), kind.round(energy_A)
-        tape = fast_loss.AdditiveAttentionTape(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
+        tape = AdditiveAttentionTape(kind, torch.empty(4, 9, 1), keys, mask_BS, energy)
         scores_BS = tape.score(kind.round(query_BA)).double()
         return scores_BS - scores_BS.mean(dim=1, keepdim=True)
 
@@ -207,6 +208,7 @@ def curve(kind: str, precision: Precision | None) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["additive", "none"])
 @pytest.mark.parametrize("precision", BF16)
 def test_bfloat16_has_the_reference_s_loss_curve(precision, kind):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from seq2seq import train
 from seq2seq.common.errors import QualityError, UserError
 from seq2seq.data.tokens import TokenSplit, TokenWriter
 from seq2seq.training import health
 from seq2seq.training.checkpoints import Checkpoints
+from seq2seq.training.trainer import Trainer
 from tests.support.trainer import SETTINGS, SIZE, Recorder, outcome, trainer
 
 
@@ -64,15 +64,14 @@ def test_a_model_that_learns_nothing_stops_after_a_few_validations_and_again(tmp
     torch.manual_seed(SETTINGS.seed)
     settings = SETTINGS.model_copy(update=changes | {"updates": 8})
     store = Checkpoints("x" * 40, tmp_path / "store")
-    third = train.Trainer(
-        settings, SIZE, torch.device("cpu"), store, tmp_path / "tokens", exceeded=accepted.append
-    )
+    third = Trainer(settings, SIZE, torch.device("cpu"), store, tmp_path / "tokens", exceeded=accepted.append)
     third.fit(Recorder())
     assert third.state.update == 8
     assert len(accepted) == 1
     assert "resumes from update 4" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_is_not_stopped_and_the_check_changes_no_bit(tokens, tmp_path, uninterrupted):
     trained = trainer(tokens, tmp_path, learns_within=1)
     trained.fit(Recorder())
@@ -95,10 +94,10 @@ def test_a_speed_that_collapses_stops_where_it_is_asked_for(tokens, tmp_path, mo
 
 def test_a_collapse_is_saved_before_it_stops(tokens, tmp_path, monkeypatch, capsys):
     rates = iter([None, health.OTHER_RANK])
-    stopped = trainer(tokens, tmp_path)
+    stopped = trainer(tokens, tmp_path, validate_every=4)
     monkeypatch.setattr(stopped._health, "speed", lambda rate: next(rates))
     with pytest.raises(QualityError, match="SEQ2SEQ_MIN_SPEED"):
         stopped.fit(Recorder())
-    assert stopped.state.update == 40
-    trainer(tokens, tmp_path).fit(Recorder())
-    assert "resumes from update 40" in capsys.readouterr().out
+    assert stopped.state.update == 8
+    trainer(tokens, tmp_path, updates=9).fit(Recorder())
+    assert "resumes from update 8" in capsys.readouterr().out
