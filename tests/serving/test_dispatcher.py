@@ -18,7 +18,7 @@ from seq2seq.common.errors import UserError
 from seq2seq.serving import app, service
 from seq2seq.serving.dispatcher import Version
 from tests.support import serving
-from tests.support.serving import TEXTS, Answer, Client, workers
+from tests.support.serving import TEXTS, Answer, Client
 from tests.support.waiting import wait_for
 
 
@@ -28,7 +28,7 @@ def stopped(client: Client, *requests: list[str]) -> Iterator[list[Answer]]:
 
     They have their answers after it.
     """
-    process = workers()[-1]  # of the server that was started last
+    process = client.workers()[-1]
     process.send_signal(signal.SIGSTOP)
     answers: list[Answer] = []
     threads = []
@@ -83,12 +83,12 @@ def test_a_full_queue_and_a_client_that_leaves(served: Client):
 @pytest.mark.slow
 def test_a_process_that_dies_is_replaced_and_its_request_answered(served: Client):
     expected, deaths = served.translate(TEXTS).content, served.health()["process_deaths"]
-    [before] = workers()
+    [before] = served.workers()
     with stopped(served, TEXTS) as answers:
         os.kill(before.pid, signal.SIGKILL)
     assert [(answer.status, answer.content) for answer in answers] == [(200, expected)]
     assert served.health()["process_deaths"] == deaths + 1
-    assert [process.pid for process in workers()] != [before.pid]
+    assert [process.pid for process in served.workers()] != [before.pid]
 
 
 def test_models_that_do_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

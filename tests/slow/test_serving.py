@@ -23,7 +23,7 @@ from libretranslatepy import LibreTranslateAPI
 from seq2seq.serving import alerts, follower
 from seq2seq.tracking import registry
 from tests.support import registered, serving
-from tests.support.serving import NAME, TEXTS, Client, Load, workers
+from tests.support.serving import NAME, TEXTS, Client, Load
 from tests.support.waiting import ended, wait_for
 from tests.support.webhook import listener
 
@@ -65,7 +65,7 @@ def program(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("ready: "), line
-        yield process, Client(line.split()[1])
+        yield process, Client(line.split()[1], process.pid)
     finally:
         process.kill()
         process.communicate()
@@ -104,7 +104,7 @@ def test_promotions_and_rollbacks_lose_no_request(two_versions: Path):
             by_version.setdefault(key, set()).add(json.dumps(answer.content))
     assert all(len(found) == 1 for found in by_version.values())  # no request has texts of two versions
     assert len(by_version) == 2
-    wait_for(lambda: not workers(), 30, "the end of all processes")
+    wait_for(lambda: not client.workers(), 30, "the end of all processes")
 
 
 def test_a_registry_on_a_server(tiny_model: Path, project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -141,7 +141,7 @@ def test_a_file_is_translated_by_one_version(two_versions: Path):
         thread = threading.Thread(target=lambda: answers.append(client.upload("x.txt", content)))
         thread.start()
         wait_for(lambda: client.health()["translating"], 30, "the file", poll=0.001)
-        [process] = workers()
+        [process] = client.workers()
         process.send_signal(signal.SIGSTOP)  # the file is not finished before the promotion
         registry.set_alias(NAME, "champion", "2")
         _wait_for_version(client, "2")
@@ -158,7 +158,7 @@ def test_kills_under_load_lose_no_request(tiny_model: Path):
     with serving.serving(str(tiny_model)) as client, Load(client) as load:
         for count in range(1, 4):
             load.wait_for_more(20)
-            [process] = wait_for(workers, 60, "the process")
+            [process] = wait_for(client.workers, 60, "the process")
             process.kill()
             _wait_for_deaths(client, count)
     assert load.errors == []
@@ -185,15 +185,15 @@ def test_a_stop_while_a_version_loads(two_versions: Path, caplog: pytest.LogCapt
         with serving.serving(URI, poll=0.01) as client:
             assert client.translate("der Hund").status == 200
             registry.set_alias(NAME, "champion", "2")
-            wait_for(lambda n=begun: len(workers()) >= n, 60, "the new process")  # type: ignore[misc]
-        wait_for(lambda: not workers(), 30, "the end of all processes")
+            wait_for(lambda n=begun: len(client.workers()) >= n, 60, "the new process")  # type: ignore[misc]
+        wait_for(lambda: not client.workers(), 30, "the end of all processes")
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_killed_server_leaves_no_process(tiny_model: Path):
     with program(tiny_model.parent, "--model", "model") as (process, client):
         assert client.translate("der Hund").status == 200
-        models = workers(process.pid)
+        models = client.workers()
         assert models
         process.kill()
         wait_for(lambda: all(ended(model.pid) for model in models), 30, "the end of the models' processes")
@@ -250,7 +250,7 @@ def test_a_promotion_a_bad_version_and_a_registry_that_is_away(
     with listener() as (posted, url), serving.serving(uri, poll=0.1) as client:
         monkeypatch.setenv("ALERT_WEBHOOK", url)
         first = client.translate(TEXTS)
-        [process] = workers()[-1:]
+        [process] = client.workers()
         assert first.headers["x-model-version"] == f"{NAME}/1"
 
         registry.set_alias(NAME, "champion", "2")
@@ -283,7 +283,7 @@ def test_a_process_that_does_not_answer(tiny_model: Path):
         assert client.translate("der Hund").status == 403
         assert client.translate("der Hund", api_key="other").content == {"error": "Invalid API key"}
         assert client.translate("der Hund", api_key="secret").status == 200
-        workers()[-1].send_signal(signal.SIGSTOP)  # of the server that was started last
+        client.workers()[-1].send_signal(signal.SIGSTOP)
         assert client.translate("der Hund", api_key="secret").status == 504
         wait_for(lambda: client.health()["process_deaths"] == 1, 30, "the end of the process")
         assert wait_for(lambda: client.translate("der Hund", api_key="secret").status == 200, 30)

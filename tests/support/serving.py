@@ -46,9 +46,15 @@ class Answer:
 
 @dataclass
 class Client:
-    """Sends requests to a server."""
+    """Sends requests to a server, and knows the processes of its models."""
 
     address: str
+    parent: int | None = None  # the server's process; None: this one
+    others: frozenset[psutil.Process] = frozenset()  # the models' processes of other servers in it
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of models: the one started last comes last."""
+        return [process for process in workers(self.parent) if process not in self.others]
 
     def send(
         self, path: str, data: bytes | None = None, kind: str = "application/json", **headers: str
@@ -134,6 +140,7 @@ def register(model: Path, **tags: str) -> registry.Version:
 @contextmanager
 def serving(model: str, **settings: Any) -> Iterator[Client]:
     """A server in a thread; its requests are finished at the end."""
+    others = frozenset(workers())
     ready = threading.Event()
     found: list[Any] = []
     errors: list[BaseException] = []
@@ -157,7 +164,7 @@ def serving(model: str, **settings: Any) -> Iterator[Client]:
         if errors:
             raise errors[0]
         wait_for(lambda: found[0].started, 30, "the server")
-        yield Client(found[1])
+        yield Client(found[1], others=others)
     finally:
         if found:
             found[0].should_exit = True
