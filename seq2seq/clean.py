@@ -50,7 +50,7 @@ from seq2seq.data.direction import Direction
 from seq2seq.data.filters import Filters
 from seq2seq.data.manifest import Entry
 
-MEASURED = 100_000  # pairs of a source whose lengths are measured; of a larger one every n-th pair
+MEASURED = 20_000  # pairs of a source whose lengths are measured; of a larger one every n-th pair
 LIMITS = {"max_dropped", "max_contaminated", "min_kept"}  # settings that no shard depends on
 LIBRARIES = ("ftfy", "py3langid")  # which filters call
 

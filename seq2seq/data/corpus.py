@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import accumulate, islice
 from pathlib import Path
@@ -163,18 +164,29 @@ def write_tables(folder: Path, split: str, tables: Iterable[pa.Table]) -> int:
     The bytes depend on the pairs alone: a row group has BATCH of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows, rest = 0, to_table(())
-    with pq.ParquetWriter(split_path(folder, split), SCHEMA, compression="zstd") as writer:
-        for table in tables:
-            rest = pa.concat_tables([rest, table])
-            while len(rest) >= BATCH:
-                writer.write_table(rest.slice(0, BATCH).combine_chunks())
-                rest = rest.slice(BATCH)
-                rows += BATCH
-        if len(rest):
-            writer.write_table(rest.combine_chunks())
-            rows += len(rest)
+    rows = 0
+    with (
+        pq.ParquetWriter(split_path(folder, split), SCHEMA, compression="zstd") as writer,
+        ThreadPoolExecutor(1) as thread,  # compresses a row group while the next is made
+    ):
+        written = thread.submit(len, ())
+        for group in _row_groups(tables):
+            written.result()
+            written = thread.submit(writer.write_table, group)
+            rows += len(group)
+        written.result()
     return rows
+
+
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    rest = to_table(())
+    for table in tables:
+        rest = pa.concat_tables([rest, table])
+        while len(rest) >= BATCH:
+            yield rest.slice(0, BATCH).combine_chunks()
+            rest = rest.slice(BATCH)
+    if len(rest):
+        yield rest.combine_chunks()
 
 
 def read_split(folder: Path, split: str) -> Iterator[Pair]:

@@ -43,15 +43,15 @@ def write(segment: Segment, translation: Translation) -> str:
     if text == segment.text:
         return segment.raw
     if not segment.places:
-        return segment.finish(segment.encode(text))
+        return segment.finish(segment.encoder()(text))
     writer = _Writer(segment, translation)
     inner, done = writer.write(_tree(segment.places, len(segment.text)), 0, len(writer.targets), 0)
-    return segment.finish(inner + segment.encode(text[done:]))
+    return segment.finish(inner + writer.encode(text[done:]))
 
 
 class _Writer:
     def __init__(self, segment: Segment, translation: Translation) -> None:
-        self.text, self.encode = translation.text, segment.encode
+        self.text, self.encode = translation.text, segment.encoder()
         self.sources, self.targets = links.words(segment.text), links.words(self.text)
         self.links = links.link(segment.text, translation)
         self.length = max(len(segment.text), 1)

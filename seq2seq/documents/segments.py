@@ -49,8 +49,8 @@ Part = str | Mark  # a Placeholder is a str
 class Segment:
     """Text with marks, each OPEN with its CLOSE.
 
-    `forms` are its parts as they are written in the document, `raw` is all of them; `encode` writes a
-    translated text in its syntax, `finish` changes the begin of a whole segment that would be another
+    `forms` are its parts as they are written in the document, `raw` is all of them; `encode` writes text
+    without placeholders in its syntax, `finish` changes the begin of a whole segment that would be another
     structure there.
     """
 
@@ -59,15 +59,28 @@ class Segment:
         self.finish: Callable[[str], str] = str
         self.text, self.places = _joined(self.parts)
         self._encode = encode
-        self._kept = {str(part): part.raw for part in parts if isinstance(part, Placeholder)}
+        self._kept: dict[str, list[str]] = {}
+        for part in parts:
+            if isinstance(part, Placeholder):
+                self._kept.setdefault(str(part), []).append(part.raw)
 
-    def encode(self, text: str) -> str:
-        """A translated text in the syntax of the document, its placeholders as they are written there."""
+    def encoder(self) -> Callable[[str], str]:
+        """A function that writes one translated text, a piece after another, in the syntax of the document.
+
+        Placeholders are written as they are there; of equal ones the first has the form of the first there.
+        """
         if not self._kept:
-            return self._encode(text)
-        longest_first = sorted(self._kept, key=len, reverse=True)
-        pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
-        return "".join(self._kept.get(piece) or self._encode(piece) for piece in pieces)
+            return self._encode
+        left = {text: [*forms] for text, forms in self._kept.items()}
+        is_kept = re.compile(f"({'|'.join(map(re.escape, sorted(left, key=len, reverse=True)))})")
+
+        def write(piece: str) -> str:
+            if piece not in left:
+                return self._encode(piece)
+            forms = left[piece]
+            return forms.pop(0) if len(forms) > 1 else forms[0]
+
+        return lambda text: "".join(map(write, is_kept.split(text)))
 
     @property
     def may_copy(self) -> bool:

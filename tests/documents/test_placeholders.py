@@ -21,6 +21,7 @@ from tests.support.words import Words, rendered
 pytest.importorskip("markdown_it", reason="the extra `documents` is not installed")
 
 TEXT = "{name} hat **%d rote** Äpfel von https://a.org/b_c, und [{{ x }}](a) nicht.\n"
+WORDS, UPPER = ("eins", "und", "zwei"), ("EINS", "UND", "ZWEI")
 XLIFF = """<xliff version="1.2"><file><body><trans-unit id="1">
 <source>Hallo {% if a &gt; b %}<g id="1">lieber {name}</g> von <x id="2"/>Haus.</source>
 </trans-unit></body></file></xliff>"""
@@ -65,6 +66,13 @@ def test_markup_around_a_placeholder_stays_around_it():
     assert rendered(pages.parse("<p>Ein <b>{a}</b> und {a}</p>", "html"), Words(reverse=True), True) == (
         "<p><b>{a}</b> und {a} Ein</p>"
     )
+
+
+@pytest.mark.parametrize("end", ["</p>", " <b>da</b></p>"])
+def test_equal_placeholders_keep_the_forms_of_the_document(end):
+    change = lambda word: word if "a>b" in word else word.upper()  # noqa: E731
+    page, upper = (f"<p>{one} {{{{a&gt;b}}}} {two} {{{{a>b}}}} {three}" for one, two, three in (WORDS, UPPER))
+    assert rendered(pages.parse(page + end, "html"), Words(change), True) == upper + end.replace("da", "DA")
 
 
 def test_code_before_a_placeholder_has_a_blank_after_it():
