@@ -9,19 +9,16 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from fsspec.core import url_to_fs
-
 from flows.child import Child, Say, project_path
 from flows.dvc_runner import KINDS
 from flows.stage_errors import StageError
-from seq2seq.common import disk, document_formats, progress
+from seq2seq.common import disk, document_formats, progress, stores
 from seq2seq.common.environment import OUTCOME_FILE
-from seq2seq.common.errors import TransientError, UserError, first_line
+from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 from seq2seq.common.files import replacing, sha256
 from seq2seq.common.masking import mask
@@ -60,17 +57,15 @@ class Folder:
 
     def __init__(self, address: str) -> None:
         self.address = mask(address)
-        with self._errors():
-            self.system, root = url_to_fs(address)
-        self.root = root.rstrip("/")
-        self.is_local = "file" in self.system.protocol
+        self.system, self.root = stores.connect(address)
+        self.is_local = stores.is_local(self.system)
 
     def files(self) -> dict[str, str]:
         """The checksum of each file, by its path in the folder; without hidden ones.
 
         The one of a file that cannot be read is empty; one that is gone meanwhile is left out.
         """
-        with self._errors():
+        with stores.errors(self.address):
             if self.is_local and not self.system.isdir(self.root):
                 raise UserError(f"{self.address} is no folder")
             self.system.invalidate_cache()
@@ -82,20 +77,20 @@ class Folder:
     def _checksum(self, name: str) -> str | None:
         path = f"{self.root}/{name}"
         try:
-            with self._errors():
+            with stores.errors(self.address):
                 return sha256(Path(path)) if self.is_local else str(self.system.checksum(path))
         except UserError as error:
             return None if isinstance(error.__context__, FileNotFoundError) else ""
 
     def get(self, name: str, file: Path) -> None:
         """Copy a file to this host; raises UserError if it cannot be read."""
-        with self._errors():
+        with stores.errors(self.address):
             self.system.get_file(f"{self.root}/{name}", str(file))
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file whole: a reader finds the old one or the new one."""
         path = f"{self.root}/{name}"
-        with self._errors():
+        with stores.errors(self.address):
             if self.is_local:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 with replacing(Path(path)) as draft:
@@ -105,24 +100,13 @@ class Folder:
 
     def state(self) -> dict[str, dict[str, str]]:
         """What earlier runs have translated into this folder."""
-        with self._errors():
+        with stores.errors(self.address):
             if not self.system.exists(path := f"{self.root}/{STATE}"):
                 return {}
             try:
                 return dict(json.loads(self.system.cat_file(path)))
             except ValueError as error:
                 raise UserError(f"{self.address}/{STATE} is damaged ({error}): remove it") from None
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (UserError, TransientError):
-            raise
-        except (ImportError, ValueError, FileNotFoundError, PermissionError) as error:
-            raise UserError(f"{self.address}: {first_line(error)}") from None
-        except Exception as error:  # each store has classes of its own
-            raise TransientError(f"{self.address}: {first_line(error)}") from error
 
 
 def translate(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq.common import paths
+from seq2seq.common import checkpoint_copies, paths
 from seq2seq.common.device import choose_device, keep_freed_memory
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import write_json
@@ -95,6 +95,7 @@ def evaluate(params: Params) -> None:
         runs.log_evaluation(run)
     if training:  # DVC has committed the model: its checkpoints are not needed any more
         shutil.rmtree(paths.CHECKPOINTS / training["fingerprint"], ignore_errors=True)
+        checkpoint_copies.remove(training["fingerprint"])
     for line in (*_format_scores(metrics), calibration.describe(confidence)):
         print(f"evaluate: {line}")
     print(f"evaluate: {rate:,.0f} sentences/s, {duration(time.monotonic() - began)}")

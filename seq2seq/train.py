@@ -56,7 +56,10 @@ def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
         return
     with runs.training_run(params, key, resumed=trainer.checkpoints.exists()) as run:
         run.set_tags({"device": str(device)})
-        trainer.fit(run)
+        try:
+            trainer.fit(run)
+        finally:
+            store.finish()
         save(trainer, vocabulary)
         limits.write()
         run.set_tags(acceptance.tags())

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seq2seq.common import paths
+from seq2seq.common.checkpoint_copies import Copies
 from seq2seq.common.files import replacing
 from seq2seq.common.schema import Train
 
@@ -48,10 +49,14 @@ def of_training(settings: Train) -> str:
 
 
 class Checkpoints:
-    """The last two checkpoints of the training with this fingerprint: tensors and a JSON state each."""
+    """The last two checkpoints of the training with this fingerprint: tensors and a JSON state each.
+
+    With a store in the environment, copies of them are there too.
+    """
 
     def __init__(self, fingerprint: str, folder: Path = paths.CHECKPOINTS) -> None:
         self._folder = folder / fingerprint
+        self._copies = Copies.configured(fingerprint)
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Add a checkpoint and keep the previous one; a kill at any moment leaves one of them intact.
@@ -69,12 +74,16 @@ class Checkpoints:
                 raise OSError(int(found[1]) if found else errno.EIO, str(error), str(draft)) from None
             if (self._folder / FILE).exists():
                 (self._folder / FILE).replace(self._folder / BEFORE)
+        if self._copies:
+            self._copies.put(self._folder / FILE, state["update"])
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state of the newest intact checkpoint; None if there is none.
 
-        A damaged one is renamed to *.damaged, and its path is printed.
+        A damaged one is renamed to *.damaged, and its path is printed. A newer copy in the store is fetched;
+        raises TransientError if the store does not answer.
         """
+        self._fetch()
         for path, otherwise in (
             (self._folder / FILE, "the previous one"),
             (self._folder / BEFORE, "the start"),
@@ -92,6 +101,30 @@ class Checkpoints:
                     flush=True,
                 )
         return None
+
+    def _fetch(self) -> None:
+        """Replace the file by a copy of a later update, if there is an intact one."""
+        if self._copies is None:
+            return
+        found = self.find()
+        own = found[1]["update"] if found else -1
+        for update in self._copies.updates():
+            if update <= own:
+                return
+            try:
+                with replacing(self._folder / FILE) as draft:
+                    self._copies.fetch(update, draft)
+                    _read(draft)
+            except DamagedError as error:
+                print(f"train: copy {update} in {self._copies.address} is damaged ({error})", flush=True)
+                continue
+            print(f"train: fetched the checkpoint of {self._copies.address}", flush=True)
+            return
+
+    def finish(self) -> None:
+        """Wait for copies that are under way."""
+        if self._copies:
+            self._copies.finish()
 
     def exists(self) -> bool:
         """Whether there is a checkpoint file."""

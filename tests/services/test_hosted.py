@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from seq2seq.common import checkpoint_copies
 from tests.services.conftest import Hosted
 from tests.support import projects
 from tests.support.waiting import wait_for
@@ -49,8 +50,8 @@ def retrain(hosted: Hosted) -> tuple[dict[str, Any], dict[str, str]]:
     return finished, {task["name"]: task["state_name"] for task in tasks}
 
 
-def mlflow(hosted: Hosted, code: str, **other: str) -> subprocess.CompletedProcess[str]:
-    """Run code with MLflow in the environment that people source."""
+def program(hosted: Hosted, code: str, **other: str) -> subprocess.CompletedProcess[str]:
+    """Run code in the environment that people source."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=hosted.project,
@@ -80,7 +81,7 @@ def test_smoke_a_worker_trains_registers_promotes_and_pushes(hosted, first_run) 
     assert run["state_name"] == "Completed", hosted.log("worker-1") + hosted.log("worker-2")
     expected = {"checkout": "Completed", "fetch": "Completed", **dict.fromkeys(STAGES, "Ran")}
     assert tasks == {**expected, "promote": "Promoted", "push": "Completed"}
-    champion = mlflow(hosted, CHAMPION)
+    champion = program(hosted, CHAMPION)
     assert champion.returncode == 0, champion.stderr
     assert champion.stdout.splitlines()[0] == f"1 {run['id']}"
 
@@ -113,6 +114,30 @@ def test_smoke_another_clone_pulls_what_the_run_pushed(hosted, first_run, tmp_pa
     assert status.strip() == "Data and pipelines are up to date."
 
 
+CHECKPOINTS = """
+from pathlib import Path
+import torch
+from seq2seq.common import checkpoint_copies
+from seq2seq.training.checkpoints import Checkpoints
+training = "0" * 40
+checkpoints = Checkpoints(training, Path("a"))
+for update in (1, 2, 3):
+    checkpoints.save({"a": torch.full((1000,), float(update))}, {"update": update})
+    checkpoints.finish()
+tensors, state = Checkpoints(training, Path("b")).load()
+copies = checkpoint_copies.Copies.configured(training)
+print(state["update"], tensors["a"].unique().item(), copies.updates())
+checkpoint_copies.remove(training)
+print(copies.updates())
+"""
+
+
+def test_smoke_a_training_goes_on_from_the_store_on_another_host(hosted, tmp_path: Path) -> None:
+    code = f"import os\nos.chdir({str(tmp_path)!r})\n{CHECKPOINTS}"
+    done = program(hosted, code, **{checkpoint_copies.STORE: "s3://dvc/checkpoints"})
+    assert done.stdout.splitlines()[-2:] == ["3 3.0 [3, 2]", "[]"], done.stdout + done.stderr
+
+
 def test_smoke_wrong_passwords_are_refused_with_a_clear_error(hosted) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         prefect(hosted, "deployments/filter", {}, login="team:wrong")
@@ -142,8 +167,8 @@ def test_smoke_wrong_passwords_are_refused_with_a_clear_error(hosted) -> None:
 
 def test_a_key_of_one_bucket_opens_no_other(hosted) -> None:
     code = "import boto3; boto3.client('s3').list_objects_v2(Bucket='{}')"
-    assert mlflow(hosted, code.format("dvc")).returncode == 0
-    refused = mlflow(hosted, code.format("mlflow"))
+    assert program(hosted, code.format("dvc")).returncode == 0
+    refused = program(hosted, code.format("mlflow"))
     assert "AccessDenied" in refused.stderr
 
 

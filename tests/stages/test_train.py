@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from seq2seq import train as stage
-from seq2seq.common import params, paths
+from seq2seq.common import checkpoint_copies, params, paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.schema import NamedVersion
 from seq2seq.data import direction, vocabulary
@@ -49,9 +49,12 @@ def test_stopped_and_resumed_is_uninterrupted_to_the_bit(tokens, tmp_path, unint
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("elsewhere", [False, True])
 def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
-    tokens, tmp_path, uninterrupted, capsys
+    tokens, tmp_path, uninterrupted, capsys, monkeypatch, elsewhere
 ):
+    """Also on another machine, which has the copies of the checkpoints alone."""
+
     class PowerCut(BaseException):
         pass
 
@@ -59,10 +62,13 @@ def test_killed_between_checkpoints_and_resumed_is_uninterrupted_to_the_bit(
         if step == 40:
             raise PowerCut
 
-    first = trainer(tokens, tmp_path)
+    if elsewhere:
+        monkeypatch.setenv(checkpoint_copies.STORE, str(tmp_path / "store"))
+    first = trainer(tokens, tmp_path / "first")
     with pytest.raises(PowerCut):
         first.fit(Recorder(cut))
-    second = trainer(tokens, tmp_path)
+    first.checkpoints.finish()
+    second = trainer(tokens, tmp_path / ("second" if elsewhere else "first"))
     second.fit(Recorder())
     assert "resumes from update 3" in capsys.readouterr().out
     assert outcome(second) == uninterrupted
