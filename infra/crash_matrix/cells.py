@@ -29,10 +29,12 @@ FULL_PREFECT = "disk full for Prefect"  # of a run with a server of its own
 JUMPS = {"clock 1 day ahead": 86_400, "clock 1 day back": -86_400}  # seconds
 AWAY = 60.0  # seconds
 FULL_DATABASE = "disk full for the database"
-CI = frozenset(
+CI = frozenset(  # that the slow ring of the tests runs
     {
         *("local/SIGKILL stage/train", "local/SIGKILL dvc/ingest", "local/SIGKILL flow/register"),
-        *("local/SIGKILL all/tokenize", "local/disk full/tokenize"),
+        *("local/SIGKILL all/tokenize", "local/disk full/tokenize", "local/SIGTERM stage/evaluate"),
+        *("local/SIGTERM flow/train", "local/two runs at once/promote", "local/empty record of DVC/train"),
+        *("local/folder removed/train", "local/empty record of DVC/clean", "local/SIGKILL flow/promote"),
     }
 )
 

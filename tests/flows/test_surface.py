@@ -18,7 +18,7 @@ from flows import checkout, deploy
 from flows.__main__ import main
 from flows.retrain import retrain
 from seq2seq.common.errors import UserError
-from tests.support import projects
+from tests.support import prefect_home, projects
 
 ORIGINS, LOGIN = "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_API_AUTH_STRING"
 
@@ -96,6 +96,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_writes(tmp_path: Path) -> Non
         "https_proxy": f"http://me:{secret('proxy')}@127.0.0.1:9",
         "SEQ2SEQ_REPOSITORY": f"https://me:{secret('repository')}@git.example/x.git",
     }
+    prefect_home.fill(project / ".prefect")
     done = projects.call(project, "-m", "flows", "run", **variables)
     written = {"the screen": (done.stdout + done.stderr).encode()}
 

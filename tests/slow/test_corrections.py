@@ -11,7 +11,7 @@ import pytest
 from flows import checkout, dvc_runner, watch
 from seq2seq.common import params
 from seq2seq.corrections import store
-from tests.support import projects
+from tests.support import prefect_home, projects
 
 FILES = ("corpora/corrections.jsonl", "corpora/corrections-held-out.jsonl")
 SOURCES = (
@@ -87,7 +87,7 @@ def test_a_clone_finds_the_exported_files_and_a_watch_their_change(
 def test_the_next_retraining_learns_from_corrections_and_scores_those_held_out(tmp_path: Path) -> None:
     project = projects.make(tmp_path)
     variables = {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": prefect_home.fill(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     }

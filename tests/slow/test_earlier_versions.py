@@ -17,7 +17,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.nn import model_folder
 from seq2seq.nn.model_folder import WEIGHTS
 from seq2seq.tracking import client, registry, runs
-from tests.support import projects
+from tests.support import prefect_home, projects
 
 FIXTURE = projects.ROOT / "tests/fixtures" / "registered_version.tar.xz"
 KNOWN = json.loads(FIXTURE.with_name("registered_version.json").read_text("utf-8"))
@@ -65,6 +65,7 @@ def test_it_translates_is_judged_and_rolled_back_to(
 
     # The project's own version, 1, loses against it.
     assert earlier.version == "2"
+    prefect_home.fill(project / ".prefect")
     with pytest.raises(AssertionError, match=r"promote +(kept|rejected)"):
         projects.call(project, "-m", "flows", "run")
     evidence = json.loads(Path("reports/evidence.json").read_text("utf-8"))

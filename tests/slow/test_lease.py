@@ -13,7 +13,7 @@ import pytest
 from flows import lease
 from seq2seq.common.errors import TransientError
 from tests.slow.test_schedule import answers, free_port, process
-from tests.support import projects
+from tests.support import prefect_home, projects
 from tests.support.waiting import wait_for
 
 HOLD = """
@@ -30,7 +30,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A real one: that of Prefect's test harness ends no leases."""
     port = free_port()
     variables = {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": prefect_home.fill(tmp_path / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "true",

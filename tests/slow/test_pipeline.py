@@ -24,7 +24,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows import console, flow_record, pipeline
 from flows.stage_errors import StageError
-from tests.support import projects
+from tests.support import prefect_home, projects
 from tests.support.prefect_states import task_states
 from tests.support.toy import flip, truncate
 from tests.support.waiting import wait_for
@@ -169,8 +169,10 @@ def test_killed_in_each_stage_and_run_again(by_hand: Path, tmp_path: Path) -> No
     assert results(project) == results(by_hand)
 
 
+@pytest.mark.nightly
 def test_a_killed_and_an_interrupted_training_go_on(tokenized: Path, by_hand: Path, tmp_path: Path) -> None:
     project = projects.copy(tokenized, tmp_path)
+    prefect_home.fill(project / ".prefect")
     with background(project, "-m", "flows", "run") as running:
         wait_for(lambda: list((project / ".checkpoints").rglob("*.safetensors")), 120, "a checkpoint")
         victims = family(running.pid)
@@ -201,6 +203,7 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = projects.make(tmp_path)
+    prefect_home.fill(project / ".prefect")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name)

@@ -15,7 +15,7 @@ from seq2seq.common import paths
 from seq2seq.common.exits import Exit
 from seq2seq.data.corpus import read_split
 from seq2seq.tracking import client, registry
-from tests.support import projects
+from tests.support import prefect_home, projects
 from tests.support.webhook import listener
 
 NAME, REASON = "grammar-tiny", "the noise is known"
@@ -47,6 +47,7 @@ def test_a_corpus_gone_bad_stops_before_the_training_and_can_be_accepted(
     by_hand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = projects.copy(by_hand, tmp_path)
+    prefect_home.fill(project / ".prefect")
     monkeypatch.chdir(project)
     first = run(project)
     assert first.returncode == Exit.DONE, first.stdout + first.stderr

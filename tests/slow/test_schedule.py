@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import projects
+from tests.support import prefect_home, projects
 from tests.support.waiting import wait_for
 from tests.support.webhook import listener
 
@@ -33,7 +33,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     variables = {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": prefect_home.fill(tmp_path / "prefect"),
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
