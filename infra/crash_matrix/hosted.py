@@ -111,13 +111,13 @@ class Level:
                 self._prepare(cell)
                 self.client.since = now()
                 self._break(cell, result, disk)
-                self._heal(result)
+                self.heal(result)
         except (processes.StuckError, subprocess.SubprocessError, OSError, psutil.Error) as error:
             result.problems.append(str(error)[:300])
         finally:
             (self.pauses / "released").touch()
             (self.pauses / "plan.json").unlink(missing_ok=True)
-            for process in self._working():
+            for process in self.working():
                 with suppress(psutil.Error):
                     process.kill()
         result.total = round(time.monotonic() - began, 1)
@@ -178,7 +178,7 @@ class Level:
 
         return processes.wait_for(found, seconds, "the end of the flow run", 0.5)
 
-    def _working(self) -> list[psutil.Process]:
+    def working(self) -> list[psutil.Process]:
         """Processes of runs: all that belong to the set, without the servers and the workers."""
         found = []
         for process in processes.of_cell(self.mark):
@@ -208,11 +208,11 @@ class Level:
         self.services("start")  # what a supervisor does: start again what has died
         state = self._ended(run, PATIENCE)
         if state["state_type"] == "DELETED":  # the server cannot ask it to stop: it goes on to its end
-            processes.wait_for(lambda: not self._working(), PATIENCE, "the end of the deleted run", 0.5)
+            processes.wait_for(lambda: not self.working(), PATIENCE, "the end of the deleted run", 0.5)
         message = " ".join(((state.get("state") or {}).get("message") or "").split())[:120]
         took = time.monotonic() - began
         result.state = f"{result.state}run {state['state_name']} {took:.0f} s after the fault; {message}"
-        result.problems += self._left()
+        result.problems += self.left()
 
     def _endure(self) -> str:
         """Let the run go on without a server for a while; what it keeps for MLflow meanwhile, as words."""
@@ -236,23 +236,23 @@ class Level:
             if second["state_type"] != "CANCELLED":
                 result.problems.append(f"the second run ended {second['state_name']}")
         elif cell.fault == "reboot":
-            self._kill([*SERVERS, "worker-1"], "SIGKILL")
-            processes.send(self._working(), "SIGKILL")
+            self.kill([*SERVERS, "worker-1"], "SIGKILL")
+            processes.send(self.working(), "SIGKILL")
         elif words[0] in SERVERS:  # away, or silent: it accepts connections and does not answer
-            stopped = self._kill([words[0]], "SIGSTOP" if words[1] == "silent" else "SIGKILL")
+            stopped = self.kill([words[0]], "SIGSTOP" if words[1] == "silent" else "SIGKILL")
         elif cell.fault == FULL_DATABASE:
             pass
         elif words[1] in SERVERS:
-            self._kill([words[1]], words[0])
+            self.kill([words[1]], words[0])
         elif words[1] == "worker":
-            self._kill(["worker-1"], words[0], tree=False)
+            self.kill(["worker-1"], words[0], tree=False)
             if cell.fault.endswith("flow"):
                 processes.send(processes.of_role(self.mark, "flow", cell.place), words[0])
         elif not processes.send(processes.of_role(self.mark, words[1], cell.place), words[0]):
             result.problems.append(f"there was no process with the role {words[1]}")
         return stopped
 
-    def _kill(self, names: list[str], name_of_signal: str, tree: bool = True) -> list[psutil.Process]:
+    def kill(self, names: list[str], name_of_signal: str, tree: bool = True) -> list[psutil.Process]:
         """Send a signal to servers; returns their processes."""
         records, hit = json.loads((self.host / ".services/processes.json").read_text()), []
         for name in names:
@@ -262,14 +262,16 @@ class Level:
         processes.send(hit, name_of_signal)
         return hit
 
-    def _left(self) -> list[str]:
+    def left(self) -> list[str]:
+        """The processes of runs that are left some time after the end of all runs, as problems."""
         try:
-            processes.wait_for(lambda: not self._working(), checks.ENDING, "the end of the run's processes")
+            processes.wait_for(lambda: not self.working(), checks.ENDING, "the end of the run's processes")
         except processes.StuckError:
-            return [f"orphan: {' '.join(process.cmdline())[:120]}" for process in self._working()]
+            return [f"orphan: {' '.join(process.cmdline())[:120]}" for process in self.working()]
         return []
 
-    def _heal(self, result: Result) -> None:
+    def heal(self, result: Result) -> None:
+        """Run once more undisturbed, and add to the result what is wrong then."""
         (self.pauses / "plan.json").unlink(missing_ok=True)
         began = time.monotonic()
         state = self._ended(self._schedule(), PATIENCE)
@@ -280,7 +282,7 @@ class Level:
             )
         wrong = checks.weights(self.clone, self.weights)
         result.same_weights = not wrong
-        result.problems += wrong + self._left() + checks.results(self.clone, self.reference, "train")
+        result.problems += wrong + self.left() + checks.results(self.clone, self.reference, "train")
         result.problems += checks.waiting_records(self.clone) + checks.prefect(self.client.count)
         result.problems += [f"MLflow run {run} is still open" for run in self.registry.open_runs()]
         result.problems += [f"version {version} is not ready" for version in self.registry.unready()]

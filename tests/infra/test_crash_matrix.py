@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infra.crash_matrix import cells, checks, clock, processes, project, result
+from infra.crash_matrix import cells, checks, clock, night, processes, project, result
 from infra.crash_matrix.local import HOOK
 from tests.support.waiting import ended, wait_for
 
@@ -253,3 +253,24 @@ def test_a_small_disk_is_full_and_its_files_stay(tmp_path: Path) -> None:
     assert (folder / "earlier").read_text() == "1"
     assert (folder / "later").read_text() == "2"
     assert not (folder / ".filler").exists()
+
+
+def test_a_night_finds_slots_without_an_end_and_failures_without_a_kill() -> None:
+    kills = [night.Kill(1000.0, "stage")]
+    slots = [
+        night.Slot(900.0, "CRASHED", 901.0, 1005.0, "killed"),
+        night.Slot(1020.0, "COMPLETED", 1021.0, 1050.0, ""),
+        night.Slot(1140.0, "CANCELLED", 1140.0, 1140.0, "the slot is taken"),
+    ]
+    assert night.problems(kills, slots) == []
+    wrong = [
+        night.Slot(1500.0, "FAILED", 1501.0, 1520.0, "no space"),
+        night.Slot(1620.0, "RUNNING", 1621.0, 1700.0, ""),
+        night.Slot(1740.0, night.NONE, 1740.0, 1740.0, ""),
+    ]
+    found = night.problems(kills, slots + wrong)
+    assert [text.partition(" ")[2] for text in found] == [
+        "FAILED: no space, and no kill was near",
+        "RUNNING: it has no end",
+        "none: it has no end",
+    ]

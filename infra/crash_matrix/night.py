@@ -1,0 +1,167 @@
+"""`python -m infra.crash_matrix.night`: a schedule of minutes, random kills, and what became of each slot.
+
+Why: a cell breaks one run at one point. A team has a schedule that nobody watches, on which faults fall at
+any time: each slot must end in a state that a person can read, and the next run after the last fault must be
+right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from infra.crash_matrix import hosted, local, processes, project
+from infra.crash_matrix.cells import Cell
+from infra.crash_matrix.result import Result
+from seq2seq.common.exits import Exit
+
+SERVERS = ("worker-1", *hosted.SERVERS)
+VICTIMS = ("stage", "dvc", "flow", *SERVERS)
+FROM = "clean"  # this stage and all after it are run although they are fresh
+BEGIN = 20.0  # seconds until the first slot
+LAST = 600.0  # seconds in which the last run must end
+NONE = "none"  # no run was made
+NOTICED = 180.0  # seconds after a kill within which a run may end by it
+
+
+class Kill(NamedTuple):
+    """A process that was killed."""
+
+    when: float  # seconds since 1970
+    victim: str
+
+
+class Slot(NamedTuple):
+    """A time of the schedule, and how its run ended."""
+
+    when: float
+    state: str
+    began: float
+    ended: float
+    message: str
+
+
+def night(
+    level: hosted.Level, minutes: float, every: float, rng: random.Random
+) -> tuple[list[Kill], list[Slot]]:
+    """Let a schedule run and kill at random; returns all kills, and all slots with the ends of their runs."""
+    begin = datetime.now(UTC) + timedelta(seconds=BEGIN)
+    deployment = f"deployments/{level.deployment}"
+    for schedule in level.client.ask(deployment, method="GET")["schedules"]:
+        level.client.ask(f"{deployment}/schedules/{schedule['id']}", method="DELETE")
+    slot = {"interval": every, "anchor_date": begin.isoformat()}
+    wanted = [{"active": True, "schedule": slot, "parameters": {"from_stage": FROM}}]
+    [made] = level.client.ask(f"{deployment}/schedules", wanted)
+    end = begin + timedelta(minutes=minutes)
+    kills: list[Kill] = []
+    while datetime.now(UTC) < end:
+        time.sleep(rng.uniform(20, 60))
+        victim = rng.choice(VICTIMS)
+        if victim in SERVERS:
+            hit = level.kill([victim], "SIGKILL", tree=victim != "worker-1")
+        else:
+            hit = processes.of_role(level.mark, victim, "")
+            processes.send(hit, "SIGKILL")
+        if hit:
+            kills.append(Kill(time.time(), victim))
+            print(f"{datetime.now(UTC):%H:%M:%S} killed {victim}", flush=True)
+        if victim in SERVERS:
+            time.sleep(rng.uniform(2, 10))
+            level.services("start")  # what a supervisor does
+    level.client.ask(f"{deployment}/schedules/{made['id']}", method="DELETE")
+    last = datetime.now(UTC)
+
+    def ended() -> bool:
+        return all(slot.state in (*hosted.ENDED, NONE) for slot in _slots(level, begin, last, every))
+
+    processes.wait_for(ended, LAST, "the end of all runs", 2)
+    return kills, _slots(level, begin, last, every)
+
+
+def _slots(level: hosted.Level, begin: datetime, end: datetime, every: float) -> list[Slot]:
+    runs = {
+        round(_seconds(run["expected_start_time"])): run
+        for run in level.client.ask(
+            "flow_runs/filter",
+            {
+                "deployments": {"id": {"any_": [level.deployment]}},
+                "flow_runs": {
+                    "expected_start_time": {"after_": begin.isoformat(), "before_": end.isoformat()}
+                },
+                "limit": 200,
+            },
+        )
+    }
+    slots, when = [], begin
+    while when < end:
+        slots.append(_slot(when.timestamp(), runs.get(round(when.timestamp()))))
+        when += timedelta(seconds=every)
+    return slots
+
+
+def _slot(when: float, run: dict[str, Any] | None) -> Slot:
+    if run is None:
+        return Slot(when, NONE, when, when, "")
+    message = " ".join(((run.get("state") or {}).get("message") or "").split())[:100]
+    began = _seconds(run["start_time"]) if run["start_time"] else when
+    ended = _seconds(run["end_time"]) if run["end_time"] else time.time()
+    return Slot(when, run["state_type"] or NONE, began, ended, message)
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def problems(kills: list[Kill], slots: list[Slot]) -> list[str]:
+    """Slots without a run that has ended, and runs that ended badly although no kill was near."""
+    found = []
+    for slot in slots:
+        name = f"{datetime.fromtimestamp(slot.when, UTC):%H:%M:%S} {slot.state}"
+        if slot.state not in hosted.ENDED:
+            found.append(f"{name}: it has no end")
+        near = any(slot.began - NOTICED < kill.when < slot.ended for kill in kills)
+        if slot.state in ("FAILED", "CRASHED") and not near:
+            found.append(f"{name}: {slot.message}, and no kill was near")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a night and print each slot; the exit status is 0 if all are accounted for and it heals."""
+    parser = argparse.ArgumentParser(prog="python -m infra.crash_matrix.night", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=40.0)
+    parser.add_argument("--every", type=float, default=120.0, help="seconds between two slots")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    project.HOME.mkdir(parents=True, exist_ok=True)
+    saved, weights = local.undisturbed(project.HOME)
+    with hosted.level(saved, weights) as level:
+        kills, slots = night(level, options.minutes, options.every, random.Random(options.seed))
+        result = Result(Cell("hosted", "night", "train"))
+        level.heal(result)
+    _print(kills, slots)
+    wrong = problems(kills, slots) + result.problems
+    print(f"the run after it: {result.healed} s, same weights: {'yes' if result.same_weights else 'no'}")
+    print("\n".join(f"problem: {problem}" for problem in wrong) or "every slot is accounted for")
+    return Exit.FAILED if wrong else Exit.DONE
+
+
+def _print(kills: list[Kill], slots: list[Slot], write: Callable[[str], None] = print) -> None:
+    for slot in slots:
+        hit = [kill.victim for kill in kills if slot.began < kill.when < slot.ended]
+        took = f"{slot.ended - slot.began:4.0f} s"
+        write(
+            f"{datetime.fromtimestamp(slot.when, UTC):%H:%M:%S} {slot.state:10} {took}  killed: "
+            f"{', '.join(hit) or 'nothing'}  {slot.message}"
+        )
+    write(f"{len(kills)} kills: {dict(Counter(kill.victim for kill in kills))}")
+    write(f"{len(slots)} slots: {dict(Counter(slot.state for slot in slots))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
