@@ -11,6 +11,7 @@ from seq2seq.common import recipes
 from tests.support.gate import Killed, World, aliases, kill_at, log, verdict_of
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_killed_at_any_write_and_run_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each round a new version waits in the place of another, and is approved, killed one write later."""

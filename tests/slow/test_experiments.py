@@ -16,19 +16,12 @@ PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 WIDTH = 80  # columns of a screen
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = projects.make(tmp_path_factory.mktemp("experiments"))
-    projects.call(folder, "-m", "dvc", "repro", "evaluate", PATH=PATH)
-    projects.commit(folder)
-    projects.call(
-        folder, "-m", "dvc", "exp", "run", "--name", "seed-2", "-S", "train.seed=2", "evaluate", PATH=PATH
-    )
-    return folder
-
-
 @pytest.mark.nightly
-def test_an_experiment_leaves_a_result_that_dvc_shows(project: Path) -> None:
+def test_an_experiment_leaves_a_result_that_dvc_shows(by_hand: Path, tmp_path: Path) -> None:
+    project = projects.copy(by_hand, tmp_path)
+    projects.commit(project)
+    seed = ("-S", "train.seed=2", "evaluate")
+    projects.call(project, "-m", "dvc", "exp", "run", "--name", "seed-2", *seed, PATH=PATH)
     shown = json.loads(projects.call(project, "-m", "dvc", "exp", "show", "--json", PATH=PATH).stdout)
     [experiment] = [
         one["revs"][0] for row in shown for one in (row.get("experiments") or []) if one["name"] == "seed-2"
@@ -38,7 +31,8 @@ def test_an_experiment_leaves_a_result_that_dvc_shows(project: Path) -> None:
     assert isinstance(metrics["bleu"], float)
 
 
-def test_metrics_fit_a_screen(project: Path) -> None:
+def test_metrics_fit_a_screen(by_hand: Path, tmp_path: Path) -> None:
+    project = projects.copy(by_hand, tmp_path)
     table = projects.call(project, "-m", "dvc", "metrics", "show", PATH=PATH, COLUMNS=str(WIDTH)).stdout
     assert "bleu" in table
     assert max(map(len, table.splitlines())) <= WIDTH, table

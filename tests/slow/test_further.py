@@ -17,6 +17,7 @@ def use(project: Path, *values: str) -> str:
     return projects.call(project, "-m", "seq2seq", "use", *arguments).stdout
 
 
+@pytest.mark.nightly
 def test_a_version_is_trained_further_on_another_corpus(by_hand: Path, tmp_path: Path) -> None:
     project = projects.copy(by_hand, tmp_path)
     before = (project / paths.VOCABULARY / FILE).read_bytes()

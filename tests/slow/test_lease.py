@@ -44,6 +44,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_a_lease_is_refused_waited_for_and_freed_by_death(
     server: None, monkeypatch: pytest.MonkeyPatch

@@ -112,6 +112,7 @@ def test_ranks_that_differ_raise_one_error(folder, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_rank_that_hangs_ends_all(folder):
     with pytest.raises(UserError, match=r"rank 1 of 2 was silent for .* and then killed"):
