@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ FROM = "clean"  # this stage and all after it are run although they are fresh
 BEGIN = 20.0  # seconds until the first slot
 LAST = 600.0  # seconds in which the last run must end
 NONE = "none"  # no run was made
-NOTICED = 180.0  # seconds after a kill within which a run may end by it
+AWAY = 60.0  # seconds that a killed server may need until it answers again
 
 
 class Kill(NamedTuple):
@@ -74,14 +74,16 @@ def night(
         if victim in SERVERS:
             time.sleep(rng.uniform(2, 10))
             level.services("start")  # what a supervisor does
-    level.client.ask(f"{deployment}/schedules/{made['id']}", method="DELETE")
     last = datetime.now(UTC)
 
     def ended() -> bool:
-        return all(slot.state in (*hosted.ENDED, NONE) for slot in _slots(level, begin, last, every))
+        return all(slot.state in hosted.ENDED for slot in _slots(level, begin, last, every))
 
-    processes.wait_for(ended, LAST, "the end of all runs", 2)
-    return kills, _slots(level, begin, last, every)
+    with suppress(processes.StuckError):  # what has no end is a problem of its slot
+        processes.wait_for(ended, LAST, "the end of all runs", 2)
+    found = _slots(level, begin, last, every)  # Prefect removes late runs with their schedule
+    level.client.ask(f"{deployment}/schedules/{made['id']}", method="DELETE")
+    return kills, found
 
 
 def _slots(level: hosted.Level, begin: datetime, end: datetime, every: float) -> list[Slot]:
@@ -123,12 +125,22 @@ def problems(kills: list[Kill], slots: list[Slot]) -> list[str]:
     found = []
     for slot in slots:
         name = f"{datetime.fromtimestamp(slot.when, UTC):%H:%M:%S} {slot.state}"
-        if slot.state not in hosted.ENDED:
+        if slot.state == NONE:
+            found.append(f"{name}: no run was made")
+        elif slot.state not in hosted.ENDED:
             found.append(f"{name}: it has no end")
-        near = any(slot.began - NOTICED < kill.when < slot.ended for kill in kills)
-        if slot.state in ("FAILED", "CRASHED") and not near:
+        elif slot.state in ("FAILED", "CRASHED") and not _near(kills, slot):
             found.append(f"{name}: {slot.message}, and no kill was near")
     return found
+
+
+def _near(kills: list[Kill], slot: Slot) -> list[str]:
+    """The victims of the time of a run, servers also shortly before it: they may have been away."""
+    return [
+        kill.victim
+        for kill in kills
+        if slot.began - (AWAY if kill.victim in SERVERS else 0.0) < kill.when < slot.ended
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -151,16 +163,15 @@ def main(arguments: list[str] | None = None) -> int:
     return Exit.FAILED if wrong else Exit.DONE
 
 
-def _print(kills: list[Kill], slots: list[Slot], write: Callable[[str], None] = print) -> None:
+def _print(kills: list[Kill], slots: list[Slot]) -> None:
     for slot in slots:
-        hit = [kill.victim for kill in kills if slot.began < kill.when < slot.ended]
         took = f"{slot.ended - slot.began:4.0f} s"
-        write(
+        print(
             f"{datetime.fromtimestamp(slot.when, UTC):%H:%M:%S} {slot.state:10} {took}  killed: "
-            f"{', '.join(hit) or 'nothing'}  {slot.message}"
+            f"{', '.join(_near(kills, slot)) or 'nothing'}  {slot.message}"
         )
-    write(f"{len(kills)} kills: {dict(Counter(kill.victim for kill in kills))}")
-    write(f"{len(slots)} slots: {dict(Counter(slot.state for slot in slots))}")
+    print(f"{len(kills)} kills: {dict(Counter(kill.victim for kill in kills))}")
+    print(f"{len(slots)} slots: {dict(Counter(slot.state for slot in slots))}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Why: each store has errors of its own; a caller distinguishes what a person has 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from fsspec.core import url_to_fs
 
 from seq2seq.common.errors import TransientError, UserError, first_line
 from seq2seq.common.masking import mask
+
+NO_LOGIN = ("NoCredentialsError", "PartialCredentialsError")  # of botocore
 
 
 def connect(address: str) -> tuple[AbstractFileSystem, str]:
@@ -35,8 +38,12 @@ def errors(address: str) -> Iterator[None]:
     except (UserError, TransientError):
         raise
     except ImportError as error:
-        raise UserError(f"{mask(address)}: {first_line(error)}; the extra services has s3fs") from None
-    except (ValueError, FileNotFoundError, PermissionError) as error:
+        remedy = "; the extra services has s3fs" if address.startswith("s3") else ""
+        raise UserError(f"{mask(address)}: {first_line(error)}{remedy}") from None
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise UserError(f"{mask(address)}: {first_line(error)}") from None
     except Exception as error:  # each store has classes of its own
-        raise TransientError(f"{mask(address)}: {first_line(error)}") from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise  # of this host's disk
+        kind = UserError if type(error).__name__ in NO_LOGIN else TransientError
+        raise kind(f"{mask(address)}: {first_line(error)}") from error

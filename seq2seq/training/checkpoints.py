@@ -77,13 +77,14 @@ class Checkpoints:
         if self._copies:
             self._copies.put(self._folder / FILE, state["update"])
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def load(self, fetch: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state of the newest intact checkpoint; None if there is none.
 
-        A damaged one is renamed to *.damaged, and its path is printed. A newer copy in the store is fetched;
-        raises TransientError if the store does not answer.
+        A damaged one is renamed to *.damaged, and its path is printed. With `fetch` a newer copy in the store
+        replaces it; raises UserError for a wrong store, TransientError for one that does not answer.
         """
-        self._fetch()
+        if fetch:
+            self._fetch()
         for path, otherwise in (
             (self._folder / FILE, "the previous one"),
             (self._folder / BEFORE, "the start"),
@@ -113,10 +114,12 @@ class Checkpoints:
                 return
             try:
                 with replacing(self._folder / FILE) as draft:
-                    self._copies.fetch(update, draft)
+                    if not self._copies.fetch(update, draft):
+                        raise DamagedError("it is gone")
                     _read(draft)
             except DamagedError as error:
-                print(f"train: copy {update} in {self._copies.address} is damaged ({error})", flush=True)
+                print(f"train: copy {update} in {self._copies.address} is not used: {error}", flush=True)
+                self._copies.drop(update)  # else it would count as one of those that are kept
                 continue
             print(f"train: fetched the checkpoint of {self._copies.address}", flush=True)
             return

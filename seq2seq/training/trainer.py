@@ -263,7 +263,7 @@ class Trainer:
         # The main rank sets damaged checkpoints aside before the others load.
         saved = self.checkpoints.load() if self.group.is_main else None
         self.group.any(False)
-        return saved if self.group.is_main else self.checkpoints.load()
+        return saved if self.group.is_main else self.checkpoints.load(fetch=False)
 
     def _resume(self) -> None:
         if self._saved is None:

@@ -46,7 +46,7 @@ def test_another_machine_goes_on_from_the_newest_copy(tmp_path, store):
     assert loaded(tmp_path / "b") == 15
     save(tmp_path / "b", 20)
     assert loaded(tmp_path / "a") == 20  # its own checkpoint is older
-    assert [path.name for path in (tmp_path / "a" / TRAINING).glob("*.safetensors.*")] == []
+    assert not (tmp_path / "a" / TRAINING / checkpoint_copies.COPIED).exists()
 
 
 def test_its_own_newer_checkpoint_counts(tmp_path, store, monkeypatch):
@@ -63,8 +63,25 @@ def test_of_a_damaged_copy_the_one_before_is_taken(tmp_path, store, capsys):
     os.truncate(store / "000000010.safetensors", 60)
     assert loaded(tmp_path / "b") == 5
     assert "copy 10 in" in capsys.readouterr().out
+    assert [path.name for path in store.iterdir()] == ["000000005.safetensors"]
     os.truncate(store / "000000005.safetensors", 0)
     assert loaded(tmp_path / "c") is None
+    save(tmp_path / "d", 1)
+    assert loaded(tmp_path / "e") == 1
+
+
+def test_another_rank_fetches_nothing(tmp_path, store):
+    save(tmp_path / "a", 5)
+    assert Checkpoints(TRAINING, tmp_path / "b").load(fetch=False) is None
+
+
+def test_a_file_system_without_hard_links(tmp_path, store, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError("no links")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    save(tmp_path / "a", 5)
+    assert loaded(tmp_path / "b") == 5
 
 
 def test_a_training_goes_on_without_its_store(tmp_path, store, monkeypatch, capsys):
@@ -83,7 +100,9 @@ def test_a_training_goes_on_without_its_store(tmp_path, store, monkeypatch, caps
             loaded(tmp_path / "c")
 
 
-def test_a_store_that_hangs_holds_up_nothing_and_gets_the_last_one_later(tmp_path, store, monkeypatch):
+def test_a_store_that_hangs_holds_up_nothing_and_gets_the_last_one_later(
+    tmp_path, store, monkeypatch, capsys
+):
     answers, real = threading.Event(), LocalFileSystem.put_file
 
     def slow(*arguments: object, **options: object) -> None:
@@ -96,6 +115,7 @@ def test_a_store_that_hangs_holds_up_nothing_and_gets_the_last_one_later(tmp_pat
     for update in (5, 10, 15):
         checkpoints.save({"a": torch.full((3,), float(update))}, {"update": update})
     checkpoints.finish()
+    assert "has not taken a copy in 0.01 s" in capsys.readouterr().out
     assert not list(store.iterdir())
     answers.set()
     monkeypatch.setattr(checkpoint_copies, "LAST", 60.0)
@@ -116,4 +136,11 @@ def test_copies_of_a_finished_training_are_removed(tmp_path, store, monkeypatch,
 def test_an_address_of_no_store_is_named(monkeypatch):
     monkeypatch.setenv(checkpoint_copies.STORE, "nothing://x")
     with pytest.raises(UserError, match="nothing://x"):
-        Checkpoints(TRAINING)
+        Checkpoints(TRAINING).load()
+
+
+def test_a_password_in_an_address_is_not_shown(monkeypatch):
+    monkeypatch.setenv(checkpoint_copies.STORE, "sftp://me:secret@host/x")
+    copies = checkpoint_copies.Copies.configured(TRAINING)
+    assert copies is not None
+    assert "secret" not in copies.address

@@ -272,5 +272,5 @@ def test_a_night_finds_slots_without_an_end_and_failures_without_a_kill() -> Non
     assert [text.partition(" ")[2] for text in found] == [
         "FAILED: no space, and no kill was near",
         "RUNNING: it has no end",
-        "none: it has no end",
+        "none: no run was made",
     ]

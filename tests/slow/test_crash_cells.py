@@ -31,6 +31,7 @@ def level(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Level]:
         server.stop()
 
 
+@pytest.mark.timeout(1500)  # the first one waits for an undisturbed run
 @pytest.mark.parametrize("cell", cells.select("ci"), ids=lambda cell: cell.name)
 def test_a_broken_run_heals(level: local.Level, cell: cells.Cell) -> None:
     result = level.run(cell, faults.of(cell))

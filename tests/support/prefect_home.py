@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -25,10 +23,6 @@ def _database() -> Path:
     """Made one time in each process."""
     folder = Path(tempfile.mkdtemp(prefix="seq2seq-prefect-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    subprocess.run(
-        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
-        env=projects.environment(PREFECT_HOME=str(folder), DO_NOT_TRACK="true"),
-        capture_output=True,
-        check=True,
-    )
+    upgrade = ("-m", "prefect", "server", "database", "upgrade", "--yes")
+    projects.call(folder, *upgrade, PREFECT_HOME=str(folder), DO_NOT_TRACK="true")
     return folder / "prefect.db"
