@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.crash_matrix import hosted, local, processes, project
@@ -24,7 +27,6 @@ from seq2seq.common.exits import Exit
 SERVERS = ("worker-1", *hosted.SERVERS)
 VICTIMS = ("stage", "dvc", "flow", *SERVERS)
 FROM = "clean"  # this stage and all after it are run although they are fresh
-BEGIN = 20.0  # seconds until the first slot
 LAST = 600.0  # seconds in which the last run must end
 NONE = "none"  # no run was made
 AWAY = 60.0  # seconds that a killed server may need until it answers again
@@ -47,17 +49,31 @@ class Slot(NamedTuple):
     message: str
 
 
+def frequent(saved: Path, folder: Path, every: int) -> Path:
+    """A copy of the undisturbed project whose deployment `retrain` has a slot every so many minutes.
+
+    It is in the file that is deployed, because each start of the servers deploys it again.
+    """
+    project = folder / "project"
+    shutil.copytree(saved, project, symlinks=True)
+    file = project / "infra/prefect.yaml"
+    text = file.read_text(encoding="utf-8")
+    for old, new in (
+        ('cron: "0 3 * * *"', f'cron: "*/{every} * * * *"'),
+        ("hours_per_stage: 24", f"hours_per_stage: 24\n      from_stage: {FROM}"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+    return project
+
+
 def night(
-    level: hosted.Level, minutes: float, every: float, rng: random.Random
+    level: hosted.Level, minutes: float, every: int, rng: random.Random
 ) -> tuple[list[Kill], list[Slot]]:
-    """Let a schedule run and kill at random; returns all kills, and all slots with the ends of their runs."""
-    begin = datetime.now(UTC) + timedelta(seconds=BEGIN)
-    deployment = f"deployments/{level.deployment}"
-    for schedule in level.client.ask(deployment, method="GET")["schedules"]:
-        level.client.ask(f"{deployment}/schedules/{schedule['id']}", method="DELETE")
-    slot = {"interval": every, "anchor_date": begin.isoformat()}
-    wanted = [{"active": True, "schedule": slot, "parameters": {"from_stage": FROM}}]
-    [made] = level.client.ask(f"{deployment}/schedules", wanted)
+    """Let the schedule run and kill at random; returns all kills, and all slots with the ends of their runs."""
+    seconds = 60 * every
+    begin = datetime.fromtimestamp((time.time() // seconds + 1) * seconds, UTC)
     end = begin + timedelta(minutes=minutes)
     kills: list[Kill] = []
     while datetime.now(UTC) < end:
@@ -77,16 +93,16 @@ def night(
     last = datetime.now(UTC)
 
     def ended() -> bool:
-        return all(slot.state in hosted.ENDED for slot in _slots(level, begin, last, every))
+        return all(slot.state in hosted.ENDED for slot in _slots(level, begin, last, seconds))
 
     with suppress(processes.StuckError):  # what has no end is a problem of its slot
         processes.wait_for(ended, LAST, "the end of all runs", 2)
-    found = _slots(level, begin, last, every)  # Prefect removes late runs with their schedule
-    level.client.ask(f"{deployment}/schedules/{made['id']}", method="DELETE")
+    found = _slots(level, begin, last, seconds)  # pausing removes runs that have not begun
+    level.client.ask(f"deployments/{level.deployment}", {"paused": True}, method="PATCH")
     return kills, found
 
 
-def _slots(level: hosted.Level, begin: datetime, end: datetime, every: float) -> list[Slot]:
+def _slots(level: hosted.Level, begin: datetime, end: datetime, seconds: float) -> list[Slot]:
     runs = {
         round(_seconds(run["expected_start_time"])): run
         for run in level.client.ask(
@@ -103,7 +119,7 @@ def _slots(level: hosted.Level, begin: datetime, end: datetime, every: float) ->
     slots, when = [], begin
     while when < end:
         slots.append(_slot(when.timestamp(), runs.get(round(when.timestamp()))))
-        when += timedelta(seconds=every)
+        when += timedelta(seconds=seconds)
     return slots
 
 
@@ -147,12 +163,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a night and print each slot; the exit status is 0 if all are accounted for and it heals."""
     parser = argparse.ArgumentParser(prog="python -m infra.crash_matrix.night", description=__doc__)
     parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--every", type=float, default=120.0, help="seconds between two slots")
+    parser.add_argument("--every", type=int, default=2, help="minutes between two slots, a divisor of 60")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     project.HOME.mkdir(parents=True, exist_ok=True)
     saved, weights = local.undisturbed(project.HOME)
-    with hosted.level(saved, weights) as level:
+    with (
+        tempfile.TemporaryDirectory(prefix="seq2seq-night-") as folder,
+        hosted.level(frequent(saved, Path(folder), options.every), weights) as level,
+    ):
         kills, slots = night(level, options.minutes, options.every, random.Random(options.seed))
         result = Result(Cell("hosted", "night", "train"))
         level.heal(result)
