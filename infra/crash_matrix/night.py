@@ -71,7 +71,7 @@ def frequent(saved: Path, folder: Path, every: int) -> Path:
 def night(
     level: hosted.Level, minutes: float, every: int, rng: random.Random
 ) -> tuple[list[Kill], list[Slot]]:
-    """Let the schedule run and kill at random; returns all kills, and all slots with the ends of their runs."""
+    """Let the schedule run and kill at random; returns the kills, and the slots with their ends."""
     seconds = 60 * every
     begin = datetime.fromtimestamp((time.time() // seconds + 1) * seconds, UTC)
     end = begin + timedelta(minutes=minutes)
