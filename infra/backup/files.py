@@ -49,10 +49,7 @@ def back_up(folder: Path, project: Path, with_secrets: bool) -> Manifest:
 
 def restore(folder: Path, project: Path, force: bool) -> Manifest:
     """Restore a backup into a project's folder; raises UserError before any write."""
-    found = manifests.read(folder)
-    if found.kind != FILES:
-        raise UserError(f"{folder} is a backup of {found.kind}, not of files")
-    manifests.check_versions(found)
+    found = manifests.read_restorable(folder, FILES)
     if not force and (
         used := [name for name in ("mlflow.db", USERS, *PLACES) if _has_content(project / name)]
     ):

@@ -109,6 +109,15 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
+def read_restorable(folder: Path, kind: str) -> Manifest:
+    """The manifest of a backup of this kind for the versions here; raises UserError for another."""
+    found = read(folder)
+    if found.kind != kind:
+        raise UserError(f"{folder} is a backup of {found.kind}, not of {kind}")
+    check_versions(found)
+    return found
+
+
 def check_versions(manifest: Manifest, look_up: Callable[[str], str] | None = None) -> None:
     """Raise UserError if an installed package is older than the one that wrote the backup's databases."""
     look_up = look_up or installed

@@ -55,10 +55,7 @@ def back_up(folder: Path, where: Topology, with_secrets: bool) -> Manifest:
 
 def restore(folder: Path, where: Topology, force: bool) -> Manifest:
     """Restore a backup into an empty set, and start what does not run; raises UserError before any write."""
-    found = manifests.read(folder)
-    if found.kind != SERVERS:
-        raise UserError(f"{folder} is a backup of {found.kind}, not of servers")
-    manifests.check_versions(found)
+    found = manifests.read_restorable(folder, SERVERS)
     if _major(_tool_version("pg_restore")) < _major(found.versions["postgres"]):
         raise UserError(f"the backup needs PostgreSQL {found.versions['postgres']} or later")
     kept = [name for name in found.files if name.startswith("secrets/")]

@@ -1,4 +1,4 @@
-"""A folder of this host, or of a store that fsspec knows: s3://BUCKET/PATH with the extra services.
+"""A folder of this host, or of a store that fsspec supports: s3://BUCKET/PATH with the extra services.
 
 Why: each store has errors of its own; a caller distinguishes what a person has to change from what may pass.
 """

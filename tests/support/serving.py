@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Sends requests to a server, and knows the processes of its models."""
+    """Sends requests to a server, and lists the processes of its models."""
 
     address: str
     parent: int | None = None  # the server's process; None: this one
