@@ -68,6 +68,10 @@ run: .venv/.run ## the whole pipeline   [RECIPE=multi30k] [SET="section.key=valu
 compare: .venv/.run ## the same training without attention, side by side   [KINDS="none dot general"]
 	@exec $(BIN)/python -m benchmarks.ablation $(KINDS)
 
+.PHONY: structure
+structure: .venv/.dev ## the rooms of the code and the imports between them, lines of code   [OF=folder of another commit]
+	@exec $(BIN)/python -m benchmarks.structure $(OF)
+
 .PHONY: bench
 bench: .venv/.run ## speed beside reference and peers   [PEERS=1] [STEPS=20] [MODEL=folder] [CORPUS=grammar] [ONLY=training]
 	@exec $(BIN)/python -m benchmarks $(if $(PEERS),--peers) $(if $(STEPS),--steps $(STEPS)) $(if $(MODEL),--model $(MODEL)) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(ONLY),--only $(ONLY))

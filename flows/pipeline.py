@@ -239,8 +239,10 @@ class _Run:
                 cost.publish()
         except cost.Failures as error:
             get_run_logger().warning(f"the costs are not in MLflow, the next run tries again: {error}")
-        rows = [{"stage": o.stage, "what": o.outcome, "seconds": round(o.seconds, 1)} for o in self.outcomes]
-        create_table_artifact(rows, key="stages", description="what happened to each stage")
+        rows = [
+            {"stage": o.stage, "outcome": o.outcome, "seconds": round(o.seconds, 1)} for o in self.outcomes
+        ]
+        create_table_artifact(rows, key="stages", description="the outcome of each stage")
         names = {outcome.stage for outcome in self.outcomes if outcome.outcome != "failed"}
         scored = any(paths.METRICS.resolve() in n.outs for n in self.nodes if n.name in names)
         if scored and paths.METRICS.is_file():

@@ -257,7 +257,7 @@ def _verdict(
         candidates.challenger.version,
         candidates.challenger.tags,
     )
-    notified = stands and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
+    notified = stands and promotions.notified(tags)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, notified)

@@ -88,7 +88,7 @@ def run_command(options: argparse.Namespace) -> int:
 def run_stage(name: str, part: str | None = None) -> int:
     """Run a stage, or a part of it, with the whole of params.yaml checked first; returns the exit status.
 
-    How it ended also goes to the file that SEQ2SEQ_MARKER names: DVC's own exit status is the same
+    How it ended also goes to the file that SEQ2SEQ_OUTCOME_FILE names: DVC's own exit status is the same
     for every failure, and a caller retries only some.
     """
     from seq2seq.common import integrity, lease, params
@@ -226,7 +226,7 @@ def add_commands(commands: Any) -> None:
         "lineage", help="what a model came from, and what came from a corpus or run"
     )
     lineage.add_argument(
-        "what",
+        "subject",
         help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, or the hash of a corpus or file",
     )
     lineage.add_argument("--json", action="store_true", help="for programs")

@@ -140,6 +140,16 @@ def test_no_command_imports_prefect_before_it_is_set_up():
     subprocess.run([sys.executable, "-c", code.format(modules)], check=True, cwd=ROOT)
 
 
+def test_a_version_carries_the_code_that_serves_it_alone():
+    shipped = {path for path in packaging.serving_files() if path.name != "__init__.py"}
+    served = set()
+    todo = {"inference.pyfunc", "inference.translator"}  # MLflow loads the one, the package names the other
+    while todo:
+        served |= todo
+        todo = {name for module in todo for name in ours(MODULES[module])} - served
+    assert shipped == {MODULES[name] for name in served if MODULES[name].name != "__init__.py"}
+
+
 def test_one_name_everywhere():
     # Promotion acts on the world: its policy is a section, and it is a flow.
     assert [*DAG, "promote"] == [*STAGES, "promote"] == list(schema.SECTIONS)
@@ -158,7 +168,7 @@ def test_the_code_deps_of_a_stage_are_its_imports(stage):
     declared = {dep for dep in DAG[stage]["deps"] if dep.startswith("seq2seq/")}
     needed = {MODULES[name] for name in reach(stage)}
     if stage == "register":  # a version carries what serves it, by file
-        needed |= {path for pattern in packaging.SERVING for path in packaging.PACKAGE.glob(pattern)}
+        needed |= set(packaging.serving_files())
         needed -= {path for path in needed if path.name == "__init__.py" or path.parent.name == "common"}
     assert declared == {path.relative_to(ROOT).as_posix() for path in needed}
 

@@ -47,7 +47,7 @@ SCORES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    printing.show(trace(options.what), lines, options.json)
+    printing.show(trace(options.subject), lines, options.json)
 
 
 def trace(subject: str) -> Facts:
@@ -101,7 +101,7 @@ def _answer(subject: str, kind: str, runs: list[Facts]) -> Facts:
             number = version["version"]
             version["aliases"] = sorted(alias for alias, at in aliases.items() if str(at) == number)
             version["log"] = [asdict(e) for e in log if number in (e.version, e.champion)]
-    return {"asked": subject, "kind": kind, "server": mask(client.uri()), "runs": runs}
+    return {"subject": subject, "kind": kind, "server": mask(client.uri()), "runs": runs}
 
 
 def _of_version(subject: str) -> Facts:
@@ -183,7 +183,7 @@ def lines(found: Facts) -> Iterator[str]:
     """The result of `trace` as text."""
     if found["kind"] in ("version", "run"):
         [run] = found["runs"]
-        yield found["asked"] if found["kind"] == "version" else f"run {run['run_id']}"
+        yield found["subject"] if found["kind"] == "version" else f"run {run['run_id']}"
         rows = [row for row in _rows(run) if row[1]]
         width = max(len(label) for label, _ in rows)
         for label, texts in rows:

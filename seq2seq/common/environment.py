@@ -13,9 +13,8 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-OUTCOME_FILE = (
-    "SEQ2SEQ_MARKER"  # the variable with the path of the file for a stage's outcome, read by its caller
-)
+# The variable with the path of the file for a stage's outcome, which its caller reads.
+OUTCOME_FILE = "SEQ2SEQ_OUTCOME_FILE"
 
 SETTINGS = {
     "DO_NOT_TRACK": "true",

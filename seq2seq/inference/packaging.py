@@ -76,12 +76,17 @@ def log_model(
 
 def copy_serving_code(folder: Path) -> Path:
     """Write the files of SERVING into `folder`, which it returns."""
-    for pattern in SERVING:
-        for path in sorted(PACKAGE.glob(pattern)):
-            target = folder / path.relative_to(PACKAGE)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    for path in serving_files():
+        target = folder / path.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     return folder
+
+
+def serving_files() -> list[Path]:
+    """The files that SERVING names, in order, without this one: it makes versions, and serves none."""
+    found = {path for pattern in SERVING for path in PACKAGE.glob(pattern)}
+    return sorted(found - {Path(__file__).resolve()})
 
 
 def requirements() -> list[str]:

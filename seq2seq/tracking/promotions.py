@@ -37,9 +37,11 @@ MOVES = ("promoted", "forced", APPROVED, ROLLED_BACK)  # outcomes that change th
 REPLACES = (WAITING, "promoted", "forced")  # outcomes after which no earlier version waits
 SERVED = (*MOVES, RESTORED)  # verdicts of a version that is champion, or was
 # Tags of a version beside the verdict. JUDGED: digest of the verdict's inputs; PUBLISHED and NOTIFIED: `when`
-# of the verdict that is published with the model's run, and of the one that was sent as a notice.
+# of the verdict that is published with the model's run, and of the one that was sent as a notice
+# (NOTIFIED_BEFORE, OUTCOME_BEFORE: names of these tags that earlier versions of this project wrote).
 REASON, WHEN = "promotion.reason", "promotion.when"
-JUDGED, PUBLISHED, NOTIFIED = "promotion.judged", "promotion.published", "promotion.told"
+JUDGED, PUBLISHED, NOTIFIED = "promotion.judged", "promotion.published", "promotion.notified"
+NOTIFIED_BEFORE, OUTCOME_BEFORE = "promotion.told", "what"
 NOBODY = "none"  # in the log: no champion
 LONGEST = 1000  # characters of a reason: a tag has at most 8,000 in some of MLflow's databases
 FOLDER = "promotion/{0.name}-{0.version}"  # of a model's run: the files of the version's verdict
@@ -112,7 +114,7 @@ def apply(decision: Entry, verdict: Mapping[str, Any]) -> None:
     tags = {
         **{
             "name": decision.name,
-            "what": decision.outcome,
+            "outcome": decision.outcome,
             "to": decision.version,
             "reason": decision.reason,
         },
@@ -181,6 +183,11 @@ def _abandoned(name: str) -> list[Entry]:
 def entries(name: str) -> list[Entry]:
     """All entries of a model, newest first."""
     return list(_find(name))
+
+
+def notified(tags: Mapping[str, str]) -> bool:
+    """Whether a notice about the present verdict of a version with these tags was sent."""
+    return tags.get(NOTIFIED, tags.get(NOTIFIED_BEFORE)) == tags.get(WHEN)
 
 
 def publish(version: registry.Version, files: Iterable[Path], when: str) -> None:
@@ -273,7 +280,7 @@ def _find(name: str, wanted: str = "") -> Iterator[Entry]:
                 tags = run.data.tags
                 yield Entry(
                     name,
-                    tags["what"],
+                    tags.get("outcome") or tags[OUTCOME_BEFORE],
                     None if tags["from"] == NOBODY else tags["from"],
                     tags["to"],
                     tags["reason"],

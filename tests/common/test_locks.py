@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from seq2seq.common import locks
 from seq2seq.common.errors import TransientError, UserError
@@ -79,17 +80,22 @@ def test_a_message_names_the_lock_its_limit_and_its_holder(
         pass
 
 
-def test_a_short_wait_prints_nothing(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_wait_prints_nothing(
+    address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[str] = []
+    tried, acquire = threading.Event(), FileLock.acquire
 
     def second() -> None:
         with registry.promotions():
             order.append("second")
 
     with held():
+        monkeypatch.setattr(FileLock, "acquire", lambda *a, **k: tried.set() or acquire(*a, **k))
         waiting = threading.Thread(target=second)
         waiting.start()
-        time.sleep(0.3)
+        assert tried.wait(30)
+        time.sleep(0.3)  # long enough to pass, if nothing held the lock
         order.append("first")
     waiting.join(30)
     assert order == ["first", "second"]

@@ -34,7 +34,7 @@ match order:
             print(name + ": saved", flush=True)
             sys.exit(130)
     case ["record"]:
-        Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps({"stage": name, "status": "ran"}))
+        Path(os.environ["SEQ2SEQ_OUTCOME_FILE"]).write_text(json.dumps({"stage": name, "status": "ran"}))
     case ["die"]:
         os.kill(os.getpid(), signal.SIGKILL)
     case ["once", kind]:
@@ -47,11 +47,11 @@ match order:
             if path.is_file():
                 path.unlink()
         record = {"status": "failed", "class": "damaged", "message": "one.txt is damaged", "again": [again]}
-        Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
+        Path(os.environ["SEQ2SEQ_OUTCOME_FILE"]).write_text(json.dumps(record))
         sys.exit(1)
 if order[:1] == ["fail"]:
     record = {"stage": name, "status": "failed", "class": order[1], "message": "it did not work"}
-    Path(os.environ["SEQ2SEQ_MARKER"]).write_text(json.dumps(record))
+    Path(os.environ["SEQ2SEQ_OUTCOME_FILE"]).write_text(json.dumps(record))
     print("error: " + name + ": it did not work", file=sys.stderr)
     sys.exit(1)
 source = {"first": "input", "second": "one", "third": "two"}[name] + ".txt"

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,10 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from seq2seq.commands import lineage
 from seq2seq.common import paths
 from seq2seq.common.errors import TransientError
-from seq2seq.tracking import client, outbox, runs
+from seq2seq.tracking import client, outbox, runs, system
 from seq2seq.tracking.run import Run
 from tests.support import waiting_records
+from tests.support.waiting import wait_for
 from tests.support.waiting_records import CHECKED, CORPUS, KEPT, points
 
 WRITES = ("log_batch", "log_inputs", "set_tag", "log_artifacts", "set_terminated")
@@ -209,10 +209,18 @@ def test_records_for_another_server_stay(server, monkeypatch, project, empty_dat
 def test_system_metrics_are_recorded_also_by_a_resumed_training_and_without_the_server(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
     name = "system/cpu_utilization_percentage"
+    samples: list[dict[str, float]] = []
+    sample = system._sample
+    monkeypatch.setattr(system, "_sample", lambda *given: samples.append(sample(*given)) or samples[-1])
+
+    def one_interval() -> None:
+        """The first sample of a run is not recorded, the last one is taken at its end."""
+        before = len(samples)
+        wait_for(lambda: len(samples) >= before + 2)
 
     def interrupted() -> None:
         with runs.training_run(CHECKED, "f" * 40):
-            time.sleep(1.2)
+            one_interval()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -222,7 +230,7 @@ def test_system_metrics_are_recorded_also_by_a_resumed_training_and_without_the_
     assert first >= 2
     with runs.training_run(CHECKED, "f" * 40) as resumed:
         server.away = True
-        time.sleep(1.2)
+        one_interval()
     server.away = False
     outbox.deliver_all()
     assert resumed.id == stopped

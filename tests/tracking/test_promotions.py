@@ -21,13 +21,24 @@ def entry(champion: str | None, version: str, who: str | None = None) -> Entry:
 
 def open_elsewhere(made: Entry) -> str:
     """Another host has written its entry, and moves the alias next."""
-    tags = {"name": "m", "what": made.outcome, "to": made.version, "reason": "x", "judged": ""}
+    tags = {"name": "m", "outcome": made.outcome, "to": made.version, "reason": "x", "judged": ""}
     tags |= {"from": made.champion or promotions.NOBODY, "when": made.when, "who": made.who}
     return str(client.connect().create_run(runs.experiment("m-promotions"), tags=tags).info.run_id)
 
 
 def apply(made: Entry) -> None:
     promotions.apply(made, asdict(made))
+
+
+def test_records_with_the_names_of_earlier_versions_are_read(project: Path) -> None:
+    assert promotions.notified({"promotion.told": "t", "promotion.when": "t"})
+    assert not promotions.notified({"promotion.when": "t"})
+    assert not promotions.notified({"promotion.notified": "t", "promotion.told": "u", "promotion.when": "u"})
+    now = open_elsewhere(entry(None, "2"))
+    before = open_elsewhere(entry(None, "1"))
+    client.connect().delete_tag(before, "outcome")
+    client.connect().set_tag(before, "what", "forced")
+    assert {one.run_id: one.outcome for one in promotions.entries("m")} == {now: "promoted", before: "forced"}
 
 
 @pytest.fixture
