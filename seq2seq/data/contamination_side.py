@@ -90,7 +90,7 @@ class Side:
         self._bits = np.packbits(sizes > 0, bitorder="little").view(np.uint64)
         before = np.cumsum(np.bitwise_count(self._bits))
         self._before = np.concatenate([[0], before[:-1]]).astype(np.int32)  # occupied slots before a word
-        self._edges = np.concatenate([[0], np.cumsum(sizes[sizes > 0])]).astype(np.int32)
+        self._edges = np.concatenate([[0], np.cumsum(sizes[sizes > 0])])
 
     @cached_property
     def _table(self) -> GramTable:
@@ -103,11 +103,11 @@ class Side:
     def candidates(self, texts: Sequence[str]) -> Candidates:
         """The sentences with enough n-grams in common with folded texts, other than a text itself."""
         slots = self._slots("\n".join(texts))  # an n-gram over two texts is in no sentence
-        words = self._bits[slots >> 6]
+        words = self._bits.take(slots >> 6)
         places = (slots & 63).astype(np.uint64)
-        starts = np.flatnonzero(words >> places & ONE)
+        starts = np.flatnonzero((words >> places & ONE).astype(np.bool_))
         before = words[starts] & ((ONE << places[starts]) - ONE)
-        ranks = self._before[slots[starts] >> 6] + np.bitwise_count(before)
+        ranks = self._before.take(slots[starts] >> 6) + np.bitwise_count(before).astype(np.int64)
         begins = self._edges[ranks]
         sizes = self._edges[ranks + 1] - begins
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -136,9 +136,12 @@ class Side:
         """Texts and sentences with enough entries of the index in common."""
         width = len(self.keys)
         integer = np.dtype(np.int32 if width * count < 2**31 else np.int64)
-        cells: Indices = self._postings[ranges(begins, sizes)].astype(integer, copy=False)
+        number = np.repeat(np.arange(len(sizes)), sizes)
+        places = (begins - (np.cumsum(sizes) - sizes)).take(number)
+        places += np.arange(len(places))
+        cells: Indices = self._postings.take(places).astype(integer, copy=False)
         np.multiply(cells, integer.type(count), out=cells)
-        np.add(cells, np.repeat(owners.astype(integer), sizes), out=cells)
+        np.add(cells, owners.astype(integer).take(number), out=cells)
         cells.sort()  # by sentence, then by text
         found = [cells[:0]]
         first = 0

@@ -62,15 +62,19 @@ def normalise(text: str) -> str:
 
 
 def normalise_all(texts: Sequence[str]) -> list[str]:
-    """The normalised form of each text; together they take half of the time."""
+    """The normalised form of each text; together, those that are not ASCII take half of the time."""
+    folded = iter(_folded([text for text in texts if not text.isascii()]))
+    return [single_spaced(text.lower() if text.isascii() else next(folded)) for text in texts]
+
+
+def _folded(texts: Sequence[str]) -> list[str]:
+    """Texts in NFKC, case folded, without invisible characters."""
     if not texts:
         return []
-    joined = lines(texts)
-    if not joined.isascii():
-        joined = compatible(joined)
-        if _invisible()[code_points(joined)].any():
-            joined = INVISIBLE.sub("", joined)
-    return [single_spaced(text) for text in joined.casefold().split("\n")]
+    joined = compatible(lines(texts))
+    if _invisible().take(code_points(joined)).any():
+        joined = INVISIBLE.sub("", joined)
+    return joined.casefold().split("\n")
 
 
 def compatible(text: str) -> str:

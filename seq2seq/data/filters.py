@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seq2seq.common.errors import UserError
 from seq2seq.common.schema import Clean
-from seq2seq.data import opus, quality, tidying
+from seq2seq.data import opus, quality, screening, tidying
 from seq2seq.data.corpus import Pair, digests
 from seq2seq.data.direction import Direction
 from seq2seq.data.words import WRITTEN_IN, script
@@ -116,7 +116,8 @@ def case(source: str, target: str, params: Clean) -> bool:
     return None not in sides and sides[0] != sides[1]
 
 
-FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
+Filter = Callable[[str, str, Clean], bool]
+FILTERS: tuple[Filter, ...] = (
     empty,
     too_long,
     length_ratio,
@@ -132,6 +133,7 @@ FILTERS: tuple[Callable[[str, str, Clean], bool], ...] = (
     sentence_end,
     case,
 )
+SCREENED = (empty, too_long, length_ratio, garbage, identical)  # called for suspects of `screening` alone
 DEVIATION = "length_deviation"
 LANGUAGES = ("source_language", "target_language")
 # The filters after FILTERS also depend on the corpus.
@@ -171,6 +173,7 @@ class Filters:
     ) -> None:
         self.params = params
         self._active = tuple(one for one in FILTERS if one.__name__ not in _off(params))
+        self._others = tuple(one for one in self._active if one not in SCREENED)
         self._most = (params.max_length_deviation or 0.0) * spread or math.inf
         self._opus = opus.OpusFilters(params.opusfilter)
         self._languages: list[tuple[str, int, frozenset[str]]] = []
@@ -209,7 +212,11 @@ class Filters:
 
     def reasons(self, pairs: Sequence[tuple[str, str]]) -> list[str | None]:
         """For each tidied pair the name of the first filter that drops it; languages are faster together."""
-        found = [self._by_pair(*pair) for pair in pairs]
+        found: list[str | None] = [None] * len(pairs)
+        if self._others or self._most < math.inf:
+            found = [self._by_pair(*pair, self._others) for pair in pairs]
+        for at in np.flatnonzero(screening.suspects(pairs, self.params)).tolist():
+            found[at] = self._by_pair(*pairs[at], self._active)
         for name, place, wanted in self._languages:
             left = [at for at, reason in enumerate(found) if reason is None]
             texts = [pairs[at][place] for at in left]
@@ -217,13 +224,14 @@ class Filters:
             for at, other in zip(left, others, strict=True):
                 if other:
                     found[at] = name
-        return [reason or self._by_opus(*pair) for reason, pair in zip(found, pairs, strict=True)]
+        if self.params.opusfilter:
+            for at, reason in enumerate(found):
+                if reason is None and self._opus.drops(*pairs[at]):
+                    found[at] = opus.REASON
+        return found
 
-    def _by_opus(self, source: str, target: str) -> str | None:
-        return opus.REASON if self._opus.drops(source, target) else None
-
-    def _by_pair(self, source: str, target: str) -> str | None:
-        for drops in self._active:
+    def _by_pair(self, source: str, target: str, active: Sequence[Filter]) -> str | None:
+        for drops in active:
             if drops(source, target, self.params):
                 return drops.__name__
         if self._most < math.inf:

@@ -12,10 +12,12 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from seq2seq.data.corpus import INVISIBLE, code_points, compatible, lines, normalise
 
-NEW, WIDE, NONE = 1 << 31, 1 << 30, 0  # in the table: not looked up yet, written twice, left out
+# In the table: not looked up yet, written twice, not in one case, left out.
+NEW, WIDE, CASED, NONE = 1 << 31, 1 << 30, 1 << 29, 0
 _folded = np.full(sys.maxunicode + 1, NEW, np.uint32)  # by code point
 
 
@@ -34,12 +36,9 @@ def fold_all(texts: Sequence[str]) -> list[str]:
     joined = lines(texts)
     if not joined.isascii():
         joined = compatible(joined)
-    codes = code_points(joined.casefold())
-    letters = _folded[codes]
-    if (new := codes[letters == NEW]).size:
-        for code in set(new.tolist()):
-            _folded[code] = _fold(chr(code))
-        letters = _folded[codes]
+    letters = _look_up(joined)
+    if (letters & CASED).any():  # not of normalised texts
+        letters = _look_up(joined.casefold())
     letters = letters[letters != NONE]
     if (wide := letters & WIDE).any():
         letters = np.repeat(letters & ~np.uint32(WIDE), 1 + (wide != 0))
@@ -52,8 +51,21 @@ def fold_all(texts: Sequence[str]) -> list[str]:
     return [key if key.strip("0") else normalise(text) for key, text in folded]
 
 
+def _look_up(text: str) -> npt.NDArray[np.uint32]:
+    """The entry of the table for each character of a text."""
+    codes = code_points(text)
+    found = _folded.take(codes)
+    if (new := codes[found == NEW]).size:
+        for code in set(new.tolist()):
+            _folded[code] = _fold(chr(code))
+        found = _folded.take(codes)
+    return found
+
+
 def _fold(letter: str) -> int:
     """The entry of the table for a character."""
+    if letter.casefold() != letter:
+        return CASED
     category = unicodedata.category(letter)
     if category == "Nd":
         return ord("0")

@@ -56,6 +56,31 @@ def test_the_first_filter_that_drops_a_pair_gives_the_reason(source, target, exp
     assert reason(source, target) == expected
 
 
+TEXTS = st.text(st.sampled_from("aAäÄßKK. 1#éनि́ะ漢\u0301"), max_size=14)
+
+
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS) | TEXTS.map(lambda text: (text, text.swapcase())), max_size=12),
+    st.booleans(),
+    st.sampled_from(
+        [{}, {"same_sentence_end": True}, {"drop_identical": False, "typical_length_ratio": 0.7}]
+    ),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_pairs_together_have_the_reasons_that_each_has_by_the_filters_in_order(pairs, form, changes, least):
+    """Most filters are called only for suspects, which are found in arrays."""
+    given_params = PARAMS.model_copy(update={"max_characters": 10, "min_letters": least, **changes})
+    chosen = filters.Filters(given_params)
+    tidied = [(chosen.tidy(source), chosen.tidy(target)) for source, target in pairs] if form else pairs
+    off = filters._off(given_params)
+    active = [one for one in filters.FILTERS if one.__name__ not in off]
+
+    def first(pair):
+        return next((one.__name__ for one in active if one(pair[0], pair[1], given_params)), None)
+
+    assert chosen.reasons(tidied) == [first(pair) for pair in tidied]
+
+
 def test_thresholds_come_from_params():
     assert reason("x" * 41, "The dog sleeps.", max_characters=41) is None
     assert reason("Der Hund", "y" * 25, max_length_ratio=4.0) is None
