@@ -73,19 +73,19 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     for _ in range(TRIES):
         with registry.promotions():
             candidates = _candidates()
-        if standing := _cached_verdict(candidates, current, force):
-            verdict = _verdict(candidates, *standing, flow_run_id, began)
+        if cached := _cached_verdict(candidates, current, force):
+            verdict = _verdict(candidates, *cached, flow_run_id, began)
             return replace(verdict, criteria=verdict_files.ensure_consistent(candidates.challenger, verdict))
         key = _verdict_key(candidates, current)
-        evidence = gather(candidates, timeout)
-        what, reason, criteria = _judge(evidence, current, force)
+        evidence = run_evidence(candidates, timeout)
+        outcome, reason, criteria = _judge(evidence, current, force)
         with registry.promotions():
             if candidates.unchanged_since(_candidates()):
                 # What does not load today may load tomorrow: then it is judged again, and again logged
                 # and alerted only if the verdict is another.
                 complete = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
-                stands = not complete and _previous_verdict(candidates.challenger) == (what, reason)
-                verdict = _verdict(candidates, what, reason, flow_run_id, began, criteria, stands=stands)
+                stands = not complete and _previous_verdict(candidates.challenger) == (outcome, reason)
+                verdict = _verdict(candidates, outcome, reason, flow_run_id, began, criteria, stands=stands)
                 verdict_files.write(verdict)
                 if stands or _apply(verdict, key if complete else ""):
                     break
@@ -141,7 +141,7 @@ def missing_from_registry() -> str:
     return f"{masking.mask(client.uri())} does not know {version} of this tree"
 
 
-def gather(candidates: Candidates, timeout: float | None = None) -> dict[str, Any]:
+def run_evidence(candidates: Candidates, timeout: float | None = None) -> dict[str, Any]:
     """What challenger and champion do, as reports/evidence.json; raises StageError, UserError."""
     paths.EVIDENCE.unlink(missing_ok=True)
     uris = [version.uri for version in candidates if version]
@@ -243,7 +243,7 @@ def _judge(
 
 def _verdict(
     candidates: Candidates,
-    what: str,
+    outcome: str,
     reason: str,
     flow_run_id: str,
     began: float,
@@ -261,7 +261,7 @@ def _verdict(
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, notified)
-    return Verdict(what, reason, name, version, candidates.champion_version, *about)
+    return Verdict(outcome, reason, name, version, candidates.champion_version, *about)
 
 
 def _print(text: str) -> None:

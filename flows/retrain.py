@@ -68,12 +68,12 @@ def retrain(
         share_cache(project, folder)
         os.chdir(folder)
         try:
-            say = get_run_logger().info
-            say(f"{ref} is {commit}")
+            print_line = get_run_logger().info
+            print_line(f"{ref} is {commit}")
             _params(ref, commit)
             for key, before, after in run.apply(recipe, overrides or []):
-                say(f"{key}: {params.show(before)} -> {params.show(after)}")
-            say(summary.first_line(params.load()))
+                print_line(f"{key}: {params.show(before)} -> {params.show(after)}")
+            print_line(summary.first_line(params.load()))
             limit = hours_per_stage * 3600
             with _shared_by_remote(limit) as from_remote:
                 return pipeline.bring_up_to_date(
@@ -89,22 +89,22 @@ def _shared_by_remote(timeout: float) -> Iterator[bool]:
 
     What finished before a failure is pushed as well.
     """
-    say = get_run_logger().info
+    print_line = get_run_logger().info
     found = remote.configured()
     if found is None:
-        say(remote.NONE)
+        print_line(remote.NONE)
         yield False
         return
-    as_task("fetch", lambda: remote.fetch(found, say, timeout))()
+    as_task("fetch", lambda: remote.fetch(found, print_line, timeout))()
     try:
         yield True
     except Exception:
         try:
-            remote.push(found, say, timeout)
+            remote.push(found, print_line, timeout)
         except (TransientError, UserError) as error:
-            say(f"not pushed: {error}")
+            print_line(f"not pushed: {error}")
         raise
-    as_task("push", lambda: remote.push(found, say, timeout))()
+    as_task("push", lambda: remote.push(found, print_line, timeout))()
 
 
 def _from(stage: str | None) -> tuple[str, ...]:

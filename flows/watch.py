@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from flows.child import PrintLine
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.masking import mask
@@ -24,7 +25,7 @@ UNKNOWN = "no answer"
 State = dict[str, str]
 
 
-def state(checked: Params, before: Mapping[str, str], say: Callable[[str], object]) -> State:
+def state(checked: Params, before: Mapping[str, str], print_line: PrintLine) -> State:
     """What identifies the bytes of each source of the current folder, by a name for people.
 
     A server that does not answer leaves the value that it had `before`. Raises UserError for a file that is
@@ -42,7 +43,7 @@ def state(checked: Params, before: Mapping[str, str], say: Callable[[str], objec
             if file.is_file():
                 found[f"{name}: {file}"] = sha256(file)
         if path.suffix in (".yaml", ".yml") and pins.is_pin(path):
-            found |= _addresses(name, path, before, say)
+            found |= _addresses(name, path, before, print_line)
     return found
 
 
@@ -51,14 +52,14 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def _addresses(name: str, path: Path, before: Mapping[str, str], say: Callable[[str], object]) -> State:
+def _addresses(name: str, path: Path, before: Mapping[str, str], print_line: PrintLine) -> State:
     """What servers report of the addresses of a pin; a commit of the hub cannot change."""
     found: State = {}
     for what, report in _reports(path):
         key = f"{name}: {what}"
         reported = report()
         if reported is None:
-            say(f"{key} does not answer: taken as unchanged")
+            print_line(f"{key} does not answer: taken as unchanged")
             reported = before.get(key, UNKNOWN)
         found[key] = reported
     return found

@@ -97,7 +97,7 @@ class Level:
         login = f"{variables['MLFLOW_TRACKING_USERNAME']}:{variables['MLFLOW_TRACKING_PASSWORD']}"
         self.registry = Registry(variables["MLFLOW_TRACKING_URI"], login)
         body = {"deployments": {"name": {"any_": ["retrain"]}}}
-        self.deployment = self.client.ask("deployments/filter", body)[0]["id"]
+        self.deployment = self.client.request("deployments/filter", body)[0]["id"]
 
     def run(self, cell: Cell) -> Result:
         """Break, check, heal, check; never raises for a cell that does not heal."""
@@ -147,9 +147,10 @@ class Level:
 
     def _prepare(self, cell: Cell) -> None:
         wanted = {"state": OPEN}
-        for run in self.client.ask("flow_runs/filter", {"flow_runs": wanted}):  # of a cell that did not heal
+        # Runs of a cell that did not heal.
+        for run in self.client.request("flow_runs/filter", {"flow_runs": wanted}):
             state = {"type": "CRASHED", "message": "the next cell begins"}
-            self.client.ask(f"flow_runs/{run['id']}/set_state", {"state": state})
+            self.client.request(f"flow_runs/{run['id']}/set_state", {"state": state})
         password = (self.host / ".services/secrets/database-mlflow-password").read_text().strip()
         address = f"127.0.0.1:{PORTS['database'] + OFFSET}/mlflow"
         records.forget_all(f"postgresql://mlflow:{quote(password, safe='')}@{address}")
@@ -163,11 +164,11 @@ class Level:
         (self.pauses / "plan.json").write_text(json.dumps(plan))
 
     def _schedule(self) -> str:
-        return str(self.client.ask(f"deployments/{self.deployment}/create_flow_run", {})["id"])
+        return str(self.client.request(f"deployments/{self.deployment}/create_flow_run", {})["id"])
 
     def _read(self, run: str) -> dict[str, Any]:
         with suppress(OSError):  # the server may be the one that is gone
-            found = self.client.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+            found = self.client.request("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
             return dict(found[0]) if found else {"state_type": "DELETED", "state_name": "Deleted"}
         return {"state_type": "", "state_name": ""}
 
@@ -227,9 +228,9 @@ class Level:
         words, stopped = cell.fault.split(), []
         if cell.fault == "cancelled by the API":
             body = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-            self.client.ask(f"flow_runs/{run}/set_state", body)
+            self.client.request(f"flow_runs/{run}/set_state", body)
         elif cell.fault == "flow run deleted":
-            self.client.ask(f"flow_runs/{run}", method="DELETE")
+            self.client.request(f"flow_runs/{run}", method="DELETE")
         elif cell.fault == "two runs at once":
             second = self._ended(self._schedule(), 120)
             result.state = f"second run {second['state_name']}; first "

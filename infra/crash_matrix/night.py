@@ -98,14 +98,14 @@ def night(
     with suppress(processes.StuckError):  # what has no end is a problem of its slot
         processes.wait_for(ended, LAST, "the end of all runs", 2)
     found = _slots(level, begin, last, seconds)  # pausing removes runs that have not begun
-    level.client.ask(f"deployments/{level.deployment}", {"paused": True}, method="PATCH")
+    level.client.request(f"deployments/{level.deployment}", {"paused": True}, method="PATCH")
     return kills, found
 
 
 def _slots(level: hosted.Level, begin: datetime, end: datetime, seconds: float) -> list[Slot]:
     runs = {
         round(_seconds(run["expected_start_time"])): run
-        for run in level.client.ask(
+        for run in level.client.request(
             "flow_runs/filter",
             {
                 "deployments": {"id": {"any_": [level.deployment]}},
