@@ -1,6 +1,6 @@
 """Hosted cells: a run of the deployment `retrain` by a worker, with the team's servers.
 
-Why: what only servers and workers can lose: a run that looks alive, a slot, a registry in another process.
+Why: only servers and workers can lose a run that looks alive, a slot, or a registry in another process.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Level:
             self.client.request(f"flow_runs/{run['id']}/set_state", {"state": state})
         password = (self.host / ".services/secrets/database-mlflow-password").read_text().strip()
         address = f"127.0.0.1:{PORTS['database'] + OFFSET}/mlflow"
-        records.forget_all(f"postgresql://mlflow:{quote(password, safe='')}@{address}")
+        records.take_back_all(f"postgresql://mlflow:{quote(password, safe='')}@{address}")
         project.restore(self.saved_clone, self.clone)
         project.rewind(self.clone, cell.place, cache=self.host / ".dvc/cache")
         shutil.rmtree(self.clone / ".checkpoints", ignore_errors=True)
@@ -206,9 +206,9 @@ class Level:
             if "No space left on device" not in log:
                 result.problems.append("the database did not meet its full disk")
         processes.send(stopped, "SIGCONT")
-        self.services("start")  # what a supervisor does: start again what has died
+        self.services("start")  # restarts dead processes, as a supervisor does
         state = self._ended(run, PATIENCE)
-        if state["state_type"] == "DELETED":  # the server cannot ask it to stop: it goes on to its end
+        if state["state_type"] == "DELETED":  # the server cannot stop it: it goes on to its end
             processes.wait_for(lambda: not self.working(), PATIENCE, "the end of the deleted run", 0.5)
         message = " ".join(((state.get("state") or {}).get("message") or "").split())[:120]
         took = time.monotonic() - began
@@ -216,7 +216,7 @@ class Level:
         result.problems += self.left()
 
     def _endure(self) -> str:
-        """Let the run go on without a server for a while; what it keeps for MLflow meanwhile, as words."""
+        """Let the run go on without a server for a while; returns the records kept for MLflow, as text."""
         most, until = 0, time.monotonic() + AWAY
         while time.monotonic() < until:
             most = max(most, len(list((self.clone / ".cache/mlflow").rglob("*.zip"))))

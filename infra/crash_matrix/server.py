@@ -1,4 +1,4 @@
-"""A Prefect server for all local cells, and the questions that the checks ask one.
+"""A Prefect server for all local cells, and the requests of the checks to one.
 
 Why: its own server costs each run some seconds; cells about that server let the run start it.
 """
