@@ -19,7 +19,7 @@ from pathlib import Path
 from seq2seq.common import masking, processes, progress
 
 PROCESSES = Path(processes.__file__)
-GRACE = 60.0  # seconds between asking a stage to stop and killing it
+GRACE = 60.0  # seconds between SIGINT and SIGKILL for a stage
 # DVC's own messages while it runs stages, which are not shown.
 CHATTER = re.compile(
     r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"

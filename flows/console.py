@@ -1,4 +1,4 @@
-"""What a person sees of a run: aligned lines, one closing line a stage, colours only on a terminal.
+"""The output of a run on the screen: aligned lines, one closing line a stage, colours only on a terminal.
 
 Why: the same run is watched on a terminal, read in a file, and kept as a server's logs.
 """

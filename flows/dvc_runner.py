@@ -41,7 +41,7 @@ KINDS: dict[int, str] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to a stage (ran, restored, unchanged, ...) and in how many seconds."""
+    """The outcome of a stage (ran, restored, unchanged, ...) and its seconds."""
 
     stage: str
     outcome: str
@@ -175,9 +175,9 @@ def call(
 
 
 def clear_stale_locks(path: Path = RWLOCK) -> None:
-    """Remove DVC's record of who reads and writes what if nobody alive is in it.
+    """Remove DVC's record of readers and writers if no live process is in it.
 
-    Only for who holds the workspace's lock. DVC forgets dead processes by itself, but not a record
+    The caller holds the workspace's lock. DVC removes dead processes by itself, but not a record
     cut short by a kill, which stops every later run.
     """
     try:
@@ -196,7 +196,7 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
 def remove_empty_records(runs: Path | None = None) -> None:
     """Remove the empty folders of DVC's record of earlier runs, which a kill between two writes leaves.
 
-    Only for who holds the workspace's lock. DVC fails on such a folder each time its stage is to run.
+    The caller holds the workspace's lock. DVC fails on such a folder each time its stage is to run.
     """
     for folder in (runs or dag.cache_folder().parents[1] / "runs").glob("*/*"):
         with suppress(OSError):  # not empty, or another workspace with the same cache was first

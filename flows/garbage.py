@@ -1,7 +1,7 @@
 """`seq2seq gc`: list what nothing needs any more, and delete it with --delete.
 
-Why: models, checkpoints and DVC's cache grow with every training. What serves, what could serve next, and the
-corpora of both stay; everything else goes once it is older than --older-than days.
+Why: models, checkpoints and DVC's cache grow with every training. Versions that serve or could serve next,
+and their corpora, stay; everything else goes once it is older than --older-than days.
 
 Nothing is deleted without a registry that answers and has this folder's version: another registry would not
 name the versions whose corpora stay.

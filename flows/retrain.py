@@ -44,7 +44,7 @@ def retrain(
     exceeded limits of quality pass. `recipe` and `overrides` (KEY=VALUE) change params.yaml for this run, as
     `seq2seq run` does; `from_stage` runs that stage and all after it although they are fresh; `as_of` is an
     earlier commit of the ref, or a date: then the last commit before it. `repository` stands in deployments
-    made earlier; raises UserError for any but null, or who can start a run would choose what code runs.
+    made earlier; raises UserError for any but null, since a caller could choose the code that runs.
     """
     if repository is not None:
         raise UserError(
@@ -53,7 +53,7 @@ def retrain(
         )
     project = Path.cwd()
     environment.configure_process(project)
-    # What outlives a run is the project's: cache and registry, unless a server is named.
+    # Data that outlives a run is the project's: cache and registry, unless a server is named.
     os.environ["MLFLOW_TRACKING_URI"] = client.uri()
     folder = project / CLONES / (deployment.name or "by-hand")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def retrain(
 def _shared_by_remote(timeout: float) -> Iterator[bool]:
     """Fetch from the DVC remote before a run, push to it after; yields whether there is one.
 
-    What finished before a failure is pushed as well.
+    Results of stages that finished before a failure are pushed as well.
     """
     print_line = get_run_logger().info
     found = remote.configured()

@@ -45,7 +45,7 @@ class Options:
         return [part for name, value in given.items() if value is not None for part in (name, value)]
 
     def digest(self) -> str:
-        """What identifies the options that change a translation; the glossary by its content."""
+        """A digest of the options that change a translation; the glossary by its content."""
         if self.glossary is not None and not Path(self.glossary).is_file():
             raise UserError(f"glossary: {self.glossary} is no file")
         content = sha256(Path(self.glossary)) if self.glossary is not None else None
@@ -99,7 +99,7 @@ class Folder:
                 self.system.pipe_file(path, data)
 
     def state(self) -> dict[str, dict[str, str]]:
-        """What earlier runs have translated into this folder."""
+        """The record of the documents that earlier runs have translated into this folder."""
         with stores.errors(self.address):
             if not self.system.exists(path := f"{self.root}/{STATE}"):
                 return {}
@@ -184,7 +184,7 @@ def _folder(name: str) -> str:
 def _translate(
     here: Folder, names: list[str], version: str, folder: Path, print_line: PrintLine, options: Options
 ) -> tuple[dict[str, Path], set[str], Exception | None]:
-    """What a process makes of some files: translations, those with records left out, its error as a whole."""
+    """The results of a process for some files: translations, those with records left out, its error."""
     inputs, outputs, record = folder / "in", folder / "out", folder / "outcome.json"
     inputs.mkdir()
     outputs.mkdir()

@@ -26,7 +26,7 @@ State = dict[str, str]
 
 
 def state(checked: Params, before: Mapping[str, str], print_line: PrintLine) -> State:
-    """What identifies the bytes of each source of the current folder, by a name for people.
+    """The identity of the bytes of each source of the current folder, by a name for people.
 
     A server that does not answer leaves the value that it had `before`. Raises UserError for a file that is
     missing.
@@ -48,15 +48,15 @@ def state(checked: Params, before: Mapping[str, str], print_line: PrintLine) -> 
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of what has changed, is new or is gone."""
+    """The names of changed, new and deleted entries."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 def _addresses(name: str, path: Path, before: Mapping[str, str], print_line: PrintLine) -> State:
-    """What servers report of the addresses of a pin; a commit of the hub cannot change."""
+    """Headers or commits that servers report for addresses of a pin; a commit of the hub cannot change."""
     found: State = {}
-    for what, report in _reports(path):
-        key = f"{name}: {what}"
+    for address, report in _reports(path):
+        key = f"{name}: {address}"
         reported = report()
         if reported is None:
             print_line(f"{key} does not answer: taken as unchanged")
@@ -66,7 +66,7 @@ def _addresses(name: str, path: Path, before: Mapping[str, str], print_line: Pri
 
 
 def _reports(path: Path) -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """What a pin names, for people, and the function that asks its server for it."""
+    """The addresses of a pin, for people, each with the function that requests its state from the server."""
     keys = pin_file.read(path)
     if "hub" not in keys:
         for split, address in sorted(urls.load(path).url.items()):
