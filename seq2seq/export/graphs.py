@@ -77,8 +77,8 @@ def encoder(model: Seq2Seq, precision: Precision) -> Graph:
 def step(model: Seq2Seq, precision: Precision) -> Graph:
     """From `word` (R) and the state before it: `best` and `words` (R, C), and the state after it.
 
-    `best` has the log-probabilities of the `count` likeliest words, `weights` those of attention; a program
-    that asks for no weights gets none.
+    `best` has the log-probabilities of the `count` likeliest words, `weights` those of attention; they
+    are not computed for a program that does not request them.
     """
     graph = Graph("step", precision)
     decoder, units, embedding = model.decoder, model.config.hidden_size, model.config.embedding_size
