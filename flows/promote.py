@@ -84,10 +84,10 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
                 # A version that does not load today may load tomorrow: it is judged again, and again logged
                 # and alerted only if the verdict is another.
                 complete = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
-                stands = not complete and _previous_verdict(candidates.challenger) == (outcome, reason)
-                verdict = _verdict(candidates, outcome, reason, flow_run_id, began, criteria, stands=stands)
+                again = not complete and _previous_verdict(candidates.challenger) == (outcome, reason)
+                verdict = _verdict(candidates, outcome, reason, flow_run_id, began, criteria, again=again)
                 verdict_files.write(verdict)
-                if stands or _apply(verdict, key if complete else ""):
+                if again or _apply(verdict, key if complete else ""):
                     break
         _print("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
@@ -251,15 +251,15 @@ def _verdict(
     began: float,
     criteria: tuple[policy.Criterion, ...] = (),
     *,
-    stands: bool = True,
+    again: bool = True,
 ) -> Verdict:
-    """A verdict, which `stands` if it was given earlier."""
+    """A verdict; `again` if it was given earlier."""
     name, version, tags = (
         candidates.challenger.name,
         candidates.challenger.version,
         candidates.challenger.tags,
     )
-    notified = stands and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
+    notified = again and tags.get(promotions.NOTIFIED) == tags.get(promotions.WHEN)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, notified)

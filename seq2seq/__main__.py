@@ -79,7 +79,7 @@ def run_command(options: argparse.Namespace) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE  # `| head` has seen enough
+        return Exit.DONE  # `| head` has ended
     except OSError as error:
         print(f"error: {disk.explain(error)}", file=sys.stderr)
         return Exit.FAILED
@@ -263,7 +263,7 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument("--processes", type=int, default=0, help="that translate; default: up to 4 processors")
     serve.add_argument("--threads", type=int, default=0, help="of each; default: processors by processes")
-    serve.add_argument("--poll", type=float, default=10, help="seconds between looks at the alias (10)")
+    serve.add_argument("--poll", type=float, default=10, help="seconds between reads of the alias (10)")
     serve.add_argument("--batch", type=int, default=64, help="texts translated together, at most (64)")
     serve.add_argument("--queue", type=int, default=1000, help="texts that may wait (1000)")
     serve.add_argument("--per-client", type=int, default=0, help="of one client; default: no limit")
