@@ -4,7 +4,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 
-# Each stage is a process of its own, which would compile all packages again where the environment asks for no bytecode.
+# Each stage is a process of its own, which would compile all packages again where the environment forbids bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
@@ -105,7 +105,7 @@ services: .venv/.services ## the team's servers on this host, in the background 
 	@exec $(BIN)/python -m infra.services start $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS))
 
 .PHONY: services-status
-services-status: .venv/.services ## what of them runs, its address and memory
+services-status: .venv/.services ## the running ones, with address and memory
 	@exec $(BIN)/python -m infra.services status
 
 .PHONY: services-stop
@@ -177,7 +177,7 @@ test-newest: $(BIN)/uv ## the fast tests with the newest versions that pyproject
 	exec .cache/newest/bin/python -m pytest $(IN_PARALLEL)
 
 .PHONY: lint
-lint: .venv/.dev ## ruff, mypy, and who may import whom
+lint: .venv/.dev ## ruff, mypy, and the contracts of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 
 .venv/.docs: pyproject.toml constraints.txt | $(BIN)/uv
@@ -198,7 +198,7 @@ lock: .venv/.dev ## renew constraints.txt from pyproject.toml (universal: CPU an
 
 # Tools of a throw-away environment, so that no install brings them.
 .PHONY: audit
-audit: .venv/.run ## known faults of the packages in constraints.txt (needs PyPI; names what it could not ask)
+audit: .venv/.run ## known faults of the packages in constraints.txt (needs PyPI; names packages without an answer)
 	@mkdir -p .cache && rm -f .cache/audit.json
 	$(UV) tool run --quiet --from 'pip-audit>=2.10,<3' pip-audit --requirement constraints.txt --no-deps --disable-pip \
 	  --progress-spinner off --format json --output .cache/audit.json >.cache/audit.log 2>&1 || true
@@ -215,7 +215,7 @@ licences: .venv/.run ## the licences of the installed packages of constraints.tx
 	@exec $(BIN)/python -m infra.supply licences
 
 .PHONY: hashed
-hashed: $(BIN)/uv ## what runs and servers need, each file compared with its sha256 in infra/requirements.txt
+hashed: $(BIN)/uv ## the packages of runs and servers, each file compared with its sha256 in infra/requirements.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r infra/requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch .venv/.run .venv/.services

@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--clients", type=int, default=16, help="each sends one request after another (16)")
     options.add_argument("--processes", type=int, default=2, help="of seq2seq serve (2)")
     options.add_argument("--threads", type=int, default=1, help="of each process (1)")
-    options.add_argument("--poll", type=float, default=10, help="seconds between looks at the alias (10)")
+    options.add_argument("--poll", type=float, default=10, help="seconds between reads of the alias (10)")
     options.add_argument("--sentences", type=Path, metavar="FILE", help="default: the corpus' test set")
     return options
 

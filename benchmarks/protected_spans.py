@@ -1,7 +1,7 @@
 """How well a model trained with masked spans keeps them: `python -m benchmarks.protected_spans MODEL CORPUS`.
 
-Why: a symbol that a model loses is put back by alignment, maybe in a wrong place. Measured is how often that
-happens, and what symbols cost: BLEU of the test sentences with their own words, and with spans in place of
+Why: a symbol that a model loses is put back by alignment, maybe in a wrong place. Measured are how often that
+happens, and the cost of symbols: BLEU of the test sentences with their own words, and with spans in place of
 one to three of them (a name that no training has seen, a URL, a placeholder, a number with a unit).
 """
 

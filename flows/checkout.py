@@ -1,6 +1,6 @@
 """A clone of the project of a schedule's own, at a git ref, kept from run to run.
 
-Why: what runs unattended is what somebody has committed, never a person's working tree. dvc.lock stays
+Why: an unattended run uses committed code, never a person's working tree. dvc.lock stays
 in the clone, and the cache outside of it, so that an unchanged project runs no stage again.
 """
 
@@ -26,7 +26,7 @@ def check_out(repository: str, ref: str, folder: Path, as_of: str | None = None)
 
     `as_of` is a commit of it, or a date (ISO 8601): then it is the last commit before that date.
 
-    Tracked files are put back as they are there; what runs have written stays. The caller keeps others
+    Tracked files are put back as they are there; files that runs have written stay. The caller keeps others
     out of the folder. Raises TransientError if the repository does not answer, UserError for an unknown ref.
     """
     if ref.startswith("-"):
@@ -36,7 +36,7 @@ def check_out(repository: str, ref: str, folder: Path, as_of: str | None = None)
     if not (folder / ".git").is_dir():
         shutil.rmtree(folder)
         folder.mkdir()
-    # Whoever was killed here may have left git's locks, or half a repository, and nobody else is here.
+    # A killed run may have left git's locks, or half a repository; no other process works here.
     for lock in (folder / ".git").rglob("*.lock"):
         lock.unlink()
     _git(folder, "init", "--quiet")

@@ -19,7 +19,7 @@ from pathlib import Path
 from seq2seq.common import masking, processes, progress
 
 PROCESSES = Path(processes.__file__)
-GRACE = 60.0  # seconds between asking a stage to stop and killing it
+GRACE = 60.0  # seconds between SIGINT and SIGKILL for a stage
 # DVC's own messages while it runs stages, which are not shown.
 CHATTER = re.compile(
     r"\s*$|Running stage '|> exec |(Updating|Generating) lock file|To track the changes with git"
@@ -29,8 +29,8 @@ CHATTER = re.compile(
 REPEATED = re.compile(r"ERROR: failed to reproduce|error: [a-z]+: ")  # StageError has them
 RAN = re.compile(r"Running stage '|Verifying data sources in stage")
 
-Say = Callable[[str], None]
-Watch = Callable[[int], str]  # given a process, the reason to stop it; empty: let it run
+PrintLine = Callable[[str], object]
+StopCheck = Callable[[int], str]  # the reason to stop the process of this id; empty: it runs on
 POLL = 2.0  # seconds between two calls of one
 
 
@@ -42,15 +42,15 @@ class Child:
         self,
         module: str,
         arguments: list[str],
-        say: Say,
+        print_line: PrintLine,
         timeout: float | None,
         environment: Mapping[str, str],
-        watch: Watch | None = None,
+        stop_check: StopCheck | None = None,
     ) -> None:
         self.over = ""  # the reason by which it was stopped
         self.has_run = False  # by its messages
         self.error, self._last = "", f"{module} ended without a message"
-        self._say = say
+        self._print_line = print_line
         expired = threading.Event()
         began = time.monotonic()
         # `python` in dvc.yaml is PATH's: let that be this interpreter, activated or not.
@@ -70,9 +70,9 @@ class Child:
             expired.set()
             stop(process)
 
-        def observe(watch: Watch) -> None:
+        def observe(stop_check: StopCheck) -> None:
             while not self.over and not ended.wait(POLL):
-                if reason := watch(process.pid):
+                if reason := stop_check(process.pid):
                     self.over = reason
                     stop(process)
 
@@ -80,8 +80,8 @@ class Child:
         try:
             if timer:
                 timer.start()
-            if watch:
-                threading.Thread(target=observe, args=[watch], daemon=True).start()
+            if stop_check:
+                threading.Thread(target=observe, args=[stop_check], daemon=True).start()
             self._pass_on(process)
             process.wait()
         finally:
@@ -106,7 +106,7 @@ class Child:
             if line.lower().startswith("error: "):
                 self.error = line[len("error: ") :]
             if not CHATTER.match(line) and not REPEATED.match(line):
-                self._say(line)
+                self._print_line(line)
 
 
 def project_path() -> dict[str, str]:

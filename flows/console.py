@@ -1,4 +1,4 @@
-"""What a person sees of a run: aligned lines, one closing line a stage, colours only on a terminal.
+"""The output of a run on the screen: aligned lines, one closing line a stage, colours only on a terminal.
 
 Why: the same run is watched on a terminal, read in a file, and kept as a server's logs.
 """
@@ -50,10 +50,10 @@ class Console:
         self.stream.write(text + ("" if self._passing else "\n"))
         self.stream.flush()
 
-    def stage_line(self, position: str, name: str, what: str, seconds: float, note: str = "") -> None:
+    def stage_line(self, position: str, name: str, outcome: str, seconds: float, note: str = "") -> None:
         """The line that ends a stage, e.g. `[3/6] tokenize   ran          2.1 s`."""
         time = progress.duration(seconds) if seconds else ""
-        line = f"{position:<5} {name:<10} {self.paint(what, f'{what:<10}')} {time:>9}"
+        line = f"{position:<5} {name:<10} {self.paint(outcome, f'{outcome:<10}')} {time:>9}"
         self.print(f"{line}  {note}".rstrip())
 
     def paint(self, colour: str, text: str) -> str:

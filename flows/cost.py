@@ -34,7 +34,7 @@ ON_A_GPU = ("train", "evaluate")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a stage has used."""
+    """The resources that a stage has used."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -70,7 +70,7 @@ def check_environment() -> None:
 
 
 class Meter:
-    """What one run has used so far, by stage, and what it may use."""
+    """The resources that one run has used so far, by stage, and its limits."""
 
     def __init__(self) -> None:
         check_environment()
@@ -178,7 +178,7 @@ def _add(name: str, used: Usage) -> None:
 
 
 def finished(name: str) -> None:
-    """A stage has succeeded: what it costs from now on is another result's."""
+    """A stage has succeeded: its costs from now on are those of another result."""
     found = _read()
     found["unfinished"] = [other for other in found["unfinished"] if other != name]
     _write(found)

@@ -25,9 +25,10 @@ DEPLOYMENT, WAY_BACK = "retrain/retrain", "rollback/rollback"
 OTHERS = ("promote/promote", "watch-corpus/watch-corpus", "overdue/overdue")
 RULE, RULE_PENDING = "seq2seq: end runs that fell silent", "seq2seq: end runs that never began"
 START = timedelta(seconds=600)  # from Pending, when a worker has taken a run, to Running
-SILENCE = timedelta(seconds=120)  # four of the heartbeats that flows/worker.py asks for
-# What Prefect's own template of a pool lets the creator of a run choose (command, environment, folder) would
-# run anything on the worker: this one has no place for it. An `env` here would be merged with a run's.
+SILENCE = timedelta(seconds=120)  # four of the heartbeats that flows/worker.py sets
+# Prefect's own template of a pool lets the creator of a run choose command, environment and folder, which
+# would run anything on the worker: this one has no place for them. An `env` here would be merged with
+# a run's.
 TEMPLATE: dict[str, Any] = {
     "job_configuration": {"stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
@@ -81,7 +82,7 @@ def _make_rules() -> None:
 def _make_rule(name: str, after: str, expected: set[str], within: timedelta, message: str) -> None:
     """An automation: a run of ours that shows none of the expected events in time is Crashed.
 
-    One that is in place stays: with a new one the server forgets which runs it waits for.
+    One that is in place stays: a new one would start without the runs that the old one waits for.
     """
     from prefect import get_client
     from prefect.automations import Automation

@@ -43,7 +43,7 @@ def watch_corpus(ref: str = "main", deployment: str = "retrain/retrain") -> Stat
     """
     project = Path.cwd()
     environment.configure_process(project)
-    say = get_run_logger().info
+    print_line = get_run_logger().info
     record = SEEN / f"{deployment.replace('/', '-')}.json"
     before: dict[str, Any] = {"sources": {}, "run": ""}
     if record.is_file():
@@ -54,7 +54,7 @@ def watch_corpus(ref: str = "main", deployment: str = "retrain/retrain") -> Stat
         pipeline.patiently(lambda: check_out(watch.repository(project), ref, folder))
         os.chdir(folder)
         try:
-            now = watch.state(params.load(), before["sources"], say)
+            now = watch.state(params.load(), before["sources"], print_line)
         finally:
             os.chdir(project)
     changed = watch.changes(before["sources"], now)
@@ -62,12 +62,12 @@ def watch_corpus(ref: str = "main", deployment: str = "retrain/retrain") -> Stat
     if not reason and before["run"] and (lost := _lost(before["run"])):
         reason = f"the run that was started for the last change is {lost}"
     if not reason:
-        say("no source has changed: nothing is started")
+        print_line("no source has changed: nothing is started")
         return Completed(name="Skipped", message="no source has changed")
     run = start(deployment, {"ref": ref})
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"sources": now, "run": run})
-    say(f"{deployment} is started; {reason}")
+    print_line(f"{deployment} is started; {reason}")
     return Completed(name="Started", message=reason[:500])
 
 
@@ -112,9 +112,9 @@ def promote(deployment: str = "retrain") -> str:
 @flow(name="overdue", **ALERTS)
 def overdue(name: str | None = None, within_hours: float = 26.0) -> State[Any]:
     """Alert if no run of a model (default: that of params.yaml) has succeeded in time, or a run was lost."""
-    say = get_run_logger().info
+    print_line = get_run_logger().info
     chosen = name or model_of_the_tree()
-    in_time = pipeline.patiently(lambda: overdue_.check(chosen, timedelta(hours=within_hours), say))
+    in_time = pipeline.patiently(lambda: overdue_.check(chosen, timedelta(hours=within_hours), print_line))
     if in_time:
         return Completed(name="InTime")
     return Completed(name="Overdue", message=f"{chosen}: see the alert")
@@ -139,9 +139,11 @@ def translate(
     os.environ["MLFLOW_TRACKING_URI"] = client.uri()
     chosen = model or f"models:/{model_of_the_tree()}@{registry.CHAMPION}"
     options = translate_folder.Options(column, glossary, again, hours and hours * 3600)
-    say = get_run_logger().info
+    print_line = get_run_logger().info
     outcomes: dict[str, str] = {}  # of all attempts
-    pipeline.patiently(lambda: translate_folder.translate(source, target, chosen, say, options, outcomes))
+    pipeline.patiently(
+        lambda: translate_folder.translate(source, target, chosen, print_line, options, outcomes)
+    )
     rows = [{"file": name, "outcome": outcome} for name, outcome in sorted(outcomes.items())]
     create_table_artifact(rows, key="translated", description=mask(f"{source} to {target}"))
     translate_folder.raise_for_failed(outcomes)

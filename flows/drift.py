@@ -12,7 +12,7 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from flows.child import Say
+from flows.child import PrintLine
 from flows.dvc_runner import call
 from flows.stage_errors import QualityStageError, StageError
 from seq2seq.common import acceptance, params, paths
@@ -23,18 +23,18 @@ from seq2seq.common.masking import mask
 PATIENCE = 300.0  # seconds
 
 
-def check(stage: str, accept: str, say: Say) -> None:
+def check(stage: str, accept: str, print_line: PrintLine) -> None:
     """Compare, show and judge; raises QualityStageError in the name of the stage that is about to run.
 
     `accept` is the reason to let an exceeded limit pass. A comparison that fails is a warning.
     """
     try:
-        call(stage, "seq2seq.report.drift", [], say, PATIENCE)
+        call(stage, "seq2seq.report.drift", [], print_line, PATIENCE)
         found: dict[str, Any] = json.loads(paths.DRIFT.read_text(encoding="utf-8"))
     except (StageError, OSError, ValueError) as error:
         if getattr(error, "kind", "") == "interrupted":
             raise
-        say(f"warning: the corpus is not compared with the champion's: {error}")
+        print_line(f"warning: the corpus is not compared with the champion's: {error}")
         return
     _show(found)
     worst, limit = found["largest"], params.load().promote.max_drift
@@ -51,7 +51,7 @@ def check(stage: str, accept: str, say: Say) -> None:
         message = f"{figure}: {worst['change']}; {figure.remedy}"
         raise QualityStageError(stage, message, figure)
     write_json(paths.DRIFT, found | {"accepted": [acceptance.record(stage, figure, accept)]})
-    say(acceptance.describe(stage, figure, accept))
+    print_line(acceptance.describe(stage, figure, accept))
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from flows.child import Child, Say, Watch, project_path
+from flows.child import Child, PrintLine, StopCheck, project_path
 from flows.stage_errors import DamagedInputError, StageError, of_record
 from seq2seq.common import dag, disk, integrity, progress
 from seq2seq.common.environment import OUTCOME_FILE
@@ -41,7 +41,7 @@ KINDS: dict[int, str] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to a stage (ran, restored, unchanged, ...) and in how many seconds."""
+    """The outcome of a stage (ran, restored, unchanged, ...) and its seconds."""
 
     stage: str
     outcome: str
@@ -50,43 +50,48 @@ class Outcome:
 
 def run(
     name: str,
-    say: Say,
+    print_line: PrintLine,
     *,
     force: bool = False,
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
-    watch: Watch | None = None,
+    stop_check: StopCheck | None = None,
 ) -> Outcome:
-    """Let DVC bring one stage up to date; its own lines go to `say` as they come.
+    """Let DVC bring one stage up to date; `print_line` is called with each line that the stage prints.
 
-    What is restored or read is compared with dvc.lock: damaged outputs are removed and made again, once.
-    Stops the whole process group on a timeout (seconds), on any exception, Ctrl-C included, and when `watch`,
-    given its process, returns a reason. Raises StageError.
+    Restored outputs and inputs are compared with dvc.lock: damaged outputs are removed and made again, once.
+    Stops the whole process group on a timeout (seconds), on any exception, Ctrl-C included, and when
+    `stop_check` returns a reason. Raises StageError.
     """
-    attempt = partial(_run, name, say, timeout, environment or {}, watch)
+    attempt = partial(_run, name, print_line, timeout, environment or {}, stop_check)
     for path in integrity.remove_bad_lists(name):
-        say(f"{name}: {path} of DVC's cache is damaged: removed, the stage makes it again")
+        print_line(f"{name}: {path} of DVC's cache is damaged: removed, the stage makes it again")
     try:
         outcome = attempt(force)
     except DamagedInputError as failure:
-        say(f"{name}: {failure.message}")
+        print_line(f"{name}: {failure.message}")
         for other in failure.again:
-            run(other, say, timeout=timeout, environment=environment, watch=watch)
+            run(other, print_line, timeout=timeout, environment=environment, stop_check=stop_check)
         return attempt(force)
     if outcome.outcome == "restored" and (found := integrity.check_outputs(name)):
-        say(f"{name}: {'; '.join(map(str, found))}")
+        print_line(f"{name}: {'; '.join(map(str, found))}")
         return attempt(force=False)
     return outcome
 
 
 def _run(
-    name: str, say: Say, timeout: float | None, given: Mapping[str, str], watch: Watch | None, force: bool
+    name: str,
+    print_line: PrintLine,
+    timeout: float | None,
+    given: Mapping[str, str],
+    stop_check: StopCheck | None,
+    force: bool,
 ) -> Outcome:
     arguments = ["--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
     before = integrity.state(name)
     with tempfile.TemporaryDirectory(prefix="seq2seq-") as folder:
         marker = Path(folder) / "marker.json"
-        call = Child("dvc", arguments, say, timeout, {**given, OUTCOME_FILE: str(marker)}, watch)
+        call = Child("dvc", arguments, print_line, timeout, {**given, OUTCOME_FILE: str(marker)}, stop_check)
         record = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
     if call.status == 0:
         if record or call.has_run:
@@ -105,37 +110,39 @@ def _run(
     raise StageError(name, "dvc", call.error)
 
 
-def fetch(name: str, say: Say, *, timeout: float | None = None) -> Outcome:
+def fetch(name: str, print_line: PrintLine, *, timeout: float | None = None) -> Outcome:
     """Bring missing data under `dvc add` back, from the cache or else from the DVC remote.
 
     Damaged objects of the cache are renamed and not restored; they go when sound ones have taken their
     place. Raises StageError.
     """
     file, began = Path(name), time.monotonic()
-    damaged = _set_aside(file, say)
+    damaged = _set_aside(file, print_line)
     if damaged or Child("dvc", ["checkout", name], lambda line: None, None, {}).status:
         for _ in range(FETCHES):
-            call = Child("dvc", ["fetch", name], say, timeout, {})
+            call = Child("dvc", ["fetch", name], print_line, timeout, {})
             if call.timed_out:
                 raise StageError(name, "timeout", f"took longer than {progress.duration(timeout or 0)}")
             if call.status:
                 raise _not_fetched(name, call.error)
-            if not (damaged := _set_aside(file, say)):
+            if not (damaged := _set_aside(file, print_line)):
                 break
         if damaged:
             raise _not_fetched(name, "the DVC remote's is damaged as well")
         integrity.remove_aside(file)
-        call = Child("dvc", ["checkout", name], say, timeout, {})
+        call = Child("dvc", ["checkout", name], print_line, timeout, {})
         if call.status:
             absent = call.error.startswith("Checkout failed")
             raise _not_fetched(name, "no DVC remote has it" if absent else call.error)
     return Outcome(name, "restored", time.monotonic() - began)
 
 
-def _set_aside(file: Path, say: Say) -> list[integrity.Aside]:
+def _set_aside(file: Path, print_line: PrintLine) -> list[integrity.Aside]:
     found = integrity.set_aside(file)
     for one in found:
-        say(f"{one.path} is damaged in DVC's cache: renamed to {one.object}, looking in the DVC remote")
+        print_line(
+            f"{one.path} is damaged in DVC's cache: renamed to {one.object}, looking in the DVC remote"
+        )
     return found
 
 
@@ -153,12 +160,14 @@ def _not_fetched(name: str, reason: str) -> StageError:
     )
 
 
-def call(task: str, module: str, arguments: list[str], say: Say, timeout: float | None = None) -> None:
+def call(
+    task: str, module: str, arguments: list[str], print_line: PrintLine, timeout: float | None = None
+) -> None:
     """Run a module of the project in the current folder that is no stage, as part of a task.
 
     Raises StageError in the name of the task.
     """
-    done = Child(module, arguments, say, timeout, project_path())
+    done = Child(module, arguments, print_line, timeout, project_path())
     if done.timed_out:
         raise StageError(task, "timeout", f"{module} took longer than {progress.duration(timeout or 0)}")
     if done.status:
@@ -166,9 +175,9 @@ def call(task: str, module: str, arguments: list[str], say: Say, timeout: float 
 
 
 def clear_stale_locks(path: Path = RWLOCK) -> None:
-    """Remove DVC's record of who reads and writes what if nobody alive is in it.
+    """Remove DVC's record of readers and writers if no live process is in it.
 
-    Only for who holds the workspace's lock. DVC forgets dead processes by itself, but not a record
+    The caller holds the workspace's lock. DVC removes dead processes by itself, but not a record
     cut short by a kill, which stops every later run.
     """
     try:
@@ -187,7 +196,7 @@ def clear_stale_locks(path: Path = RWLOCK) -> None:
 def remove_empty_records(runs: Path | None = None) -> None:
     """Remove the empty folders of DVC's record of earlier runs, which a kill between two writes leaves.
 
-    Only for who holds the workspace's lock. DVC fails on such a folder each time its stage is to run.
+    The caller holds the workspace's lock. DVC fails on such a folder each time its stage is to run.
     """
     for folder in (runs or dag.cache_folder().parents[1] / "runs").glob("*/*"):
         with suppress(OSError):  # not empty, or another workspace with the same cache was first

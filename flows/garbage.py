@@ -1,7 +1,7 @@
 """`seq2seq gc`: list what nothing needs any more, and delete it with --delete.
 
-Why: models, checkpoints and DVC's cache grow with every training. What serves, what could serve next, and the
-corpora of both stay; everything else goes once it is older than --older-than days.
+Why: models, checkpoints and DVC's cache grow with every training. Versions that serve or could serve next,
+and their corpora, stay; everything else goes once it is older than --older-than days.
 
 Nothing is deleted without a registry that answers and has this folder's version: another registry would not
 name the versions whose corpora stay.
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from flows import cleanup, console, locks, promote, rollback
 from flows.checkout import CLONES
+from flows.child import PrintLine
 from seq2seq.common import object_cache, paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.exits import Exit
@@ -53,7 +54,7 @@ def command(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def collect(name: str, before: float, delete: bool, say: Callable[[str], None]) -> int:
+def collect(name: str, before: float, delete: bool, print_line: PrintLine) -> int:
     """List, and delete if `delete`, what may go; returns the bytes. The caller holds the workspace.
 
     Raises TransientError if the registry cannot be reached, UserError if it is another than this tree's.
@@ -67,10 +68,10 @@ def collect(name: str, before: float, delete: bool, say: Callable[[str], None]) 
     with ExitStack() as held:
         clones, busy = _clones(held)
         for clone in busy:
-            say(f"stays: {clone}, its checkpoints and DVC's cache: a run works there")
+            print_line(f"stays: {clone}, its checkpoints and DVC's cache: a run works there")
         plan = retention.plan(name, before, _named([Path(), *clones, *busy]))
         for key, why in sorted(plan.stays.items(), key=lambda stay: (stay[0][0], int(stay[0][1]))):
-            say(f"stays: {key[0]} version {key[1]}: {why}")
+            print_line(f"stays: {key[0]} version {key[1]}: {why}")
         kinds = [
             Kind("versions", [(item, item.size) for item in plan.versions], _delete_version),
             Kind("failed runs", [(item, item.size) for item in plan.runs], _delete_item),
@@ -78,17 +79,17 @@ def collect(name: str, before: float, delete: bool, say: Callable[[str], None]) 
         ]
         going = {clone for clone in clones if _newest(clone) < before}
         kept_clones = [clone for clone in clones if clone not in going]
-        kinds.append(_objects(plan.stays, kept_clones, bool(busy), before, say))
-        return sum(_collect(kind, delete, say) for kind in kinds)
+        kinds.append(_objects(plan.stays, kept_clones, bool(busy), before, print_line))
+        return sum(_collect(kind, delete, print_line) for kind in kinds)
 
 
-def _collect(kind: Kind, delete: bool, say: Callable[[str], None]) -> int:
+def _collect(kind: Kind, delete: bool, print_line: PrintLine) -> int:
     total = sum(size for _, size in kind.going)
     if kind.going:
         names = ", ".join(str(thing) for thing, _ in kind.going[:SHOWN])
         more = f" and {len(kind.going) - SHOWN:,} more" if len(kind.going) > SHOWN else ""
         verb = "deletes" if delete else "would go"
-        say(f"{verb}: {kind.name}: {len(kind.going):,}, {shown_size(total)}: {names}{more}")
+        print_line(f"{verb}: {kind.name}: {len(kind.going):,}, {shown_size(total)}: {names}{more}")
     for thing, _ in kind.going if delete else ():
         kind.delete(thing)
     return total
@@ -134,7 +135,7 @@ def _files(clones: list[Path], before: float) -> Iterator[Kind]:
 
 
 def _objects(
-    stays: Iterable[Key], clones: list[Path], busy: bool, before: float, say: Callable[[str], None]
+    stays: Iterable[Key], clones: list[Path], busy: bool, before: float, print_line: PrintLine
 ) -> Kind:
     """The objects of DVC's cache that no version that stays, folder, branch or `dvc add` names."""
     going: list[tuple[object, int]] = []
@@ -142,13 +143,13 @@ def _objects(
     if busy:
         pass  # named before
     elif cache is None:
-        say("stays: DVC's cache, which is not this folder's own: other projects may use it")
+        print_line("stays: DVC's cache, which is not this folder's own: other projects may use it")
     else:
         try:
             kept = retention.hashes(stays) | object_cache.named_by([Path(), *clones])
             going = [(path, path.stat().st_size) for path in object_cache.unused(cache, kept, before)]
         except UserError as error:
-            say(f"stays: DVC's cache: {error}")
+            print_line(f"stays: DVC's cache: {error}")
     return Kind("objects of DVC's cache", going, _remove)
 
 

@@ -7,9 +7,10 @@ limit higher on the server's page to let more than one train.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from flows.child import PrintLine
 from seq2seq.common import lease
 from seq2seq.common.errors import TransientError
 
@@ -18,7 +19,7 @@ AT_ONCE = 5.0  # seconds in which a free lease is given
 
 
 @contextmanager
-def across_hosts(say: Callable[[str], object]) -> Iterator[None]:
+def across_hosts(print_line: PrintLine) -> Iterator[None]:
     """Hold the named lease, if there is a name; raises TransientError if it is held and this may not wait.
 
     A server that is away does not end a training that has begun.
@@ -32,7 +33,7 @@ def across_hosts(say: Callable[[str], object]) -> Iterator[None]:
     limit = f"seq2seq-{name}"
     busy = _is_busy(limit)
     if busy:
-        say(f"the lease {limit} is held ({busy}){': waiting for it' if lease.waits() else ''}")
+        print_line(f"the lease {limit} is held ({busy}){': waiting for it' if lease.waits() else ''}")
     timeout = None if lease.waits() else AT_ONCE
     try:
         holding = concurrency(limit, timeout_seconds=timeout, lease_duration=EXPIRES, strict=True)

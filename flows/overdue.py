@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 from flows import alerts, console, rollback
+from flows.child import PrintLine
 from seq2seq.common import environment
 from seq2seq.common.exits import Exit
 from seq2seq.tracking import registry
 
 LOOKED_BACK = timedelta(days=7)  # for crashed runs
 OURS = ("retrain", "pipeline", "rollback", "promote", "watch-corpus")  # flows whose crashes are reported
-Say = Callable[[str], object]
 
 
-def check(name: str, within: timedelta, say: Say) -> bool:
+def check(name: str, within: timedelta, print_line: PrintLine) -> bool:
     """Whether a run of a model has succeeded in time; alerts, each once, if not, and for each lost run.
 
     Raises TransientError for a registry that cannot be reached.
     """
     environment.configure_process()
-    in_time = _in_time(name, within, say)
+    in_time = _in_time(name, within, print_line)
     for run in _crashed():
         message = (run.state and run.state.message) or "it crashed"
-        say(f"run {run.name} crashed: {message}")
+        print_line(f"run {run.name} crashed: {message}")
         where = SimpleNamespace(name=run.name, id=run.id)
         text = f"run {run.name} was lost: {message}"
         remedy = "look at its host; the next run continues from the last checkpoint"
@@ -41,17 +41,17 @@ def check(name: str, within: timedelta, say: Say) -> bool:
     return in_time
 
 
-def _in_time(name: str, within: timedelta, say: Say) -> bool:
+def _in_time(name: str, within: timedelta, print_line: PrintLine) -> bool:
     last = registry.last_success(name)
     since = (
         f"the last run of {name} that succeeded ended {last}" if last else f"no run of {name} has succeeded"
     )
     if last and datetime.now(UTC) - datetime.fromisoformat(last) <= within:
-        say(since)
+        print_line(since)
         return True
     hours = within.total_seconds() / 3600
     message = f"{since}; expected: one within {hours:g} hours"
-    say(f"overdue: {message}")
+    print_line(f"overdue: {message}")
     run = SimpleNamespace(name=name, id="")
     remedy = "look at the schedule, the worker and the runs that failed since; the champion serves on"
     content = alerts.body(f"overdue: {message}", "overdue", run, "Overdue", "", "overdue", message, remedy)

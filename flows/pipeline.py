@@ -190,7 +190,7 @@ class _Run:
         environment = {"PREFECT__FLOW_RUN_ID": str(flow_run.id), acceptance.VARIABLE: self.accept}
         say = console.current.get().print
         with self._meter.stage(name):
-            limits: Any = {"timeout": self.timeout, "watch": self._meter.watch}
+            limits: Any = {"timeout": self.timeout, "stop_check": self._meter.watch}
             outcome = dvc_runner.run(name, say, force=force, environment=environment, **limits)
         cost.finished(name)
         if outcome.outcome == "restored":

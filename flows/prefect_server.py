@@ -1,7 +1,7 @@
-"""A Prefect server of one run's own, for whoever has none.
+"""A Prefect server of one run's own, for users without one.
 
 Why not the one that Prefect itself would start: that one is started only after a second import of
-all of Prefect's server code into the flow, talks on the terminal, gets the terminal's Ctrl-C, and
+all of Prefect's server code into the flow, prints on the terminal, gets the terminal's Ctrl-C, and
 stays for ever when the flow is killed.
 """
 
@@ -27,7 +27,7 @@ from seq2seq.common import environment, masking
 from seq2seq.common.errors import TransientError, UserError
 
 PATIENCE = 180.0  # seconds for a start; a first one also makes the database
-SILENCE = 5.0  # seconds of waiting before a line shows what for
+SILENCE = 5.0  # seconds of waiting before a line names the reason
 ATTEMPTS = 3
 
 
@@ -42,12 +42,12 @@ def check_answering() -> None:
     """Raise TransientError if the server of PREFECT_API_URL does not answer, UserError for a wrong login."""
     url = os.environ.get("PREFECT_API_URL")
     if not url:
-        return  # a profile's: Prefect itself knows it
+        return  # a profile's: Prefect itself reads it
     try:
-        with _ask(f"{url}/health", timeout=10):
+        with _get(f"{url}/health", timeout=10):
             pass
     except urllib.error.HTTPError:
-        pass  # it wants a key, which Prefect has
+        pass  # it requires a key, which Prefect has
     except (OSError, ValueError) as error:
         raise TransientError(
             f"the Prefect server of PREFECT_API_URL={masking.mask(url)} does not answer ({error}); "
@@ -65,7 +65,7 @@ def check_login(url: str) -> None:
     if login:
         request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
     try:
-        with _ask(request, timeout=10):
+        with _get(request, timeout=10):
             pass
     except urllib.error.HTTPError as error:
         error.close()
@@ -78,7 +78,7 @@ def check_login(url: str) -> None:
         pass  # Prefect reports it
 
 
-def _ask(url: str | urllib.request.Request, timeout: float) -> Any:
+def _get(url: str | urllib.request.Request, timeout: float) -> Any:
     """GET; without a proxy if the server is this machine's, whatever the environment names."""
     if environment.local_server(url if isinstance(url, str) else url.full_url):
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -90,7 +90,7 @@ class PrivateServer:
     """Starts with `PrivateServer(home)`, is used after `wait()`, and ends with `stop()`.
 
     Between the first two, other slow things can be done: it takes about 10 seconds. Only this process and
-    its children can use it: it listens on the loopback and asks for a password that is made for this run.
+    its children can use it: it listens on the loopback and requires a password that is made for this run.
     One that is killed is started again, at the same address and with the same database; `lost` is the
     reason why none is any more. Sets PREFECT_HOME, PREFECT_API_URL and PREFECT_API_AUTH_STRING, so call
     it before Prefect is imported.
@@ -166,13 +166,13 @@ class PrivateServer:
 
     def _answers(self) -> bool:
         try:
-            with _ask(f"{self.address}/api/health", timeout=5):
+            with _get(f"{self.address}/api/health", timeout=5):
                 return True
         except OSError:
             return False
 
     def _watch(self) -> None:
-        """Start it again when it ends unasked: else Prefect's client asks a dead server for minutes.
+        """Restart it when it ends unexpectedly: else Prefect's client retries a dead server for minutes.
 
         The thread lives until `stop`: by common/processes.py a child ends with the thread that started it.
         """
@@ -203,7 +203,7 @@ class PrivateServer:
                 time.sleep(0.2)
 
     def stop(self) -> None:
-        """End it; what it has acknowledged is on disk."""
+        """End it; all that it has acknowledged is on disk."""
         with self._turn:
             self._stopping.set()
         self._process.terminate()

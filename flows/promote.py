@@ -1,9 +1,9 @@
 """`seq2seq promote`: the tree's version becomes champion if it is fit, and better.
 
-Why: the alias is what serves. What both versions do is found out first, in a process of its own and
-without a lock (reports/evidence.json); the policy judges it (seq2seq/gate/policy.py, section `promote` of
-params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged and
-carried out. On the same grounds a version keeps its verdict: then no model is loaded.
+Why: the alias selects the version that serves. The evidence is computed first, in a process of its
+own and without a lock (reports/evidence.json); the policy judges it (seq2seq/gate/policy.py, section
+`promote` of params.yaml); then, under the lock and only if nothing has moved meanwhile, the verdict is logged
+and applied. With the same inputs a version keeps its verdict: then no model is loaded.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ STATUS = {
     **dict.fromkeys(("promoted", "forced", "unchanged"), Exit.DONE),
     **{"kept": Exit.KEPT, "rejected": Exit.REJECTED, WAITING: Exit.WAITING},
 }
-# What finds out and judges, below seq2seq/. All but the policy is run from the tree, which need not be this
-# code's own.
+# The code of evidence and policy, below seq2seq/. All but the policy is run from the tree, which need not be
+# this code's own.
 VERDICT_CODE = (
     *("gate/*.py", "evaluation/scores.py", "evaluation/bleu_tokenizer.py"),
     *("data/direction.py", "data/words.py"),
@@ -42,7 +42,7 @@ VERDICT_CODE = (
 
 
 class Candidates(NamedTuple):
-    """Who stands against whom."""
+    """The version to judge, and the one that serves."""
 
     challenger: Version
     champion: Version | None
@@ -63,8 +63,8 @@ class Candidates(NamedTuple):
 def promote(force: str | None = None, flow_run_id: str = "", timeout: float | None = None) -> Verdict:
     """Judge the tree's version and act on the verdict.
 
-    `force` is somebody's reason to promote it whatever the policy says; `timeout` (seconds) is for
-    finding out what the versions do. Raises UserError, TransientError, StageError.
+    `force` is a person's reason to promote it against the policy; `timeout` (seconds) limits the run of
+    the evidence. Raises UserError, TransientError, StageError.
     """
     environment.configure_process()
     began = time.monotonic()
@@ -73,21 +73,21 @@ def promote(force: str | None = None, flow_run_id: str = "", timeout: float | No
     for _ in range(TRIES):
         with registry.promotions():
             candidates = _candidates()
-        if standing := _cached_verdict(candidates, current, force):
-            verdict = _verdict(candidates, *standing, flow_run_id, began)
+        if cached := _cached_verdict(candidates, current, force):
+            verdict = _verdict(candidates, *cached, flow_run_id, began)
             return replace(verdict, criteria=verdict_files.ensure_consistent(candidates.challenger, verdict))
         key = _verdict_key(candidates, current)
-        evidence = gather(candidates, timeout)
-        what, reason, criteria = _judge(evidence, current, force)
+        evidence = run_evidence(candidates, timeout)
+        outcome, reason, criteria = _judge(evidence, current, force)
         with registry.promotions():
             if candidates.unchanged_since(_candidates()):
-                # What does not load today may load tomorrow: then it is judged again, and again logged
+                # A version that does not load today may load tomorrow: it is judged again, and again logged
                 # and alerted only if the verdict is another.
                 complete = all(e["scores"] for e in (evidence["challenger"], evidence["champion"]) if e)
-                stands = not complete and _previous_verdict(candidates.challenger) == (what, reason)
-                verdict = _verdict(candidates, what, reason, flow_run_id, began, criteria, stands=stands)
+                again = not complete and _previous_verdict(candidates.challenger) == (outcome, reason)
+                verdict = _verdict(candidates, outcome, reason, flow_run_id, began, criteria, again=again)
                 verdict_files.write(verdict)
-                if stands or _apply(verdict, key if complete else ""):
+                if again or _apply(verdict, key if complete else ""):
                     break
         _print("somebody promoted, judged or rolled back meanwhile: judging again")
     else:
@@ -138,11 +138,11 @@ def missing_from_registry() -> str:
         return ""
     record = json.loads(paths.REGISTRATION.read_text(encoding="utf-8"))
     version = f"{record['name']} version {record['version']}"
-    return f"{masking.mask(client.uri())} does not know {version} of this tree"
+    return f"{masking.mask(client.uri())} does not have {version} of this tree"
 
 
-def gather(candidates: Candidates, timeout: float | None = None) -> dict[str, Any]:
-    """What challenger and champion do, as reports/evidence.json; raises StageError, UserError."""
+def run_evidence(candidates: Candidates, timeout: float | None = None) -> dict[str, Any]:
+    """Run challenger and champion; returns reports/evidence.json. Raises StageError, UserError."""
     paths.EVIDENCE.unlink(missing_ok=True)
     uris = [version.uri for version in candidates if version]
     call("promote", "seq2seq.gate.evidence", uris, _print, timeout)
@@ -157,7 +157,7 @@ def gather(candidates: Candidates, timeout: float | None = None) -> dict[str, An
 
 
 def _candidates() -> Candidates:
-    """Who stands against whom now, with all that was left half done brought to an end."""
+    """Challenger and champion as they are now, after recovery of interrupted promotions."""
     if not paths.REGISTRATION.is_file():
         raise UserError(f"{paths.REGISTRATION} is missing: `make run` or `dvc repro` registers a model")
     challenger = registered()
@@ -204,7 +204,7 @@ def _cached_verdict(
 
 
 def _verdict_key(candidates: Candidates, current: schema.Params) -> str:
-    """Digest of what a verdict rests upon: champion, policy, suite, evaluation set, scores, who judges."""
+    """Digest of the inputs of a verdict: champion, policy, suite, evaluation set, scores, gate's code."""
     inputs = [candidates.champion_version, current.promote.model_dump()]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     suite = current.promote.behaviour
@@ -230,12 +230,14 @@ def _verdict_code() -> Iterator[Path]:
 def _judge(
     evidence: dict[str, Any], current: schema.Params, force: str | None
 ) -> tuple[str, str, tuple[policy.Criterion, ...]]:
-    """Verdict, reason, criteria; raises UserError for what nobody may force."""
+    """Verdict, reason, criteria; raises UserError for a version that cannot be forced."""
     judgement = policy.judge(evidence, current.promote)
     if force is None:
         return judgement.outcome, judgement.reason, judgement.criteria
     if not next(c.ok for c in judgement.criteria if c.name == policy.LOADS):
-        raise UserError(f"what does not load and answer is not promoted by force either: {judgement.reason}")
+        raise UserError(
+            f"a version that does not load and answer is not promoted by force either: {judgement.reason}"
+        )
     fit = judgement.outcome in ("promoted", WAITING)
     opinion = "would promote it too" if fit else f"decides {judgement.outcome}"
     return "forced", f"{force}; the policy {opinion}: {judgement.reason}", judgement.criteria
@@ -243,25 +245,25 @@ def _judge(
 
 def _verdict(
     candidates: Candidates,
-    what: str,
+    outcome: str,
     reason: str,
     flow_run_id: str,
     began: float,
     criteria: tuple[policy.Criterion, ...] = (),
     *,
-    stands: bool = True,
+    again: bool = True,
 ) -> Verdict:
-    """A verdict, which `stands` if it was given earlier."""
+    """A verdict; `again` if it was given earlier."""
     name, version, tags = (
         candidates.challenger.name,
         candidates.challenger.version,
         candidates.challenger.tags,
     )
-    notified = stands and promotions.notified(tags)
+    notified = again and promotions.notified(tags)
     seconds = round(time.monotonic() - began, 1)
     origin = {tag: tags.get(tag, "unknown") for tag in ORIGIN}
     about = (*promotions.now_and_here(), flow_run_id, criteria, seconds, origin, notified)
-    return Verdict(what, reason, name, version, candidates.champion_version, *about)
+    return Verdict(outcome, reason, name, version, candidates.champion_version, *about)
 
 
 def _print(text: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.child import Child, Say
+from flows.child import Child, PrintLine
 from seq2seq.common import masking
 from seq2seq.common.errors import TransientError, UserError
 
@@ -22,7 +22,7 @@ PUSHED = Path(".dvc/tmp/pushed.json")  # the remote and the dvc.lock of the last
 LOCK = Path("dvc.lock")
 NONE = "no DVC remote is configured: results stay in the cache of this host"
 # Of the messages of DVC's storage libraries: failures of a network or a server that may pass.
-MAY_PASS = re.compile(
+TRANSIENT_MESSAGES = re.compile(
     r"could not connect|connect(ion)? (timed? ?out|refused|reset|closed|aborted)|timed? ?out|timeout"
     r"|name or service not known|temporary failure|slow ?down|internal ?error|service ?unavailable"
     r"|\b50[0234]\b",
@@ -56,28 +56,28 @@ def configured() -> Remote | None:
     return Remote(name, str(section["url"]))
 
 
-def fetch(remote: Remote, say: Say, timeout: float | None = None) -> None:
+def fetch(remote: Remote, print_line: PrintLine, timeout: float | None = None) -> None:
     """Fetch the data that dvc.lock and .dvc files name, and the list of earlier runs.
 
     Data that the remote does not have are no error: stages make them again. Raises TransientError, UserError.
     """
-    say(f"fetching from the DVC remote {remote.name}")
-    call = Child("dvc", ["--wait-for-lock", "fetch", "--run-cache"], say, timeout, {})
+    print_line(f"fetching from the DVC remote {remote.name}")
+    call = Child("dvc", ["--wait-for-lock", "fetch", "--run-cache"], print_line, timeout, {})
     if call.timed_out or call.status:
         raise _failure(remote, "read", "timed out" if call.timed_out else call.error)
 
 
-def restore(stage: str, say: Say, timeout: float | None = None) -> None:
+def restore(stage: str, print_line: PrintLine, timeout: float | None = None) -> None:
     """Fetch the outputs of an earlier run of a stage with the same inputs, if there was one.
 
     Never raises: the stage runs if they cannot be had.
     """
-    call = Child("flows.remote", [stage], say, timeout, {})
+    call = Child("flows.remote", [stage], print_line, timeout, {})
     if call.timed_out or call.status:
-        say(f"{stage}: outputs of an earlier run cannot be fetched from the DVC remote: {call.error}")
+        print_line(f"{stage}: outputs of an earlier run cannot be fetched from the DVC remote: {call.error}")
 
 
-def push(remote: Remote, say: Say, timeout: float | None = None) -> None:
+def push(remote: Remote, print_line: PrintLine, timeout: float | None = None) -> None:
     """Push data and the list of runs, unless this dvc.lock has been pushed to this remote already.
 
     Raises TransientError, UserError.
@@ -85,10 +85,10 @@ def push(remote: Remote, say: Say, timeout: float | None = None) -> None:
     state = {"remote": list(remote), "lock": hashlib.sha256(_lock()).hexdigest()}
     with suppress(OSError, ValueError):
         if json.loads(PUSHED.read_text("utf-8")) == state:
-            say(f"nothing new for the DVC remote {remote.name}")
+            print_line(f"nothing new for the DVC remote {remote.name}")
             return
-    say(f"pushing to the DVC remote {remote.name}")
-    call = Child("dvc", ["--wait-for-lock", "push", "--run-cache"], say, timeout, {})
+    print_line(f"pushing to the DVC remote {remote.name}")
+    call = Child("dvc", ["--wait-for-lock", "push", "--run-cache"], print_line, timeout, {})
     if call.timed_out or call.status:
         raise _failure(remote, "written", "timed out" if call.timed_out else call.error)
     PUSHED.write_text(json.dumps(state), "utf-8")
@@ -102,7 +102,7 @@ def _failure(remote: Remote, verb: str, reason: str) -> TransientError | UserErr
     text = f"the DVC remote {remote.name} ({masking.mask(remote.url)}) cannot be {verb}: {reason}"
     if "to be installed" in reason:
         return UserError(f"{text}; install it for the worker: pip install 'seq2seq[services]'")
-    if MAY_PASS.search(reason) and not REFUSED.search(reason):
+    if TRANSIENT_MESSAGES.search(reason) and not REFUSED.search(reason):
         return TransientError(f"{text}; start its server, or correct its endpointurl in .dvc/config")
     return UserError(
         f"{text}; give the worker its keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "

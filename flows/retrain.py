@@ -44,7 +44,7 @@ def retrain(
     exceeded limits of quality pass. `recipe` and `overrides` (KEY=VALUE) change params.yaml for this run, as
     `seq2seq run` does; `from_stage` runs that stage and all after it although they are fresh; `as_of` is an
     earlier commit of the ref, or a date: then the last commit before it. `repository` stands in deployments
-    made earlier; raises UserError for any but null, or who can start a run would choose what code runs.
+    made earlier; raises UserError for any but null, since a caller could choose the code that runs.
     """
     if repository is not None:
         raise UserError(
@@ -53,7 +53,7 @@ def retrain(
         )
     project = Path.cwd()
     environment.configure_process(project)
-    # What outlives a run is the project's: cache and registry, unless a server is named.
+    # Data that outlives a run is the project's: cache and registry, unless a server is named.
     os.environ["MLFLOW_TRACKING_URI"] = client.uri()
     folder = project / CLONES / (deployment.name or "by-hand")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -68,12 +68,12 @@ def retrain(
         share_cache(project, folder)
         os.chdir(folder)
         try:
-            say = get_run_logger().info
-            say(f"{ref} is {commit}")
+            print_line = get_run_logger().info
+            print_line(f"{ref} is {commit}")
             _params(ref, commit)
             for key, before, after in run.apply(recipe, overrides or []):
-                say(f"{key}: {params.show(before)} -> {params.show(after)}")
-            say(summary.first_line(params.load()))
+                print_line(f"{key}: {params.show(before)} -> {params.show(after)}")
+            print_line(summary.first_line(params.load()))
             limit = hours_per_stage * 3600
             with _shared_by_remote(limit) as from_remote:
                 return pipeline.bring_up_to_date(
@@ -87,24 +87,24 @@ def retrain(
 def _shared_by_remote(timeout: float) -> Iterator[bool]:
     """Fetch from the DVC remote before a run, push to it after; yields whether there is one.
 
-    What finished before a failure is pushed as well.
+    Results of stages that finished before a failure are pushed as well.
     """
-    say = get_run_logger().info
+    print_line = get_run_logger().info
     found = remote.configured()
     if found is None:
-        say(remote.NONE)
+        print_line(remote.NONE)
         yield False
         return
-    as_task("fetch", lambda: remote.fetch(found, say, timeout))()
+    as_task("fetch", lambda: remote.fetch(found, print_line, timeout))()
     try:
         yield True
     except Exception:
         try:
-            remote.push(found, say, timeout)
+            remote.push(found, print_line, timeout)
         except (TransientError, UserError) as error:
-            say(f"not pushed: {error}")
+            print_line(f"not pushed: {error}")
         raise
-    as_task("push", lambda: remote.push(found, say, timeout))()
+    as_task("push", lambda: remote.push(found, print_line, timeout))()
 
 
 def _from(stage: str | None) -> tuple[str, ...]:

@@ -56,14 +56,16 @@ def run(options: argparse.Namespace, display: console.Console) -> int:
     done = {outcome.stage: outcome.outcome for outcome in outcomes}
     if "promote" in done:
         facts = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))
-        changed = any(what not in ("unchanged", "kept", "waiting", "rejected") for what in done.values())
+        changed = any(
+            outcome not in ("unchanged", "kept", "waiting", "rejected") for outcome in done.values()
+        )
         for line in summary.last_screen(facts, done["promote"], full=changed):
             display.print(line)
     return Exit.REJECTED if done.get("promote") == "rejected" else Exit.DONE
 
 
 def dry(options: argparse.Namespace, display: console.Console) -> int:
-    """Say what would run and why; changes nothing, not even for a recipe."""
+    """Print what would run and why; changes nothing, not even for a recipe."""
     wanted, changes, shown = plan(options)
     _announce(display, wanted, changes)
     for number, step in enumerate(planning.plan(shown, options.force), start=1):
@@ -123,7 +125,7 @@ def _prefect() -> Any:
         server.wait()
         yield
     except Exception as error:
-        if server.lost:  # what Prefect raises names no cause
+        if server.lost:  # Prefect's own error names no cause
             raise TransientError(server.lost) from error
         raise
     finally:

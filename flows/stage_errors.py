@@ -22,7 +22,7 @@ REMEDIES = {
     "timeout": "give it more time, or less work; a training resumes from its last checkpoint",
     "budget": "the champion serves on and the checkpoint is kept: a run with a larger budget goes on from it",
     "interrupted": "run again: finished stages are kept, a training resumes from its last checkpoint",
-    "damaged": "run again: what is damaged is removed and made again; see to the disk if it comes back",
+    "damaged": "run again: damaged data is removed and made again; see to the disk if it comes back",
     "dvc": "`dvc status` and `dvc repro` show more",
     "bug": "the traceback is above; please report it",
 }
@@ -41,7 +41,7 @@ class StageError(RuntimeError):
 
     @property
     def remedy(self) -> str:
-        """What a person can do about it."""
+        """The remedy, for a person."""
         return REMEDIES[self.kind]
 
 

@@ -1,4 +1,4 @@
-"""The first line of a run and its last screen: what was made, how good it is, and what to do next.
+"""The first line of a run and its last screen: the model, its scores, and the next commands.
 
 Why: a newcomer should own a translator after one command, know what it is worth, and know the next.
 """
@@ -16,7 +16,7 @@ from seq2seq.common import masking, paths, workspace
 from seq2seq.common.schema import Params
 from seq2seq.tracking import client, sqlite_store
 
-# What a version is after a verdict; after any other it is champion.
+# The state of a version after a verdict; after any other it is champion.
 WHAT = {"kept": "challenger", "waiting": "waits for approval", "rejected": "rejected"}
 KINDS = {"short": "a short sentence", "longest": "the longest", "reordered": "the most reordered"}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from flows.child import Child, Say, project_path
+from flows.child import Child, PrintLine, project_path
 from flows.dvc_runner import KINDS
 from flows.stage_errors import StageError
 from seq2seq.common import disk, document_formats, progress, stores
@@ -45,7 +45,7 @@ class Options:
         return [part for name, value in given.items() if value is not None for part in (name, value)]
 
     def digest(self) -> str:
-        """What identifies the options that change a translation; the glossary by its content."""
+        """A digest of the options that change a translation; the glossary by its content."""
         if self.glossary is not None and not Path(self.glossary).is_file():
             raise UserError(f"glossary: {self.glossary} is no file")
         content = sha256(Path(self.glossary)) if self.glossary is not None else None
@@ -99,7 +99,7 @@ class Folder:
                 self.system.pipe_file(path, data)
 
     def state(self) -> dict[str, dict[str, str]]:
-        """What earlier runs have translated into this folder."""
+        """The record of the documents that earlier runs have translated into this folder."""
         with stores.errors(self.address):
             if not self.system.exists(path := f"{self.root}/{STATE}"):
                 return {}
@@ -113,7 +113,7 @@ def translate(
     source: str,
     target: str,
     model: str,
-    say: Say,
+    print_line: PrintLine,
     options: Options | None = None,
     outcomes: dict[str, str] | None = None,
 ) -> dict[str, str]:
@@ -145,10 +145,10 @@ def translate(
             outcomes.setdefault(name, UNCHANGED)
         else:
             wanted.append(name)
-    say(f"{len(wanted):,} of {len(files):,} files of {here.address} are to be translated by {version}")
+    print_line(f"{len(wanted):,} of {len(files):,} files of {here.address} are to be translated by {version}")
     for names in _portions(sorted(wanted, key=lambda name: (_folder(name), name))):
         with tempfile.TemporaryDirectory(prefix="seq2seq-translate-") as folder:
-            made, left_out, error = _translate(here, names, version, Path(folder), say, options)
+            made, left_out, error = _translate(here, names, version, Path(folder), print_line, options)
             for name, file in made.items():
                 there.put(name, file.read_bytes())
                 done[name] = {"source": files[name], "version": version, "options": digest}
@@ -182,9 +182,9 @@ def _folder(name: str) -> str:
 
 
 def _translate(
-    here: Folder, names: list[str], version: str, folder: Path, say: Say, options: Options
+    here: Folder, names: list[str], version: str, folder: Path, print_line: PrintLine, options: Options
 ) -> tuple[dict[str, Path], set[str], Exception | None]:
-    """What a process makes of some files: translations, those with records left out, its error as a whole."""
+    """The results of a process for some files: translations, those with records left out, its error."""
     inputs, outputs, record = folder / "in", folder / "out", folder / "outcome.json"
     inputs.mkdir()
     outputs.mkdir()
@@ -195,12 +195,12 @@ def _translate(
             here.get(name, copy)
             copies[name] = copy
         except UserError as error:
-            say(f"error: {error}")
+            print_line(f"error: {error}")
     if not copies:
         return {}, set(), None
     arguments = ["translate", *map(str, copies.values()), "--output", str(outputs)]
     arguments += ["--model", f"models:/{version}", *options.arguments()]
-    show: Say = lambda line: say(line.replace(f"{inputs}/", ""))  # noqa: E731
+    show: PrintLine = lambda line: print_line(line.replace(f"{inputs}/", ""))  # noqa: E731
     environment = {**project_path(), OUTCOME_FILE: str(record)}
     ended = Child("seq2seq", arguments, show, options.timeout, environment)
     made = {name: outputs / copy.name for name, copy in copies.items() if (outputs / copy.name).is_file()}

@@ -35,7 +35,7 @@ class Verdict:
     flow_run_id: str
     criteria: tuple[Criterion, ...]
     seconds: float
-    origin: Mapping[str, str]  # tags of the version: what code, lock and run made it
+    origin: Mapping[str, str]  # tags of the version: its code, lock and run
     notified: bool = False  # given earlier, and an alert was sent
 
     def facts(self) -> dict[str, Any]:

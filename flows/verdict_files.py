@@ -23,12 +23,12 @@ from seq2seq.tracking.registry import Version
 FILES = (paths.EVIDENCE, paths.VERDICT, paths.REPORT, paths.CARD)
 
 
-def ensure_consistent(version: Version, standing: Verdict) -> tuple[policy.Criterion, ...]:
+def ensure_consistent(version: Version, verdict: Verdict) -> tuple[policy.Criterion, ...]:
     """Make the files of a verdict those of this version, and publish them; returns the verdict's criteria.
 
     DVC may have restored another model's outputs, and the process that judged may have been killed.
     """
-    _repair(version, standing)
+    _repair(version, verdict)
     return tuple(policy.Criterion(**criterion) for criterion in _read_verdict().get("criteria", ()))
 
 
@@ -41,7 +41,7 @@ def _read_verdict() -> dict[str, Any]:
     return policy.with_outcome(found)
 
 
-def _repair(version: Version, standing: Verdict) -> None:
+def _repair(version: Version, verdict: Verdict) -> None:
     found = _read_verdict()
     given = {version.tags.get(tag) for tag in (promotions.WHEN, promotions.PUBLISHED)} - {None}
     ours = (found.get("name"), found.get("version")) == (version.name, version.version)
@@ -56,12 +56,12 @@ def _repair(version: Version, standing: Verdict) -> None:
             _warn(f"the evidence about version {version.version} is not fetched: {error}")
             return
         if not paths.VERDICT.is_file():
-            write(standing)
-            publish(version, standing.when)
-    elif (standing.outcome == "unchanged") != (found["outcome"] in ("unchanged", *promotions.MOVES)):
+            write(verdict)
+            publish(version, verdict.when)
+    elif (verdict.outcome == "unchanged") != (found["outcome"] in ("unchanged", *promotions.MOVES)):
         # Rolled back or promoted since: the figures stay, the outcome is another.
-        write(standing, criteria=found["criteria"], seconds=found["seconds"])
-        publish(version, standing.when)
+        write(verdict, criteria=found["criteria"], seconds=found["seconds"])
+        publish(version, verdict.when)
     elif version.tags.get(promotions.PUBLISHED) != found["when"] or _newly_accepted(version):
         publish(version, found["when"])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from flows.child import PrintLine
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import sha256
 from seq2seq.common.masking import mask
@@ -24,8 +25,8 @@ UNKNOWN = "no answer"
 State = dict[str, str]
 
 
-def state(checked: Params, before: Mapping[str, str], say: Callable[[str], object]) -> State:
-    """What identifies the bytes of each source of the current folder, by a name for people.
+def state(checked: Params, before: Mapping[str, str], print_line: PrintLine) -> State:
+    """The identity of the bytes of each source of the current folder, by a name for people.
 
     A server that does not answer leaves the value that it had `before`. Raises UserError for a file that is
     missing.
@@ -42,30 +43,30 @@ def state(checked: Params, before: Mapping[str, str], say: Callable[[str], objec
             if file.is_file():
                 found[f"{name}: {file}"] = sha256(file)
         if path.suffix in (".yaml", ".yml") and pins.is_pin(path):
-            found |= _addresses(name, path, before, say)
+            found |= _addresses(name, path, before, print_line)
     return found
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of what has changed, is new or is gone."""
+    """The names of changed, new and deleted entries."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def _addresses(name: str, path: Path, before: Mapping[str, str], say: Callable[[str], object]) -> State:
-    """What servers report of the addresses of a pin; a commit of the hub cannot change."""
+def _addresses(name: str, path: Path, before: Mapping[str, str], print_line: PrintLine) -> State:
+    """Headers or commits that servers report for addresses of a pin; a commit of the hub cannot change."""
     found: State = {}
-    for what, report in _reports(path):
-        key = f"{name}: {what}"
+    for address, report in _reports(path):
+        key = f"{name}: {address}"
         reported = report()
         if reported is None:
-            say(f"{key} does not answer: taken as unchanged")
+            print_line(f"{key} does not answer: taken as unchanged")
             reported = before.get(key, UNKNOWN)
         found[key] = reported
     return found
 
 
 def _reports(path: Path) -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """What a pin names, for people, and the function that asks its server for it."""
+    """The addresses of a pin, for people, each with the function that requests its state from the server."""
     keys = pin_file.read(path)
     if "hub" not in keys:
         for split, address in sorted(urls.load(path).url.items()):

@@ -15,7 +15,7 @@ from flows.deploy import POOL
 from flows.prefect_server import check_login
 from seq2seq.common.errors import UserError
 
-HEARTBEAT = "30"  # seconds; by it the server sees that a run's machine died
+HEARTBEAT = "30"  # seconds; a run without them is marked as crashed (flows/deploy.py)
 
 
 def command(options: argparse.Namespace) -> NoReturn:

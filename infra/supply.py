@@ -1,6 +1,6 @@
-"""`python -m infra.supply audit REPORT|licences`: known faults and licences of what this project installs.
+"""`python -m infra.supply audit REPORT|licences`: known faults and licences of the installed packages.
 
-Why: an audit that could not ask is no clean audit. pip-audit calls a package that its service does not have
+Why: an audit without an answer is no clean audit. pip-audit calls a package that its service does not have
 "skipped" and ends with status 0, also where a mirror of PyPI has no advisories at all.
 """
 
@@ -44,24 +44,24 @@ def names(lock: Path) -> list[str]:
 
 
 def audit(report: Path, wanted: int) -> int:
-    """Print what is known against the packages, and which could not be asked about."""
+    """Print the known faults of the packages, and the packages without an answer."""
     try:
         entries = json.loads(report.read_text("utf-8"))["dependencies"]
     except (OSError, ValueError, KeyError):
         print(
-            f"audit: the advisory service did not answer: none of {wanted} packages was asked about. "
+            f"audit: the advisory service did not answer: none of {wanted} packages was looked up. "
             "Repeat `make audit` where PyPI can be reached",
             file=sys.stderr,
         )
         return Exit.TRANSIENT
     skipped = [entry["name"] for entry in entries if "skip_reason" in entry]
-    asked = len(entries) - len(skipped)
+    answered = len(entries) - len(skipped)
     faults = [(entry, fault) for entry in entries for fault in entry.get("vulns", ())]
     for entry, fault in faults:
         fixed = ", ".join(fault["fix_versions"]) or "no version yet"
         names_ = ", ".join([fault["id"], *fault.get("aliases", ())])
         print(f"{entry['name']} {entry['version']}: {names_}; fixed in {fixed}")
-    print(f"audit: {len(faults)} known faults in {asked} of {len(entries)} packages of {LOCK.name}")
+    print(f"audit: {len(faults)} known faults in {answered} of {len(entries)} packages of {LOCK.name}")
     if skipped:
         more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
         print(
@@ -72,7 +72,7 @@ def audit(report: Path, wanted: int) -> int:
         )
     if faults:
         return Exit.FAILED
-    return Exit.TRANSIENT if not asked else Exit.DONE
+    return Exit.TRANSIENT if not answered else Exit.DONE
 
 
 def licences(packages: Iterable[str]) -> int:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Run what is no stage; returns the exit status."""
+    """Run a command that is no stage; returns the exit status."""
     try:
         command = importlib.import_module(f"seq2seq.commands.{options.command}")
         return int(command.run(options) or Exit.DONE)
@@ -79,7 +79,7 @@ def run_command(options: argparse.Namespace) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE  # `| head` has seen enough
+        return Exit.DONE  # `| head` has ended
     except OSError as error:
         print(f"error: {disk.explain(error)}", file=sys.stderr)
         return Exit.FAILED
@@ -216,15 +216,15 @@ def add_commands(commands: Any) -> None:
 
     _add_serving(commands.add_parser("serve", help="serve the champion by HTTP, and follow its promotions"))
 
-    history = commands.add_parser("history", help="who made which version champion, when and why")
+    history = commands.add_parser(
+        "history", help="the promotions and rollbacks: version, author, time and reason"
+    )
     history.add_argument("name", nargs="?", help="registered model; default: register.name of params.yaml")
     history.add_argument("--json", action="store_true", help="for programs")
 
     corrections.add(commands)
 
-    lineage = commands.add_parser(
-        "lineage", help="what a model came from, and what came from a corpus or run"
-    )
+    lineage = commands.add_parser("lineage", help="the origins of a model, and the models of a corpus or run")
     lineage.add_argument(
         "subject",
         help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, or the hash of a corpus or file",
@@ -245,7 +245,7 @@ def add_commands(commands: Any) -> None:
     publish.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     publish.add_argument("--licence", metavar="ID", help="of the model; default: those of its corpus")
 
-    explain = commands.add_parser("explain", help="why a stage will run: what changed since it last did")
+    explain = commands.add_parser("explain", help="why a stage will run: the changes since its last run")
     explain.add_argument("stage", nargs="?", help="default: every stage")
     explain.add_argument("--json", action="store_true", help="for programs")
 
@@ -263,7 +263,7 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument("--processes", type=int, default=0, help="that translate; default: up to 4 processors")
     serve.add_argument("--threads", type=int, default=0, help="of each; default: processors by processes")
-    serve.add_argument("--poll", type=float, default=10, help="seconds between looks at the alias (10)")
+    serve.add_argument("--poll", type=float, default=10, help="seconds between reads of the alias (10)")
     serve.add_argument("--batch", type=int, default=64, help="texts translated together, at most (64)")
     serve.add_argument("--queue", type=int, default=1000, help="texts that may wait (1000)")
     serve.add_argument("--per-client", type=int, default=0, help="of one client; default: no limit")

@@ -120,7 +120,7 @@ def _write_direction(params: Params, mixture: Manifest, facts: dict[str, Any]) -
 
 
 def _as_one(facts: dict[str, dict[str, Any]], settings: Ingest) -> dict[str, Any]:
-    """Facts about the corpus as a whole: those of the only source, or what the sources have in common.
+    """Facts about the corpus as a whole: those of the only source, or those common to the sources.
 
     Its kind is that of the sources with validation and test pairs: others change no score's meaning.
     """

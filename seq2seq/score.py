@@ -1,7 +1,7 @@
 """score: data/{mixed,raw} -> data/scores: the training pairs' log-probabilities under a registered model.
 
 Why: lengths, scripts and identified languages do not show that a sentence is not the translation of the
-other; a translation model does. A version is named by number and digest, since DVC cannot see an alias move.
+other; a translation model does. A version is named by number and digest, since DVC does not track aliases.
 Off (`score.model: null`), the stage writes no scores.
 
 Shards of rows are scored one by one and kept below .checkpoints until all are: a killed run resumes and

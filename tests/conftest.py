@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # Each worker and each process that a test starts would compile the libraries again, which takes as long as a
-# third of the tests: their byte code is kept also where the environment asks for none.
+# third of the tests: their byte code is kept also where the environment forbids it.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -114,7 +114,7 @@ def test_torch_is_nowhere_near_the_corpus():
 
 @pytest.mark.slow
 def test_only_the_command_line_imports_by_a_string_and_only_downwards():
-    """import-linter (pyproject.toml, `make lint`) sees every other import."""
+    """import-linter (pyproject.toml, `make lint`) checks every other import."""
     by_string = ("import_module", "__import__", "run_module")
     found = {}
     for path in (*MODULES.values(), *FLOWS.values()):

@@ -16,8 +16,8 @@ from infra.backup.manifest import FILES, Manifest
 from seq2seq.common import sqlite
 from seq2seq.common.errors import UserError
 
-# What cannot be computed again from git: registry and record, Prefect's runs, corrections of users, records
-# that wait for a server, results. Databases first.
+# Data that cannot be computed again from git: registry and record, Prefect's runs, corrections of users,
+# records that wait for a server, results. Databases first.
 USERS = "corrections.db"  # texts of users alone, no paths
 DATABASES = ("mlflow.db", ".prefect/*.db", USERS)
 PLACES = ("mlruns", ".cache/mlflow", ".prefect", "dvc.lock", ".dvc/cache")

@@ -1,4 +1,4 @@
-"""What has to hold after a fault, and after the run that heals it; each check returns its problems as text.
+"""Conditions after a fault, and after the run that heals it; each check returns its problems as text.
 
 Why: a cell is green because these found nothing, so each of them has a test in which it finds something.
 """
@@ -27,7 +27,7 @@ def orphans(mark: str, seconds: float = ENDING) -> list[str]:
     return []
 
 
-def trusted(folder: Path, place: str) -> list[str]:
+def unfinished_results(folder: Path, place: str) -> list[str]:
     """Outputs of the broken stage that DVC counts as results."""
     named = project.hashes(project.read_lock(folder), place)
     return [f"dvc.lock names the unfinished {path}" for path in named]
@@ -94,7 +94,7 @@ def waiting_records(folder: Path) -> list[str]:
 
 
 def prefect(count: Callable[[str], int]) -> list[str]:
-    """What hangs on the Prefect server; `count` asks it for the number of a kind."""
+    """Runs and slots that hang on the Prefect server; `count` returns the number of a kind."""
     kinds = {
         "flow runs": "flow runs are not ended",
         "task runs": "task runs of ended flow runs are not ended",

@@ -1,7 +1,7 @@
 """Full disks: a file system of its own, in memory, for one folder of a run or of a server.
 
-Why: a disk that is full for one folder alone shows who copes with it, and hurts nothing else on the machine.
-A mount of a user namespace is seen by the processes of one command; one of this process by all it starts.
+Why: a disk that is full for one folder alone shows which program handles it, and hurts nothing else.
+A mount of a user namespace is visible to the processes of one command; one of this process to its children.
 """
 
 from __future__ import annotations

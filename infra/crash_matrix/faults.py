@@ -26,7 +26,7 @@ def _signal(level: Level, cell: Cell, result: Result) -> None:
     status = run.wait(PATIENCE)
     found = checks.orphans(level.mark)
     if cell.place != "promote":
-        found += checks.trusted(level.folder, cell.place)
+        found += checks.unfinished_results(level.folder, cell.place)
     result.problems += found
     reason = level.last_line() if status > 0 else "no message"
     result.state = f"{ended(status)}; {reason}" if status > 0 else ended(status)

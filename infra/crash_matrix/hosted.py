@@ -1,6 +1,6 @@
 """Hosted cells: a run of the deployment `retrain` by a worker, with the team's servers.
 
-Why: what only servers and workers can lose: a run that looks alive, a slot, a registry in another process.
+Why: only servers and workers can lose a run that looks alive, a slot, or a registry in another process.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Level:
         login = f"{variables['MLFLOW_TRACKING_USERNAME']}:{variables['MLFLOW_TRACKING_PASSWORD']}"
         self.registry = Registry(variables["MLFLOW_TRACKING_URI"], login)
         body = {"deployments": {"name": {"any_": ["retrain"]}}}
-        self.deployment = self.client.ask("deployments/filter", body)[0]["id"]
+        self.deployment = self.client.request("deployments/filter", body)[0]["id"]
 
     def run(self, cell: Cell) -> Result:
         """Break, check, heal, check; never raises for a cell that does not heal."""
@@ -147,12 +147,13 @@ class Level:
 
     def _prepare(self, cell: Cell) -> None:
         wanted = {"state": OPEN}
-        for run in self.client.ask("flow_runs/filter", {"flow_runs": wanted}):  # of a cell that did not heal
+        # Runs of a cell that did not heal.
+        for run in self.client.request("flow_runs/filter", {"flow_runs": wanted}):
             state = {"type": "CRASHED", "message": "the next cell begins"}
-            self.client.ask(f"flow_runs/{run['id']}/set_state", {"state": state})
+            self.client.request(f"flow_runs/{run['id']}/set_state", {"state": state})
         password = (self.host / ".services/secrets/database-mlflow-password").read_text().strip()
         address = f"127.0.0.1:{PORTS['database'] + OFFSET}/mlflow"
-        records.forget_all(f"postgresql://mlflow:{quote(password, safe='')}@{address}")
+        records.take_back_all(f"postgresql://mlflow:{quote(password, safe='')}@{address}")
         project.restore(self.saved_clone, self.clone)
         project.rewind(self.clone, cell.place, cache=self.host / ".dvc/cache")
         shutil.rmtree(self.clone / ".checkpoints", ignore_errors=True)
@@ -163,11 +164,11 @@ class Level:
         (self.pauses / "plan.json").write_text(json.dumps(plan))
 
     def _schedule(self) -> str:
-        return str(self.client.ask(f"deployments/{self.deployment}/create_flow_run", {})["id"])
+        return str(self.client.request(f"deployments/{self.deployment}/create_flow_run", {})["id"])
 
     def _read(self, run: str) -> dict[str, Any]:
         with suppress(OSError):  # the server may be the one that is gone
-            found = self.client.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+            found = self.client.request("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
             return dict(found[0]) if found else {"state_type": "DELETED", "state_name": "Deleted"}
         return {"state_type": "", "state_name": ""}
 
@@ -205,9 +206,9 @@ class Level:
             if "No space left on device" not in log:
                 result.problems.append("the database did not meet its full disk")
         processes.send(stopped, "SIGCONT")
-        self.services("start")  # what a supervisor does: start again what has died
+        self.services("start")  # restarts dead processes, as a supervisor does
         state = self._ended(run, PATIENCE)
-        if state["state_type"] == "DELETED":  # the server cannot ask it to stop: it goes on to its end
+        if state["state_type"] == "DELETED":  # the server cannot stop it: it goes on to its end
             processes.wait_for(lambda: not self.working(), PATIENCE, "the end of the deleted run", 0.5)
         message = " ".join(((state.get("state") or {}).get("message") or "").split())[:120]
         took = time.monotonic() - began
@@ -215,7 +216,7 @@ class Level:
         result.problems += self.left()
 
     def _endure(self) -> str:
-        """Let the run go on without a server for a while; what it keeps for MLflow meanwhile, as words."""
+        """Let the run go on without a server for a while; returns the records kept for MLflow, as text."""
         most, until = 0, time.monotonic() + AWAY
         while time.monotonic() < until:
             most = max(most, len(list((self.clone / ".cache/mlflow").rglob("*.zip"))))
@@ -227,9 +228,9 @@ class Level:
         words, stopped = cell.fault.split(), []
         if cell.fault == "cancelled by the API":
             body = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-            self.client.ask(f"flow_runs/{run}/set_state", body)
+            self.client.request(f"flow_runs/{run}/set_state", body)
         elif cell.fault == "flow run deleted":
-            self.client.ask(f"flow_runs/{run}", method="DELETE")
+            self.client.request(f"flow_runs/{run}", method="DELETE")
         elif cell.fault == "two runs at once":
             second = self._ended(self._schedule(), 120)
             result.state = f"second run {second['state_name']}; first "

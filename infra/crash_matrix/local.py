@@ -120,7 +120,7 @@ class Level:
         project.restore(self.saved, self.folder)
         sqlite.relocate(self.folder / "mlflow.db", str(self.saved), str(self.folder))
         shutil.rmtree(self.folder / ".checkpoints", ignore_errors=True)
-        records.forget(self.folder, cell.place)
+        records.take_back(self.folder, cell.place)
         if cell.place != "promote":
             project.rewind(self.folder, cell.place, keep_records)
         shutil.rmtree(self.pauses, ignore_errors=True)

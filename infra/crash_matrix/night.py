@@ -1,4 +1,4 @@
-"""`python -m infra.crash_matrix.night`: a schedule of minutes, random kills, and what became of each slot.
+"""`python -m infra.crash_matrix.night`: a schedule of minutes, random kills, and the end of each slot.
 
 Why: a cell breaks one run at one point. A team has a schedule that nobody watches, on which faults fall at
 any time: each slot must end in a state that a person can read, and the next run after the last fault must be
@@ -89,23 +89,23 @@ def night(
             print(f"{datetime.now(UTC):%H:%M:%S} killed {victim}", flush=True)
         if victim in SERVERS:
             time.sleep(rng.uniform(2, 10))
-            level.services("start")  # what a supervisor does
+            level.services("start")  # as a supervisor does
     last = datetime.now(UTC)
 
     def ended() -> bool:
         return all(slot.state in hosted.ENDED for slot in _slots(level, begin, last, seconds))
 
-    with suppress(processes.StuckError):  # what has no end is a problem of its slot
+    with suppress(processes.StuckError):  # a run without an end is a problem of its slot
         processes.wait_for(ended, LAST, "the end of all runs", 2)
     found = _slots(level, begin, last, seconds)  # pausing removes runs that have not begun
-    level.client.ask(f"deployments/{level.deployment}", {"paused": True}, method="PATCH")
+    level.client.request(f"deployments/{level.deployment}", {"paused": True}, method="PATCH")
     return kills, found
 
 
 def _slots(level: hosted.Level, begin: datetime, end: datetime, seconds: float) -> list[Slot]:
     runs = {
         round(_seconds(run["expected_start_time"])): run
-        for run in level.client.ask(
+        for run in level.client.request(
             "flow_runs/filter",
             {
                 "deployments": {"id": {"any_": [level.deployment]}},

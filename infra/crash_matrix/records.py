@@ -1,4 +1,4 @@
-"""What MLflow and a registry have recorded, taken back to the state just before a stage.
+"""The records of MLflow and a registry, taken back to the state just before a stage.
 
 Why: a registry that has the run and the version of the undisturbed run already would hide that a healed run
 has lost a record.
@@ -26,8 +26,8 @@ RUNS = ("input_tags", "inputs", "datasets", "tags", "params", "latest_metrics", 
 EVALUATION = ("test.", "validation.")  # how the names of an evaluation's metrics begin
 
 
-def forget(folder: Path, place: str) -> None:
-    """Let a local registry have what was recorded before the stage `place` of a run in `folder`.
+def take_back(folder: Path, place: str) -> None:
+    """Reduce a local registry to the records from before the stage `place` of a run in `folder`.
 
     After a stage before `train`, DVC restores the model, which has its run already.
     """
@@ -55,7 +55,7 @@ def forget(folder: Path, place: str) -> None:
                     database.execute(f"DELETE FROM {table} WHERE key LIKE ?", (f"{start}%",))
 
 
-def forget_all(address: str) -> None:
+def take_back_all(address: str) -> None:
     """Empty the registry of a server, by its PostgreSQL database; the server can go on. Raises OSError."""
     import psycopg2
 

@@ -22,11 +22,11 @@ class Registry:
 
     def open_runs(self) -> set[str]:
         """The ids of runs that have not ended; raises OSError, as all of these."""
-        found = self.client.ask("experiments/search", {"max_results": MOST})
+        found = self.client.request("experiments/search", {"max_results": MOST})
         experiments = [experiment["experiment_id"] for experiment in found.get("experiments", [])]
         wanted = {"experiment_ids": experiments, "max_results": MOST}
         wanted["filter"] = "attributes.status = 'RUNNING'"
-        found = self.client.ask("runs/search", wanted)
+        found = self.client.request("runs/search", wanted)
         return {run["info"]["run_id"] for run in found.get("runs", [])}
 
     def runs_of_versions(self) -> list[str]:
@@ -57,5 +57,7 @@ class Registry:
         return sorted(found)
 
     def _get(self, path: str, **query: object) -> dict[str, list[dict[str, Any]]]:
-        answer: dict[str, list[dict[str, Any]]] = self.client.ask(f"{path}?{urlencode(query)}", method="GET")
+        answer: dict[str, list[dict[str, Any]]] = self.client.request(
+            f"{path}?{urlencode(query)}", method="GET"
+        )
         return answer

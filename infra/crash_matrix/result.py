@@ -1,4 +1,4 @@
-"""What became of a cell: a line of JSON each, and the table of docs/crash-matrix.md made from them.
+"""The result of each cell: a line of JSON, and the table of docs/crash-matrix.md made from them.
 
 Why: the document shows results that were measured, with commit and date, and no others.
 """

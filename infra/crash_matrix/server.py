@@ -1,4 +1,4 @@
-"""A Prefect server for all local cells, and the questions that the checks ask one.
+"""A Prefect server for all local cells, and the requests of the checks to one.
 
 Why: its own server costs each run some seconds; cells about that server let the run start it.
 """
@@ -35,7 +35,7 @@ class Client:
         self.api, self.login = api, login
         self.since = now()
 
-    def ask(self, path: str, body: Any = None, method: str = "POST") -> Any:
+    def request(self, path: str, body: Any = None, method: str = "POST") -> Any:
         """The answer to one call; raises OSError."""
         headers = {"Content-Type": "application/json"}
         if self.login:
@@ -49,16 +49,16 @@ class Client:
     def count(self, kind: str) -> int:
         """Flow runs or task runs since `since` that have not ended, or concurrency slots that are taken."""
         if kind == "slots":
-            limits = self.ask("v2/concurrency_limits/filter")
+            limits = self.request("v2/concurrency_limits/filter")
             return int(sum(limit["active_slots"] for limit in limits))
         name = kind.replace(" ", "_")
         wanted = {"state": OPEN, "expected_start_time": {"after_": self.since}}
-        return int(self.ask(f"{name}/count", {name: wanted}))
+        return int(self.request(f"{name}/count", {name: wanted}))
 
     def healthy(self) -> bool:
         """Whether it answers."""
         try:
-            return self.ask("health", method="GET") is True
+            return self.request("health", method="GET") is True
         except OSError:
             return False
 

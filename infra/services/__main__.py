@@ -27,7 +27,7 @@ from seq2seq.common import environment
 from seq2seq.common.errors import TransientError, UserError
 from seq2seq.common.exits import Exit
 
-SETTINGS = "settings.json"  # of the last start: what stop, status and a restart go by
+SETTINGS = "settings.json"  # of the last start, read by stop, status and a restart
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return exit_status(lambda: _act(options))
     except KeyboardInterrupt:
-        print("error: interrupted; what this call started is stopped", file=sys.stderr)
+        print("error: interrupted; processes of this call are stopped", file=sys.stderr)
         return Exit.INTERRUPTED
 
 
@@ -98,7 +98,7 @@ def names(workers: int) -> list[str]:
 
 
 def start(where: Topology, store: str | None, workers: int | None, only: Collection[str] = ()) -> int:
-    """`make services`: start what does not run; what this call started is stopped again if it fails.
+    """`make services`: start what does not run; processes of this call are stopped again if it fails.
 
     `only` names the servers to start, by default all.
     """
@@ -175,7 +175,7 @@ def _rank(name: str) -> int:
 
 
 def settings(where: Topology, store: str | None, workers: int | None) -> tuple[Topology, int]:
-    """The topology and number of workers: as asked for, else as of the last start."""
+    """The topology and number of workers: as given, else as of the last start."""
     last: dict[str, str] = {}
     if (where.folder / SETTINGS).exists():
         last = json.loads((where.folder / SETTINGS).read_text())

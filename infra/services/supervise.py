@@ -132,7 +132,7 @@ def end(process: psutil.Process, number: int, grace: float) -> None:
     with suppress(psutil.NoSuchProcess):
         tree += process.children(recursive=True)
         process.send_signal(number)
-    # A server that is asked to stop ends its own; those that outlive it are orphans.
+    # A server that gets the signal ends its children; those that outlive it are orphans.
     psutil.wait_procs([process], timeout=grace)
     with suppress(psutil.NoSuchProcess):
         tree += process.children(recursive=True)

@@ -84,7 +84,7 @@ def _complete(model: Path, draft: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _facts(model: Path, name: str) -> tuple[dict[str, Any], str]:
-    """What is known of the model, and the body of its card: from the reports here if they are about it.
+    """Facts about the model, and the body of its card: from the reports here if they are about it.
 
     Else from the tags and the description of its version; of a folder, its languages alone.
     """

@@ -22,7 +22,7 @@ from seq2seq.common.masking import mask
 
 STORE = "SEQ2SEQ_CHECKPOINT_STORE"
 ENDING = ".safetensors"
-COPIED = "checkpoint.copied"  # beside a checkpoint: what is copied now, while the next one replaces it
+COPIED = "checkpoint.copied"  # a link beside a checkpoint, to copy from while the next one replaces it
 KEPT = 2  # copies; the older one counts if the newer one is damaged
 LAST = 20.0  # seconds at the end of a training for copies; a flow ends a stage that takes a minute to stop
 

@@ -1,4 +1,4 @@
-"""Hashes of files, and small files written as a whole: a reader sees the former content or the new one.
+"""Hashes of files, and small files written as a whole: a read returns the former content or the new.
 
 Why: a process can be killed while it writes.
 """

@@ -3,7 +3,7 @@
 Why: two trainings on one GPU run out of memory or take twice as long, and neither detects the other. The
 kernel frees the lease however its holder ends.
 
-SEQ2SEQ_LEASE names a lease for what has no CUDA device, or for several hosts (flows/lease.py); `none` turns
+SEQ2SEQ_LEASE names a lease for CPUs and other devices, or for several hosts (flows/lease.py); `none` turns
 the lease off. SEQ2SEQ_BUSY=refuse fails at once where `wait`, the default, waits.
 """
 
@@ -38,7 +38,7 @@ def named() -> str:
 
 
 def resources() -> list[str]:
-    """What a training of this process needs for itself, in the order in which it is taken."""
+    """The resources that a training of this process holds alone, in the order in which they are taken."""
     if os.environ.get(LEASE) == NONE:
         return []
     found = [f"{LEASE}={named()}"] if named() else []

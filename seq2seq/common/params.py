@@ -175,7 +175,7 @@ def _disagreement(checked: Params) -> str:
 
 
 def _overrides(clean: Clean) -> str:
-    """What is wrong with the values of `clean.by_source`; empty if nothing is."""
+    """The first mistake in the values of `clean.by_source`; empty if there is none."""
     for name, values in clean.by_source.items():
         if other := values.keys() - OF_A_PAIR:
             known = suggest(min(other), OF_A_PAIR) or f"; there are: {', '.join(sorted(OF_A_PAIR))}"

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
-MARKS = "SEQ2SEQ_PROGRESS_MARKS"  # the variable that asks for marked lines
+MARKS = "SEQ2SEQ_PROGRESS_MARKS"  # the variable that switches marked lines on
 MARK = "\x1f"  # a control character that no terminal shows and that ends no line
 
 

@@ -1,4 +1,4 @@
-"""Recipes and overrides: what `seq2seq use` and `seq2seq run` write into params.yaml.
+"""Recipes and overrides, which `seq2seq use` and `seq2seq run` write into params.yaml.
 
 Why: params.yaml stays complete and valid, and keeps its comments.
 """

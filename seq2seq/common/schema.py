@@ -58,7 +58,7 @@ class Source(Section):
 
 
 class NamedVersion(Section):
-    """A registered version by number and digest: DVC compares values, and does not see an alias move."""
+    """A registered version by number and digest: DVC compares values, and does not track aliases."""
 
     model: RegisteredName
     version: Positive

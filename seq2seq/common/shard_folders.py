@@ -1,7 +1,7 @@
-"""Folders of finished shards: what a worker has made outlasts a kill, and is used by the next run.
+"""Folders of finished shards: the results of a worker outlast a kill, and the next run uses them.
 
 Why: a folder appears under its name only when it is complete and on the disk, and stands below a fingerprint
-of all that it depends on, so that no run trusts half a shard or one of other data.
+of all that it depends on, so that no run uses half a shard or one of other data.
 """
 
 from __future__ import annotations

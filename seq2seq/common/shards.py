@@ -72,7 +72,7 @@ _work: Any = None  # of a worker process
 
 
 def _by_processes(work: Callable[[S], R], shards: Sequence[S], count: int) -> Generator[R, None, None]:
-    """By worker processes; if one ends unasked, what is left is tried once more by half as many."""
+    """By worker processes; if one dies, half as many try the remaining shards once more."""
     done = 0
     for left in (count, max(1, count // 2)):
         try:

@@ -93,7 +93,7 @@ class Tally:
         self.hits.update(state["hits"])
 
     def state(self) -> dict[str, Any]:
-        """What `add` needs, as JSON can hold it."""
+        """State that `add` takes, as JSON can hold it."""
         return {"read": self.read, "hits": dict(self.hits), "sample": self.sample}
 
     def kept(self) -> int:

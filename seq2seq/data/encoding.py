@@ -1,7 +1,7 @@
 """Encodes shards of a split into token ids, and counts the vocabulary's coverage and the profile.
 
-Why: shards are encoded by any number of processes, and those that are finished outlast a kill. What is
-counted of a shard is merged in the order of the shards.
+Why: shards are encoded by any number of processes, and those that are finished outlast a kill. The
+counts are merged in the order of the shards.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def cut(split: str, rows: int) -> list[Rows]:
 
 @dataclass
 class Counts:
-    """What is counted of a split, or of rows of it."""
+    """Counts of a split, or of rows of it."""
 
     tallies: dict[str, Counter[str]] = field(default_factory=lambda: {side: Counter() for side in SIDES})
     sources: dict[str, SourceCounts] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Counts:
             self.words.update(state["words"])
 
     def state(self) -> dict[str, Any]:
-        """What `merge` needs, as JSON can hold it."""
+        """State that `merge` takes, as JSON can hold it."""
         return {
             "tallies": self.tallies,
             "sources": {name: counts.state() for name, counts in self.sources.items()},

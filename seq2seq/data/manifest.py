@@ -72,7 +72,7 @@ def write_facts(name: str, facts: dict[str, Any]) -> None:
 
 
 def read_facts(name: str) -> dict[str, Any]:
-    """What `ingest` recorded about a source; raises UserError if it has not run."""
+    """The facts that `ingest` recorded about a source; raises UserError if it has not run."""
     path = paths.RAW / name / FACTS
     if not path.is_file():
         raise UserError(f"{path} is missing: `dvc repro ingest@{name}` writes it")

@@ -32,7 +32,7 @@ OWN = {"path", *COLUMNS}  # keys of a source that change its corpus
 def complete(
     assigned: Mapping[str, str], before: Mapping[str, Any], now: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `recipes.apply` adds for sources whose path or columns were just assigned.
+    """The values that `recipes.apply` adds for sources whose path or columns were just assigned.
 
     Languages come from the columns' names, the header, the file's name or the folder's, or else are those
     of the other sources, or null. A new source has an unknown licence. A path assigned without the name of
@@ -76,7 +76,7 @@ def _completed(
     name: str,
     others: Iterable[Mapping[str, Any]],
 ) -> tuple[dict[str, Any], str | None]:
-    """A source with what its corpus states, and the name of the same corpus before; None if there is none."""
+    """A source with the values of its corpus, and the name of the same corpus before, or None."""
     alike = (_corpus_of(source), source.get("role"))
     same = next((n for n, one in earlier.items() if (_corpus_of(one), one.get("role")) == alike), None)
     if same is None:

@@ -1,7 +1,7 @@
 """Spans of a text that a translation repeats unchanged, and the symbols of a vocabulary that stand for them.
 
 Why: a model spells a URL or a code from subwords and makes mistakes in it. A symbol of the vocabulary that
-training has seen on both sides is copied as one word.
+training pairs have on both sides is copied as one word.
 """
 
 from __future__ import annotations

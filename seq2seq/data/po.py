@@ -28,7 +28,7 @@ SCRIPTS = {"@latin": "-Latn", "@cyrillic": "-Cyrl"}  # modifiers of locales: sr@
 
 
 class Header(NamedTuple):
-    """What a file states in the translation of its empty message."""
+    """The fields that a file states in the translation of its empty message."""
 
     source: str
     target: str

@@ -67,7 +67,7 @@ def words_of(folder: Path, split: str) -> WordCounts:
 
 
 def language_share(profile: Profile, side: str) -> float | None:
-    """The share of a side's sampled texts in its language; None if the identifier does not know that."""
+    """The share of a side's sampled texts in its language; None if the identifier has no label for it."""
     found = [source[side]["languages"] for source in profile["sources"].values()]
     if not found or any(one["expected"] is None for one in found):
         return None

@@ -1,4 +1,4 @@
-"""What a profile counts in the pairs of a source: in bounded memory, and mergeable.
+"""The counts of a profile for the pairs of a source: in bounded memory, and mergeable.
 
 Why: shards of a corpus are counted by several processes, and their counts are merged in the order of the
 shards. A shard has a constant size, so that the result does not depend on the number of processes.
@@ -74,7 +74,7 @@ class SideCounts:
         self._hash(self._kept(state["hashes"]))
 
     def state(self) -> State:
-        """What `merge` needs, as JSON can hold it."""
+        """State that `merge` takes, as JSON can hold it."""
         lengths = {
             name: [[at, int(counts[at])] for at in np.flatnonzero(counts).tolist()]
             for name, counts in self.lengths.items()
@@ -149,7 +149,7 @@ class SourceCounts:
             counts.merge(state["sides"][side])
 
     def state(self) -> State:
-        """What `merge` needs, as JSON can hold it."""
+        """State that `merge` takes, as JSON can hold it."""
         sides = {side: counts.state() for side, counts in self.sides.items()}
         return {"pairs": self.pairs, "ratios": self.ratios.tolist(), "sides": sides}
 

@@ -27,10 +27,10 @@ ENTITY = re.compile(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]{2,8}[1-4]?);")
 MARKUP = re.compile(rf"</?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>|<!--|{ENTITY.pattern}")
 ENDS = frozenset(".!?…。！？।॥؟։")
 AFTER_END = "\"'”“’‘»«)]›‹」』 "
-# What ftfy takes for a wrong decoding has two adjacent characters beyond ASCII, or one of a few others. Most
-# texts in Latin letters have neither; the search is ten times faster than ftfy's.
+# Texts that ftfy takes for wrongly decoded have two adjacent characters beyond ASCII, or one of a few others.
+# Most texts in Latin letters have neither; the search is ten times faster than ftfy's.
 SUSPICIOUS = re.compile(r"[^\x00-\x7f]{2}|[ÃÂŒœ\x80-\x9f]")
-REPLACEMENT = "\ufffd"  # what decoders write for bytes that are no text
+REPLACEMENT = "\ufffd"  # written by decoders for bytes that are no text
 LONG = 200  # words of a text that are not counted one by one
 LATIN_LETTERS = bytes(code for code in range(256) if chr(code).isalpha())
 CASED = 6  # letters with a case from which on a text can be in capitals
@@ -99,7 +99,7 @@ def repaired(text: str) -> str:
     return ftfy.fix_encoding(text)
 
 
-@lru_cache(2)  # most texts are asked for twice, before and after tidying
+@lru_cache(2)  # most texts are checked twice, before and after tidying
 def _is_bad(text: str) -> bool:
     if SUSPICIOUS.search(text) is None:
         return False
@@ -136,7 +136,7 @@ def in_capitals(text: str) -> bool | None:
 
 
 def accepted(side: Side) -> frozenset[str] | None:
-    """The labels of the identifier that count as the language of a side; None if it does not know it."""
+    """The labels of the identifier that count as the language of a side; None if it has no label for it."""
     language = (side.language or "").split("-")[0].casefold()
     if language not in identify.identifier().labels:
         return None

@@ -109,6 +109,6 @@ def sampled(pairs: Iterator[Pair], progress: Progress) -> Iterator[Pair]:
 
 def show(number: int, pair: Any, progress: Progress | None = None) -> None:
     """Print a pair of the training split as a sample, with its number unless it is one of the first."""
-    say = progress.write if progress else print
+    print_line = progress.write if progress else print
     place = f"pair {number:,}: " if number > 2 else ""
-    say(f"  {place}{cut(pair[0], SAMPLE)} → {cut(pair[1], SAMPLE)}")
+    print_line(f"  {place}{cut(pair[0], SAMPLE)} → {cut(pair[1], SAMPLE)}")

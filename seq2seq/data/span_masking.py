@@ -1,6 +1,6 @@
 """Replaces spans of training pairs by symbols, the same on both sides.
 
-Why: a model copies a symbol reliably only if training has seen it, in the places of a sentence where a
+Why: a model copies a symbol reliably only if its training pairs have it, in the places of a sentence where a
 placeholder or a term of a glossary will be. Spans that are equal on both sides are masked, and words whose
 translation the corpus shows.
 """

@@ -1,6 +1,6 @@
 """The form that `clean` gives a text: repaired, in one Unicode form, without invisible characters.
 
-Why: texts that look alike are to be equal, and what no reader sees is not to be learnt.
+Why: texts that look alike are to be equal, and invisible characters are not to be learnt.
 """
 
 from __future__ import annotations

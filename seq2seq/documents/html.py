@@ -51,7 +51,7 @@ def tokens(text: str) -> list[Token]:
     try:
         tokenizer.feed(text)
         tokenizer.close()
-    except AssertionError:  # by a marked section that the library does not know: the rest stays
+    except AssertionError:  # by a marked section that the library does not support: the rest stays
         tokenizer.add("other", "!")
     if not (marks := tokenizer.found):
         return [Token("other", "!", text)] if text else []

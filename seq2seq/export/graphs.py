@@ -23,7 +23,7 @@ from seq2seq.nn.attention import AdditiveAttention, GeneralAttention
 from seq2seq.nn.model import Seq2Seq
 
 BLOCK = 64  # columns of the output layer whose best one is compared first
-NEVER = -1e30  # the score of a column that is no word, and of a position that is padding
+FORBIDDEN = -1e30  # the score of a column that is no word, and of a position that is padding
 
 
 def encoder(model: Seq2Seq, precision: Precision) -> Graph:
@@ -63,7 +63,7 @@ def encoder(model: Seq2Seq, precision: Precision) -> Graph:
     units = model.config.hidden_size
     hoisted = _contribution(graph, model, values) if _hoists(graph) else values
     padding = graph.node("Equal", source, graph.constant(PAD))
-    mask = graph.node("Where", padding, graph.constant(NEVER), graph.constant(0.0))
+    mask = graph.node("Where", padding, graph.constant(FORBIDDEN), graph.constant(0.0))
     mask = graph.node("Unsqueeze", mask, graph.constant([1]))
     context, _ = _attend(graph, model, hidden[-1], hoisted, keys, mask)
     graph.output(_slice(graph, context, 0, 4 * units), "context", "float", ["N", 4 * units])
@@ -77,8 +77,8 @@ def encoder(model: Seq2Seq, precision: Precision) -> Graph:
 def step(model: Seq2Seq, precision: Precision) -> Graph:
     """From `word` (R) and the state before it: `best` and `words` (R, C), and the state after it.
 
-    `best` has the log-probabilities of the `count` likeliest words, `weights` those of attention; a program
-    that asks for no weights gets none.
+    `best` has the log-probabilities of the `count` likeliest words, `weights` those of attention; they
+    are not computed for a program that does not request them.
     """
     graph = Graph("step", precision)
     decoder, units, embedding = model.decoder, model.config.hidden_size, model.config.embedding_size
@@ -133,7 +133,7 @@ def _candidates(graph: Graph, readout: str, vocabulary: nn.Linear, count: str) -
     columns[blocks * BLOCK : blocks * BLOCK + EOS] = np.arange(EOS)
     used = columns >= 0
     weight_XE = np.where(used[:, None], weight[columns], 0).astype(np.float32)
-    bias_X = np.where(used, bias[columns], NEVER).astype(np.float32)
+    bias_X = np.where(used, bias[columns], FORBIDDEN).astype(np.float32)
     logits = graph.linear(readout, weight_XE, bias_X, bounded=True)
     logs = graph.node("LogSoftmax", logits, axis=1)
     by_block = graph.node("Reshape", logs, graph.constant([0, blocks + 1, BLOCK]))
@@ -198,10 +198,10 @@ def _attend(graph: Graph, model: Seq2Seq, d: str, values: str, keys: str, mask: 
 def _lstm_cell(graph: Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
     """The state d and the new cell from the gates (input, forget, output, cell) before their activation."""
     opened = graph.node("Sigmoid", _slice(graph, gates, 0, 3 * units))
-    enter, keep, leave = graph.node("Split", opened, outputs=3, axis=1, num_outputs=3)
-    new = graph.node("Tanh", _slice(graph, gates, 3 * units, 4 * units))
-    cell = graph.node("Add", graph.node("Mul", keep, cell), graph.node("Mul", enter, new))
-    return graph.node("Mul", leave, graph.node("Tanh", cell)), cell
+    input_gate, forget_gate, output_gate = graph.node("Split", opened, outputs=3, axis=1, num_outputs=3)
+    cell_gate = graph.node("Tanh", _slice(graph, gates, 3 * units, 4 * units))
+    cell = graph.node("Add", graph.node("Mul", forget_gate, cell), graph.node("Mul", input_gate, cell_gate))
+    return graph.node("Mul", output_gate, graph.node("Tanh", cell)), cell
 
 
 def _gates(weight: Array) -> Array:

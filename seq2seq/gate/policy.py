@@ -60,7 +60,7 @@ def judge(evidence: Facts, policy: Promote) -> Judgement:
 
     Rejected: not fit to serve, or significantly worse than the champion, overall or on a slice. Kept (the
     champion stays): fit, but not shown to be better. Promoted: fit, and better or the first. Waiting: the
-    same, where the policy asks for somebody's approval.
+    same, where the policy requires a person's approval.
     """
     criteria = [
         *_answers(evidence["challenger"]),

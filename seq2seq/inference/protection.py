@@ -1,4 +1,4 @@
-"""Protects spans of texts: the model sees symbols in their place, and the translation gets the spans back.
+"""Protects spans of texts: the model translates symbols in their place, which then become the spans again.
 
 Why: a URL, a placeholder or a term of a glossary has one right translation, which no corpus teaches. A
 model that was trained with symbols (`tokenize.masked_share`) copies them. A symbol that is missing in a
@@ -44,7 +44,7 @@ class Protection:
         self._marks: dict[Span, str] = {}
 
     def mark(self, text: str) -> str:
-        """The text with a mark for each span: what `placeholders.spans` finds, and terms of the glossary."""
+        """The text with a mark for each span: those of `placeholders.spans`, and terms of the glossary."""
         if not self._vocabulary.symbols:
             return text
         fixed = [(*found.span(), found[0]) for found in chain(spans(text), MARK.finditer(text))]

@@ -1,6 +1,6 @@
 """`python -m seq2seq.report.drift`: the corpus compared with the champion's, in reports/drift.json.
 
-Why: a corpus that changed is seen before the costly training, not in the scores after it. The profile of the
+Why: a changed corpus is detected before the costly training, not in the scores after it. The profile of the
 champion's corpus is a file of the run that trained it. Without a champion, its profile or a server there is
 nothing to compare, which is no failure.
 """

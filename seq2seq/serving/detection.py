@@ -1,6 +1,6 @@
 """Identifies the language of a text, among those of the model, by py3langid.
 
-Why: clients ask before they translate. The probabilities are those among 140 languages, so that a text in
+Why: clients detect first, then translate. The probabilities are those among 140 languages, so that a text in
 neither language of the model has a low one.
 """
 

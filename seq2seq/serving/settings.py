@@ -21,7 +21,7 @@ class Settings:
     threads: int = 0  # of each of them; 0: PyTorch's default
     beam: int | None = None  # None: that of the version
     glossary: Path | None = None  # terms and their translations
-    poll: float = 10.0  # seconds between two looks at the alias
+    poll: float = 10.0  # seconds between two reads of the alias
     # A batch: the segments that are translated together.
     batch: int = 64  # segments
     batch_tokens: int = 2500  # of all its segments, estimated; a longer segment is a batch of its own

@@ -1,6 +1,6 @@
 """Resolves the versions that params.yaml names: `--set score.model=models:/NAME@ALIAS` and others.
 
-Why: DVC sees values of params.yaml and no moves of an alias, so name, number and digest are written there.
+Why: DVC compares values of params.yaml, and not aliases, so name, number and digest are written there.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Outbox:
 def deliver_all() -> None:
     """Send the records of all runs that wait for this server; a line on stderr names the result.
 
-    Never raises an error of the server: what it does not take waits on.
+    Never raises an error of the server: records that it does not take wait on.
     """
     for folder in sorted(_of_server().glob("*")):
         box = Outbox(folder.name)

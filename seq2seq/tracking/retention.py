@@ -19,7 +19,7 @@ from seq2seq.tracking.client import connect, get_or_none, translate_errors
 ENDED_BADLY = ("FAILED", "KILLED")  # states of runs that made no model
 LOCK = "dvc.lock.sha256"  # tag of each version that a project like this one registers
 Key = tuple[str, str]  # name and number of a version
-# Keys of params.yaml that name a version which a stage reads, and what it is for another version.
+# Keys of params.yaml that name a version which a stage reads, and its role for another version.
 USED = {
     "score": "scored the corpus of",
     "train.start_from": "the start of",
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 
 def plan(name: str, before: float, named: Mapping[Key, str]) -> Plan:
-    """What may go of a model: versions and badly ended runs from before a time (seconds since 1970).
+    """Deletable parts of a model: versions and badly ended runs from before a time (seconds since 1970).
 
     Versions with an alias stay, those in `named` (with its reason), their ancestors, which a training
     of them would read again, and all versions of other models. Raises TransientError, UserError.
@@ -99,7 +99,7 @@ def hashes(keys: Iterable[Key]) -> set[str]:
 
 
 def delete(item: Item) -> None:
-    """Delete files, then entries; what is deleted already is no error. For a version, the caller holds the
+    """Delete files, then entries; missing ones are no error. For a version, the caller holds the
     promotion lock and has checked that it has no alias."""
     with translate_errors(is_long=True):
         if item.model_id and (model := get_or_none(lambda: connect().get_logged_model(item.model_id))):

@@ -1,6 +1,6 @@
 """The files of a registered version that params.yaml names by number and digest.
 
-Why: DVC compares values, and does not see an alias move. The registry of another host may have another
+Why: DVC compares values, and does not track aliases. The registry of another host may have another
 model under the same number, so the files themselves are compared with the digest.
 """
 

@@ -1,4 +1,4 @@
-"""What is refused before it is stored, with a message that names field and remedy."""
+"""Suggestions that are refused before they are stored, with a message that names field and remedy."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_a_clone_follows_a_ref_and_keeps_what_runs_left(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match=r"cannot be fetched: fatal: .*nowhere' does not appear"):
         checkout.check_out(str(tmp_path / "nowhere"), "main", folder)
 
-    # What a kill may leave: git's own lock, or a repository whose making was cut short.
+    # Left by a kill: git's own lock, or a repository whose making was cut short.
     (folder / ".git/index.lock").touch()
     assert checkout.check_out(str(origin), "main", folder) == second
     for path in ("HEAD", "config"):

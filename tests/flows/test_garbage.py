@@ -136,7 +136,7 @@ def test_nothing_is_deleted_without_the_registry_of_this_tree(
 ) -> None:
     checkpoint = old(Path(".checkpoints") / (40 * "a") / "state")
     five.restore("9")
-    with pytest.raises(UserError, match="does not know m version 9 of this tree: nothing is deleted"):
+    with pytest.raises(UserError, match="does not have m version 9 of this tree: nothing is deleted"):
         collected()
     five.restore("5")
     waiting = Path(".cache/mlflow/x/1.zip")

@@ -89,9 +89,9 @@ def test_a_registry_without_the_version_is_named(world: World) -> None:
     world.make()
     assert promote.missing_from_registry() == ""
     registry.tag_version("m", "1", {"model_digest": "another's"})  # a registry that counted anew
-    assert "does not know m version 1 of this tree" in promote.missing_from_registry()
+    assert "does not have m version 1 of this tree" in promote.missing_from_registry()
     world.restore("7")
-    with pytest.raises(UserError, match="does not know m version 7 of this tree: `make run` registers it"):
+    with pytest.raises(UserError, match="does not have m version 7 of this tree: `make run` registers it"):
         promote.promote()
 
 

@@ -28,7 +28,7 @@ def test_back_to_the_one_before_after_it_has_answered(world: World) -> None:
     assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
     assert log()[-1] == ("rolled back", "2", "1", "done")
     assert (verdict_of("1"), verdict_of("2")) == ("restored", "rolled back")
-    verdict = promote.promote()  # what was taken back is not promoted again by itself
+    verdict = promote.promote()  # a version taken back is not promoted again by itself
     assert verdict.outcome == "kept"
     assert "version 2 was rolled back (it forgot numbers), now version 1 is; `seq2seq" in verdict.reason
     assert rollback.rollback("m", None, "and forth").version == "2"

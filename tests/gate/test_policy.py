@@ -141,12 +141,12 @@ STAGED = {
 
 @pytest.mark.parametrize("name", STAGED)
 def test_staged_challengers(name: str) -> None:
-    facts, what, reason = STAGED[name]
+    facts, outcome, reason = STAGED[name]
     policy = POLICY
     if name == "not the frozen set":
         policy = POLICY.model_copy(update={"frozen_digest": ELSEWHERE})
     judgement = judge(facts, policy)
-    assert judgement.outcome == what
+    assert judgement.outcome == outcome
     assert re.search(reason, judgement.reason), judgement.reason
 
 
@@ -264,12 +264,12 @@ def test_order_does_not_matter(facts: dict[str, Any], random: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "gained", "p", "what"), [(14, 0, 0.0001, "rejected"), (0, 14, 0.0001, "promoted")]
+    ("lost", "gained", "p", "outcome"), [(14, 0, 0.0001, "rejected"), (0, 14, 0.0001, "promoted")]
 )
-def test_a_loss_against_the_champion_rejects_also_above_the_threshold(lost, gained, p, what):
+def test_a_loss_against_the_champion_rejects_also_above_the_threshold(lost, gained, p, outcome):
     weaker = {**check("numbers", 100, 95), "champion_share": 1.0, "lost": lost, "gained": gained, "p": p}
     verdict = judge(changed(evidence(1.2, 0.01), behaviour=[weaker]), POLICY)
-    assert verdict.outcome == what
+    assert verdict.outcome == outcome
     by_chance = {**weaker, "p": 0.03}
     several = changed(evidence(1.2, 0.01), behaviour=[by_chance, check("names", 30, 29)])
     assert judge(several, POLICY).outcome == "promoted"  # of two checks one may differ so

@@ -13,7 +13,7 @@ from seq2seq.inference import packaging
 from seq2seq.tracking import registry
 from tests.support.untrained import CHECKED
 
-# Imports what is no requirement of requirements.txt, or of those, as if it were not installed.
+# Hides packages that are no requirement of requirements.txt, or of those, from imports.
 BARE = """
 import re, sys
 from importlib.metadata import distribution, packages_distributions

@@ -1,4 +1,4 @@
-"""Protected spans: what the model reads, which hypothesis is taken, and what the translation gets back."""
+"""Protected spans: the input of the model, the choice of a hypothesis, and the restored translation."""
 
 import time
 

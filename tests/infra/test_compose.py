@@ -31,7 +31,7 @@ OURS = {name: service for name, service in SERVICES.items() if name != "database
 
 @pytest.fixture
 def contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The topology as a container of a service sees it: its variables and its secrets."""
+    """The topology in a container of a service: its variables and its secrets."""
 
     def enter(name: str) -> topology.Topology:
         secrets = tmp_path / name / "secrets"

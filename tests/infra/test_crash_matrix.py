@@ -1,4 +1,4 @@
-"""The crash matrix: each of its checks finds what it is for, and results become a table."""
+"""The crash matrix: each of its checks finds its fault, and results become a table."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def test_other_weights_are_found(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_stage_that_dvc_trusts_is_found(tmp_path: Path) -> None:
-    assert checks.trusted(tmp_path, "ingest") == []
+    assert checks.unfinished_results(tmp_path, "ingest") == []
     lock(tmp_path, **{"ingest@grammar": {"data/raw/grammar": "1.dir"}, "clean": {"data/corpus": "2.dir"}})
-    assert checks.trusted(tmp_path, "ingest") == ["dvc.lock names the unfinished data/raw/grammar"]
-    assert checks.trusted(tmp_path, "tokenize") == []
+    assert checks.unfinished_results(tmp_path, "ingest") == ["dvc.lock names the unfinished data/raw/grammar"]
+    assert checks.unfinished_results(tmp_path, "tokenize") == []
 
 
 def test_missing_and_other_results_are_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An audit names faults and what it could not ask about; licences come from the packages' metadata."""
+"""An audit names faults and the packages without an answer; licences come from the packages' metadata."""
 
 import json
 from email.message import Message
@@ -39,7 +39,7 @@ def test_without_a_report_nothing_was_asked(tmp_path, capsys, content):
     if content is not None:
         report.write_text(content)
     assert supply.audit(report, 3) == 75
-    assert "none of 3 packages was asked about" in capsys.readouterr().err
+    assert "none of 3 packages was looked up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

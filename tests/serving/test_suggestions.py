@@ -1,4 +1,4 @@
-"""What clients suggest is checked and stored, with the version that translated and without their address."""
+"""Suggestions of clients are checked and stored, with the translating version and without their address."""
 
 from __future__ import annotations
 

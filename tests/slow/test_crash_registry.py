@@ -1,4 +1,4 @@
-"""The crash matrix asks a real MLflow server, and finds what is not in order there."""
+"""The crash matrix queries a real MLflow server, and finds faults there."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_registry_forgets_what_a_stage_and_later_ones_recorded(
     registry.set_alias("m", registry.CHAMPION, made.version)
     (project / "reports").mkdir(exist_ok=True)
     (project / "reports/run.json").write_text(json.dumps({"run_id": made.run_id}))
-    records.forget(project, place)
+    records.take_back(project, place)
     with closing(sqlite3.connect(project / "mlflow.db")) as database:
         tables = ("runs", "metrics", "model_versions", "registered_model_aliases")
         counts = [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]

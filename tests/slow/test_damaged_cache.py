@@ -20,8 +20,8 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
     bad = cached(toy / "one.txt")
     damage(bad)
     (toy / "one.txt").unlink()
-    what, printed = run_stage("first")
-    assert what == "ran"
+    outcome, printed = run_stage("first")
+    assert outcome == "ran"
     assert (
         f"first: one.txt is damaged: its hash differs from dvc.lock; removed it and the "
         f"damaged {bad} in DVC's cache, stage first will recreate it" in printed
@@ -33,8 +33,8 @@ def test_a_damaged_object_of_the_cache_is_removed_and_made_again(toy: Path, dama
 def test_a_damaged_input_is_made_again_before_its_stage(toy: Path) -> None:
     run_stage("first")
     (toy / "second.do").write_text("damaged first")
-    what, printed = run_stage("second")
-    assert what == "ran"
+    outcome, printed = run_stage("second")
+    assert outcome == "ran"
     assert "second: one.txt is damaged" in printed
     assert "first: works" in printed[1:]  # it was missing in the cache too
 

@@ -1,4 +1,4 @@
-"""What is planned of each stage, and why: held against what DVC then does."""
+"""The planned outcome and reasons of each stage, held against those of DVC."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def repro() -> dict[str, str]:
     kinds = {"Running stage '(.*)'": "would run", "Stage '(.*)' is cached": "would be restored"}
     became = dict.fromkeys(("clean", "train", "evaluate"), "unchanged")
     for text in messages:
-        for pattern, what in kinds.items():
+        for pattern, outcome in kinds.items():
             if found := re.match(pattern, text):
-                became[found[1]] = what
+                became[found[1]] = outcome
     return became
 
 
@@ -125,7 +125,7 @@ EDITS: dict[str, Callable[[], object]] = {
     "a change that ends with the first": lambda: Path("corpus/a.txt").write_text("a "),
     "an output that is gone": lambda: Path("two.txt").unlink(),
     "an output written over": lambda: Path("one/a.txt").write_text("z"),
-    "back to what was run before": switch_back_without_outputs,
+    "back to values that were run before": switch_back_without_outputs,
     "another command": lambda: Path("dvc.yaml").write_text(DAG.replace("code.sh train", "code.sh train now")),
     "all outputs and the cache gone": lambda: [
         *map(shutil.rmtree, ("one", ".dvc/cache/files")),
@@ -139,12 +139,12 @@ def test_the_plan_is_the_behaviour_of_dvc(toy: Path, edit: str) -> None:
     EDITS[edit]()
     planned = {step["stage"]: step["outcome"] for step in explain.explain()}
     became = repro()
-    for position, (stage, what) in enumerate(planned.items()):
-        if what == "may run":  # because of one before it
+    for position, (stage, outcome) in enumerate(planned.items()):
+        if outcome == "may run":  # because of one before it
             before = [became[name] for name in list(planned)[:position]]
             assert {"would run", "would be restored"} & set(before), (stage, planned, became)
         else:
-            assert became[stage] == what, (stage, planned, became)
+            assert became[stage] == outcome, (stage, planned, became)
     assert {step["outcome"] for step in explain.explain()} == {"unchanged"}
 
 

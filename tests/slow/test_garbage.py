@@ -30,7 +30,7 @@ def test_the_champion_translates_and_its_corpus_is_restored(by_hand: Path, tmp_p
     assert projects.call(project, *translate).stdout == answer
     gone = before - set(cache.glob("??/*"))
     assert gone
-    # What trained the champion is there still, as its dvc.lock names it.
+    # The corpus of the champion is there still, as its dvc.lock names it.
     (project / "dvc.lock").write_text(lock)
     projects.call(project, "-m", "dvc", "checkout", "tokenize", "clean", "mix")
     assert (project / "data/corpus/train.parquet").is_file()

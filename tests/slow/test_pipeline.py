@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 STAGES = ["ingest", "mix", "score", "clean", "tokenize", "train", "evaluate", "register"]
-# What must come out the same however a run came about. No time, path or run id is in these.
+# Results that must be the same for every kind of run. No time, path or run id is in these.
 RESULTS = [
     *("model/weights.safetensors", "model/config.json", "model/vocabulary.model"),
     *("reports/metrics.json", "reports/cleaning.json", "reports/tokenizer.json", "reports/curve.csv"),
@@ -112,7 +112,7 @@ def test_a_flow_gives_what_dvc_repro_gives_and_then_nothing_is_left_to_do(
     # Another registry lacks the version: it is registered there, once.
     other = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
     third = projects.call(project, "-m", "flows", "run", **other)
-    assert "does not know grammar-tiny version 1 of this tree: registering it there" in third.stdout
+    assert "does not have grammar-tiny version 1 of this tree: registering it there" in third.stdout
     assert "promote    promoted" in third.stdout
 
 
@@ -156,7 +156,7 @@ def test_killed_in_each_stage_and_run_again(by_hand: Path, tmp_path: Path) -> No
             if number % 3 == 0:  # all at once, as when the power goes
                 for victim in victims:
                     victim.kill()
-            elif number % 3 == 1:  # who runs it: what it started must end by itself
+            elif number % 3 == 1:  # the parent alone: its children must end by themselves
                 running.kill()
                 _, alive = psutil.wait_procs(victims[:-1], timeout=60)
                 assert alive == []
@@ -228,7 +228,7 @@ def test_a_killed_prefect_server_is_started_again_and_no_proxy_is_between(
     assert states == [("COMPLETED",)]
 
 
-# What is damaged in DVC's cache: an object of each stage's outputs, a list of files among them.
+# Damage to DVC's cache: an object of each stage's outputs, a list of files among them.
 DAMAGED = [
     *(
         "data/raw/grammar/train.parquet",
@@ -257,7 +257,9 @@ def test_damaged_objects_of_the_cache_are_made_again(by_hand: Path, tmp_path: Pa
         shutil.rmtree(project / folder)
     again = projects.call(project, "-m", "flows", "run")
     assert [path for path in bad if path not in again.stdout] == []
-    assert {stage for stage, what in closing_lines(again.stdout) if what == "ran"} >= {*STAGES} - {"score"}
+    assert {stage for stage, outcome in closing_lines(again.stdout) if outcome == "ran"} >= {*STAGES} - {
+        "score"
+    }
     assert results(project) == results(by_hand)
 
 

@@ -68,7 +68,7 @@ def test_files_in_reports_are_about_the_version_of_the_tree(world: World) -> Non
     promote.promote()
     assert paths.VERDICT.read_text() == first
 
-    paths.EVIDENCE.unlink()  # who was killed while finding out anew
+    paths.EVIDENCE.unlink()  # as after a kill during a new run of the evidence
     promote.promote()
     assert json.loads(paths.EVIDENCE.read_text())["challenger"]["version"] == "1"
     for damaged in ("", first[:40]):
@@ -78,7 +78,7 @@ def test_files_in_reports_are_about_the_version_of_the_tree(world: World) -> Non
 
     shutil.rmtree("mlruns")
     world.restore("2")
-    promote.promote()  # what is gone is gone, and what belongs to another version goes as well
+    promote.promote()  # lost files stay lost, and those of another version are removed as well
     assert not paths.EVIDENCE.exists()
     assert "about 2" in paths.REPORT.read_text()
 
@@ -151,14 +151,16 @@ def test_a_report_that_fails_is_a_warning_and_a_server_that_fails_gets_it_later(
     assert len(world.calls) == asked
 
 
-@pytest.mark.parametrize("what", ["promoted", "rejected"])
-def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("outcome", ["promoted", "rejected"])
+def test_killed_at_any_write_and_run_again(
+    world: World, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each round is a new challenger, killed one write later than the one before."""
     world.make()
     promote.promote()
     champion = "1"
     for step in itertools.count():
-        version = world.make(1.0 if what == "promoted" else -2.0, 0.01).version
+        version = world.make(1.0 if outcome == "promoted" else -2.0, 0.01).version
         with monkeypatch.context() as patch:
             done = kill_at(step, patch)
             try:
@@ -169,16 +171,16 @@ def test_killed_at_any_write_and_run_again(world: World, what: str, monkeypatch:
                 break
         moved = aliases()["champion"] == version
         verdict = promote.promote()
-        assert verdict.outcome == ("unchanged" if moved else what), done
-        assert verdict_of(version) == what
-        if what == "promoted":
+        assert verdict.outcome == ("unchanged" if moved else outcome), done
+        assert verdict_of(version) == outcome
+        if outcome == "promoted":
             assert aliases() == {"champion": version, "previous": champion, "challenger": version}
             champion = version
         mine = [entry for entry in log() if entry[2] == version and entry[3] == "done"]
-        assert [entry[0] for entry in mine] == [what], done
+        assert [entry[0] for entry in mine] == [outcome], done
         assert all(entry[3] != "open" for entry in log())
         assert registry.get_version("m", version).tags[promotions.PUBLISHED]
-    assert len(done) == step >= (8 if what == "promoted" else 6)
+    assert len(done) == step >= (8 if outcome == "promoted" else 6)
 
 
 def test_the_command_prints_the_verdict_and_failed_criteria(

@@ -55,7 +55,7 @@ def test_it_needs_nothing_of_a_workspace(world: World, capsys: pytest.CaptureFix
 def test_a_rollback_repeated_after_a_lost_answer_does_not_go_forward(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """The server does what it is asked, and its answer is lost."""
+    """The server carries the call out, and its answer is lost."""
     mlflow_client = type(client.connect())
     real = getattr(mlflow_client, lost)
     with monkeypatch.context() as patch:
@@ -74,7 +74,7 @@ def test_a_rollback_repeated_after_a_lost_answer_does_not_go_forward(
             assert aliases()["champion"] == "1"
     if lost == "create_run":
         assert rollback.rollback("m", None, "bad").version == "1"
-    elif lost == "set_registered_model_alias":  # half done, and completed by the next, however it is asked
+    elif lost == "set_registered_model_alias":  # half done, and completed by the next, however it is called
         assert rollback.rollback("m", "", "bad").version == "1"
     assert promote.promote().outcome == "kept"
     assert aliases() == {"champion": "1", "previous": "2", "challenger": "2"}
@@ -94,12 +94,12 @@ def test_a_promotion_slips_in_while_the_older_version_is_tried(
     with pytest.raises(UserError, match=r"changed from version 2 to 3 while version 1 was tried: .*--to"):
         rollback.rollback("m", None, "x")
     assert aliases() == {"champion": "3", "previous": "2", "challenger": "3"}
-    assert rollback.rollback("m", "1", "this one it is").champion == "4"  # who names one gets it
+    assert rollback.rollback("m", "1", "this one it is").champion == "4"  # an explicit version is taken
 
 
 @pytest.mark.parametrize("delta", [1.0, -2.0])
 def test_a_rollback_while_a_challenger_is_judged(world: World, delta: float) -> None:
-    """Two at once: the challenger is judged again, against what was gone back to."""
+    """Two at once: the challenger is judged again, against the restored champion."""
     world.make(delta, 0.01)
     gathering, going_on, verdicts = threading.Event(), threading.Event(), []
 
@@ -117,8 +117,8 @@ def test_a_rollback_while_a_challenger_is_judged(world: World, delta: float) -> 
     assert [arguments[-1] for arguments in world.evidence_calls()] == ["models:/m/2", "models:/m/1"]
     [verdict] = verdicts
     assert verdict.champion == "1"
-    what = "promoted" if delta > 0 else "rejected"
-    assert log()[2:] == [("rolled back", "2", "1", "done"), (what, "1", "3", "done")]
+    outcome = "promoted" if delta > 0 else "rejected"
+    assert log()[2:] == [("rolled back", "2", "1", "done"), (outcome, "1", "3", "done")]
     expected = {"champion": "3", "previous": "1"} if delta > 0 else {"champion": "1", "previous": "2"}
     assert aliases() == {**expected, "challenger": "3"}
 
@@ -135,7 +135,7 @@ def test_the_challenger_itself_is_rolled_back_meanwhile(world: World) -> None:
     world.during = meanwhile
     assert promote.promote().outcome == "kept"
     assert aliases() == {"champion": "2", "previous": "3", "challenger": "3"}
-    assert [what for what, *_ in log()[2:]] == ["promoted", "rolled back"]
+    assert [outcome for outcome, *_ in log()[2:]] == ["promoted", "rolled back"]
 
 
 def test_killed_at_any_write_and_run_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ def test_three_processes_may_touch_a_fresh_database_first(project):
     ]
     printed = "".join(writer.communicate()[0] for writer in writers)
     assert [writer.returncode for writer in writers] == [0] * 3
-    # On a slow machine one may wait long enough to print for what.
+    # On a slow machine one may wait long enough to print the reason.
     assert all(line.startswith("waiting for the first use of ") for line in printed.splitlines()), printed
     experiment = client.connect().get_experiment_by_name(CHECKED.register.name)
     found = client.connect().search_runs([experiment.experiment_id])

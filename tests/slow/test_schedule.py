@@ -94,7 +94,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         artifacts = post(f"{api}/artifacts/filter", {})
         assert {"stages", "metrics", "promotion"} <= {artifact["key"] for artifact in artifacts}
 
-        # What it left: a version in the project's registry, nothing in the project's working tree.
+        # Its traces: a version in the project's registry, nothing in the project's working tree.
         assert registered(project / "mlflow.db") == [("grammar-tiny", 1, first["id"])]
         assert projects.git(project, "status", "--porcelain") == ""
         assert not (project / "dvc.lock").exists()
@@ -119,7 +119,7 @@ def test_a_scheduled_run_fires_registers_and_reports_failure(tmp_path: Path) -> 
         assert notices[0]["class"] == "promoted"
         assert "xx.yaml, which does not exist" in notice["text"]
 
-        # The way back, by hand from the server's page: it sees the same registry.
+        # The way back, by hand from the server's page: it uses the same registry.
         [back] = post(f"{api}/deployments/filter", {"deployments": {"name": {"any_": ["rollback"]}}})
         asked = {"name": "grammar-tiny", "to": "9", "reason": "a trial"}
         evil = {"command": f"touch {tmp_path}/evil", "env": {"ALERT_WEBHOOK": "http://127.0.0.1:9/"}}
@@ -189,7 +189,7 @@ def send(method: str, url: str, body: dict[str, Any], login: str = LOGIN) -> byt
 
 
 def preflight(url: str) -> dict[str, str]:
-    """The headers that a browser gets which asks for a web page whether that page may call."""
+    """The headers of the server's answer to a browser's preflight request for a foreign page."""
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     try:
         with urllib.request.urlopen(

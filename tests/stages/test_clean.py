@@ -168,7 +168,7 @@ def test_laws_for_any_corpus(train, validation, test, form):
         # no pair twice
         pairs = [(normalise(p.source), normalise(p.target)) for p in once["train"]]
         assert len(set(pairs)) == len(pairs)
-        # order is kept: what is left is a subsequence of what came in
+        # order is kept: the output is a subsequence of the input
         rest = iter([(squeezed(p.source), squeezed(p.target)) for p in [*train, anchor]])
         assert all((squeezed(p.source), squeezed(p.target)) in rest for p in once["train"])
         # nothing is lost without a reason

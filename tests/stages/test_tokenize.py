@@ -217,7 +217,7 @@ def test_spans_of_a_share_of_the_training_pairs_are_masked(corpus, capsys):
             assert sides[0] == sides[1]
             used.append(bool(sides[0]))
         assert least <= sum(used) <= most
-    # What is counted is the corpus as it is.
+    # The counts are those of the corpus as it is.
     assert known_words(paths.VOCABULARY) >= {"hund", "schläft"}
     found = json.loads(paths.COVERAGE.read_text())["coverage"]["train"]["source"]
     for key in ("unit", "round_trip_failures", "rewritten"):

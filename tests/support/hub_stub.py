@@ -99,7 +99,7 @@ class Hub:
         return self._missing("RepoNotFound")
 
     def close(self) -> None:
-        """Stop; whoever waits for an answer gets none."""
+        """Stop; open requests get no answer."""
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()

@@ -79,7 +79,7 @@ def run_stage(name: str, **options: Any) -> tuple[str, list[str]]:
 
 
 def with_python() -> dict[str, str]:
-    """`python` of a dvc.yaml is PATH's; the runner sees to that itself."""
+    """`python` of a dvc.yaml is PATH's; the runner sets it itself."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 

@@ -52,10 +52,10 @@ def register(run_id: str, digest: str, **tags: str) -> registry.Version:
     return registry.register_version("toy", f"models:/{model.model_id}", run_id, {**known, **tags})
 
 
-def judge(version: registry.Version, what: str, champion: str | None = None) -> None:
+def judge(version: registry.Version, outcome: str, champion: str | None = None) -> None:
     when, who = promotions.now_and_here()
-    reason = f"because it is {what}"
-    promotions.apply(promotions.Entry("toy", what, champion, version.version, reason, when, who), {})
+    reason = f"because it is {outcome}"
+    promotions.apply(promotions.Entry("toy", outcome, champion, version.version, reason, when, who), {})
 
 
 def make_runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:

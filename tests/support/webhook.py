@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def listener(status: int = 204) -> Iterator[tuple[list[Any], str]]:
-    """What was posted to an address, and the address."""
+    """The bodies posted to an address, and the address."""
     posted: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):

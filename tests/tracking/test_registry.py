@@ -125,10 +125,12 @@ def test_files_of_a_server_are_downloaded_once(server, project, monkeypatch):
 @pytest.mark.slow
 def test_a_server_keeps_the_log_and_the_files_of_verdicts(server, project, tmp_path):
     first, second = register(project, "a"), register(project, "a")
-    for number, (what, version) in enumerate([("promoted", first), ("rejected", second), ("forced", second)]):
+    for number, (outcome, version) in enumerate(
+        [("promoted", first), ("rejected", second), ("forced", second)]
+    ):
         champion = "1" if number else None
-        entry = promotions.Entry("a", what, champion, version.version, "why", *promotions.now_and_here())
-        promotions.apply(entry, {"what": what})
+        entry = promotions.Entry("a", outcome, champion, version.version, "why", *promotions.now_and_here())
+        promotions.apply(entry, {"what": outcome})
     done = [(e.outcome, e.champion, e.version, e.state) for e in promotions.entries("a")]
     assert done == [
         ("forced", "1", "2", "done"),
@@ -158,8 +160,8 @@ def test_a_version_and_the_model_of_a_champion_show_the_card(project):
         versions = [client.connect().get_model_version("a", number).description for number in "12"]
         return [client.connect().get_registered_model("a").description, *versions]
 
-    def move(what: str, champion: str | None, version: str) -> None:
-        entry = promotions.Entry("a", what, champion, version, "why", *promotions.now_and_here())
+    def move(outcome: str, champion: str | None, version: str) -> None:
+        entry = promotions.Entry("a", outcome, champion, version, "why", *promotions.now_and_here())
         promotions.apply(entry, {})
 
     card("first", first)

@@ -45,7 +45,7 @@ def noise(folder):
 
 def test_a_model_that_learns_nothing_stops_after_a_few_validations_and_again(tmp_path, capsys):
     noise(tmp_path / "tokens")
-    # 60 updates over 300 pairs learn the lengths, which frequencies do not know: far fewer do not.
+    # 60 updates over 300 pairs learn the lengths, which frequencies do not contain: far fewer do not.
     changes = {"updates": 400, "validate_every": 2, "learns_within": 2, "learning_rate": 1e-5}
     message = (
         r"perplexity after 2 validations is \d+\.\d+, train\.learns_within allows less than \d+\.\d+, that"

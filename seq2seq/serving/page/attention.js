@@ -79,11 +79,11 @@ function choose(element) {
   element.focus();
 }
 
-// Let words be pointed at, clicked, and moved between by arrow keys. `ask` gets a word of the translation that is
+// Let words be pointed at, clicked, and moved between by arrow keys. `select` gets a word of the translation that is
 // clicked or entered; a word of the source leads to the one that attends to it most.
-export function connect(ask) {
+export function connect(select) {
   const enter = (word) => {
-    if (word.side === "target") ask(word);
+    if (word.side === "target") select(word);
     else if (shown.targetWords.length) choose(weightsOf(word).reduce((a, b) => (b[0] > a[0] ? b : a))[1].element);
   };
   for (const place of [at("source-words"), at("translation")]) {

@@ -1,4 +1,4 @@
-// The page to try the translator: asks the server as one types, and shows what it answers.
+// The page to try the translator: sends the text as one types, and shows the server's answers.
 //
 // Why: everything shown comes from `POST inspect`; answers that arrive out of order are dropped, and every text is
 // set as text, never as HTML.
@@ -6,10 +6,10 @@
 import { list } from "./alternatives.js";
 import { connect, drawWords } from "./attention.js";
 import { at, element, hide } from "./elements.js";
-import { ask } from "./server.js";
+import { request } from "./server.js";
 import { inWords, located, wordsOf } from "./words.js";
 
-const PAUSE = 300; // milliseconds without a key before the server is asked
+const PAUSE = 300; // milliseconds without a key before the request
 const ALTERNATIVES = 5;
 const PATIENCE = 30000; // milliseconds between two attempts while the server is away, at most
 const source = at("source"), result = at("result");
@@ -17,18 +17,18 @@ const source = at("source"), result = at("result");
 let limit = Infinity; // characters of a text
 let mayCorrect = true;
 let languages = { source: { code: "", name: "" }, target: { code: "", name: "" } };
-let asked = 0; // the number of the last question
+let requested = 0; // the number of the last request
 let running = null; // its AbortController
 let timer = 0;
 let wait = 0; // milliseconds until the next attempt
-let shown = null; // what is on the page: {text, ...the answer}
+let shown = null; // the content of the page: {text, ...the answer}
 
-// Asking as one types.
+// Requests as one types.
 
 function typed() {
   clearTimeout(timer);
   running?.abort();
-  asked++; // an answer on its way is of an earlier text
+  requested++; // an answer on its way is of an earlier text
   result.setAttribute("aria-busy", "false");
   markStale();
   const length = [...source.value].length;
@@ -61,23 +61,23 @@ function attempt() {
 async function translate() {
   clearTimeout(timer);
   running?.abort();
-  const text = source.value, number = ++asked;
+  const text = source.value, number = ++requested;
   if (!text.trim()) return;
   running = new AbortController();
   result.setAttribute("aria-busy", "true");
   try {
     const pair = { source: languages.source.code, target: languages.target.code };
     const body = { q: text, alternatives: ALTERNATIVES, ...pair };
-    const found = await ask("inspect", body, running.signal);
-    if (number !== asked) return;
+    const found = await request("inspect", body, running.signal);
+    if (number !== requested) return;
     wait = 0;
     hide("problem");
     show({ text, ...found });
   } catch (error) {
-    if (number !== asked || error.name === "AbortError") return;
+    if (number !== requested || error.name === "AbortError") return;
     showProblem(error.message, error.passes);
   } finally {
-    if (number === asked) result.setAttribute("aria-busy", "false");
+    if (number === requested) result.setAttribute("aria-busy", "false");
   }
 }
 
@@ -175,7 +175,7 @@ at("correction").addEventListener("submit", async (event) => {
   try {
     const pair = { source: languages.source.code, target: languages.target.code };
     const version = of.version?.name ? [of.version.name, of.version.number].filter(Boolean).join("/") : null;
-    await ask("suggest", { q: of.text, s: suggestion, ...pair, translation: of.translation, version });
+    await request("suggest", { q: of.text, s: suggestion, ...pair, translation: of.translation, version });
     closeCorrection();
     at("thanks").textContent = "Thank you: the correction is stored and waits for a review.";
     at("correct").focus();
@@ -222,7 +222,7 @@ addEventListener("online", () => at("problem").hidden || at("again").click());
 async function begin() {
   clearTimeout(timer);
   try {
-    const [known, settings] = await Promise.all([ask("languages"), ask("frontend/settings").catch(() => ({}))]);
+    const [known, settings] = await Promise.all([request("languages"), request("frontend/settings").catch(() => ({}))]);
     const from = known.find((one) => one.targets?.length) ?? known[0];
     const to = known.find((one) => one.code === from.targets?.[0]) ?? from;
     languages = { source: from, target: to };

@@ -10,7 +10,7 @@ export class Problem extends Error {
 }
 
 // The answer of the server; raises Problem with a text for people.
-export async function ask(path, body, signal) {
+export async function request(path, body, signal) {
   let answer, content;
   const key = document.getElementById("key").value;
   if (body && key) body.api_key = key;
