@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from seq2seq.common import document_formats as formats
 from seq2seq.common.errors import UserError
-from seq2seq.documents import catalogue, html, units
+from seq2seq.documents import html, po, xliff_tmx
 from seq2seq.documents.placing import write
 from seq2seq.documents.records import BOM, not_utf8
 from seq2seq.documents.segments import (
@@ -62,7 +62,7 @@ def translate(path: Path, format: str, translate: Translate, how: Settings | Non
         head = BOM if text.startswith(BOM) else ""
         text = text.removeprefix(BOM)
         document = (
-            units.parse(text, format, how.again, how.languages)
+            xliff_tmx.parse(text, format, how.again, how.languages)
             if format in formats.UNITS
             else parse(text, format)
         )
@@ -75,7 +75,7 @@ def translate(path: Path, format: str, translate: Translate, how: Settings | Non
 
 
 def _translate_catalogue(data: bytes, translate: Translate, how: Settings) -> Translated:
-    file = catalogue.Catalogue(data, how.again)
+    file = po.Catalogue(data, how.again)
     documents = list(file.documents())
     written, found = render_all(documents, translate, how.protects)
     return Translated(file.write(iter(written)), len(found), sum(t.splits for t in found))
