@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import setting
-from seq2seq.common.device import keep_freed_memory
+from seq2seq.common.memory import keep_freed_memory
 from seq2seq.data.corpus import read_split
 from seq2seq.data.vocabulary import EOS, Vocabulary
 from seq2seq.inference import fast_model, fast_search, search

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import setting, tutorial
-from seq2seq.common.device import keep_freed_memory
+from seq2seq.common.memory import keep_freed_memory
 from seq2seq.data.tokens import TokenSplit
 from seq2seq.nn.batches import Batch, Batches, collate
 from seq2seq.nn.model import Config, Seq2Seq

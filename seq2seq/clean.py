@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from seq2seq.common import acceptance, paths, shard_folders, shards
+from seq2seq.common import acceptance, memory, paths, shard_folders, shards
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import Clean, Params
 from seq2seq.data import (
@@ -61,6 +61,7 @@ def clean(params: Params) -> None:
     Raises UserError if there is no training pair, QualityError for a limit that is exceeded and not accepted.
     """
     began = time.monotonic()
+    memory.keep_freed_memory()
     limits = acceptance.Limits("clean", paths.CLEAN_ACCEPTED)
     filters.check(params.clean)
     mixture = manifest.read()

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seq2seq.common import checkpoint_copies, paths
-from seq2seq.common.device import choose_device, keep_freed_memory
+from seq2seq.common import checkpoint_copies, memory, paths
+from seq2seq.common.device import choose_device
 from seq2seq.common.errors import UserError
 from seq2seq.common.files import write_json
 from seq2seq.common.progress import Progress, duration
@@ -48,7 +48,7 @@ def evaluate(params: Params) -> None:
     """Score the model on every evaluation set; raises UserError if one of them is empty."""
     began = time.monotonic()
     how = params.evaluate
-    keep_freed_memory()
+    memory.keep_freed_memory()
     translator = Translator.from_folder(paths.MODEL, choose_device("evaluate"))
     sets = {name: list(read_split(paths.CORPUS, name)) for name in evaluation_sets(paths.CORPUS)}
     if empty := [name for name, pairs in sets.items() if not pairs]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seq2seq.common import files, paths
+from seq2seq.common import files, memory, paths
 from seq2seq.common.errors import UserError
 from seq2seq.common.progress import Progress, duration
 from seq2seq.common.schema import Clean, Params
@@ -49,7 +49,7 @@ def score(params: Params) -> None:
         print("score: off (score.model is null)")
         return
     # These import torch, which a run without scores needs not wait for.
-    from seq2seq.common.device import choose_device, keep_freed_memory
+    from seq2seq.common.device import choose_device
     from seq2seq.training import checkpoints, registered
     from seq2seq.training.pair_scores import PairScorer
 
@@ -68,7 +68,7 @@ def score(params: Params) -> None:
         scorer = PairScorer.from_folder(folder, device)
     except UserError as error:  # a folder of another format
         raise UserError(f"score.version: {error}; {_remedy(chosen.model)}") from None
-    keep_freed_memory()
+    memory.keep_freed_memory()
     _same_arithmetic(work, scorer)
     values = _score_all(work, scorer, params.clean, mixture)
     about = {

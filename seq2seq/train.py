@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.common import acceptance, paths
-from seq2seq.common.device import choose_device, keep_freed_memory
+from seq2seq.common import acceptance, memory, paths
+from seq2seq.common.device import choose_device
 from seq2seq.common.schema import Params
 from seq2seq.data import direction
 from seq2seq.data.vocabulary import FILE, TARGET_FILE, WORDS_FILE, Vocabulary
@@ -44,7 +44,7 @@ def train_rank(params: Params, group: distributed.ProcessGroup) -> None:
     limits = acceptance.Limits("train", paths.TRAIN_ACCEPTED)
     vocabulary = Vocabulary.load(paths.VOCABULARY)
     device = choose_device("train")
-    keep_freed_memory()
+    memory.keep_freed_memory()
     store = checkpoints.Checkpoints(key)
     torch.manual_seed(settings.seed)
     trainer = Trainer(settings, vocabulary.size, device, store, group=group, exceeded=limits.exceeded)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from seq2seq.common import environment  # noqa: E402
+from seq2seq.common import environment, memory  # noqa: E402
 from seq2seq.tracking import client, sqlite_store  # noqa: E402
 from tests.support import projects, shared  # noqa: E402
 
@@ -42,6 +42,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Half of Hypothesis' usual examples, in half of the time; no time limit, because a machine may be busy.
 settings.register_profile("tests", max_examples=50, deadline=None)
 settings.load_profile("tests")
+
+
+memory.keep_freed_memory = lambda: None  # a test calls stages in this process, which goes on
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,10 @@
-"""The device of torch, chosen once per stage and printed with the reason; the policy for freed memory.
+"""The device of torch, chosen once per stage and printed with the reason.
 
-Why: both affect speed, and results only by rounding, so they are not parameters.
+Why: it affects speed, and results only by rounding, so it is no parameter.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 import torch
@@ -14,7 +13,6 @@ from seq2seq.common.errors import UserError
 from seq2seq.common.threads import choose_threads
 
 GRAPHS = "SEQ2SEQ_CUDA_GRAPHS"
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def choose_device(stage: str) -> torch.device:
@@ -64,14 +62,3 @@ def wants_graphs(device: torch.device) -> bool:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UserError(f"{GRAPHS}=1: for one process only")
     return True
-
-
-def keep_freed_memory() -> None:
-    """Configure glibc to reuse freed memory instead of returning it to the system.
-
-    By default each large tensor is mapped and unmapped, with a page fault per 4 KB, which took a seventh of
-    the time of a training on a CPU. The process then never shrinks, so use this in stages only.
-    """
-    if os.name == "posix" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(M_MMAP_MAX, 0)
-        library.mallopt(M_TRIM_THRESHOLD, -1)

@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seq2seq.common import processes, processors
+from seq2seq.common import memory, processes, processors
 from seq2seq.common.errors import UserError
 
 S = TypeVar("S")
@@ -116,10 +116,11 @@ def _by_pool(work: Callable[[S], R], shards: Sequence[S], count: int) -> Generat
 
 
 def _begin(parent: int, work: bytes) -> None:
-    """Prepare a worker: it ends with its parent, which alone reacts to Ctrl-C."""
+    """Prepare a worker: it ends with its parent, which alone reacts to Ctrl-C, and keeps freed memory."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.die_with(parent)
+    memory.keep_freed_memory()
     _work = pickle.loads(work)
 
 

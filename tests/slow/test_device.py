@@ -11,7 +11,7 @@ import pytest
 def test_freed_memory_is_reused():
     code = """
 import resource, torch
-from seq2seq.common.device import keep_freed_memory
+from seq2seq.common.memory import keep_freed_memory
 def faults(numbers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(numbers)

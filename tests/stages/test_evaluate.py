@@ -107,7 +107,6 @@ def run(tmp_path, monkeypatch):
             yield recorder
 
         monkeypatch.setattr("seq2seq.tracking.runs.model_run", model_run)
-        monkeypatch.setattr(stage, "keep_freed_memory", lambda: None)  # the tests' process continues
         monkeypatch.setattr(
             "seq2seq.inference.translator.Translator.from_folder", lambda *_: translator or FixedTranslator()
         )
