@@ -120,7 +120,7 @@ def decoding(
     options: argparse.Namespace, folder: Path, peer: str | None, report: Report, model: Path | None = None
 ) -> None:
     """Batches and single sentences: untrained models and one length for all, or a trained model of ours."""
-    names = (setting.REFERENCE_SEARCH, setting.FAST, setting.FAST_BF16)
+    names = (setting.REFERENCE_SEARCH, setting.FAST, setting.FAST_BF16, setting.FAST_INT8)
     programs = [ours("decoding", name, folder, model) for name in names]
     greedy = contest(programs, {"greedy": options.steps}, LOGS / "decoding", show, options.quiet)["greedy"]
     if peer:

@@ -60,6 +60,7 @@ CONTESTANTS = {
     setting.REFERENCE_SEARCH: reference_search,
     setting.FAST: fast("fp32"),
     setting.FAST_BF16: fast("bf16"),
+    setting.FAST_INT8: fast("int8"),
 }
 
 

@@ -16,6 +16,7 @@ REFERENCE = "reference loop, model.py"
 REFERENCE_SEARCH = "reference search, search.py"
 FAST = "fast path, fp32"
 FAST_BF16 = "fast path, bf16"
+FAST_INT8 = "fast path, int8"
 JOEYNMT = "JoeyNMT 2.3.0"
 
 PIECES = 8000  # of the joint SentencePiece unigram vocabulary

@@ -16,6 +16,7 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Precision = Literal["fp32", "bf16"]
+SearchPrecision = Literal[Precision, "int8"]
 BleuTokenizer = Literal[
     "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
 ]  # sacreBLEU's names
@@ -192,7 +193,7 @@ class Evaluate(Section):
     beam: Annotated[int, Field(ge=1, le=100)]
     length_penalty: Annotated[float, Field(ge=0, le=10)]
     max_length: Annotated[int, Field(gt=0, le=1000)]
-    precision: Precision
+    precision: SearchPrecision
     split_sentences: bool
     batch_size: Positive
     length_bins: Annotated[int, Field(ge=1, le=40)]  # each is a slice: see Promote.significance

@@ -25,7 +25,7 @@ class Decoding(NamedTuple):
     beam: int = 5
     length_penalty: float = 1.0
     max_length: int = 200  # tokens
-    precision: str = "fp32"  # of the products: fp32 | bf16
+    precision: str = "fp32"  # of the products: fp32 | bf16 | int8
     split_sentences: bool = True  # translate the sentences of a text one by one
 
     def stored(self, source_language: str | None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Decoding(NamedTuple):
                 raise UserError(f"{name}: {value} is not allowed, it should be from {least} to {most}")
         if chosen.precision not in PRECISIONS:
             raise UserError(
-                f"precision: {chosen.precision!r} is not allowed, it should be {' or '.join(PRECISIONS)}"
+                f"precision: {chosen.precision!r} is not allowed, it should be {', '.join(PRECISIONS)}"
             )
         return chosen
 

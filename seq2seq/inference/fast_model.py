@@ -7,8 +7,8 @@ Why: the reference computes at every step much that depends on the sentence or o
   sum_j a_j (W h_j), shared by all hypotheses; not for many sentences with one hypothesis each, where there
   are about as many c as h_j, and c is shorter than W h;
 - on a CPU the encoder computes a few sentences of similar lengths at a time, with hardly any padding;
-- weights are packed once for the processor; with bf16 products run in bfloat16, while the cell, the
-  attention, the softmaxes and the scores stay in float32.
+- weights are packed once for the processor; with bf16 products run in bfloat16, with int8 those of a step
+  in int8, while the cell, the attention, the softmaxes and the scores stay in float32.
 
 Tensors are named as in search.py; besides, N are the active sentences, each with K hypotheses: R = N K rows;
 G = 4 H are the gates of an LSTM, P = G + E is the contribution of a context to the gates and the readout.
@@ -55,7 +55,8 @@ class State(NamedTuple):
 class FastModel:
     """A model in eval mode, prepared for search; a change of its weights needs a new one.
 
-    `precision` is that of products with a weight: the model's own type (float32, float64) or bfloat16.
+    `precision` is that of products with a weight: the model's own type (float32, float64), bfloat16, or int8
+    for those of a step, of a state or the readout. The memory is computed once a sentence, in float32 then.
     """
 
     @torch.no_grad()
@@ -63,6 +64,12 @@ class FastModel:
         self.model, self.precision, self.dtype = model, precision, precision.accumulation_dtype
         self._rounded: dict[int, Tensor] = {}  # parameters of the encoder, where bfloat16 is emulated
         decoder, attend = model.decoder, model.decoder.attention
+
+        def linear(weight: Tensor, bias: Tensor | None) -> PackedLinear | QuantizedLinear:
+            if precision.dtype == torch.int8:
+                return QuantizedLinear(weight, bias, emulated=precision.emulated)
+            return PackedLinear(weight, bias, precision)
+
         first, *upper = cells = cast("list[nn.LSTMCell]", list(decoder.cells))
         pieces, embedding = decoder.embedding.weight.shape
         units = first.hidden_size
@@ -73,8 +80,8 @@ class FastModel:
         self.words_VG = F.pad(words_VG + first.bias_ih + first.bias_hh, (0, 0, 0, padding))
         vocabulary_VE = F.pad(decoder.vocabulary.weight, (0, 0, 0, padding))
         bias_V = F.pad(decoder.vocabulary.bias, (0, padding), value=-torch.inf)
-        self.vocabulary = PackedLinear(vocabulary_VE, bias_V, precision)
-        self.upper = [PackedLinear(c.weight_ih, c.bias_ih + c.bias_hh, precision) for c in upper]
+        self.vocabulary = linear(vocabulary_VE, bias_V)
+        self.upper = [linear(cell.weight_ih, cell.bias_ih + cell.bias_hh) for cell in upper]
         recurrent = [cell.weight_hh for cell in cells]
         self.additive = isinstance(attend, AdditiveAttention)
         # One product of the last state gives the next gates, the query and the readout.
@@ -86,11 +93,13 @@ class FastModel:
         self.embedding = embedding
         last_bias = F.pad(decoder.readout.bias, (sum(map(len, last)) - embedding, 0))
         self.forbidden = torch.tensor(FORBIDDEN, device=every_V.device)
-        self.recurrent = [PackedLinear(weight, None, precision) for weight in recurrent]
-        self.recurrent.append(PackedLinear(torch.cat(last), last_bias, precision))
+        self.recurrent = [linear(weight, None) for weight in recurrent]
+        self.recurrent.append(linear(torch.cat(last), last_bias))
         if attend is not None:
             from_context = torch.cat([first.weight_ih[:, embedding:], decoder.readout.weight[:, units:]])
-            self.context = PackedLinear(from_context, None, precision)
+            self.context = PackedLinear(
+                from_context, None, SINGLE if precision.dtype == torch.int8 else precision
+            )
             self.contribution_size = len(from_context)  # P, which is more than M
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor, beam: int) -> tuple[Memory | None, State]:
@@ -199,6 +208,40 @@ class PackedLinear:
         else:
             y = F.linear(x, self.weight, self.bias)
         return y.to(self.precision.accumulation_dtype)
+
+
+class QuantizedLinear:
+    """x W^T + b in int8, for one W and many x in [-1, 1]: states of an LSTM, results of tanh.
+
+    Each row of W has a scale, and x has 1/LEVELS, whatever it holds: so a result does not depend on the rest
+    of a batch. Sums are exact. If `emulated`, the rounded operands are multiplied in float32.
+    """
+
+    LEVELS = 127  # of a sign
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, emulated: bool) -> None:
+        weight = weight.detach()
+        smallest = torch.finfo(weight.dtype).tiny * self.LEVELS  # a row of zeros has a scale too
+        self.scale_N = weight.abs().amax(dim=1).clamp_min(smallest) / self.LEVELS
+        rounded = (weight / self.scale_N[:, None]).round()
+        self.bias = None if bias is None else bias.detach()
+        self.emulated = PackedLinear(rounded * self.scale_N[:, None], self.bias, SINGLE) if emulated else None
+        if not emulated:
+            self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
+            self.zero_N = torch.zeros(len(weight), dtype=torch.int64)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The product, as float32."""
+        levels = x.mul(self.LEVELS).round_()
+        if self.emulated is not None:
+            return self.emulated(levels.div_(self.LEVELS))
+        operands = (levels.to(torch.int8), 1 / self.LEVELS, 0, self.weight, self.scale_N, self.zero_N)
+        y: Tensor = (
+            torch.ops.onednn.qlinear_pointwise(  # of scale 1 and zero point 0, with no function after it
+                *operands, self.bias, 1.0, 0, torch.float32, "none", [], ""
+            )
+        )
+        return y
 
 
 def tanh(x: Tensor) -> Tensor:

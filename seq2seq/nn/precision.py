@@ -1,8 +1,8 @@
 """The precision of matrix products: of operands, of multiplication and of accumulation.
 
 Why: rounding changes the result, so it is a parameter. The type in which rounded operands are multiplied
-changes the order of summation only. Where a processor's bfloat16 products are slower than those of
-float32, operands are rounded to bfloat16, kept in float32 and multiplied there (emulated).
+changes the order of summation only. Where a processor's products of a type are slower than those of
+float32, operands are rounded to that type, kept in float32 and multiplied there (emulated).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from torch.utils._pytree import tree_map_only
 
 from seq2seq.common.errors import UserError
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # of operands, as params.yaml names them
+# Of operands, as params.yaml names them; int8 only in search.
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 BF16 = "SEQ2SEQ_BF16"
 NATIVE, EMULATED = "native", "emulated"
 # Native products are chosen at this share of float32's time or less. Processors have about 0.4, or 1.2 and
@@ -37,7 +38,11 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Precision:
-    """The type that operands of products are rounded to; if `emulated`, they are kept in float32."""
+    """The type that operands of products are rounded to; if `emulated`, they are kept in float32.
+
+    int8 is for products with weights in search alone, whose other operand is in [-1, 1]: all others are those
+    of float32.
+    """
 
     dtype: torch.dtype = torch.float32
     emulated: bool = False
@@ -59,6 +64,7 @@ class Precision:
 
     def round(self, x: Tensor) -> Tensor:
         """Round an operand. Its gradient passes unchanged, and is rounded where it becomes an operand."""
+        assert self.dtype != torch.int8  # which needs a scale
         if not self.emulated:
             return x.to(self.dtype)
         if not (x.requires_grad and torch.is_grad_enabled()):
@@ -136,7 +142,7 @@ def to_bfloat16_and_back(x: Tensor) -> Tensor:
 
 
 def choose_precision(precision: str, device: torch.device, kept: str | None = None) -> Precision:
-    """One of PRECISIONS on a device; prints whether bfloat16 products are native or emulated, and why.
+    """One of PRECISIONS on a device; prints whether products of bfloat16 or int8 are native or emulated.
 
     `kept` is the choice (native or emulated) of an earlier part of the same training; SEQ2SEQ_BF16
     overrides it. Raises UserError for another value of SEQ2SEQ_BF16.
@@ -145,9 +151,19 @@ def choose_precision(precision: str, device: torch.device, kept: str | None = No
     dtype = PRECISIONS[precision]
     if dtype == torch.float32:
         return Precision(dtype)
-    how, reason = _bfloat16_products(device.type, kept)
-    _print_once(f"bf16: {how} products on this {device.type} ({reason})")
+    if dtype == torch.int8:
+        how, reason = _int8_products(device.type)
+    else:
+        how, reason = _bfloat16_products(device.type, kept)
+    _print_once(f"{precision}: {how} products on this {device.type} ({reason})")
     return Precision(dtype, emulated=how == EMULATED)
+
+
+def _int8_products(device: str) -> tuple[str, str]:
+    """native or emulated, and why."""
+    if device == "cpu" and supports_matmul(torch.int8):
+        return NATIVE, "it has them"
+    return EMULATED, "it has none of its own: precision fp32 is faster"
 
 
 def _bfloat16_products(device: str, kept: str | None) -> tuple[str, str]:
@@ -207,4 +223,6 @@ def supports_matmul(dtype: torch.dtype) -> bool:
         return False
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if dtype == torch.int8:  # without VNNI, sums of two products of bytes saturate
+        return bool(torch.cpu._is_vnni_supported())
     return dtype == torch.float32

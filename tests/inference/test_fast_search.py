@@ -10,16 +10,19 @@ import torch
 from seq2seq.common.errors import UserError
 from seq2seq.data.vocabulary import EOS
 from seq2seq.inference import fast_model, search
-from seq2seq.inference.fast_model import BLOCK, FastModel, tanh
+from seq2seq.inference.fast_model import BLOCK, FastModel, QuantizedLinear, tanh
 from seq2seq.inference.fast_search import beam_search, topk
 from seq2seq.nn.batches import collate, source_batch
 from seq2seq.nn.model import Config, Seq2Seq
-from seq2seq.nn.precision import Precision
+from seq2seq.nn.precision import Precision, supports_matmul
 from tests.support.models import KINDS, SOURCES, trained
 
 PIECES = BLOCK + 6  # a block and a part of one
 EXACT = Precision(torch.float64)
 BF16 = [Precision(torch.bfloat16), Precision(torch.bfloat16, emulated=True)]
+INT8 = [Precision(torch.int8, emulated=True)]
+if supports_matmul(torch.int8):
+    INT8.append(Precision(torch.int8))
 
 
 @functools.cache
@@ -98,8 +101,9 @@ def test_in_single_precision_as_well(attention, beam):
 
 
 @pytest.mark.parametrize("attention", KINDS)
-@pytest.mark.parametrize("precision", BF16)
-def test_bfloat16_finds_hypotheses_about_as_good(precision, attention):
+@pytest.mark.parametrize("precision", [*BF16, *INT8], ids=str)
+def test_rounded_operands_find_hypotheses_about_as_good(precision, attention):
+    near = 0.05 if precision.dtype == torch.int8 else 0.02
     model = copy.deepcopy(trained(attention)).float()
     fast = FastModel(model, precision)
     expected = search.beam_search(model, *source_batch(SOURCES), 5, 1.0, max_length=8)
@@ -109,7 +113,7 @@ def test_bfloat16_finds_hypotheses_about_as_good(precision, attention):
         length = len(ours.ids) + ours.ended
         arguments = (batch.input_BT[:, :length], batch.output_BT[:, :length])
         total, _ = search.force_decode(model, batch.source_BS, batch.source_lengths_B, *arguments)
-        assert ours.log_probability == pytest.approx(total.item(), rel=0.02)
+        assert ours.log_probability == pytest.approx(total.item(), rel=near)
         assert total.item() / length == pytest.approx(best.score(1.0), rel=0.05)
 
 
@@ -122,6 +126,28 @@ def test_native_and_emulated_products_find_the_same(beam, attention):
         for precision in BF16
     )
     assert_alike(emulated, native, 0.01)
+
+
+@pytest.mark.parametrize("precision", INT8, ids=str)
+def test_quantized_products_differ_by_half_a_level_and_depend_on_no_other_row(precision):
+    torch.manual_seed(2)
+    weight, bias, x = torch.randn(70, 33), torch.randn(70), torch.randn(9, 33).tanh()
+    weight[3], bias[5] = 0, -torch.inf
+    product = QuantizedLinear(weight, bias, emulated=precision.emulated)
+    found = product(x)
+    half = 0.5 / QuantizedLinear.LEVELS
+    # A product differs by half a level of either operand, times the other, which is at most its largest.
+    bound = 33 * half * weight.abs().amax(dim=1) * 2.02
+    finite = bias.isfinite()
+    differences = (found - (x @ weight.T + bias))[:, finite].abs()
+    assert (differences <= bound[finite] + 1e-6).all()
+    assert differences.max() > 1e-4  # it is rounded
+    assert (found[:, 5] == -torch.inf).all()
+    assert torch.equal(found[:, 3], bias[3].expand(9))
+    for row in range(9):
+        torch.testing.assert_close(product(x[row : row + 1]), found[row : row + 1], rtol=1e-6, atol=1e-6)
+    exact = QuantizedLinear(weight, bias, emulated=True)(x)
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-5)
 
 
 def test_without_steps_hypotheses_are_empty():

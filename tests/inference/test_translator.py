@@ -380,19 +380,20 @@ def test_decoding_settings_of_a_registered_model_are_its_defaults(folder, tmp_pa
     assert model_folder.digest(registered) == model_folder.digest(folder)
 
 
-def test_the_precision_of_a_registered_model_is_honoured(folder, tmp_path):
+@pytest.mark.parametrize("rounded", ["bf16", "int8"])
+def test_the_precision_of_a_registered_model_is_honoured(folder, tmp_path, rounded):
     registered = tmp_path / "registered"
     shutil.copytree(folder, registered)
-    how = Decoding(2, 1.0, 8, "bf16")
+    how = Decoding(2, 1.0, 8, rounded)
     (registered / DECODING).write_text(json.dumps(how._asdict()))
     translator = Translator.from_folder(registered)
     assert translator.decoding == how
     scores = {
         precision: [t.score for t in translator.translate_fully(TEXTS[:2], precision=precision)]
-        for precision in (None, "bf16", "fp32")
+        for precision in (None, rounded, "fp32")
     }
-    assert scores[None] == scores["bf16"] != scores["fp32"]
-    assert scores["bf16"] == pytest.approx(scores["fp32"], rel=0.1)
+    assert scores[None] == scores[rounded] != scores["fp32"]
+    assert scores[rounded] == pytest.approx(scores["fp32"], rel=0.1 if rounded == "bf16" else 0.3)
 
 
 def test_settings_outside_their_limits_are_refused(folder):
@@ -404,7 +405,7 @@ def test_settings_outside_their_limits_are_refused(folder):
     for penalty in (float("nan"), 1000.0):
         with pytest.raises(UserError, match=r"length_penalty: .* is not allowed"):
             translator.translate(["Hund"], length_penalty=penalty)
-    with pytest.raises(UserError, match="precision: 'fp16' is not allowed, it should be fp32 or bf16"):
+    with pytest.raises(UserError, match="precision: 'fp16' is not allowed, it should be fp32, bf16, int8"):
         translator.translate(["Hund"], precision="fp16")
     with pytest.raises(UserError, match="batch_size: 0 is not allowed"):
         translator.translate(["Hund"], batch_size=0)

@@ -37,6 +37,14 @@ def test_a_processor_without_bfloat16_products_emulates(monkeypatch, capsys):
     assert capsys.readouterr().err == ""  # once per process
 
 
+@pytest.mark.parametrize(("vnni", "how"), [(True, "native"), (False, "emulated")])
+def test_int8_products_need_a_processor_that_has_them(monkeypatch, capsys, vnni, how):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni)
+    assert choose_precision("int8", CPU) == Precision(torch.int8, emulated=how == "emulated")
+    assert f"int8: {how} products on this cpu" in capsys.readouterr().err
+    assert choose_precision("int8", torch.device("cuda")).emulated
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.4, NATIVE), (0.95, EMULATED), (1.7, EMULATED)])
 def test_the_faster_products_are_chosen(monkeypatch, capsys, share, expected):
     has(monkeypatch, products=True, share=share)
