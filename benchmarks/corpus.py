@@ -16,7 +16,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks import setting
-from seq2seq.common import paths, recipes
+from seq2seq.common import params, paths, recipes
 from seq2seq.data.corpus import read_split
 from seq2seq.data.tokens import TokenSplit
 from seq2seq.data.vocabulary import FILE, Vocabulary
@@ -24,7 +24,7 @@ from seq2seq.data.vocabulary import FILE, Vocabulary
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".cache/bench"
 RECIPES = {"multi30k": "corpora/multi30k.yaml", "grammar": "corpora/grammar-de-en.yaml"}
-STAGES = ("ingest", "score", "clean", "tokenize")
+STAGES = ("ingest", "mix", "score", "clean", "tokenize")
 PAIRS = 29_000  # of the grammar: as many as Multi30k has
 
 
@@ -34,8 +34,8 @@ def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
     draft = FOLDER / "params.yaml"
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / paths.PARAMS, draft)
-    source = f"ingest.path={ROOT / RECIPES[recipe]}"
-    recipes.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", [source, *overrides], draft)
+    path = f"ingest.path={ROOT / RECIPES[recipe]}"
+    recipes.apply(ROOT / paths.RECIPES / f"{recipe}.yaml", [path, *overrides], draft)
     kept = folder / paths.PARAMS
     if not kept.is_file() or kept.read_bytes() != draft.read_bytes():
         shutil.rmtree(folder, ignore_errors=True)
@@ -45,9 +45,15 @@ def workspace(name: str, recipe: str, overrides: list[str]) -> Path:
     return folder
 
 
+def source(folder: Path) -> str:
+    """The name of the source of a workspace's corpus, which has one."""
+    [name] = params.load(folder / paths.PARAMS).ingest.sources
+    return name
+
+
 def stage(name: str, folder: Path) -> None:
     """Run a stage in a folder; raises CalledProcessError with its output."""
-    command = [sys.executable, "-m", "seq2seq", name]
+    command = [sys.executable, "-m", "seq2seq", name, *([source(folder)] if name == "ingest" else [])]
     subprocess.run(
         command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -72,7 +78,8 @@ def make(recipe: str) -> Path:
 def digest(recipe: str) -> str:
     """sha256 of the code of these stages, by their deps in dvc.yaml, and of the recipe's source."""
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    named = {dep for name in STAGES for dep in stages[name]["deps"] if dep.endswith(".py")}
+    of_each = [stages[name].get("do", stages[name]) for name in STAGES]
+    named = {dep for stage in of_each for dep in stage["deps"] if dep.endswith(".py")}
     made_of = hashlib.sha256()
     for path in sorted({*named, RECIPES[recipe]}):
         made_of.update((ROOT / path).read_bytes())

@@ -31,12 +31,14 @@ def cleaning(repeats: int, limit: float = QUIET) -> Measured:
     """Pairs a second of `clean`, against copying them."""
     folder = corpus.workspace("cleaning", "grammar", [f"ingest.train_size={PAIRS}"])
     if not (folder / paths.PROVENANCE).is_file():
-        corpus.stage("ingest", folder)
-    pairs = sum(count_pairs(folder / paths.RAW, split) for split in paths.SPLITS)
+        for name in ("ingest", "mix", "score"):
+            corpus.stage(name, folder)
+    raw = folder / paths.RAW / corpus.source(folder)
+    pairs = sum(count_pairs(raw, split) for split in paths.SPLITS)
 
     def copy() -> None:
         for split in paths.SPLITS:
-            write_split(folder / "copy", split, read_split(folder / paths.RAW, split))
+            write_split(folder / "copy", split, read_split(raw, split))
 
     return measure(
         (f"clean, {pairs:,} pairs", lambda: corpus.stage("clean", folder), pairs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from itertools import cycle
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import contest, decoding, setting, stages, table, training, turns, tutorial
+from benchmarks import contest, corpus, decoding, setting, stages, table, training, turns, tutorial
 from benchmarks.__main__ import header
 from benchmarks.contest import ContestantError, Program, Result, Step
 from seq2seq.data.tokens import TokenSplit, TokenWriter
@@ -231,3 +232,15 @@ def test_searches_find_the_same_forced_hypotheses():
         assert decoder.batch(2, beam=1) == 2
         assert [len(hypothesis.ids) for hypothesis in decoder.found] == [setting.FORCED] * 2
     assert found[setting.FAST] == found[setting.REFERENCE_SEARCH]
+
+
+@pytest.mark.slow
+def test_the_corpus_is_made_by_the_stages_and_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(corpus, "FOLDER", tmp_path)
+    monkeypatch.setattr(corpus, "PAIRS", 300)
+    monkeypatch.setattr(setting, "PIECES", 400)
+    folder = corpus.make("grammar")
+    assert re.match(r"grammar, 2\d\d pairs, 400 pieces, ", corpus.describe(folder))
+    made = (folder / "made-of").stat().st_mtime_ns
+    assert corpus.make("grammar") == folder
+    assert (folder / "made-of").stat().st_mtime_ns == made
