@@ -10,7 +10,7 @@ import re
 import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import accumulate, islice
@@ -87,6 +87,25 @@ def compatible(text: str) -> str:
 def code_points(text: str) -> npt.NDArray[np.uint32]:
     """The code points of a text."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+class LetterTable:
+    """A number for each code point, computed when a text has it for the first time; `NEW` is no number."""
+
+    NEW = -1
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        self._number = number
+        self._found = np.full(sys.maxunicode + 1, self.NEW, np.int64)
+
+    def look_up(self, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """The number of each code point."""
+        found: npt.NDArray[np.int64] = self._found.take(codes)
+        if (new := codes[found == self.NEW]).size:
+            for code in set(new.tolist()):
+                self._found[code] = self._number(chr(code))
+            found = self._found.take(codes)
+        return found
 
 
 @cache

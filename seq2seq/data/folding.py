@@ -7,18 +7,14 @@ are folded together, as one array of code points: one by one it takes ten times 
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from seq2seq.data.corpus import INVISIBLE, code_points, compatible, lines, normalise
+from seq2seq.data.corpus import INVISIBLE, LetterTable, code_points, compatible, lines, normalise
 
-# In the table: not looked up yet, written twice, not in one case, left out.
-NEW, WIDE, CASED, NONE = 1 << 31, 1 << 30, 1 << 29, 0
-_folded = np.full(sys.maxunicode + 1, NEW, np.uint32)  # by code point
+WIDE, CASED, NONE = 1 << 30, 1 << 29, 0  # in the table: written twice, not in one case, left out
 
 
 def fold(text: str) -> str:
@@ -36,30 +32,19 @@ def fold_all(texts: Sequence[str]) -> list[str]:
     joined = lines(texts)
     if not joined.isascii():
         joined = compatible(joined)
-    letters = _look_up(joined)
+    letters = _folded.look_up(code_points(joined))
     if (letters & CASED).any():  # not of normalised texts
-        letters = _look_up(joined.casefold())
+        letters = _folded.look_up(code_points(joined.casefold()))
     letters = letters[letters != NONE]
     if (wide := letters & WIDE).any():
-        letters = np.repeat(letters & ~np.uint32(WIDE), 1 + (wide != 0))
-    joined = letters.tobytes().decode("utf-32-le", "surrogatepass")
+        letters = np.repeat(letters & ~WIDE, 1 + (wide != 0))
+    joined = letters.astype(np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
     if "00" in joined:
         joined = re.sub("00+", "0", joined)
     if not joined.isascii():
         joined = compatible(joined)  # letters and marks may now compose
     folded = zip(joined.split("\n"), texts, strict=True)
     return [key if key.strip("0") else normalise(text) for key, text in folded]
-
-
-def _look_up(text: str) -> npt.NDArray[np.uint32]:
-    """The entry of the table for each character of a text."""
-    codes = code_points(text)
-    found = _folded.take(codes)
-    if (new := codes[found == NEW]).size:
-        for code in set(new.tolist()):
-            _folded[code] = _fold(chr(code))
-        found = _folded.take(codes)
-    return found
 
 
 def _fold(letter: str) -> int:
@@ -74,3 +59,6 @@ def _fold(letter: str) -> int:
     if INVISIBLE.match(letter) or not (category[0] in "LM" or category in ("Nl", "No")):
         return NONE  # marks, half of the characters of Hindi, stay
     return ord(letter) | (WIDE if unicodedata.east_asian_width(letter) == "W" else 0)
+
+
+_folded = LetterTable(_fold)

@@ -5,7 +5,6 @@ Why: nearly all pairs pass these filters. In arrays they take a quarter of the t
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seq2seq.common.schema import Clean
-from seq2seq.data.corpus import code_points
+from seq2seq.data.corpus import LetterTable, code_points
 
-# In the table: counted in the lower half of a number, in its upper half, not looked up yet.
-LETTER, BLANK, NEW = 1, 1 << 32, -1
-_counted = np.full(sys.maxunicode + 1, NEW, np.int64)  # by code point
+LETTER, BLANK = 1, 1 << 32  # in the table: counted in the lower half of a number, and in its upper half
 
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
@@ -37,11 +34,7 @@ class Side(NamedTuple):
         """The counts of some texts."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         codes = code_points("".join(texts))
-        counted = _counted.take(codes)
-        if (new := codes[counted == NEW]).size:
-            for code in set(new.tolist()):
-                _counted[code] = _count(chr(code))
-            counted = _counted.take(codes)
+        counted = _counted.look_up(codes)
         starts = np.cumsum(lengths) - lengths
         found = np.zeros(len(lengths), np.int64)
         first = found.copy()
@@ -80,3 +73,6 @@ def _count(letter: str) -> int:
     if letter == " ":
         return BLANK
     return LETTER if letter.isalpha() or unicodedata.category(letter)[0] == "M" else 0
+
+
+_counted = LetterTable(_count)
